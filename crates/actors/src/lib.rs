@@ -1,0 +1,1 @@
+//! The ractor shells: pool actor, allocation actor, supervisor, directory.

@@ -1,0 +1,1 @@
+//! HTTP: parse at the edge, one error table, OpenAPI.

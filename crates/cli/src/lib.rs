@@ -1,0 +1,1 @@
+//! The commands of tranche, thin over the client.

@@ -1,0 +1,1 @@
+//! The holder's own append-only file: watermarks, usage, keys, returns.

@@ -1,0 +1,1 @@
+//! The decisions of the actors: when to draw, how much, what to recall.

@@ -1,0 +1,1 @@
+//! The replicated state machine: command in, outcome and events out.

@@ -1,0 +1,1 @@
+//! Which slot in which shard on which nodes.

@@ -1,0 +1,1 @@
+//! The outside world as four traits: clock, entropy, net, disk.

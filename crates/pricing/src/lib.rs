@@ -1,0 +1,1 @@
+//! Rate cards, quotes, exact rounding.

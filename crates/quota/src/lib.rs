@@ -1,0 +1,1 @@
+//! The product's Rust API as plain data, one file per verb.

@@ -1,0 +1,1 @@
+//! Raft groups: log store, state machine store, snapshots, proposals, linearizable reads.

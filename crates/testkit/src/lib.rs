@@ -1,0 +1,1 @@
+//! Workload, naive reference model, checkers.

@@ -1,0 +1,1 @@
+//! Node to node: one framed connection per pair, deadlines, bounds.

@@ -1,0 +1,18 @@
+//! The words every room shares: ids, credits, instants, cycles, lines. Small for ever; no serialisation, no I/O.
+//!
+//! A thing lives here only if two rooms that may not import each other must speak of it.
+
+mod credits;
+mod id;
+mod line;
+mod time;
+
+pub use credits::{BadCredits, Credits, CreditsDelta, MICROS_PER_CREDIT};
+pub use id::{
+    BadId, DiskId, Feature, GrantId, HolderId, ID_BYTES_MAX, IdempotencyKey, Model, NodeId, ReallocationId,
+    ShardId, TeamId, Unit, UserId, WorkspaceId,
+};
+pub use line::{
+    Backing, ChargeId, CycleNumber, Durability, GrantNo, LineId, LineNumber, Meter, Metered, Revision, Source,
+};
+pub use time::{Day, Timestamp};

@@ -1,0 +1,93 @@
+//! The words of the lease protocol that holders and the ledger share: lines, sources, meters, durability.
+
+use crate::{Credits, Day, Feature, HolderId, Model, NodeId, Unit};
+use std::fmt;
+
+/// One billing period of a workspace, numbered from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CycleNumber(pub u32);
+
+impl CycleNumber {
+    pub const FIRST: Self = Self(1);
+}
+
+/// A holder's number for a line within one pool: from 1, only up, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineNumber(pub u64);
+
+/// A line within one workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineId {
+    pub holder: HolderId,
+    pub number: LineNumber,
+}
+
+/// A grant within one workspace, numbered in order of creation; short, for books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GrantNo(pub u32);
+
+/// From which earmark a leased credit comes; the order is the order in which a holder spends them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// The user's own allocation.
+    Allocation,
+    /// A team's reserve; 0 is the innermost team.
+    Reserve(u8),
+    /// What is left of the pool after allocations and reserves.
+    Shared,
+    /// Beyond the grants.
+    Overage,
+}
+
+/// One of the grants behind a line, under the earmark it is drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Backing {
+    pub source: Source,
+    pub grant: GrantNo,
+}
+
+/// What usage is counted by: feature × model × UTC day.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Meter {
+    pub feature: Feature,
+    pub model: Option<Model>,
+    pub day: Day,
+}
+
+/// Usage counted by one meter: credits, calls, and units by kind. Cumulative wherever it travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metered {
+    pub credits: Credits,
+    pub calls: u64,
+    /// Sorted by unit, no unit twice.
+    pub units: Vec<(Unit, u64)>,
+}
+
+/// What a consume must have survived before it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// The record is with the kernel: survives the process, not the power.
+    Local,
+    /// The record is synced to the holder's disk.
+    Disk,
+    /// The report that holds it is committed by a quorum.
+    Quorum,
+}
+
+/// Counts changes of a resource; its text is the resource's `ETag`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
+
+/// One charge: the node, its line, the position on the line. Text: `n1.42.7`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChargeId {
+    pub node: NodeId,
+    pub line: LineNumber,
+    pub sequence: u64,
+}
+
+impl fmt::Display for ChargeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.node, self.line.0, self.sequence)
+    }
+}

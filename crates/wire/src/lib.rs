@@ -1,0 +1,7 @@
+//! The one place where bytes are made. Domain types are never serialised: each thing that is stored or sent has a
+//! frozen shape here, with a version, a size limit and golden bytes in its tests.
+//!
+//! Not here: what the bytes mean. Rooms convert their own types to and from these shapes.
+
+pub mod envelope;
+pub mod journal;

@@ -1,0 +1,1 @@
+//! Models and simulated worlds in which the protocol is attacked.
