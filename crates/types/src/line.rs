@@ -63,6 +63,39 @@ pub struct Metered {
     pub units: Vec<(Unit, u64)>,
 }
 
+impl Metered {
+    /// Adds another count to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.credits.grow(other.credits);
+        self.calls = self.calls.saturating_add(other.calls);
+        for (unit, count) in &other.units {
+            let sum = self.unit_mut(unit);
+            *sum = sum.saturating_add(*count);
+        }
+    }
+
+    /// Merges a later or earlier reading of the same growing count.
+    pub fn max(&mut self, other: &Self) {
+        self.credits = self.credits.max(other.credits);
+        self.calls = self.calls.max(other.calls);
+        for (unit, count) in &other.units {
+            let known = self.unit_mut(unit);
+            *known = (*known).max(*count);
+        }
+    }
+
+    fn unit_mut(&mut self, unit: &Unit) -> &mut u64 {
+        let i = match self.units.binary_search_by(|(known, _)| known.cmp(unit)) {
+            Ok(i) => i,
+            Err(i) => {
+                self.units.insert(i, (unit.clone(), 0));
+                i
+            }
+        };
+        &mut self.units[i].1
+    }
+}
+
 /// What a consume must have survived before it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Durability {

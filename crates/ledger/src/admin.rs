@@ -1,0 +1,605 @@
+//! Administrators' changes: settings, grants, members, allocations, reallocations, limits.
+//!
+//! Each change is decided against the books as they are and then written; what is out on leases becomes a
+//! transfer intent. Not here: replay of keys (`state`), what returns do to intents (`intent`).
+
+use crate::allocation::{Allocation, Earmarks, Overflow};
+use crate::command::{Change, NewGrant, Role, WorkspaceSettings};
+use crate::grant::{Grant, GrantState};
+use crate::intent::{Intent, Pledge, Recipient};
+use crate::limits;
+use crate::outcome::{Event, GrantAnswer, Outcome, ReallocationAnswer, Rejection};
+use crate::workspace::{Member, Workspace};
+use types::{
+    Credits, CreditsDelta, GrantId, GrantNo, LineId, ReallocationId, Revision, Source, TeamId, Timestamp,
+    UserId,
+};
+
+/// A decided change: nothing in it can be refused any more.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    Replay(Outcome),
+    Settings(WorkspaceSettings),
+    MakeGrant(NewGrant),
+    VoidGrant {
+        grant: GrantNo,
+        rebacked: Vec<(UserId, Earmarks)>,
+        freeze: Vec<LineId>,
+    },
+    Member {
+        user: UserId,
+        member: Member,
+        freeze: Vec<LineId>,
+    },
+    Allocation {
+        user: UserId,
+        standing: Option<Credits>,
+        overflow: Overflow,
+        shift: Shift,
+        freeze: Vec<LineId>,
+    },
+    RemoveAllocation {
+        user: UserId,
+        shift: Shift,
+    },
+    Reallocate {
+        id: ReallocationId,
+        from: UserId,
+        to: UserId,
+        amount: Credits,
+        shift: Shift,
+    },
+    Limit {
+        user: UserId,
+        amount: Option<Credits>,
+        freeze: Vec<LineId>,
+    },
+}
+
+/// How an allocation changes: what is newly set aside, what is released at once, what is promised out of lines.
+#[derive(Debug, Default)]
+pub(crate) struct Shift {
+    fund: Earmarks,
+    release: Earmarks,
+    pledge: Vec<(LineId, Credits)>,
+}
+
+type Decision = Result<Plan, Rejection>;
+
+impl Workspace {
+    pub(crate) fn decide(&self, change: &Change, if_match: Option<Revision>, at: Timestamp) -> Decision {
+        let (resource, user) = self.target(change);
+        if let Some(expected) = if_match
+            && expected != resource
+        {
+            return Err(Rejection::Stale { now: resource });
+        }
+        if let Some(user) = user
+            && self.user(user).is_none()
+            && self.users.len() >= limits::USERS_MAX
+        {
+            return Err(Rejection::TooMany { what: "users", max: limits::USERS_MAX });
+        }
+        match change {
+            Change::PutWorkspace(settings) => Ok(Plan::Settings(settings.clone())),
+            Change::MakeGrant(grant) => self.decide_grant(grant, at),
+            Change::VoidGrant { grant } => self.decide_void(grant, at),
+            Change::PutMember { user, ai_access, team, role } => {
+                Ok(self.decide_member(user, *ai_access, team.as_ref(), *role))
+            }
+            Change::SetAllocation { user, amount, overflow } => {
+                self.decide_allocation(user, *amount, Some(*amount), *overflow, at)
+            }
+            Change::AdjustAllocation { user, delta } => self.decide_adjust(user, *delta, at),
+            Change::RemoveAllocation { user } => self.decide_remove_allocation(user),
+            Change::Reallocate { id, from, to, amount } => self.decide_reallocate(id, from, to, *amount),
+            Change::SetLimit { user, amount } => self.decide_limit(user, *amount),
+        }
+    }
+
+    /// The revision of the resource that is changed, and the user it would make known.
+    fn target<'a>(&self, change: &'a Change) -> (Revision, Option<&'a UserId>) {
+        let of_user = |user: &UserId, pick: fn(&crate::User) -> Option<Revision>| {
+            self.user(user).and_then(pick).unwrap_or(Revision(0))
+        };
+        match change {
+            Change::PutWorkspace(_) => (self.settings, None),
+            Change::MakeGrant(grant) => (self.grant_revision(&grant.id), None),
+            Change::VoidGrant { grant } => (self.grant_revision(grant), None),
+            Change::PutMember { user, .. } => {
+                (of_user(user, |u| u.member.as_ref().map(|m| m.revision)), Some(user))
+            }
+            Change::SetAllocation { user, .. }
+            | Change::AdjustAllocation { user, .. }
+            | Change::RemoveAllocation { user } => {
+                (of_user(user, |u| u.allocation.as_ref().map(|a| a.revision)), Some(user))
+            }
+            Change::Reallocate { from, to, .. } => {
+                (of_user(from, |u| u.allocation.as_ref().map(|a| a.revision)), Some(to))
+            }
+            Change::SetLimit { user, .. } => (of_user(user, |u| u.limit.map(|(_, r)| r)), Some(user)),
+        }
+    }
+
+    fn grant_revision(&self, id: &GrantId) -> Revision {
+        self.grant_ids.get(id).map_or(Revision(0), |no| self.grant(*no).revision)
+    }
+
+    fn decide_grant(&self, new: &NewGrant, at: Timestamp) -> Decision {
+        if let Some(no) = self.grant_ids.get(&new.id) {
+            let known = self.grant(*no);
+            if !known.was_made_as(new) {
+                return Err(Rejection::IdConflict { what: "grant" });
+            }
+            return Ok(Plan::Replay(Outcome::Grant(Box::new(known.answer_when_made()))));
+        }
+        if self.grants.len() >= limits::GRANTS_MAX {
+            return Err(Rejection::TooMany { what: "grants", max: limits::GRANTS_MAX });
+        }
+        let starts_at = new.starts_at.unwrap_or(at);
+        if new.expires_at.is_some_and(|end| end <= at || end <= starts_at) {
+            return Err(Rejection::NeverValid);
+        }
+        let (given, _) = self.totals.sides();
+        if given.and_then(|given| given.checked_add(new.amount)).is_none() {
+            return Err(Rejection::TooMuch);
+        }
+        Ok(Plan::MakeGrant(new.clone()))
+    }
+
+    fn decide_void(&self, id: &GrantId, at: Timestamp) -> Decision {
+        let no = *self.grant_ids.get(id).ok_or(Rejection::UnknownGrant)?;
+        if self.grant(no).state != GrantState::Live {
+            return Ok(Plan::VoidGrant { grant: no, rebacked: Vec::new(), freeze: Vec::new() });
+        }
+        // Allocations that stand on it must stand on something else first.
+        let mut taken = Earmarks::default();
+        let mut rebacked = Vec::new();
+        for (user, entry) in &self.users {
+            let Some(allocation) = &entry.allocation else { continue };
+            let on_this = allocation.earmarks.on(no);
+            if on_this.is_zero() {
+                continue;
+            }
+            let other = self.fund(on_this, Some(no), &taken, at).map_err(|_| {
+                let earmarked = self.grant(no).books.earmarked;
+                let free = self.fundable(Some(no), at);
+                Rejection::GrantBacksAllocations { earmarked, missing: earmarked.saturating_sub(free) }
+            })?;
+            for (grant, amount) in other.iter() {
+                taken.add(grant, amount);
+            }
+            rebacked.push((user.clone(), other));
+        }
+        Ok(Plan::VoidGrant { grant: no, rebacked, freeze: self.lines_on(no) })
+    }
+
+    /// Open lines with something out on a grant.
+    pub(crate) fn lines_on(&self, no: GrantNo) -> Vec<LineId> {
+        let out_on = |line: &crate::Line| {
+            line.backings
+                .iter()
+                .any(|numbers| numbers.backing.grant == no && !numbers.outstanding().is_zero())
+        };
+        self.lines.iter().filter(|(_, line)| out_on(line)).map(|(id, _)| *id).collect()
+    }
+
+    fn decide_member(
+        &self,
+        user: &UserId,
+        ai_access: Option<bool>,
+        team: Option<&TeamId>,
+        role: Option<Role>,
+    ) -> Plan {
+        let known = self.user(user).and_then(|u| u.member.as_deref().cloned());
+        let was = known.unwrap_or(Member {
+            ai_access: true,
+            team: None,
+            role: Role::Member,
+            revision: Revision(0),
+        });
+        let member = Member {
+            ai_access: ai_access.unwrap_or(was.ai_access),
+            team: team.cloned().or(was.team.clone()),
+            role: role.unwrap_or(was.role),
+            revision: was.revision,
+        };
+        // A line's team is fixed for its life, and a user without access holds no lines.
+        let chain_changed = !member.ai_access || member.team != was.team;
+        let freeze = if chain_changed { self.lines_of(user, |_| true) } else { Vec::new() };
+        Plan::Member { user: user.clone(), member, freeze }
+    }
+
+    fn lines_of(&self, user: &UserId, which: impl Fn(&crate::Line) -> bool) -> Vec<LineId> {
+        let lines = self.user(user).map_or(&[][..], |u| &u.lines[..]);
+        lines.iter().copied().filter(|id| which(&self.lines[id])).collect()
+    }
+
+    fn decide_adjust(&self, user: &UserId, delta: CreditsDelta, at: Timestamp) -> Decision {
+        let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
+        let now = allocation.ok_or_else(|| Rejection::NoAllocation(user.clone()))?.amount();
+        let amount = match delta {
+            CreditsDelta::Raise(by) => now.checked_add(by).ok_or(Rejection::TooMuch)?,
+            CreditsDelta::Lower(by) => now.saturating_sub(by),
+        };
+        self.decide_allocation(user, amount, None, None, at)
+    }
+
+    fn decide_allocation(
+        &self,
+        user: &UserId,
+        amount: Credits,
+        standing: Option<Credits>,
+        overflow: Option<Overflow>,
+        at: Timestamp,
+    ) -> Decision {
+        if !self.is_member(user) {
+            return Err(Rejection::UnknownUser(user.clone()));
+        }
+        let known = self.user(user).and_then(|u| u.allocation.as_ref());
+        let now = known.map_or(Credits::ZERO, Allocation::amount);
+        let mut shift = Shift::default();
+        if amount > now {
+            shift.fund = self.fund(amount.saturating_sub(now), None, &Earmarks::default(), at)?;
+        } else {
+            (shift.release, shift.pledge) = self.give_up(user, now.saturating_sub(amount));
+        }
+        let overflow = overflow.or(known.map(|a| a.overflow)).unwrap_or(Overflow::None);
+        // A line that drew on what is shared may not go on with it when its user no longer may.
+        let keeps_to_himself = overflow == Overflow::None;
+        let freeze =
+            self.lines_of(user, |line| keeps_to_himself && !line.outstanding_from(Source::Shared).is_zero());
+        Ok(Plan::Allocation { user: user.clone(), standing, overflow, shift, freeze })
+    }
+
+    fn decide_remove_allocation(&self, user: &UserId) -> Decision {
+        let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
+        let allocation = allocation.ok_or_else(|| Rejection::NoAllocation(user.clone()))?;
+        let (release, pledge) = self.give_up(user, allocation.unused());
+        Ok(Plan::RemoveAllocation {
+            user: user.clone(),
+            shift: Shift { release, pledge, ..Shift::default() },
+        })
+    }
+
+    fn decide_reallocate(
+        &self,
+        id: &ReallocationId,
+        from: &UserId,
+        to: &UserId,
+        amount: Credits,
+    ) -> Decision {
+        if let Some(no) = self.reallocations.get(id) {
+            let known = &self.intents[no];
+            let to_same = matches!(&known.to, Recipient::Allocation(user, _) if user == to);
+            if known.from != *from || !to_same || known.asked != amount {
+                return Err(Rejection::IdConflict { what: "reallocation" });
+            }
+            let first = known.first_answer.clone().expect("a reallocation keeps its first answer");
+            return Ok(Plan::Replay(Outcome::Reallocation(first)));
+        }
+        if from == to {
+            return Err(Rejection::SameUser);
+        }
+        if self.reallocations.len() >= limits::REALLOCATIONS_MAX {
+            return Err(Rejection::TooMany {
+                what: "reallocations in a cycle",
+                max: limits::REALLOCATIONS_MAX,
+            });
+        }
+        for user in [from, to] {
+            if !self.is_member(user) {
+                return Err(Rejection::UnknownUser(user.clone()));
+            }
+        }
+        let donor = self.user(from).and_then(|u| u.allocation.as_ref());
+        let available = donor.ok_or_else(|| Rejection::NoAllocation(from.clone()))?.unused();
+        if available < amount {
+            return Err(Rejection::InsufficientAllocation { user: from.clone(), available });
+        }
+        let (release, pledge) = self.give_up(from, amount);
+        let shift = Shift { release, pledge, ..Shift::default() };
+        Ok(Plan::Reallocate { id: id.clone(), from: from.clone(), to: to.clone(), amount, shift })
+    }
+
+    fn decide_limit(&self, user: &UserId, amount: Option<Credits>) -> Decision {
+        if !self.is_member(user) {
+            return Err(Rejection::UnknownUser(user.clone()));
+        }
+        let counted = self.user(user).map_or(Credits::ZERO, |u| u.used.saturating_add(u.out));
+        let is_over = amount.is_some_and(|limit| counted > limit);
+        let freeze = self.lines_of(user, |_| is_over);
+        Ok(Plan::Limit { user: user.clone(), amount, freeze })
+    }
+
+    /// What of the pool could back another allocation to the end of the cycle.
+    pub fn fundable(&self, without: Option<GrantNo>, at: Timestamp) -> Credits {
+        let grants = self.grants_in_burn_order();
+        let able = grants.filter(|g| Some(g.no) != without && g.lasts_to(self.cycle_ends_at, at));
+        Credits::checked_sum(able.map(Grant::shared)).expect("parts of one pool sum within its bound")
+    }
+
+    /// Earmarks of `amount` on grants that last, in burn order, beside what is already `taken`.
+    fn fund(
+        &self,
+        amount: Credits,
+        without: Option<GrantNo>,
+        taken: &Earmarks,
+        at: Timestamp,
+    ) -> Result<Earmarks, Rejection> {
+        let mut missing = amount;
+        let mut earmarks = Earmarks::default();
+        for grant in self.grants_in_burn_order() {
+            if Some(grant.no) == without || !grant.lasts_to(self.cycle_ends_at, at) {
+                continue;
+            }
+            let part = missing.min(grant.shared().saturating_sub(taken.on(grant.no)));
+            earmarks.add(grant.no, part);
+            missing.shrink(part);
+        }
+        if missing.is_zero() {
+            return Ok(earmarks);
+        }
+        Err(Rejection::InsufficientShared {
+            available: self.fundable(without, at),
+            elsewhere: self.shared_out,
+        })
+    }
+
+    /// How a user gives up to `amount` of what is unused: set-aside credits first, last in burn order first; then
+    /// what is out on his lines. What is used stays used.
+    fn give_up(&self, user: &UserId, amount: Credits) -> (Earmarks, Vec<(LineId, Credits)>) {
+        let mut left = amount;
+        let mut release = Earmarks::default();
+        let mut pledge = Vec::new();
+        let Some((entry, allocation)) = self.user(user).and_then(|u| Some((u, u.allocation.as_ref()?)))
+        else {
+            return (release, pledge);
+        };
+        for grant in self.grants_in_burn_order().rev() {
+            let part = left.min(allocation.earmarks.on(grant.no));
+            release.add(grant.no, part);
+            left.shrink(part);
+        }
+        for id in &entry.lines {
+            let line = &self.lines[id];
+            if line.allocation != Some(allocation.no) || line.written_off {
+                continue;
+            }
+            let part = left.min(line.outstanding_from(Source::Allocation).saturating_sub(line.pledged()));
+            if !part.is_zero() {
+                pledge.push((*id, part));
+                left.shrink(part);
+            }
+        }
+        (release, pledge)
+    }
+
+    // ---- commit -------------------------------------------------------------------------------------------------
+
+    pub(crate) fn commit(&mut self, plan: Plan, at: Timestamp) -> (Outcome, Vec<Event>) {
+        let mut events = Vec::new();
+        let outcome = match plan {
+            Plan::Replay(outcome) => outcome,
+            Plan::Settings(settings) => self.commit_settings(settings, at),
+            Plan::MakeGrant(new) => self.commit_grant(new, at),
+            Plan::VoidGrant { grant, rebacked, freeze } => {
+                self.commit_void(grant, rebacked, at, &mut events, &freeze)
+            }
+            Plan::Member { user, mut member, freeze } => {
+                member.revision = self.next_revision();
+                self.user_mut(&user).member = Some(Box::new(member));
+                self.recall(&freeze, &mut events);
+                Outcome::Member(Box::new(self.member_view(&user).expect("just written")))
+            }
+            Plan::Allocation { user, standing, overflow, shift, freeze } => {
+                self.commit_allocation(&user, standing, overflow, shift, &mut events);
+                self.recall(&freeze, &mut events);
+                Outcome::Allocation(self.allocation_answer(&user, at))
+            }
+            Plan::RemoveAllocation { user, shift } => {
+                self.commit_shift(&user, shift, &Recipient::Shared, None, &mut events);
+                self.user_mut(&user).allocation = None;
+                self.next_revision();
+                let answer = self.allocation_answer(&user, at);
+                self.drop_nobody(&user);
+                Outcome::Allocation(answer)
+            }
+            Plan::Reallocate { id, from, to, amount, shift } => {
+                self.commit_reallocation(id, &from, &to, amount, shift, at, &mut events)
+            }
+            Plan::Limit { user, amount, freeze } => {
+                let revision = self.next_revision();
+                self.user_mut(&user).limit = amount.map(|amount| (amount, revision));
+                self.drop_nobody(&user);
+                self.recall(&freeze, &mut events);
+                Outcome::Limit { user, amount, revision }
+            }
+        };
+        (outcome, events)
+    }
+
+    fn commit_settings(&mut self, settings: WorkspaceSettings, at: Timestamp) -> Outcome {
+        let WorkspaceSettings { name, membership, durability } = settings;
+        self.name = name.unwrap_or_else(|| std::mem::take(&mut self.name));
+        self.membership = membership.unwrap_or(self.membership);
+        self.durability = durability.unwrap_or(self.durability);
+        self.settings = self.next_revision();
+        Outcome::Workspace(Box::new(self.view(at)))
+    }
+
+    fn commit_grant(&mut self, new: NewGrant, at: Timestamp) -> Outcome {
+        let no = GrantNo(u32::try_from(self.grants.len()).expect("bounded by GRANTS_MAX"));
+        let revision = self.next_revision();
+        let grant = Grant::new(no, new, at, revision);
+        let answer = grant.answer_when_made();
+        self.add_grant(grant);
+        Outcome::Grant(Box::new(answer))
+    }
+
+    fn commit_void(
+        &mut self,
+        no: GrantNo,
+        rebacked: Vec<(UserId, Earmarks)>,
+        at: Timestamp,
+        events: &mut Vec<Event>,
+        freeze: &[LineId],
+    ) -> Outcome {
+        if self.grant(no).state == GrantState::Live {
+            for (user, other) in rebacked {
+                let moved = other.total();
+                self.on_grant(no, |g| g.release(moved));
+                for (grant, amount) in other.iter() {
+                    self.on_grant(grant, |g| g.earmark(amount));
+                }
+                let allocation = self.user_mut(&user).allocation.as_mut().expect("decided on an allocation");
+                allocation.earmarks.remove(no, moved);
+                for (grant, amount) in other.iter() {
+                    allocation.earmarks.add(grant, amount);
+                }
+            }
+            let revision = self.next_revision();
+            self.on_grant(no, |g| g.end(GrantState::Voided, revision));
+            self.recall(freeze, events);
+        }
+        let pending = self.pending_on(no);
+        Outcome::Grant(Box::new(GrantAnswer { grant: self.grant(no).clone(), pending, at }))
+    }
+
+    fn commit_allocation(
+        &mut self,
+        user: &UserId,
+        standing: Option<Credits>,
+        overflow: Overflow,
+        shift: Shift,
+        events: &mut Vec<Event>,
+    ) {
+        let revision = self.next_revision();
+        let next = self.next_allocation;
+        let entry = self.user_mut(user);
+        if entry.allocation.is_none() {
+            entry.allocation = Some(Allocation::new(next, overflow));
+            self.next_allocation = next.next();
+        }
+        self.commit_shift(user, shift, &Recipient::Shared, None, events);
+        let allocation = self.user_mut(user).allocation.as_mut().expect("made above");
+        allocation.standing = standing.unwrap_or(allocation.standing);
+        allocation.overflow = overflow;
+        allocation.revision = revision;
+    }
+
+    /// Writes a shift of `user`'s allocation towards `to`. What is released at once has moved; what is pledged
+    /// becomes an intent, which a reallocation also keeps when nothing is pending.
+    fn commit_shift(
+        &mut self,
+        user: &UserId,
+        shift: Shift,
+        to: &Recipient,
+        reallocation: Option<(ReallocationId, Credits)>,
+        events: &mut Vec<Event>,
+    ) {
+        let Shift { fund, release, pledge } = shift;
+        for (grant, amount) in fund.iter() {
+            self.on_grant(grant, |g| g.earmark(amount));
+        }
+        for (grant, amount) in release.iter() {
+            self.on_grant(grant, |g| g.release(amount));
+        }
+        let pledged =
+            Credits::checked_sum(pledge.iter().map(|(_, amount)| *amount)).expect("parts of one pool");
+        let allocation = self.user_mut(user).allocation.as_mut().expect("a shift is of an allocation");
+        fund.iter().for_each(|(grant, amount)| allocation.earmarks.add(grant, amount));
+        release.iter().for_each(|(grant, amount)| allocation.earmarks.remove(grant, amount));
+        allocation.pledged.grow(pledged);
+        let from_allocation = allocation.no;
+        if pledge.is_empty() && reallocation.is_none() {
+            return;
+        }
+        let no = self.next_intent;
+        self.next_intent = no.next();
+        for (line, amount) in &pledge {
+            let entry = self.lines.get_mut(line).expect("decided on a line");
+            entry.pledges.push(Pledge { intent: no, amount: *amount });
+        }
+        let lines: Vec<LineId> = pledge.into_iter().map(|(line, _)| line).collect();
+        self.recall(&lines, events);
+        let (id, asked) = reallocation.map_or((None, pledged), |(id, asked)| (Some(id), asked));
+        if let Some(id) = &id {
+            self.reallocations.insert(id.clone(), no);
+        }
+        let moved = asked.saturating_sub(pledged);
+        let intent = Intent {
+            reallocation: id,
+            from: user.clone(),
+            from_allocation,
+            to: to.clone(),
+            asked,
+            moved,
+            lapsed: Credits::ZERO,
+            lines,
+            first_answer: None,
+        };
+        self.intents.insert(no, intent);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a reallocation is exactly these facts")]
+    fn commit_reallocation(
+        &mut self,
+        id: ReallocationId,
+        from: &UserId,
+        to: &UserId,
+        amount: Credits,
+        shift: Shift,
+        at: Timestamp,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let revision = self.next_revision();
+        let next = self.next_allocation;
+        let recipient = self.user_mut(to);
+        if recipient.allocation.is_none() {
+            // So that a gift never shrinks what its receiver may spend.
+            recipient.allocation = Some(Allocation::new(next, Overflow::Shared));
+            self.next_allocation = next.next();
+        }
+        let gift = shift.release.clone();
+        let allocation_no = self.user(to).and_then(|u| u.allocation.as_ref()).expect("made above").no;
+        let recipient = Recipient::Allocation(to.clone(), allocation_no);
+        self.commit_shift(from, shift, &recipient, Some((id.clone(), amount)), events);
+        for (grant, part) in gift.iter() {
+            self.on_grant(grant, |g| g.earmark(part));
+        }
+        let allocation = self.user_mut(to).allocation.as_mut().expect("made above");
+        gift.iter().for_each(|(grant, part)| allocation.earmarks.add(grant, part));
+        allocation.revision = revision;
+        self.user_mut(from).allocation.as_mut().expect("decided on it").revision = revision;
+        let answer = self.reallocation_answer(&id, at).expect("made above");
+        let no = self.reallocations[&id];
+        self.intents.get_mut(&no).expect("made above").first_answer = Some(answer.clone());
+        Outcome::Reallocation(answer)
+    }
+
+    /// Freezes lines and asks for a recall of each that was not frozen before.
+    pub(crate) fn recall(&mut self, lines: &[LineId], events: &mut Vec<Event>) {
+        for line in lines {
+            if self.freeze(*line) {
+                events.push(Event::Recall { line: *line, user: self.lines[line].user.clone() });
+            }
+        }
+    }
+
+    pub fn reallocation_answer(&self, id: &ReallocationId, at: Timestamp) -> Option<ReallocationAnswer> {
+        let no = self.reallocations.get(id)?;
+        let intent = &self.intents[no];
+        let Recipient::Allocation(to, _) = &intent.to else { return None };
+        Some(ReallocationAnswer {
+            id: id.clone(),
+            from: intent.from.clone(),
+            to: to.clone(),
+            asked: intent.asked,
+            moved: intent.moved,
+            lapsed: intent.lapsed,
+            pending: self.pending_of_intent(*no),
+            at,
+        })
+    }
+}

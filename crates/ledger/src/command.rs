@@ -1,0 +1,199 @@
+//! What can be asked of the ledger. Plain data, checked at the edge: no empty id, no zero amount gets here.
+
+use pricing::Price;
+use types::{
+    Backing, Credits, CreditsDelta, CycleNumber, Durability, GrantId, HolderId, IdempotencyKey, LineId,
+    LineNumber, Meter, Metered, ReallocationId, Revision, TeamId, Timestamp, UserId, WorkspaceId,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// An administrator's write.
+    Admin(AdminCommand),
+    /// What one holder reports, returns and wants for one workspace.
+    Holder(HolderBatch),
+    /// A holder makes itself known before it spends. A lower sequence than known is a rolled-back disk.
+    Register { holder: HolderId, journal_sequence: u64 },
+    /// An operator declares a holder lost for good: it is fenced for ever and its lines are written off.
+    Forget { holder: HolderId, mode: ForgetMode },
+    /// Replaces the rate card (meta group only).
+    SetRateCard { prices: Vec<Price>, if_match: Option<Revision> },
+    /// Books what the time of the entry has made due: grants that expired.
+    Tick { workspace: WorkspaceId },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForgetMode {
+    /// What was out is charged (`written_off`).
+    Charge,
+    /// What was out is credited back to its grants and booked as `exposure`: it may be spent twice.
+    Credit,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminCommand {
+    pub workspace: WorkspaceId,
+    pub keyed: Option<KeyedBy>,
+    /// The revision the caller last saw of the resource that is changed.
+    pub if_match: Option<Revision>,
+    pub change: Change,
+}
+
+/// An idempotency key with the hash of the parsed command it was used for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyedBy {
+    pub key: IdempotencyKey,
+    pub command_hash: [u8; 32],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    PutWorkspace(WorkspaceSettings),
+    MakeGrant(NewGrant),
+    /// Voids what is left of a grant; what is out is voided as it comes back.
+    VoidGrant {
+        grant: GrantId,
+    },
+    PutMember {
+        user: UserId,
+        ai_access: Option<bool>,
+        team: Option<TeamId>,
+        role: Option<Role>,
+    },
+    /// Sets a user's allocation for this cycle and every next.
+    SetAllocation {
+        user: UserId,
+        amount: Credits,
+        overflow: Option<Overflow>,
+    },
+    /// Raises or lowers a user's allocation for this cycle only.
+    AdjustAllocation {
+        user: UserId,
+        delta: CreditsDelta,
+    },
+    /// Returns the user to what is shared.
+    RemoveAllocation {
+        user: UserId,
+    },
+    /// Moves unused credits between two users' allocations, for this cycle only.
+    Reallocate {
+        id: ReallocationId,
+        from: UserId,
+        to: UserId,
+        amount: Credits,
+    },
+    /// A ceiling for one user in the cycle; `None` lifts it.
+    SetLimit {
+        user: UserId,
+        amount: Option<Credits>,
+    },
+}
+
+pub use crate::allocation::Overflow;
+
+/// Fields that are `None` stay as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkspaceSettings {
+    pub name: Option<String>,
+    pub membership: Option<Membership>,
+    pub durability: Option<Durability>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// Whoever is named may spend, unless his AI access is off.
+    Open,
+    /// Only members may.
+    Listed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    Owner,
+    Admin,
+    Member,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantKind {
+    Plan,
+    Seat,
+    Pack,
+    Trial,
+    Promotion,
+    Correction,
+}
+
+impl GrantKind {
+    /// Whether such credits were paid for, where the caller does not say.
+    pub const fn is_paid_by_default(self) -> bool {
+        match self {
+            Self::Plan | Self::Seat | Self::Pack => true,
+            Self::Trial | Self::Promotion | Self::Correction => false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewGrant {
+    pub id: GrantId,
+    pub kind: GrantKind,
+    pub amount: Credits,
+    /// The smallest burns first.
+    pub priority: u8,
+    pub paid: bool,
+    /// Valid from this instant; `None`: from its entry.
+    pub starts_at: Option<Timestamp>,
+    /// Valid before this instant; `None`: for ever.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Draws, reports and returns of all users of one workspace on one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HolderBatch {
+    pub holder: HolderId,
+    pub journal_sequence: u64,
+    pub workspace: WorkspaceId,
+    pub lines: Vec<LineMessage>,
+}
+
+/// One line's message: its cumulative numbers, all of them only growing, and one wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineMessage {
+    pub number: LineNumber,
+    pub user: UserId,
+    pub cycle: CycleNumber,
+    pub team: Option<TeamId>,
+    /// Cumulative R by backing: durable at the holder, never to be spent.
+    pub returned: Vec<(Backing, Credits)>,
+    /// Cumulative U and Z, never ahead of the holder's disk.
+    pub used: Used,
+    /// Set aside in holds, out of what is outstanding; and how much of that is confirmed.
+    pub held: Credits,
+    pub confirmed: Credits,
+    pub wish: Wish,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Backing, used U, unattributed Z.
+    pub by_backing: Vec<(Backing, Credits, Credits)>,
+    /// ΣU again, counted by meter.
+    pub by_meter: Vec<(Meter, Metered)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Only the numbers.
+    Report,
+    /// Let ΣD become `target`; nothing if it cannot become at least `floor`.
+    Draw { target: Credits, floor: Credits },
+    /// Final numbers: fold the line and forget it. Also a fenced holder's evidence of what was really used.
+    Close,
+}
+
+impl HolderBatch {
+    pub fn line_id(&self, message: &LineMessage) -> LineId {
+        LineId { holder: self.holder, number: message.number }
+    }
+}

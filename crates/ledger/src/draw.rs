@@ -1,0 +1,461 @@
+//! Holders' messages: a line's numbers are merged, then its wish is granted or denied.
+//!
+//! Not here: how much to ask for and when (`leasing`); recalls and waiting (the leader's desk).
+
+use crate::allocation::Overflow;
+use crate::command::{LineMessage, Used, Wish};
+use crate::grant::ReturnedTo;
+use crate::limits;
+use crate::line::{Growth, Line};
+use crate::outcome::{Denial, DenialReason, LineAnswer, LineRejection, LineResult};
+use crate::workspace::Workspace;
+use types::{Backing, Credits, Feature, HolderId, LineId, LineNumber, Meter, Metered, Source, Timestamp};
+
+/// What a draw may take: by backing, in the order in which it burns.
+type Takes = Vec<(Backing, Credits)>;
+
+impl Workspace {
+    /// Takes one message. `fenced`: the holder was declared lost, so only final closes count, as evidence.
+    pub(crate) fn apply_line(
+        &mut self,
+        holder: HolderId,
+        message: &LineMessage,
+        fenced: bool,
+        at: Timestamp,
+    ) -> LineAnswer {
+        let id = LineId { holder, number: message.number };
+        let result = match self.decide_line(id, message, fenced) {
+            Err(rejection) => LineResult::Rejected(rejection),
+            Ok(LineStep::AlreadyGone) => {
+                self.raise_highest(id);
+                LineResult::Closed
+            }
+            Ok(LineStep::Evidence(growth)) => {
+                self.commit_evidence(id, &growth);
+                self.commit_meters(id, &message.used);
+                self.fold_line(id);
+                LineResult::Closed
+            }
+            Ok(LineStep::Numbers(growth)) => {
+                self.commit_numbers(id, message, &growth, at);
+                self.grant_wish(id, message, at)
+            }
+        };
+        LineAnswer { number: message.number, result }
+    }
+
+    /// Whether applying these messages could change anything but the time they were heard at. A draw that will be
+    /// denied need not become an entry.
+    pub fn would_change(
+        &self,
+        holder: HolderId,
+        messages: &[LineMessage],
+        fenced: bool,
+        at: Timestamp,
+    ) -> bool {
+        messages.iter().any(|message| {
+            let id = LineId { holder, number: message.number };
+            match self.decide_line(id, message, fenced) {
+                Err(_) => false,
+                Ok(LineStep::AlreadyGone | LineStep::Evidence(_)) => true,
+                Ok(LineStep::Numbers(growth)) => {
+                    let draws = match message.wish {
+                        Wish::Report => false,
+                        Wish::Close => true,
+                        Wish::Draw { target, floor } => {
+                            matches!(self.decide_draw(id, message, target, floor, at), Ok(takes) if !takes.is_empty())
+                        }
+                    };
+                    draws || growth.iter().any(|step| !step.is_nothing())
+                }
+            }
+        })
+    }
+
+    fn decide_line(
+        &self,
+        id: LineId,
+        message: &LineMessage,
+        fenced: bool,
+    ) -> Result<LineStep, LineRejection> {
+        let closes = message.wish == Wish::Close;
+        let Some(line) = self.lines.get(&id) else {
+            return self.decide_unknown_line(id, message, closes, fenced);
+        };
+        if line.user != message.user || line.cycle != message.cycle {
+            return Err(LineRejection::OtherLine);
+        }
+        check_meters(&message.used)?;
+        if line.written_off {
+            if !closes {
+                return Err(LineRejection::WrittenOff);
+            }
+            return line.evidence(&message.used).map(LineStep::Evidence);
+        }
+        line.growth(&message.returned, &message.used).map(LineStep::Numbers)
+    }
+
+    fn decide_unknown_line(
+        &self,
+        id: LineId,
+        message: &LineMessage,
+        closes: bool,
+        fenced: bool,
+    ) -> Result<LineStep, LineRejection> {
+        let highest = self.highest_line.get(&id.holder).copied().unwrap_or(LineNumber(0));
+        if id.number <= highest || fenced {
+            return Err(LineRejection::StaleLine { highest });
+        }
+        if closes {
+            // Opened at the holder, but no draw of it ever got here.
+            return Ok(LineStep::AlreadyGone);
+        }
+        if message.cycle != self.cycle {
+            return Err(LineRejection::OtherCycle { now: self.cycle });
+        }
+        let spent_nothing = message.returned.iter().all(|(_, r)| r.is_zero())
+            && message.used.by_backing.iter().all(|(_, u, z)| u.is_zero() && z.is_zero());
+        if !spent_nothing {
+            return Err(LineRejection::BeyondDrawn);
+        }
+        let of_holder = |user: &crate::User| user.lines.iter().filter(|l| l.holder == id.holder).count();
+        if self.user(&message.user).map_or(0, of_holder) >= limits::LINES_PER_HOLDER_AND_USER_MAX {
+            return Err(LineRejection::TooManyLines);
+        }
+        Ok(LineStep::Numbers(Vec::new()))
+    }
+
+    fn raise_highest(&mut self, id: LineId) {
+        let highest = self.highest_line.entry(id.holder).or_insert(id.number);
+        *highest = (*highest).max(id.number);
+    }
+
+    /// Books what a message's numbers added: use is charged, returns go back to their grant and earmark.
+    fn commit_numbers(&mut self, id: LineId, message: &LineMessage, growth: &[Growth], at: Timestamp) {
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        line.grow(growth);
+        line.heard_at = line.heard_at.max(at);
+        line.held = message.held;
+        line.confirmed = message.confirmed;
+        self.commit_meters(id, &message.used);
+        for step in growth.iter().filter(|step| !step.is_nothing()) {
+            let spent = step.used.checked_add(step.unattributed).expect("parts of one pool");
+            self.on_grant(step.backing.grant, |g| g.book_used(step.used, step.unattributed));
+            self.book_out(id, step.backing.source, spent, true);
+            self.take_back(id, step.backing, step.returned);
+        }
+        self.lapse_pledges(id);
+    }
+
+    /// Takes `amount` off what is out for the line's user, his allocation and what is shared.
+    fn book_out(&mut self, id: LineId, source: Source, amount: Credits, as_used: bool) {
+        let line = &self.lines[&id];
+        let (user, allocation) = (line.user.clone(), line.allocation);
+        let entry = self.user_mut(&user);
+        entry.out.shrink(amount);
+        if as_used {
+            entry.used.grow(amount);
+        }
+        match source {
+            Source::Shared => self.shared_out.shrink(amount),
+            Source::Allocation => {
+                let current = allocation.and_then(|no| self.current_allocation(&user, no));
+                if let Some(allocation) = current {
+                    allocation.out.shrink(amount);
+                    if as_used {
+                        allocation.used.grow(amount);
+                    }
+                }
+            }
+            Source::Reserve(_) | Source::Overage => {}
+        }
+    }
+
+    fn take_back(&mut self, id: LineId, backing: Backing, amount: Credits) {
+        if amount.is_zero() {
+            return;
+        }
+        let to = self.on_grant(backing.grant, |g| g.take_back(amount));
+        self.book_out(id, backing.source, amount, false);
+        if backing.source != Source::Allocation {
+            return;
+        }
+        let for_donor = self.pay_pledges(id, backing.grant, amount);
+        let line = &self.lines[&id];
+        let (user, allocation) = (line.user.clone(), line.allocation);
+        if to == ReturnedTo::Available
+            && !for_donor.is_zero()
+            && let Some(donor) = allocation.and_then(|no| self.current_allocation(&user, no))
+        {
+            donor.earmarks.add(backing.grant, for_donor);
+            self.on_grant(backing.grant, |g| g.earmark(for_donor));
+        }
+    }
+
+    fn grant_wish(&mut self, id: LineId, message: &LineMessage, at: Timestamp) -> LineResult {
+        let denied = match message.wish {
+            Wish::Report => None,
+            Wish::Close => {
+                self.close(id);
+                return LineResult::Closed;
+            }
+            Wish::Draw { target, floor } => match self.decide_draw(id, message, target, floor, at) {
+                Ok(takes) => {
+                    self.commit_draw(id, message, &takes, at);
+                    None
+                }
+                Err(denial) => Some(denial),
+            },
+        };
+        let line = self.lines.get(&id);
+        let drawn = line.map_or_else(Vec::new, |l| l.backings.iter().map(|n| (n.backing, n.drawn)).collect());
+        LineResult::Line { drawn, frozen: line.is_some_and(|l| l.frozen), denied }
+    }
+
+    /// What the draw may take, or why it gets nothing.
+    fn decide_draw(
+        &self,
+        id: LineId,
+        message: &LineMessage,
+        target: Credits,
+        floor: Credits,
+        at: Timestamp,
+    ) -> Result<Takes, Denial> {
+        let line = self.lines.get(&id);
+        let no = |reason| Denial { reason, available: Credits::ZERO, elsewhere: Credits::ZERO };
+        if line.is_some_and(|l| l.frozen) {
+            return Err(no(DenialReason::Frozen));
+        }
+        if !self.is_member(&message.user) {
+            return Err(no(DenialReason::UnknownUser));
+        }
+        let user = self.user(&message.user);
+        if user.is_some_and(|u| !u.has_access()) {
+            return Err(no(DenialReason::AccessDisabled));
+        }
+        let drawn = line.map_or(Credits::ZERO, Line::drawn);
+        let must = floor.min(target).saturating_sub(drawn);
+        let room = user.map_or(Credits::MAX, crate::User::room_under_limit);
+        let mut want = target.saturating_sub(drawn).min(room);
+        let mut takes = Vec::new();
+        let mut available = Credits::ZERO;
+        for (backing, part) in self.chain(&message.user, at) {
+            available.grow(part);
+            let taken = part.min(want);
+            if !taken.is_zero() {
+                takes.push((backing, taken));
+                want.shrink(taken);
+            }
+        }
+        if available.min(room) >= must {
+            return Ok(takes);
+        }
+        let (reason, elsewhere) = self.why_short(id, message, room < must && available >= must);
+        Err(Denial { reason, available: available.min(room), elsewhere })
+    }
+
+    /// Everything a user may draw now, in the order in which it burns: own allocation, then what is shared.
+    fn chain(&self, user: &types::UserId, at: Timestamp) -> Vec<(Backing, Credits)> {
+        let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
+        let drawable = || self.grants_in_burn_order().filter(move |g| g.is_drawable(at));
+        let mut chain = Vec::new();
+        if let Some(allocation) = allocation {
+            let own = drawable().map(|g| (Source::Allocation, g.no, allocation.earmarks.on(g.no)));
+            chain.extend(own);
+        }
+        if allocation.is_none_or(|a| a.overflow == Overflow::Shared) {
+            chain.extend(drawable().map(|g| (Source::Shared, g.no, g.shared())));
+        }
+        chain.retain(|(_, _, amount)| !amount.is_zero());
+        chain.into_iter().map(|(source, grant, amount)| (Backing { source, grant }, amount)).collect()
+    }
+
+    /// Why a draw falls short, and how much is out elsewhere that could serve it if it came back.
+    fn why_short(&self, id: LineId, message: &LineMessage, by_limit: bool) -> (DenialReason, Credits) {
+        let here = |source| self.lines.get(&id).map_or(Credits::ZERO, |l| l.outstanding_from(source));
+        let user = self.user(&message.user);
+        if by_limit {
+            let own = self.lines.get(&id).map_or(Credits::ZERO, Line::outstanding);
+            let out = user.map_or(Credits::ZERO, |u| u.out).saturating_sub(own);
+            return (DenialReason::LimitReached, out);
+        }
+        let allocation = user.and_then(|u| u.allocation.as_ref());
+        let own_out = allocation.map_or(Credits::ZERO, |a| a.out.saturating_sub(a.pledged));
+        let own_elsewhere = own_out.saturating_sub(here(Source::Allocation));
+        if allocation.is_some_and(|a| a.overflow == Overflow::None) {
+            return (DenialReason::AllocationExhausted, own_elsewhere);
+        }
+        let shared_elsewhere = self.shared_out.saturating_sub(here(Source::Shared));
+        (DenialReason::Exhausted, own_elsewhere.saturating_add(shared_elsewhere))
+    }
+
+    fn commit_draw(
+        &mut self,
+        id: LineId,
+        message: &LineMessage,
+        takes: &[(Backing, Credits)],
+        at: Timestamp,
+    ) {
+        if takes.is_empty() {
+            return;
+        }
+        let user = message.user.clone();
+        let allocation = self.user(&user).and_then(|u| u.allocation.as_ref()).map(|a| a.no);
+        if !self.lines.contains_key(&id) {
+            self.raise_highest(id);
+            self.lines.insert(id, Line::new(user.clone(), message.cycle, message.team.clone(), at));
+            self.user_mut(&user).lines.push(id);
+        }
+        for (backing, amount) in takes {
+            let earmarked = backing.source == Source::Allocation;
+            self.on_grant(backing.grant, |g| g.draw(*amount, earmarked));
+            let line = self.lines.get_mut(&id).expect("made above");
+            line.backing_mut(*backing).drawn.grow(*amount);
+            if earmarked {
+                line.allocation = allocation;
+            } else {
+                self.shared_out.grow(*amount);
+            }
+            let entry = self.user_mut(&user);
+            entry.out.grow(*amount);
+            if let Some(allocation) = entry.allocation.as_mut().filter(|_| earmarked) {
+                allocation.earmarks.remove(backing.grant, *amount);
+                allocation.out.grow(*amount);
+            }
+        }
+    }
+
+    /// The holder's final word: what it neither used nor returned it never had, and comes back.
+    fn close(&mut self, id: LineId) {
+        let Some(line) = self.lines.get(&id) else { return };
+        let rest: Vec<(Backing, Credits)> =
+            line.backings.iter().map(|n| (n.backing, n.outstanding())).collect();
+        for (backing, amount) in rest {
+            let line = self.lines.get_mut(&id).expect("closed at the end");
+            line.backing_mut(backing).returned.grow(amount);
+            self.take_back(id, backing, amount);
+        }
+        self.lapse_pledges(id);
+        self.fold_line(id);
+    }
+
+    /// Charges all that is out on a line whose holder is declared lost.
+    pub(crate) fn write_off(&mut self, id: LineId) -> Credits {
+        let Some(line) = self.lines.get(&id).filter(|line| !line.written_off) else { return Credits::ZERO };
+        let out: Vec<(Backing, Credits)> =
+            line.backings.iter().map(|n| (n.backing, n.outstanding())).collect();
+        let mut total = Credits::ZERO;
+        for (backing, amount) in out {
+            let line = self.lines.get_mut(&id).expect("found above");
+            line.backing_mut(backing).written_off.grow(amount);
+            self.on_grant(backing.grant, |g| g.write_off(amount));
+            self.book_out(id, backing.source, amount, true);
+            total.grow(amount);
+        }
+        let line = self.lines.get_mut(&id).expect("found above");
+        line.written_off = true;
+        if line.frozen {
+            line.frozen = false;
+            self.frozen_out = self.frozen_out.saturating_sub(1);
+        }
+        self.lapse_pledges(id);
+        total
+    }
+
+    /// R7: evidence re-labels what was written off as used. It makes nothing available.
+    fn commit_evidence(&mut self, id: LineId, growth: &[Growth]) {
+        for step in growth.iter().filter(|step| !step.is_nothing()) {
+            let line = self.lines.get_mut(&id).expect("decided on it");
+            let numbers = line.backing_mut(step.backing);
+            let relabelled = step.used.checked_add(step.unattributed).expect("parts of one pool");
+            numbers.written_off.shrink(relabelled);
+            numbers.used.grow(step.used);
+            numbers.unattributed.grow(step.unattributed);
+            self.on_grant(step.backing.grant, |g| g.relabel(step.used, step.unattributed));
+        }
+    }
+
+    fn commit_meters(&mut self, id: LineId, used: &Used) {
+        if used.by_meter.is_empty() {
+            return;
+        }
+        // Names past the bound are counted together; which ones these are never changes again.
+        let mut counted: Vec<(u32, Metered)> = Vec::with_capacity(used.by_meter.len());
+        for (meter, metered) in &used.by_meter {
+            let no = self.meter_number(meter);
+            match counted.iter_mut().find(|(known, _)| *known == no) {
+                Some((_, sum)) => sum.add(metered),
+                None => counted.push((no, metered.clone())),
+            }
+        }
+        let line = self.lines.get_mut(&id).expect("a report belongs to a line");
+        for (no, metered) in counted {
+            match line.meters.binary_search_by_key(&no, |(known, _)| *known) {
+                Ok(i) => line.meters[i].1.max(&metered),
+                Err(i) => line.meters.insert(i, (no, metered)),
+            }
+        }
+    }
+
+    fn meter_number(&mut self, meter: &Meter) -> u32 {
+        if let Some(no) = self.meter_numbers.get(meter) {
+            return *no;
+        }
+        let name = (meter.feature.clone(), meter.model.clone());
+        let meter =
+            if self.metered_names.contains(&name) || self.metered_names.len() < limits::METERED_NAMES_MAX {
+                self.metered_names.insert(name);
+                meter.clone()
+            } else {
+                let other = Feature::parse("other").expect("a valid id");
+                Meter { feature: other, model: None, day: meter.day }
+            };
+        if let Some(no) = self.meter_numbers.get(&meter) {
+            return *no;
+        }
+        let no = u32::try_from(self.meters.len()).expect("2^32 meters do not happen");
+        self.meters.push(meter.clone());
+        self.meter_numbers.insert(meter, no);
+        no
+    }
+}
+
+enum LineStep {
+    /// Merge these and see to the wish.
+    Numbers(Vec<Growth>),
+    /// Late proof of what a lost holder used.
+    Evidence(Vec<Growth>),
+    /// Nothing of the line ever got here, and now nothing will.
+    AlreadyGone,
+}
+
+impl Line {
+    /// What final numbers tell about a line that was written off: at most what was written off.
+    fn evidence(&self, used: &Used) -> Result<Vec<Growth>, LineRejection> {
+        let mut open = self.clone();
+        for numbers in &mut open.backings {
+            numbers.written_off = Credits::ZERO;
+        }
+        open.growth(&[], used)
+    }
+}
+
+impl crate::User {
+    fn room_under_limit(&self) -> Credits {
+        let Some((limit, _)) = self.limit else { return Credits::MAX };
+        limit.saturating_sub(self.used).saturating_sub(self.out)
+    }
+}
+
+/// S8 at the door: usage by meter is the same usage as by backing, once more.
+fn check_meters(used: &Used) -> Result<(), LineRejection> {
+    let by_backing = Credits::checked_sum(used.by_backing.iter().map(|(_, u, _)| *u));
+    let by_meter = Credits::checked_sum(used.by_meter.iter().map(|(_, metered)| metered.credits));
+    let bounded = used.by_meter.len() <= limits::METERS_PER_LINE_MAX.saturating_add(1)
+        && used.by_meter.iter().all(|(_, metered)| metered.units.len() <= limits::UNITS_PER_METER_MAX);
+    if by_backing.is_some() && by_backing == by_meter && bounded {
+        Ok(())
+    } else {
+        Err(LineRejection::MetersDisagree)
+    }
+}

@@ -1,0 +1,243 @@
+//! Grants and their books. Every movement of a credit is one method here and asserts S1 and S2 of its grant.
+//!
+//! Not here: which grant is drawn on (`draw`), who may ask (`admin`).
+
+use crate::{GrantAnswer, GrantKind, NewGrant};
+use types::{Credits, GrantId, GrantNo, Revision, Timestamp};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub no: GrantNo,
+    pub id: GrantId,
+    pub kind: GrantKind,
+    pub priority: u8,
+    pub paid: bool,
+    pub created_at: Timestamp,
+    pub starts_at: Timestamp,
+    /// Valid before this instant; `None`: for ever.
+    pub expires_at: Option<Timestamp>,
+    pub state: GrantState,
+    /// Revision when it was made, and now.
+    pub made: Revision,
+    pub revision: Revision,
+    pub books: GrantBooks,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantState {
+    Live,
+    /// Its window is over; what still comes back expires at once.
+    Expired,
+    /// Voided by an administrator; what still comes back is voided at once.
+    Voided,
+}
+
+/// Where the credits of one grant are. S1: `amount + refunded + exposure` = the sum of all the others but
+/// `earmarked`, which is a part of `available`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GrantBooks {
+    pub amount: Credits,
+    pub available: Credits,
+    /// The part of `available` that is set aside for allocations (and reserves).
+    pub earmarked: Credits,
+    /// Out on lines, neither used nor returned as far as the ledger knows.
+    pub out: Credits,
+    pub used: Credits,
+    pub unattributed: Credits,
+    pub written_off: Credits,
+    pub expired: Credits,
+    pub voided: Credits,
+    /// Given back out of what was used (ΣF).
+    pub refunded: Credits,
+    /// Credited back although a lost holder may have spent it.
+    pub exposure: Credits,
+}
+
+/// Where a returned credit went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReturnedTo {
+    Available,
+    Expired,
+    Voided,
+}
+
+impl GrantBooks {
+    fn of(amount: Credits) -> Self {
+        Self { amount, available: amount, ..Self::default() }
+    }
+
+    /// S1 and S2 of one grant, as a pair of sums that must be equal, where they exist at all.
+    pub fn sides(&self) -> (Option<Credits>, Option<Credits>) {
+        let given = [self.amount, self.refunded, self.exposure];
+        let places = [
+            self.available,
+            self.out,
+            self.used,
+            self.unattributed,
+            self.written_off,
+            self.expired,
+            self.voided,
+        ];
+        (Credits::checked_sum(given), Credits::checked_sum(places))
+    }
+
+    pub fn is_conserved(&self) -> bool {
+        let (given, places) = self.sides();
+        given.is_some() && given == places && self.earmarked <= self.available
+    }
+}
+
+impl Grant {
+    pub(crate) fn new(no: GrantNo, new: NewGrant, at: Timestamp, revision: Revision) -> Self {
+        let NewGrant { id, kind, amount, priority, paid, starts_at, expires_at } = new;
+        Self {
+            no,
+            id,
+            kind,
+            priority,
+            paid,
+            created_at: at,
+            starts_at: starts_at.unwrap_or(at),
+            expires_at,
+            state: GrantState::Live,
+            made: revision,
+            revision,
+            books: GrantBooks::of(amount),
+        }
+    }
+
+    /// Whether making it again would mean the same. A start left open was the instant of its entry.
+    pub fn was_made_as(&self, new: &NewGrant) -> bool {
+        let NewGrant { id, kind, amount, priority, paid, starts_at, expires_at } = new;
+        self.id == *id
+            && self.kind == *kind
+            && self.books.amount == *amount
+            && self.priority == *priority
+            && self.paid == *paid
+            && self.starts_at == starts_at.unwrap_or(self.created_at)
+            && self.expires_at == *expires_at
+    }
+
+    /// The answer its maker got.
+    pub fn answer_when_made(&self) -> GrantAnswer {
+        let books = GrantBooks::of(self.books.amount);
+        let grant = Self { state: GrantState::Live, revision: self.made, books, ..self.clone() };
+        GrantAnswer { grant, pending: Vec::new(), at: self.created_at }
+    }
+
+    /// May be drawn on at `now`.
+    pub fn is_drawable(&self, now: Timestamp) -> bool {
+        self.state == GrantState::Live && self.starts_at <= now && !self.is_over(now)
+    }
+
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// R12: may stand behind an allocation: drawable now, and lasting to the cycle's end (`None`: no end is set,
+    /// so only a grant that lasts for ever will do).
+    pub fn lasts_to(&self, cycle_ends_at: Option<Timestamp>, now: Timestamp) -> bool {
+        let lasts = match (self.expires_at, cycle_ends_at) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(expires), Some(ends)) => expires >= ends,
+        };
+        self.is_drawable(now) && lasts
+    }
+
+    /// Available and not set aside for anybody.
+    pub fn shared(&self) -> Credits {
+        self.books.available.saturating_sub(self.books.earmarked)
+    }
+
+    /// Burn order: priority, then soonest expiry (none last), then unpaid before paid, then created, then id.
+    pub fn burn_key(&self) -> (u8, Timestamp, bool, Timestamp, &GrantId) {
+        let expiry = self.expires_at.unwrap_or(Timestamp::from_millis(i64::MAX));
+        (self.priority, expiry, self.paid, self.created_at, &self.id)
+    }
+
+    pub(crate) fn earmark(&mut self, amount: Credits) {
+        self.books.earmarked.grow(amount);
+        self.assert_conserved();
+    }
+
+    pub(crate) fn release(&mut self, amount: Credits) {
+        self.books.earmarked.shrink(amount);
+        self.assert_conserved();
+    }
+
+    pub(crate) fn draw(&mut self, amount: Credits, earmarked: bool) {
+        if earmarked {
+            self.books.earmarked.shrink(amount);
+        }
+        self.books.available.shrink(amount);
+        self.books.out.grow(amount);
+        self.assert_conserved();
+    }
+
+    pub(crate) fn book_used(&mut self, used: Credits, unattributed: Credits) {
+        self.books.out.shrink(used);
+        self.books.out.shrink(unattributed);
+        self.books.used.grow(used);
+        self.books.unattributed.grow(unattributed);
+        self.assert_conserved();
+    }
+
+    /// A returned credit goes back to its very grant; where that is no more, it ends there.
+    pub(crate) fn take_back(&mut self, amount: Credits) -> ReturnedTo {
+        self.books.out.shrink(amount);
+        let (place, to) = match self.state {
+            GrantState::Live => (&mut self.books.available, ReturnedTo::Available),
+            GrantState::Expired => (&mut self.books.expired, ReturnedTo::Expired),
+            GrantState::Voided => (&mut self.books.voided, ReturnedTo::Voided),
+        };
+        place.grow(amount);
+        self.assert_conserved();
+        to
+    }
+
+    pub(crate) fn write_off(&mut self, amount: Credits) {
+        self.books.out.shrink(amount);
+        self.books.written_off.grow(amount);
+        self.assert_conserved();
+    }
+
+    /// Credits what was written off back, at the price of an exposure.
+    pub(crate) fn expose(&mut self, amount: Credits) {
+        self.books.exposure.grow(amount);
+        let place = match self.state {
+            GrantState::Live => &mut self.books.available,
+            GrantState::Expired => &mut self.books.expired,
+            GrantState::Voided => &mut self.books.voided,
+        };
+        place.grow(amount);
+        self.assert_conserved();
+    }
+
+    /// R7: late evidence re-labels what was written off; it never makes credits available.
+    pub(crate) fn relabel(&mut self, used: Credits, unattributed: Credits) {
+        self.books.written_off.shrink(used);
+        self.books.written_off.shrink(unattributed);
+        self.books.used.grow(used);
+        self.books.unattributed.grow(unattributed);
+        self.assert_conserved();
+    }
+
+    /// Ends the grant: all that is available goes to `expired` or `voided`. Earmarks must be gone before.
+    pub(crate) fn end(&mut self, state: GrantState, revision: Revision) {
+        assert!(self.books.earmarked.is_zero(), "S6: grant {} ends under an allocation", self.id);
+        let left = std::mem::take(&mut self.books.available);
+        match state {
+            GrantState::Live => self.books.available = left,
+            GrantState::Expired => self.books.expired.grow(left),
+            GrantState::Voided => self.books.voided.grow(left),
+        }
+        self.state = state;
+        self.revision = revision;
+        self.assert_conserved();
+    }
+
+    fn assert_conserved(&self) {
+        assert!(self.books.is_conserved(), "S1/S2 broken on grant {}: {:?}", self.id, self.books);
+    }
+}

@@ -1,0 +1,139 @@
+//! Transfer intents: credits promised to somebody else while they are still out on lines.
+//!
+//! An intent names lines and at most how much of each. Those lines are frozen. What comes back pays the intent;
+//! what was spent meanwhile lapses. `asked = moved + pending + lapsed`, always.
+//!
+//! Not here: who may promise what (`admin`), when returns arrive (`draw`).
+
+use crate::{AllocationNo, ReallocationAnswer, Workspace};
+use types::{Credits, LineId, ReallocationId, UserId};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IntentNo(pub u64);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// Set where the intent is a reallocation's; a cut's has none.
+    pub reallocation: Option<ReallocationId>,
+    pub from: UserId,
+    pub from_allocation: AllocationNo,
+    pub to: Recipient,
+    pub asked: Credits,
+    pub moved: Credits,
+    pub lapsed: Credits,
+    /// Lines that still owe something, each once.
+    pub lines: Vec<LineId>,
+    /// What a reallocation was answered at first; a repeat gets the same.
+    pub first_answer: Option<ReallocationAnswer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    Shared,
+    Allocation(UserId, AllocationNo),
+}
+
+/// A line's part of an intent: at most this much of what comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pledge {
+    pub intent: IntentNo,
+    pub amount: Credits,
+}
+
+impl IntentNo {
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.checked_add(1).expect("2^64 intents do not happen"))
+    }
+}
+
+impl Intent {
+    pub fn pending(&self) -> Credits {
+        self.asked.saturating_sub(self.moved).saturating_sub(self.lapsed)
+    }
+}
+
+impl Workspace {
+    /// Pays `amount` of allocation credits on `grant`, just returned on `line`, to the intents it is pledged to.
+    /// Answers what is left for the donor himself.
+    pub(crate) fn pay_pledges(&mut self, line: LineId, grant: types::GrantNo, amount: Credits) -> Credits {
+        let mut left = amount;
+        while !left.is_zero() {
+            let Some(entry) = self.lines.get_mut(&line) else { break };
+            let Some(pledge) = entry.pledges.first_mut() else { break };
+            let paid = pledge.amount.min(left);
+            let intent = pledge.intent;
+            pledge.amount.shrink(paid);
+            if pledge.amount.is_zero() {
+                entry.pledges.remove(0);
+            }
+            left.shrink(paid);
+            self.settle_pledge(intent, line, paid, Settled::Paid);
+            self.hand_over(intent, grant, paid);
+        }
+        left
+    }
+
+    /// Lapses whatever is pledged on `line` beyond what is still out of the allocation there; newest first.
+    pub(crate) fn lapse_pledges(&mut self, line: LineId) {
+        loop {
+            let Some(entry) = self.lines.get_mut(&line) else { return };
+            let out = if entry.written_off {
+                Credits::ZERO
+            } else {
+                entry.outstanding_from(types::Source::Allocation)
+            };
+            let excess = entry.pledged().saturating_sub(out);
+            let Some(pledge) = entry.pledges.last_mut().filter(|_| !excess.is_zero()) else { return };
+            let lapsed = pledge.amount.min(excess);
+            let intent = pledge.intent;
+            pledge.amount.shrink(lapsed);
+            if pledge.amount.is_zero() {
+                entry.pledges.pop();
+            }
+            self.settle_pledge(intent, line, lapsed, Settled::Lapsed);
+        }
+    }
+
+    fn settle_pledge(&mut self, no: IntentNo, line: LineId, amount: Credits, how: Settled) {
+        let still_owes = self.lines.get(&line).is_some_and(|l| l.pledges.iter().any(|p| p.intent == no));
+        let intent = self.intents.get_mut(&no).expect("a pledge belongs to an intent");
+        match how {
+            Settled::Paid => intent.moved.grow(amount),
+            Settled::Lapsed => intent.lapsed.grow(amount),
+        }
+        if !still_owes {
+            intent.lines.retain(|id| *id != line);
+        }
+        let (from, from_allocation) = (intent.from.clone(), intent.from_allocation);
+        let done = intent.lines.is_empty();
+        // A cut leaves no trace once it is done; a reallocation is remembered under its id.
+        if done && intent.reallocation.is_none() {
+            self.intents.remove(&no);
+        }
+        if let Some(donor) = self.current_allocation(&from, from_allocation) {
+            donor.pledged.shrink(amount);
+        }
+    }
+
+    /// The paid credits keep their grant and change their earmark. Where the grant has ended they ended with it.
+    fn hand_over(&mut self, no: IntentNo, grant: types::GrantNo, amount: Credits) {
+        let to = match self.intents.get(&no) {
+            Some(intent) => intent.to.clone(),
+            None => Recipient::Shared,
+        };
+        let Recipient::Allocation(user, allocation) = to else { return };
+        if self.grant(grant).state != crate::GrantState::Live {
+            return;
+        }
+        if let Some(recipient) = self.current_allocation(&user, allocation) {
+            recipient.earmarks.add(grant, amount);
+            self.on_grant(grant, |g| g.earmark(amount));
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Settled {
+    Paid,
+    Lapsed,
+}

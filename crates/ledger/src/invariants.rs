@@ -1,0 +1,177 @@
+//! The ledger's invariants as functions named as sentences, recounted in full. S1 and S2 are asserted on running
+//! totals after every command as well; this is the slow second opinion that tests and operators ask for.
+
+use crate::workspace::Workspace;
+use crate::{GrantBooks, State};
+use std::collections::BTreeMap;
+use types::{Credits, GrantId, GrantNo, Source, WorkspaceId};
+
+/// A sentence that turned out to be untrue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub invariant: &'static str,
+    pub workspace: WorkspaceId,
+    pub what: String,
+}
+
+/// Every term of S1 for one pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conservation {
+    pub workspace: WorkspaceId,
+    pub grants: Vec<GrantTerms>,
+    pub violations: Vec<Violation>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantTerms {
+    pub grant: GrantId,
+    pub books: GrantBooks,
+    /// Recounted from the open lines.
+    pub out_on_lines: Credits,
+}
+
+impl State {
+    /// Every broken sentence in every workspace; empty when the books are right.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.workspaces.values().flat_map(|workspace| workspace.violations()).collect()
+    }
+}
+
+impl Workspace {
+    pub fn conservation(&self) -> Conservation {
+        let out = self.out_by_grant();
+        let terms = |grant: &crate::Grant| GrantTerms {
+            grant: grant.id.clone(),
+            books: grant.books,
+            out_on_lines: out.get(&grant.no).copied().unwrap_or(Credits::ZERO),
+        };
+        let grants = self.grants.iter().map(terms).collect();
+        Conservation { workspace: self.id.clone(), grants, violations: self.violations() }
+    }
+
+    pub fn violations(&self) -> Vec<Violation> {
+        let checks: [(&'static str, Option<String>); 8] = [
+            ("S1 each grant is conserved", self.each_grant_is_conserved()),
+            ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
+            ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
+            ("S2 no line settles more than was drawn", self.no_line_settles_more_than_was_drawn()),
+            ("S6 every allocation is funded by named grants", self.every_allocation_is_funded()),
+            ("S8 usage by meter sums to used", self.usage_by_meter_sums_to_used()),
+            ("users' sums are what their lines say", self.users_sums_are_what_their_lines_say()),
+            ("every intent is moved, pending or lapsed", self.every_intent_is_moved_pending_or_lapsed()),
+        ];
+        let broken = checks.into_iter().filter_map(|(invariant, what)| Some((invariant, what?)));
+        broken.map(|(invariant, what)| Violation { invariant, workspace: self.id.clone(), what }).collect()
+    }
+
+    fn each_grant_is_conserved(&self) -> Option<String> {
+        let broken = self.grants.iter().find(|g| !g.books.is_conserved())?;
+        Some(format!("{}: {:?}", broken.id, broken.books))
+    }
+
+    fn out_by_grant(&self) -> BTreeMap<GrantNo, Credits> {
+        let mut out: BTreeMap<GrantNo, Credits> = BTreeMap::new();
+        for numbers in self.lines.values().flat_map(|line| &line.backings) {
+            out.entry(numbers.backing.grant).or_insert(Credits::ZERO).grow(numbers.outstanding());
+        }
+        out
+    }
+
+    fn what_is_out_is_what_lines_have_out(&self) -> Option<String> {
+        let out = self.out_by_grant();
+        let broken =
+            self.grants.iter().find(|g| g.books.out != out.get(&g.no).copied().unwrap_or(Credits::ZERO))?;
+        Some(format!("{}: books say {}, lines say {:?}", broken.id, broken.books.out, out.get(&broken.no)))
+    }
+
+    fn totals_are_the_sums_over_grants(&self) -> Option<String> {
+        let sum =
+            |of: fn(&GrantBooks) -> Credits| Credits::checked_sum(self.grants.iter().map(|g| of(&g.books)));
+        let same = |of: fn(&GrantBooks) -> Credits| sum(of) == Some(of(&self.totals));
+        let shared: Option<Credits> =
+            Credits::checked_sum(self.lines.values().map(|line| line.outstanding_from(Source::Shared)));
+        let frozen = self.lines.values().filter(|line| line.frozen).count() as u64;
+        let all = same(|b| b.amount)
+            && same(|b| b.available)
+            && same(|b| b.earmarked)
+            && same(|b| b.out)
+            && same(|b| b.used)
+            && same(|b| b.unattributed)
+            && same(|b| b.written_off)
+            && same(|b| b.expired)
+            && same(|b| b.voided)
+            && same(|b| b.exposure)
+            && shared == Some(self.shared_out)
+            && frozen == self.frozen_out;
+        (!all).then(|| {
+            format!("{:?}, shared out {} of {shared:?}, frozen {frozen}", self.totals, self.shared_out)
+        })
+    }
+
+    fn no_line_settles_more_than_was_drawn(&self) -> Option<String> {
+        let all = self.lines.iter().flat_map(|(id, line)| line.backings.iter().map(move |n| (id, n)));
+        let (id, numbers) = all.into_iter().find(|(_, numbers)| !numbers.is_within_drawn())?;
+        Some(format!("{id:?}: {numbers:?}"))
+    }
+
+    fn every_allocation_is_funded(&self) -> Option<String> {
+        let mut earmarked: BTreeMap<GrantNo, Credits> = BTreeMap::new();
+        for allocation in self.users.values().filter_map(|u| u.allocation.as_ref()) {
+            for (grant, amount) in allocation.earmarks.iter() {
+                earmarked.entry(grant).or_insert(Credits::ZERO).grow(amount);
+            }
+        }
+        let differs = |g: &&crate::Grant| {
+            let sum = earmarked.get(&g.no).copied().unwrap_or(Credits::ZERO);
+            sum != g.books.earmarked || sum > g.books.available
+        };
+        let broken = self.grants.iter().find(differs)?;
+        Some(format!("{}: {:?}, allocations say {:?}", broken.id, broken.books, earmarked.get(&broken.no)))
+    }
+
+    fn usage_by_meter_sums_to_used(&self) -> Option<String> {
+        for (id, line) in &self.lines {
+            let used = Credits::checked_sum(line.backings.iter().map(|n| n.used));
+            let metered = Credits::checked_sum(line.meters.iter().map(|(_, m)| m.credits));
+            if used != metered {
+                return Some(format!("{id:?}: used {used:?}, metered {metered:?}"));
+            }
+        }
+        let rows = self.usage_rows();
+        let metered = Credits::checked_sum(rows.iter().map(|row| row.metered.credits));
+        (metered != Some(self.totals.used)).then(|| format!("used {}, metered {metered:?}", self.totals.used))
+    }
+
+    fn users_sums_are_what_their_lines_say(&self) -> Option<String> {
+        for (name, user) in &self.users {
+            let lines = || user.lines.iter().map(|id| &self.lines[id]);
+            let out = Credits::checked_sum(lines().map(crate::Line::outstanding));
+            if out != Some(user.out) {
+                return Some(format!("{name}: out {}, lines say {out:?}", user.out));
+            }
+            let Some(allocation) = &user.allocation else { continue };
+            let own = || lines().filter(|line| line.allocation == Some(allocation.no));
+            let out = Credits::checked_sum(own().map(|line| line.outstanding_from(Source::Allocation)));
+            let pledged = Credits::checked_sum(own().map(crate::Line::pledged));
+            if out != Some(allocation.out)
+                || pledged != Some(allocation.pledged)
+                || allocation.pledged > allocation.out
+            {
+                return Some(format!("{name}: {allocation:?}, lines say out {out:?}, pledged {pledged:?}"));
+            }
+        }
+        let known = self.users.values().map(|user| user.lines.len()).sum::<usize>();
+        (known != self.lines.len()).then(|| format!("{} lines, users know {known}", self.lines.len()))
+    }
+
+    fn every_intent_is_moved_pending_or_lapsed(&self) -> Option<String> {
+        for (no, intent) in &self.intents {
+            let pending = self.pending_of_intent(*no).into_iter().map(|p| p.amount);
+            let sum = Credits::checked_sum(pending.chain([intent.moved, intent.lapsed]));
+            if sum != Some(intent.asked) {
+                return Some(format!("{no:?}: {intent:?}, sum {sum:?}"));
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,26 @@
+//! Every bound of the replicated state, in one place. Past a bound the command is rejected and nothing changes.
+
+/// Grants in one workspace, voided and expired ones included.
+pub const GRANTS_MAX: usize = 10_000;
+/// Users one workspace knows: members, allocations, limits, and whoever holds a line.
+pub const USERS_MAX: usize = 1_000_000;
+/// Reallocations one workspace remembers for its current cycle.
+pub const REALLOCATIONS_MAX: usize = 100_000;
+/// Feature × model pairs that are metered by name in one workspace; what comes later is metered as `other`.
+pub const METERED_NAMES_MAX: usize = 1_024;
+/// Meters on one line; a holder folds further ones into `other` before it reports.
+pub const METERS_PER_LINE_MAX: usize = 64;
+/// Kinds of unit in one meter.
+pub const UNITS_PER_METER_MAX: usize = 16;
+/// Lines one holder may have open for one user: the current one and those being closed.
+pub const LINES_PER_HOLDER_AND_USER_MAX: usize = 8;
+/// Idempotency keys one workspace remembers for its administrators' writes.
+pub const KEYS_MAX: usize = 10_000;
+/// How long such a key is remembered.
+pub const KEY_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
+/// Longest name of a workspace, in bytes.
+pub const NAME_BYTES_MAX: usize = 200;
+/// Largest priority number; the smallest burns first.
+pub const PRIORITY_MAX: u8 = 100;
+/// Priority of a grant that names none.
+pub const PRIORITY_DEFAULT: u8 = 50;

@@ -1,0 +1,241 @@
+//! What the ledger answers: outcomes, rejections that say whether a retry can end differently, and events.
+
+use crate::view::{MemberView, WorkspaceView};
+use crate::{Grant, Overflow};
+use types::{
+    Backing, Credits, CycleNumber, DiskId, HolderId, LineId, LineNumber, NodeId, ReallocationId, Revision,
+    Timestamp, UserId,
+};
+
+/// The answer to a command that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Workspace(Box<WorkspaceView>),
+    Grant(Box<GrantAnswer>),
+    Member(Box<MemberView>),
+    Allocation(AllocationAnswer),
+    Reallocation(ReallocationAnswer),
+    Limit { user: UserId, amount: Option<Credits>, revision: Revision },
+    Lines(Vec<LineAnswer>),
+    Registered,
+    Forgotten { lines: u64, written_off: Credits, exposure: Credits },
+    RateCard { revision: Revision },
+    Ticked,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantAnswer {
+    pub grant: Grant,
+    /// Of a voided grant: what is still out and will be voided as it comes back.
+    pub pending: Vec<Pending>,
+    pub at: Timestamp,
+}
+
+/// Credits that a change could not move yet, because they are out on a holder's lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    pub node: NodeId,
+    pub amount: Credits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllocationAnswer {
+    pub user: UserId,
+    /// The amount of this cycle once what is pending has moved; `None`: the user has no allocation.
+    pub amount: Option<Credits>,
+    /// The amount of every next cycle.
+    pub standing: Credits,
+    pub overflow: Overflow,
+    pub used: Credits,
+    pub pending: Vec<Pending>,
+    pub revision: Revision,
+    pub at: Timestamp,
+}
+
+/// `asked = moved + pending + lapsed`, at every moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReallocationAnswer {
+    pub id: ReallocationId,
+    pub from: UserId,
+    pub to: UserId,
+    pub asked: Credits,
+    pub moved: Credits,
+    pub lapsed: Credits,
+    pub pending: Vec<Pending>,
+    pub at: Timestamp,
+}
+
+/// The ledger's answer to one line message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineAnswer {
+    pub number: LineNumber,
+    pub result: LineResult,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineResult {
+    /// The line as the ledger has it now. Every answer carries D.
+    Line {
+        drawn: Vec<(Backing, Credits)>,
+        frozen: bool,
+        denied: Option<Denial>,
+    },
+    /// The line was folded and is forgotten.
+    Closed,
+    Rejected(LineRejection),
+}
+
+/// Why a draw got less than its floor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    pub reason: DenialReason,
+    /// What this user could still draw here and now, less than he asked for.
+    pub available: Credits,
+    /// What is out on other lines that could serve this user if it came back.
+    pub elsewhere: Credits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DenialReason {
+    /// The pool has too little that this user may draw.
+    Exhausted,
+    /// His allocation has too little, and it does not overflow into what is shared.
+    AllocationExhausted,
+    /// His limit would be passed.
+    LimitReached,
+    /// His AI access is off.
+    AccessDisabled,
+    /// He is no member, and membership is listed.
+    UnknownUser,
+    /// The line is frozen: close it and open another.
+    Frozen,
+}
+
+/// Why a line message has no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineRejection {
+    #[error("this line number was closed or passed over; take one above {highest:?}")]
+    StaleLine { highest: LineNumber },
+    #[error("the line belongs to another user or cycle than the message says")]
+    OtherLine,
+    #[error("the numbers are beyond what was drawn on this line")]
+    BeyondDrawn,
+    #[error("usage by meter does not sum to usage by backing")]
+    MetersDisagree,
+    #[error("the cycle is {now:?} now; lines of other cycles draw no more")]
+    OtherCycle { now: CycleNumber },
+    #[error("this line was written off; only its final close is still taken")]
+    WrittenOff,
+    #[error("this holder has too many open lines for this user; close one first")]
+    TooManyLines,
+}
+
+/// Why a command has no effect. The same on every replica.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("there is no such workspace; make it first")]
+    UnknownWorkspace,
+    #[error("{0} is no member of this workspace, and its membership is listed; add the member first")]
+    UnknownUser(UserId),
+    #[error("there is no such grant in this workspace")]
+    UnknownGrant,
+    #[error("this {what} id is taken by another one with other content; ids are permanent")]
+    IdConflict { what: &'static str },
+    #[error("this idempotency key was used for another command within the last 24 hours")]
+    KeyConflict,
+    #[error(
+        "this workspace has used {max} idempotency keys within 24 hours; try again later or without a key"
+    )]
+    KeyWindowFull { max: usize },
+    #[error("the resource changed meanwhile; read it again and repeat the change")]
+    Stale { now: Revision },
+    #[error("only {available} credits of what is shared can back this to the end of the cycle")]
+    InsufficientShared {
+        available: Credits,
+        /// Shared credits out on leases, which a recall could bring back.
+        elsewhere: Credits,
+    },
+    #[error("{user} has only {available} unused credits in his allocation")]
+    InsufficientAllocation { user: UserId, available: Credits },
+    #[error("{0} has no allocation")]
+    NoAllocation(UserId),
+    #[error(
+        "the grant backs allocations of {earmarked} credits, of which {missing} have nothing else to stand on; lower them first"
+    )]
+    GrantBacksAllocations { earmarked: Credits, missing: Credits },
+    #[error("the grants of one workspace may not pass 999999999999.999999 credits in sum")]
+    TooMuch,
+    #[error("a workspace has at most {max} {what}")]
+    TooMany { what: &'static str, max: usize },
+    #[error("the grant would never be valid: it must expire after it starts, and in the future")]
+    NeverValid,
+    #[error("from and to are the same user")]
+    SameUser,
+    #[error("this holder has not registered with this shard")]
+    Unregistered,
+    #[error(
+        "this holder was declared lost and is fenced for ever; start the node with an empty data directory"
+    )]
+    Fenced,
+    #[error(
+        "the journal of this node is older than what it reported before (sequence {known} known): its disk was rolled back; forget the node and start it with an empty data directory"
+    )]
+    RolledBack { known: u64 },
+    #[error(
+        "node {node} is known with disk {known}: its data directory was replaced; forget the node first, so that what it held is written off"
+    )]
+    OtherDisk { node: NodeId, known: DiskId },
+    #[error("no such holder is known here")]
+    UnknownHolder,
+}
+
+/// Whether asking again can end differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Never with this command.
+    Never,
+    /// After somebody changed something: credits, members, the resource.
+    AfterChange,
+    /// Later by itself.
+    Later,
+}
+
+impl Rejection {
+    pub const fn retry(&self) -> Retry {
+        match self {
+            Self::IdConflict { .. }
+            | Self::KeyConflict
+            | Self::NeverValid
+            | Self::SameUser
+            | Self::Fenced
+            | Self::RolledBack { .. } => Retry::Never,
+            Self::UnknownWorkspace
+            | Self::UnknownUser(_)
+            | Self::UnknownGrant
+            | Self::Stale { .. }
+            | Self::InsufficientShared { .. }
+            | Self::InsufficientAllocation { .. }
+            | Self::NoAllocation(_)
+            | Self::GrantBacksAllocations { .. }
+            | Self::TooMuch
+            | Self::TooMany { .. }
+            | Self::OtherDisk { .. }
+            | Self::UnknownHolder
+            | Self::Unregistered => Retry::AfterChange,
+            Self::KeyWindowFull { .. } => Retry::Later,
+        }
+    }
+}
+
+/// What the leader must see to after a commit. Lost events are found again in the state (frozen lines).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Take this line back whole: its chain changed.
+    Recall {
+        line: LineId,
+        user: UserId,
+    },
+    HolderFenced {
+        holder: HolderId,
+    },
+}

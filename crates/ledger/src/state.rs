@@ -1,0 +1,247 @@
+//! What one Raft group replicates, and the one door through which it changes: [`State::apply`].
+//!
+//! Not here: agreement, snapshots, bytes. A snapshot is a clone: workspaces are shared until one of them changes.
+
+use crate::command::{AdminCommand, Change, Command, ForgetMode, HolderBatch, KeyedBy};
+use crate::grant::GrantState;
+use crate::limits;
+use crate::meta::Meta;
+use crate::outcome::{Event, Outcome, Rejection};
+use crate::workspace::{KeyRecord, Workspace};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use types::{Credits, GrantNo, HolderId, LineId, Timestamp, WorkspaceId};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The latest time any entry carried; never goes back.
+    pub now: Timestamp,
+    pub meta: Meta,
+    pub holders: BTreeMap<HolderId, HolderRecord>,
+    pub workspaces: BTreeMap<WorkspaceId, Arc<Workspace>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HolderRecord {
+    /// The highest journal sequence this holder reported.
+    pub journal_sequence: u64,
+    pub status: HolderStatus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HolderStatus {
+    Active,
+    /// Declared lost; fenced for ever.
+    Fenced,
+}
+
+/// The ledger's answer to one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    pub result: Result<Outcome, Rejection>,
+    pub events: Vec<Event>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl State {
+    pub fn new() -> Self {
+        let now = Timestamp::from_millis(0);
+        Self { now, meta: Meta::new(), holders: BTreeMap::new(), workspaces: BTreeMap::new() }
+    }
+
+    pub fn workspace(&self, id: &WorkspaceId) -> Option<&Workspace> {
+        self.workspaces.get(id).map(Arc::as_ref)
+    }
+
+    /// Applies one command at the time its entry carries (taken as never decreasing).
+    pub fn apply(&mut self, at: Timestamp, command: &Command) -> Applied {
+        self.now = self.now.max(at);
+        let mut events = Vec::new();
+        let result = match command {
+            Command::Admin(admin) => self.apply_admin(admin, &mut events),
+            Command::Holder(batch) => self.apply_batch(batch, &mut events),
+            Command::Register { holder, journal_sequence } => self.apply_register(*holder, *journal_sequence),
+            Command::Forget { holder, mode } => self.apply_forget(*holder, *mode, &mut events),
+            Command::SetRateCard { prices, if_match } => {
+                self.meta.decide(*if_match).map(|()| self.meta.commit(prices.clone()))
+            }
+            Command::Tick { workspace } => {
+                let found = self.workspaces.get_mut(workspace).ok_or(Rejection::UnknownWorkspace);
+                found.map(|workspace| {
+                    Arc::make_mut(workspace).expire_due(self.now, &mut events);
+                    Outcome::Ticked
+                })
+            }
+        };
+        Applied { result, events }
+    }
+
+    /// Whether a batch could change anything: one that cannot need not become an entry.
+    pub fn would_change(&self, batch: &HolderBatch, at: Timestamp) -> bool {
+        let Some(record) = self.holders.get(&batch.holder) else { return false };
+        let fenced = record.status == HolderStatus::Fenced;
+        let workspace = self.workspace(&batch.workspace);
+        workspace.is_some_and(|w| w.would_change(batch.holder, &batch.lines, fenced, self.now.max(at)))
+    }
+
+    fn apply_admin(&mut self, admin: &AdminCommand, events: &mut Vec<Event>) -> Result<Outcome, Rejection> {
+        let AdminCommand { workspace: id, keyed, if_match, change } = admin;
+        let at = self.now;
+        if let (Some(keyed), Some(known)) = (keyed, self.workspace(id))
+            && let Some(answer) = known.replay(keyed, at)
+        {
+            return answer;
+        }
+        let known = self.workspaces.get_mut(id);
+        let mut made = match (&known, change) {
+            (Some(_), _) => None,
+            (None, Change::PutWorkspace(_)) => Some(Workspace::new(id.clone(), at)),
+            (None, _) => return Err(Rejection::UnknownWorkspace),
+        };
+        let workspace = match known {
+            Some(known) => Arc::make_mut(known),
+            None => made.as_mut().expect("made where it was not known"),
+        };
+        workspace.expire_due(at, events);
+        let plan = workspace.decide(change, *if_match, at)?;
+        let (outcome, more) = workspace.commit(plan, at);
+        events.extend(more);
+        if let Some(keyed) = keyed {
+            workspace.remember(keyed, &outcome, at);
+        }
+        if let Some(made) = made {
+            self.workspaces.insert(id.clone(), Arc::new(made));
+        }
+        Ok(outcome)
+    }
+
+    fn apply_batch(&mut self, batch: &HolderBatch, events: &mut Vec<Event>) -> Result<Outcome, Rejection> {
+        let record = self.holders.get_mut(&batch.holder).ok_or(Rejection::Unregistered)?;
+        let fenced = record.status == HolderStatus::Fenced;
+        record.journal_sequence = record.journal_sequence.max(batch.journal_sequence);
+        let workspace = self.workspaces.get_mut(&batch.workspace).ok_or(Rejection::UnknownWorkspace)?;
+        let workspace = Arc::make_mut(workspace);
+        workspace.expire_due(self.now, events);
+        let take = |message| workspace.apply_line(batch.holder, message, fenced, self.now);
+        Ok(Outcome::Lines(batch.lines.iter().map(take).collect()))
+    }
+
+    fn apply_register(&mut self, holder: HolderId, journal_sequence: u64) -> Result<Outcome, Rejection> {
+        if let Some(known) = self.holders.get_mut(&holder) {
+            if known.status == HolderStatus::Fenced {
+                return Err(Rejection::Fenced);
+            }
+            if journal_sequence < known.journal_sequence {
+                return Err(Rejection::RolledBack { known: known.journal_sequence });
+            }
+            known.journal_sequence = journal_sequence;
+            return Ok(Outcome::Registered);
+        }
+        let same_node = |(id, record): &(&HolderId, &HolderRecord)| {
+            id.node == holder.node && record.status == HolderStatus::Active
+        };
+        if let Some((known, _)) = self.holders.iter().find(same_node) {
+            return Err(Rejection::OtherDisk { node: known.node, known: known.disk });
+        }
+        let record = HolderRecord { journal_sequence, status: HolderStatus::Active };
+        self.holders.insert(holder, record);
+        Ok(Outcome::Registered)
+    }
+
+    fn apply_forget(
+        &mut self,
+        holder: HolderId,
+        mode: ForgetMode,
+        events: &mut Vec<Event>,
+    ) -> Result<Outcome, Rejection> {
+        let record = self.holders.get_mut(&holder).ok_or(Rejection::UnknownHolder)?;
+        record.status = HolderStatus::Fenced;
+        events.push(Event::HolderFenced { holder });
+        let (mut lines, mut written_off, mut exposure) = (0_u64, Credits::ZERO, Credits::ZERO);
+        for workspace in self.workspaces.values_mut() {
+            let of_holder = |id: &LineId, line: &crate::Line| id.holder == holder && !line.written_off;
+            let ids: Vec<LineId> =
+                workspace.lines.iter().filter(|(id, line)| of_holder(id, line)).map(|(id, _)| *id).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let workspace = Arc::make_mut(workspace);
+            for id in ids {
+                let lost = workspace.write_off(id);
+                if mode == ForgetMode::Credit {
+                    workspace.credit_back(id);
+                    exposure = exposure.saturating_add(lost);
+                }
+                written_off = written_off.saturating_add(lost);
+                lines = lines.saturating_add(1);
+            }
+        }
+        Ok(Outcome::Forgotten { lines, written_off, exposure })
+    }
+}
+
+impl Workspace {
+    /// What the key was answered before, if it was used within its window.
+    fn replay(&self, keyed: &KeyedBy, at: Timestamp) -> Option<Result<Outcome, Rejection>> {
+        if let Some(record) = self.keys.get(&keyed.key).filter(|_| self.key_is_fresh(keyed, at)) {
+            let same = record.command_hash == keyed.command_hash;
+            return Some(if same { Ok(record.outcome.clone()) } else { Err(Rejection::KeyConflict) });
+        }
+        let fresh =
+            self.key_order.iter().filter(|(then, _)| at.since_ms(*then) < limits::KEY_WINDOW_MS).count();
+        (fresh >= limits::KEYS_MAX).then_some(Err(Rejection::KeyWindowFull { max: limits::KEYS_MAX }))
+    }
+
+    fn key_is_fresh(&self, keyed: &KeyedBy, at: Timestamp) -> bool {
+        let used = self.key_order.iter().find(|(_, key)| *key == keyed.key);
+        used.is_some_and(|(then, _)| at.since_ms(*then) < limits::KEY_WINDOW_MS)
+    }
+
+    fn remember(&mut self, keyed: &KeyedBy, outcome: &Outcome, at: Timestamp) {
+        while let Some((then, _)) = self.key_order.front()
+            && at.since_ms(*then) >= limits::KEY_WINDOW_MS
+        {
+            if let Some((_, key)) = self.key_order.pop_front() {
+                self.keys.remove(&key);
+            }
+        }
+        let record = KeyRecord { command_hash: keyed.command_hash, outcome: outcome.clone() };
+        self.keys.insert(keyed.key.clone(), record);
+        self.key_order.push_back((at, keyed.key.clone()));
+    }
+
+    /// Ends the grants whose time is over. Allocations that stood on them shrink with them.
+    pub(crate) fn expire_due(&mut self, at: Timestamp, events: &mut Vec<Event>) {
+        let over = |g: &&crate::Grant| g.state == GrantState::Live && g.is_over(at);
+        let due: Vec<GrantNo> = self.grants.iter().filter(over).map(|g| g.no).collect();
+        for no in due {
+            let earmarked = self.grant(no).books.earmarked;
+            if !earmarked.is_zero() {
+                for user in self.users.values_mut() {
+                    if let Some(allocation) = &mut user.allocation {
+                        allocation.earmarks.remove(no, allocation.earmarks.on(no));
+                    }
+                }
+                self.on_grant(no, |g| g.release(earmarked));
+            }
+            let revision = self.next_revision();
+            self.on_grant(no, |g| g.end(GrantState::Expired, revision));
+            let lines = self.lines_on(no);
+            self.recall(&lines, events);
+        }
+    }
+
+    /// After a write-off: gives the credits back to their grants, as an exposure.
+    fn credit_back(&mut self, id: LineId) {
+        let lost: Vec<_> =
+            self.lines[&id].backings.iter().map(|n| (n.backing.grant, n.written_off)).collect();
+        for (grant, amount) in lost {
+            self.on_grant(grant, |g| g.expose(amount));
+        }
+    }
+}

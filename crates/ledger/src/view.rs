@@ -1,0 +1,230 @@
+//! What can be read of a workspace, as plain data. Not here: freshness, sessions, who may read.
+
+use crate::grant::GrantState;
+use crate::outcome::{AllocationAnswer, Pending};
+use crate::workspace::Workspace;
+use crate::{IntentNo, Membership, Overflow, Role};
+use std::collections::BTreeMap;
+use types::{
+    Credits, CycleNumber, Durability, GrantNo, LineId, Meter, Metered, NodeId, Revision, TeamId, Timestamp,
+    UserId, WorkspaceId,
+};
+
+/// The summary of a pool. `granted = used + held + remaining`, `remaining = available + leased`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkspaceView {
+    pub id: WorkspaceId,
+    pub name: String,
+    pub membership: Membership,
+    pub durability: Durability,
+    pub cycle: CycleNumber,
+    pub cycle_starts_at: Timestamp,
+    pub cycle_ends_at: Option<Timestamp>,
+    /// Net of expired and voided, with exposure.
+    pub granted: Credits,
+    /// Includes unattributed and written off.
+    pub used: Credits,
+    pub held: Credits,
+    pub available: Credits,
+    /// Out on lines and not held.
+    pub leased: Credits,
+    /// Out by node, held or not.
+    pub leased_by_node: BTreeMap<NodeId, Credits>,
+    pub allocated: Credits,
+    pub reserved: Credits,
+    pub shared: Credits,
+    pub unattributed: Credits,
+    pub written_off: Credits,
+    pub exposure: Credits,
+    pub pending: Credits,
+    pub revision: Revision,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberView {
+    pub user: UserId,
+    /// `false`: known by his allocation, limit or use, but never made a member.
+    pub listed: bool,
+    pub ai_access: bool,
+    pub team: Option<TeamId>,
+    pub role: Role,
+    pub allocation: Option<Credits>,
+    pub overflow: Option<Overflow>,
+    pub pending: Credits,
+    pub limit: Option<Credits>,
+    pub used: Credits,
+    /// Out on lines for this user.
+    pub leased: Credits,
+    /// What he could spend at most over the whole chain, leases of his own included.
+    pub remaining: Credits,
+    pub revision: Revision,
+}
+
+/// Usage of one user on one meter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRow {
+    pub user: UserId,
+    pub meter: Meter,
+    pub metered: Metered,
+}
+
+impl Workspace {
+    pub fn view(&self, at: Timestamp) -> WorkspaceView {
+        let totals = &self.totals;
+        let sum = |parts: &[Credits]| Credits::checked_sum(parts.iter().copied()).expect("parts of one pool");
+        let used = sum(&[totals.used, totals.unattributed, totals.written_off]);
+        let open = || self.lines.values().filter(|line| !line.written_off);
+        let held = Credits::checked_sum(open().map(|line| line.held.min(line.outstanding())))
+            .expect("parts of one pool");
+        // What has expired by the clock but not yet by an entry is not shown as available.
+        let over = self.grants.iter().filter(|g| g.state == GrantState::Live && g.is_over(at));
+        let over = Credits::checked_sum(over.map(|g| g.books.available)).expect("parts of one pool");
+        let available = totals.available.saturating_sub(over);
+        let mut leased_by_node = BTreeMap::new();
+        for (id, line) in &self.lines {
+            let out = line.outstanding();
+            if !out.is_zero() {
+                leased_by_node.entry(id.holder.node).or_insert(Credits::ZERO).grow(out);
+            }
+        }
+        let allocated =
+            self.users.values().filter_map(|u| u.allocation.as_ref()).map(crate::Allocation::amount);
+        let pending = self.intents.values().map(crate::Intent::pending);
+        WorkspaceView {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            membership: self.membership,
+            durability: self.durability,
+            cycle: self.cycle,
+            cycle_starts_at: self.cycle_starts_at,
+            cycle_ends_at: self.cycle_ends_at,
+            granted: sum(&[used, available, totals.out]),
+            used,
+            held,
+            available,
+            leased: totals.out.saturating_sub(held),
+            leased_by_node,
+            allocated: Credits::checked_sum(allocated).expect("funded by one pool"),
+            reserved: Credits::ZERO,
+            shared: available.saturating_sub(totals.earmarked),
+            unattributed: totals.unattributed,
+            written_off: totals.written_off,
+            exposure: totals.exposure,
+            pending: Credits::checked_sum(pending).expect("parts of one pool"),
+            revision: self.settings,
+            at,
+        }
+    }
+
+    /// `None`: nothing is known of this user.
+    pub fn member_view(&self, user: &UserId) -> Option<MemberView> {
+        let entry = self.user(user)?;
+        let member = entry.member.as_deref();
+        let allocation = entry.allocation.as_ref();
+        Some(MemberView {
+            user: user.clone(),
+            listed: member.is_some(),
+            ai_access: entry.has_access(),
+            team: member.and_then(|m| m.team.clone()),
+            role: member.map_or(Role::Member, |m| m.role),
+            allocation: allocation.map(crate::Allocation::amount),
+            overflow: allocation.map(|a| a.overflow),
+            pending: allocation.map_or(Credits::ZERO, |a| a.pledged),
+            limit: entry.limit.map(|(amount, _)| amount),
+            used: entry.used,
+            leased: entry.out,
+            remaining: self.remaining_of(user),
+            revision: member.map_or(Revision(0), |m| m.revision),
+        })
+    }
+
+    /// What a user could spend at most over the whole chain: what he may draw, and what is out for him.
+    pub fn remaining_of(&self, user: &UserId) -> Credits {
+        let entry = self.user(user);
+        if !self.is_member(user) || entry.is_some_and(|u| !u.has_access()) {
+            return Credits::ZERO;
+        }
+        let allocation = entry.and_then(|u| u.allocation.as_ref());
+        let out = entry.map_or(Credits::ZERO, |u| u.out);
+        let pledged = allocation.map_or(Credits::ZERO, |a| a.pledged);
+        let own = allocation.map_or(Credits::ZERO, |a| a.earmarks.total());
+        let may_share = allocation.is_none_or(|a| a.overflow == Overflow::Shared);
+        let shared = if may_share {
+            self.totals.available.saturating_sub(self.totals.earmarked)
+        } else {
+            Credits::ZERO
+        };
+        let chain = out.saturating_sub(pledged).saturating_add(own).saturating_add(shared);
+        match entry.and_then(|u| u.limit) {
+            Some((limit, _)) => chain.min(limit.saturating_sub(entry.map_or(Credits::ZERO, |u| u.used))),
+            None => chain,
+        }
+    }
+
+    /// All usage the ledger knows: of folded lines and of open ones.
+    pub fn usage_rows(&self) -> Vec<UsageRow> {
+        let mut rows: BTreeMap<(&UserId, u32), Metered> = BTreeMap::new();
+        for (user, meters) in &self.usage {
+            for (meter, metered) in meters {
+                rows.entry((user, *meter)).or_default().add(metered);
+            }
+        }
+        for line in self.lines.values() {
+            for (meter, metered) in &line.meters {
+                rows.entry((&line.user, *meter)).or_default().add(metered);
+            }
+        }
+        let row = |((user, meter), metered): ((&UserId, u32), Metered)| UsageRow {
+            user: user.clone(),
+            meter: self.meters[meter as usize].clone(),
+            metered,
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    pub fn allocation_answer(&self, user: &UserId, at: Timestamp) -> AllocationAnswer {
+        let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
+        AllocationAnswer {
+            user: user.clone(),
+            amount: allocation.map(crate::Allocation::amount),
+            standing: allocation.map_or(Credits::ZERO, |a| a.standing),
+            overflow: allocation.map_or(Overflow::Shared, |a| a.overflow),
+            used: allocation.map_or(Credits::ZERO, |a| a.used),
+            pending: self.pending_from_user(user),
+            revision: allocation.map_or(self.revision, |a| a.revision),
+            at,
+        }
+    }
+
+    /// What is promised away out of a user's lines, by node.
+    fn pending_from_user(&self, user: &UserId) -> Vec<Pending> {
+        let lines = self.user(user).map_or(&[][..], |u| &u.lines[..]);
+        self.pending_by_node(lines.iter().map(|id| (*id, self.lines[id].pledged())))
+    }
+
+    pub(crate) fn pending_of_intent(&self, no: IntentNo) -> Vec<Pending> {
+        let Some(intent) = self.intents.get(&no) else { return Vec::new() };
+        let of_line = |id: &LineId| {
+            let pledges = self.lines.get(id).map_or(&[][..], |line| &line.pledges[..]);
+            let owed = pledges.iter().filter(|p| p.intent == no).map(|p| p.amount);
+            (*id, Credits::checked_sum(owed).expect("parts of one pool"))
+        };
+        self.pending_by_node(intent.lines.iter().map(of_line))
+    }
+
+    pub(crate) fn pending_on(&self, grant: GrantNo) -> Vec<Pending> {
+        self.pending_by_node(self.lines.iter().map(|(id, line)| {
+            let on_grant = line.backings.iter().filter(|n| n.backing.grant == grant);
+            (*id, Credits::checked_sum(on_grant.map(|n| n.outstanding())).expect("parts of one pool"))
+        }))
+    }
+
+    fn pending_by_node(&self, parts: impl Iterator<Item = (LineId, Credits)>) -> Vec<Pending> {
+        let mut by_node: BTreeMap<NodeId, Credits> = BTreeMap::new();
+        for (id, amount) in parts.filter(|(_, amount)| !amount.is_zero()) {
+            by_node.entry(id.holder.node).or_insert(Credits::ZERO).grow(amount);
+        }
+        by_node.into_iter().map(|(node, amount)| Pending { node, amount }).collect()
+    }
+}

@@ -1,0 +1,240 @@
+//! One workspace: its pool, users, lines and intents, and the few ways in which their books are touched.
+//!
+//! Not here: decisions. Each of these functions writes what was decided elsewhere, or reads.
+
+use crate::{Allocation, AllocationNo, Grant, GrantBooks, Intent, IntentNo, Line, Membership, Outcome, Role};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use types::{
+    Credits, CycleNumber, Durability, Feature, GrantId, GrantNo, HolderId, IdempotencyKey, LineId,
+    LineNumber, Meter, Metered, Model, ReallocationId, Revision, TeamId, Timestamp, UserId, WorkspaceId,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workspace {
+    pub id: WorkspaceId,
+    pub name: String,
+    pub membership: Membership,
+    pub durability: Durability,
+    pub created_at: Timestamp,
+    /// Revision of the settings above.
+    pub settings: Revision,
+    /// The last revision given to any resource of this workspace.
+    pub revision: Revision,
+    pub cycle: CycleNumber,
+    pub cycle_starts_at: Timestamp,
+    /// `None`: the cycle has no end yet.
+    pub cycle_ends_at: Option<Timestamp>,
+    /// By grant number.
+    pub grants: Vec<Grant>,
+    pub grant_ids: BTreeMap<GrantId, GrantNo>,
+    /// Grant numbers in burn order.
+    pub burn_order: Vec<GrantNo>,
+    pub users: BTreeMap<UserId, User>,
+    pub lines: BTreeMap<LineId, Line>,
+    /// The highest line number seen of each holder.
+    pub highest_line: BTreeMap<HolderId, LineNumber>,
+    pub intents: BTreeMap<IntentNo, Intent>,
+    pub next_intent: IntentNo,
+    pub reallocations: BTreeMap<ReallocationId, IntentNo>,
+    pub next_allocation: AllocationNo,
+    /// Interned meters: the number is the position.
+    pub meters: Vec<Meter>,
+    pub meter_numbers: BTreeMap<Meter, u32>,
+    /// Feature × model pairs metered by name.
+    pub metered_names: BTreeSet<(Feature, Option<Model>)>,
+    /// Usage of folded lines by user and meter.
+    pub usage: BTreeMap<UserId, BTreeMap<u32, Metered>>,
+    pub keys: BTreeMap<IdempotencyKey, KeyRecord>,
+    /// The same keys, oldest first.
+    pub key_order: VecDeque<(Timestamp, IdempotencyKey)>,
+    /// Running sums over all grants.
+    pub totals: GrantBooks,
+    /// Out on lines from what is shared.
+    pub shared_out: Credits,
+    /// Running number of lines that are frozen and still have something out.
+    pub frozen_out: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    pub member: Option<Box<Member>>,
+    pub allocation: Option<Allocation>,
+    pub limit: Option<(Credits, Revision)>,
+    /// Used, unattributed and written off in this cycle, whatever paid for it.
+    pub used: Credits,
+    /// Out on lines.
+    pub out: Credits,
+    pub lines: Vec<LineId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub ai_access: bool,
+    pub team: Option<TeamId>,
+    pub role: Role,
+    pub revision: Revision,
+}
+
+/// What was answered under an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    pub command_hash: [u8; 32],
+    pub outcome: Outcome,
+}
+
+impl User {
+    pub fn has_access(&self) -> bool {
+        self.member.as_ref().is_none_or(|member| member.ai_access)
+    }
+
+    fn is_nobody(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Workspace {
+    pub(crate) fn new(id: WorkspaceId, at: Timestamp) -> Self {
+        Self {
+            name: id.to_string(),
+            id,
+            membership: Membership::Open,
+            durability: Durability::Local,
+            created_at: at,
+            settings: Revision(0),
+            revision: Revision(0),
+            cycle: CycleNumber::FIRST,
+            cycle_starts_at: at,
+            cycle_ends_at: None,
+            grants: Vec::new(),
+            grant_ids: BTreeMap::new(),
+            burn_order: Vec::new(),
+            users: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            highest_line: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            next_intent: IntentNo(1),
+            reallocations: BTreeMap::new(),
+            next_allocation: AllocationNo(1),
+            meters: Vec::new(),
+            meter_numbers: BTreeMap::new(),
+            metered_names: BTreeSet::new(),
+            usage: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            key_order: VecDeque::new(),
+            totals: GrantBooks::default(),
+            shared_out: Credits::ZERO,
+            frozen_out: 0,
+        }
+    }
+
+    pub(crate) fn next_revision(&mut self) -> Revision {
+        let next = self.revision.0.checked_add(1).expect("2^64 changes do not happen");
+        self.revision = Revision(next);
+        self.revision
+    }
+
+    pub fn grant(&self, no: GrantNo) -> &Grant {
+        &self.grants[no.0 as usize]
+    }
+
+    pub fn grants_in_burn_order(&self) -> impl DoubleEndedIterator<Item = &Grant> {
+        self.burn_order.iter().map(|no| self.grant(*no))
+    }
+
+    /// The one way to change a grant: the running totals follow.
+    pub(crate) fn on_grant<R>(&mut self, no: GrantNo, change: impl FnOnce(&mut Grant) -> R) -> R {
+        let grant = &mut self.grants[no.0 as usize];
+        let before = grant.books;
+        let result = change(grant);
+        let after = grant.books;
+        self.totals.replace(&before, &after);
+        assert!(self.totals.is_conserved(), "S1 broken in {}: {:?}", self.id, self.totals);
+        result
+    }
+
+    pub(crate) fn add_grant(&mut self, grant: Grant) {
+        let no = grant.no;
+        self.totals.replace(&GrantBooks::default(), &grant.books);
+        self.grant_ids.insert(grant.id.clone(), no);
+        let at = self.burn_order.partition_point(|other| self.grant(*other).burn_key() <= grant.burn_key());
+        self.burn_order.insert(at, no);
+        self.grants.push(grant);
+    }
+
+    pub fn user(&self, user: &UserId) -> Option<&User> {
+        self.users.get(user)
+    }
+
+    pub(crate) fn user_mut(&mut self, user: &UserId) -> &mut User {
+        self.users.entry(user.clone()).or_default()
+    }
+
+    /// Users of whom nothing is known take no room.
+    pub(crate) fn drop_nobody(&mut self, user: &UserId) {
+        if self.users.get(user).is_some_and(User::is_nobody) {
+            self.users.remove(user);
+        }
+    }
+
+    /// The user's allocation, if it is still the one meant.
+    pub(crate) fn current_allocation(&mut self, user: &UserId, no: AllocationNo) -> Option<&mut Allocation> {
+        self.users.get_mut(user)?.allocation.as_mut().filter(|allocation| allocation.no == no)
+    }
+
+    pub fn is_member(&self, user: &UserId) -> bool {
+        self.membership == Membership::Open || self.user(user).is_some_and(|u| u.member.is_some())
+    }
+
+    /// Freezes a line: it draws no more. Answers whether it is worth a recall.
+    pub(crate) fn freeze(&mut self, id: LineId) -> bool {
+        let line = self.lines.get_mut(&id).expect("a line that is frozen exists");
+        if line.frozen || line.written_off {
+            return false;
+        }
+        line.frozen = true;
+        self.frozen_out = self.frozen_out.saturating_add(1);
+        true
+    }
+
+    /// Takes a line off the books for good; its usage is kept with its user.
+    pub(crate) fn fold_line(&mut self, id: LineId) {
+        let line = self.lines.remove(&id).expect("a line that is folded exists");
+        assert!(line.outstanding().is_zero(), "a line is folded when nothing is out on it");
+        if line.frozen {
+            self.frozen_out = self.frozen_out.saturating_sub(1);
+        }
+        if !line.meters.is_empty() {
+            let usage = self.usage.entry(line.user.clone()).or_default();
+            for (meter, metered) in line.meters {
+                usage.entry(meter).or_default().add(&metered);
+            }
+        }
+        if let Some(user) = self.users.get_mut(&line.user) {
+            user.lines.retain(|other| *other != id);
+        }
+        self.drop_nobody(&line.user);
+    }
+}
+
+impl GrantBooks {
+    /// Replaces one summand of a running total.
+    fn replace(&mut self, before: &Self, after: &Self) {
+        let pairs = [
+            (&mut self.amount, before.amount, after.amount),
+            (&mut self.available, before.available, after.available),
+            (&mut self.earmarked, before.earmarked, after.earmarked),
+            (&mut self.out, before.out, after.out),
+            (&mut self.used, before.used, after.used),
+            (&mut self.unattributed, before.unattributed, after.unattributed),
+            (&mut self.written_off, before.written_off, after.written_off),
+            (&mut self.expired, before.expired, after.expired),
+            (&mut self.voided, before.voided, after.voided),
+            (&mut self.refunded, before.refunded, after.refunded),
+            (&mut self.exposure, before.exposure, after.exposure),
+        ];
+        for (total, before, after) in pairs {
+            total.shrink(before);
+            total.grow(after);
+        }
+    }
+}
