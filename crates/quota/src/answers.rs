@@ -1,0 +1,139 @@
+//! What is answered, as plain data.
+
+use ledger::WorkspaceView;
+use pricing::Price;
+use types::{
+    ChargeId, Credits, CycleNumber, Day, Durability, Feature, HolderId, Model, NodeId, Revision, Source,
+    TeamId, Timestamp, Unit, UserId,
+};
+
+/// The record of a consume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    pub id: ChargeId,
+    pub charged: Credits,
+    /// Which links of the chain paid, in spending order; empty where the price was 0.
+    pub sources: Vec<(Source, Credits)>,
+    pub remaining: Remaining,
+    pub durability: Durability,
+    pub cycle: CycleNumber,
+}
+
+/// What the user has left over the whole chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remaining {
+    /// Held by the deciding node.
+    pub at_least: Credits,
+    /// That and the ledger's last word on what else he could draw.
+    pub at_most: Credits,
+}
+
+/// The price of an action, without effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quote {
+    pub charge: Credits,
+    pub parts: Vec<QuotePart>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotePart {
+    pub unit: Unit,
+    pub units: u64,
+    /// `credits` for every `per` units.
+    pub per: u64,
+    pub credits: Credits,
+}
+
+/// A workspace's summary. `view` is the ledger's; the rest is what the leader knows of holders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    pub view: WorkspaceView,
+    /// The part of what is leased that is out on nodes not heard of within a session.
+    pub unreachable: Credits,
+    /// Log index of the shard at which the ledger was read.
+    pub index: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageReport {
+    pub rows: Vec<UsageGroup>,
+    /// Charged, detail lost in a power failure; in no row.
+    pub unattributed: Credits,
+    pub index: u64,
+}
+
+/// One row: what was grouped by is set, the rest is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageGroup {
+    /// First day of the interval.
+    pub day: Option<Day>,
+    pub user: Option<UserId>,
+    pub team: Option<TeamId>,
+    pub feature: Option<Feature>,
+    pub model: Option<Model>,
+    pub credits: Credits,
+    pub calls: u64,
+    pub units: Vec<(Unit, u64)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateCardView {
+    pub prices: Vec<Price>,
+    pub revision: Revision,
+}
+
+/// The cluster as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterView {
+    pub node: NodeId,
+    pub now: Timestamp,
+    pub nodes: Vec<NodeView>,
+    pub groups: Vec<GroupView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    pub id: NodeId,
+    pub api: String,
+    pub peer: String,
+    pub status: PeerStatus,
+    pub holder: Option<HolderView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerStatus {
+    This,
+    Connected,
+    Down,
+    /// It answers, but is not the node it should be.
+    Refused(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HolderView {
+    pub holder: HolderId,
+    /// Lines open and credits out on them, of workspaces in shards this node hosts.
+    pub lines: u64,
+    pub leased: Credits,
+}
+
+/// One Raft group as this node sees it; groups it does not host have no replicas here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupView {
+    /// `meta`, `s0`, `s1` …
+    pub group: String,
+    pub voters: Vec<NodeId>,
+    pub leader: Option<NodeId>,
+    pub term: u64,
+    pub applied: u64,
+    pub workspaces: u64,
+    /// Known only where this node leads.
+    pub replicas: Vec<ReplicaView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaView {
+    pub node: NodeId,
+    /// Entries it lacks.
+    pub lag: u64,
+}

@@ -1,0 +1,112 @@
+//! Why a client does not get what it asked for: one value per code of the error table.
+
+use ledger::{DenialReason, Rejection};
+use types::{Credits, Feature, Model, Revision, Unit, UserId};
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    // 402: nothing left of what would pay
+    #[error(
+        "the pool has {available} credits left that {user} may draw; nothing is out elsewhere that could be fetched"
+    )]
+    Exhausted { user: UserId, available: Credits },
+    #[error(
+        "{user} has {available} credits left in his allocation, and it does not overflow into what is shared"
+    )]
+    AllocationExhausted { user: UserId, available: Credits },
+    #[error("{user} may use only {available} credits more before his limit")]
+    LimitReached { user: UserId, available: Credits },
+    #[error("only {available} credits of what is shared can back this to the end of the cycle")]
+    InsufficientShared { available: Credits },
+    #[error("{user} has only {available} unused credits in his allocation")]
+    InsufficientAllocation { user: UserId, available: Credits },
+
+    // 403, 404
+    #[error("AI access of {0} is switched off")]
+    AccessDisabled(UserId),
+    #[error("there is no such workspace")]
+    UnknownWorkspace,
+    #[error("{0} is no member of this workspace, and its membership is listed")]
+    UnknownUser(UserId),
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+
+    // 409, 412, 413
+    #[error("this idempotency key was used for another command")]
+    KeyConflict,
+    #[error("a command with this idempotency key is being decided right now")]
+    KeyInFlight,
+    #[error("this {0} id is taken by another one with other content; ids are permanent")]
+    IdConflict(&'static str),
+    #[error("the resource changed meanwhile; read it again")]
+    Stale { now: Revision },
+    #[error("{0}")]
+    Conflict(String),
+
+    // 422
+    #[error("{0}")]
+    Invalid(String),
+    #[error("the rate card has no price for {feature} / {} / {unit}", model.as_ref().map_or("no model", |m| m.as_str()))]
+    Unpriced { feature: Feature, model: Option<Model>, unit: Unit },
+
+    // 429
+    #[error("this node has more requests in hand than it takes")]
+    Overloaded,
+    #[error("the window of idempotency keys is full")]
+    KeyWindowFull,
+
+    // 503
+    #[error("this node holds {available} credits for {user} and can reach nobody who could give more")]
+    CreditsUnreachable { user: UserId, available: Credits },
+    #[error("the node that decides this user's keyed requests cannot be reached")]
+    HomeUnreachable,
+    #[error("the shard of this workspace has no leader at the moment")]
+    NoLeader,
+    #[error("it is not known whether this was done; ask again with the same key or id")]
+    OutcomeUnknown,
+    #[error("this node cannot write to its disk: {0}")]
+    StorageUnavailable(String),
+}
+
+impl Refusal {
+    /// The refusal a ledger's rejection becomes.
+    pub fn from_rejection(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::UnknownWorkspace => Self::UnknownWorkspace,
+            Rejection::UnknownUser(user) => Self::UnknownUser(user),
+            Rejection::UnknownGrant => Self::NotFound("grant"),
+            Rejection::IdConflict { what } => Self::IdConflict(what),
+            Rejection::KeyConflict => Self::KeyConflict,
+            Rejection::KeyWindowFull { .. } => Self::KeyWindowFull,
+            Rejection::Stale { now } => Self::Stale { now },
+            Rejection::InsufficientShared { available, .. } => Self::InsufficientShared { available },
+            Rejection::InsufficientAllocation { user, available } => {
+                Self::InsufficientAllocation { user, available }
+            }
+            Rejection::NoAllocation(_) => Self::NotFound("allocation"),
+            Rejection::GrantBacksAllocations { .. } => Self::Conflict(rejection.to_string()),
+            Rejection::UnknownHolder => Self::NotFound("holder"),
+            Rejection::TooMuch
+            | Rejection::TooMany { .. }
+            | Rejection::NeverValid
+            | Rejection::SameUser
+            | Rejection::Unregistered
+            | Rejection::Fenced
+            | Rejection::RolledBack { .. }
+            | Rejection::OtherDisk { .. } => Self::Invalid(rejection.to_string()),
+        }
+    }
+
+    /// The refusal a denied draw becomes for the consume that waited for it.
+    pub fn from_denial(reason: DenialReason, user: &UserId, available: Credits) -> Self {
+        let user = user.clone();
+        match reason {
+            DenialReason::Exhausted => Self::Exhausted { user, available },
+            DenialReason::AllocationExhausted => Self::AllocationExhausted { user, available },
+            DenialReason::LimitReached => Self::LimitReached { user, available },
+            DenialReason::AccessDisabled => Self::AccessDisabled(user),
+            DenialReason::UnknownUser => Self::UnknownUser(user),
+            DenialReason::Frozen => Self::CreditsUnreachable { user, available },
+        }
+    }
+}
