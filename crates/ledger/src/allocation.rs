@@ -76,6 +76,12 @@ impl Earmarks {
         earmarks
     }
 
+    /// From what [`Earmarks::iter`] gave; `None` where that is not sorted or has a zero.
+    pub fn from_sorted(parts: Vec<(GrantNo, Credits)>) -> Option<Self> {
+        let sorted = parts.is_sorted_by(|(a, _), (b, _)| a < b);
+        (sorted && parts.iter().all(|(_, amount)| !amount.is_zero())).then_some(Self(parts))
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (GrantNo, Credits)> + '_ {
         self.0.iter().copied()
     }

@@ -236,15 +236,16 @@ impl Workspace {
         let drawn = line.map_or(Credits::ZERO, Line::drawn);
         let must = floor.min(target).saturating_sub(drawn);
         let room = user.map_or(Credits::MAX, crate::User::room_under_limit);
-        let mut want = target.saturating_sub(drawn).min(room);
+        let chain = self.chain(&message.user, at);
+        let available = Credits::checked_sum(chain.iter().map(|(_, part)| *part)).expect("parts of one pool");
+        let want = target.saturating_sub(drawn).min(room);
+        let mut left = want.min(self.fair_share(available).max(must));
         let mut takes = Vec::new();
-        let mut available = Credits::ZERO;
-        for (backing, part) in self.chain(&message.user, at) {
-            available.grow(part);
-            let taken = part.min(want);
+        for (backing, part) in chain {
+            let taken = part.min(left);
             if !taken.is_zero() {
                 takes.push((backing, taken));
-                want.shrink(taken);
+                left.shrink(taken);
             }
         }
         if available.min(room) >= must {
@@ -252,6 +253,14 @@ impl Workspace {
         }
         let (reason, elsewhere) = self.why_short(id, message, room < must && available >= must);
         Err(Denial { reason, available: available.min(room), elsewhere })
+    }
+
+    /// No holder takes more than half of an equal share ahead of need, so that a pool that runs dry does not end
+    /// up with one of them; near the end draws shrink to the exact price.
+    fn fair_share(&self, available: Credits) -> Credits {
+        let shares = self.highest_line.len().max(1).saturating_mul(2);
+        let part = available.micros().checked_div(shares as u64).unwrap_or(0);
+        Credits::from_micros(part).unwrap_or(available)
     }
 
     /// Everything a user may draw now, in the order in which it burns: own allocation, then what is shared.

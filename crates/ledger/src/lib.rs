@@ -50,4 +50,4 @@ pub use outcome::{
 };
 pub use state::{Applied, HolderRecord, HolderStatus, State};
 pub use view::{MemberView, UsageRow, WorkspaceView};
-pub use workspace::{KeyRecord, User, Workspace};
+pub use workspace::{KeyRecord, Member, User, Workspace};
