@@ -28,6 +28,7 @@ mod invariants;
 mod line;
 mod meta;
 mod outcome;
+mod query;
 mod state;
 mod view;
 mod workspace;
@@ -48,6 +49,7 @@ pub use outcome::{
     AllocationAnswer, Denial, DenialReason, Event, GrantAnswer, LineAnswer, LineRejection, LineResult,
     Outcome, Pending, ReallocationAnswer, Rejection, Retry,
 };
+pub use query::{Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageQuery, UsageReport};
 pub use state::{Applied, HolderRecord, HolderStatus, State};
 pub use view::{MemberView, UsageRow, WorkspaceView};
 pub use workspace::{KeyRecord, Member, User, Workspace};

@@ -55,28 +55,6 @@ pub struct Summary {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsageReport {
-    pub rows: Vec<UsageGroup>,
-    /// Charged, detail lost in a power failure; in no row.
-    pub unattributed: Credits,
-    pub index: u64,
-}
-
-/// One row: what was grouped by is set, the rest is `None`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsageGroup {
-    /// First day of the interval.
-    pub day: Option<Day>,
-    pub user: Option<UserId>,
-    pub team: Option<TeamId>,
-    pub feature: Option<Feature>,
-    pub model: Option<Model>,
-    pub credits: Credits,
-    pub calls: u64,
-    pub units: Vec<(Unit, u64)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateCardView {
     pub prices: Vec<Price>,
     pub revision: Revision,

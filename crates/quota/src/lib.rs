@@ -12,7 +12,7 @@ pub use answers::{
     Remaining, ReplicaView, Summary, UsageGroup, UsageReport,
 };
 pub use refusal::Refusal;
-pub use requests::{Consume, GroupBy, Interval, Page, PriceBy, UsageQuery};
+pub use requests::{Consume, PriceBy};
 
 pub use ledger::{
     AdminCommand, AllocationAnswer, Change, Conservation, ForgetMode, Grant, GrantAnswer, GrantKind,

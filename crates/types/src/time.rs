@@ -44,6 +44,18 @@ impl Timestamp {
 pub struct Day(pub i32);
 
 impl Day {
+    /// The first day of this day's month, in the Gregorian calendar (days to civil and back, after H. Hinnant).
+    pub const fn first_of_month(self) -> Self {
+        let shifted = self.0 as i64 + 719_468;
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * day_of_year + 2) / 153;
+        let day_of_month = day_of_year - (153 * month + 2) / 5;
+        Self((self.0 as i64 - day_of_month) as i32)
+    }
+
     pub const fn starts_at(self) -> Timestamp {
         Timestamp(self.0 as i64 * MS_PER_DAY)
     }
@@ -52,6 +64,19 @@ impl Day {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn months_begin_on_their_first_day() {
+        // 2024-02-29, 2024-03-01, 1970-01-31, 2000-12-31, 1969-12-31
+        for (day, first) in [(19_782, 19_754), (19_783, 19_783), (30, 0), (11_322, 11_292), (-1, -31)] {
+            assert_eq!(Day(day).first_of_month(), Day(first), "{day}");
+        }
+        let mut firsts = 0;
+        for day in 0..146_097 {
+            firsts += i32::from(Day(day).first_of_month() == Day(day));
+        }
+        assert_eq!(firsts, 4_800, "400 years have 4,800 months");
+    }
 
     #[test]
     fn days_turn_at_midnight_utc() {

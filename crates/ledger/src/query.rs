@@ -1,0 +1,200 @@
+//! What can be asked of the ledger without changing it, and the answers: plain data that may cross nodes.
+//!
+//! Not here: at which index it is read, and how fresh that is (`replication`, `quota`).
+
+use crate::outcome::{AllocationAnswer, GrantAnswer, ReallocationAnswer};
+use crate::state::State;
+use crate::view::{MemberView, UsageRow, WorkspaceView};
+use crate::workspace::Workspace;
+use std::collections::BTreeMap;
+use types::{
+    Credits, Day, Feature, GrantId, Meter, Metered, Model, ReallocationId, TeamId, Timestamp, UserId,
+    WorkspaceId,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    Workspace { id: WorkspaceId },
+    Grant { id: WorkspaceId, grant: GrantId },
+    Grants { id: WorkspaceId, page: Page },
+    Member { id: WorkspaceId, user: UserId },
+    Members { id: WorkspaceId, page: Page },
+    Allocation { id: WorkspaceId, user: UserId },
+    Reallocation { id: WorkspaceId, reallocation: ReallocationId },
+    Usage { id: WorkspaceId, query: UsageQuery },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Workspace(Box<WorkspaceView>),
+    Grants(Vec<GrantAnswer>),
+    Members(Vec<MemberView>),
+    Allocation(AllocationAnswer),
+    Reallocation(ReallocationAnswer),
+    Usage(UsageReport),
+    Unknown(UnknownThing),
+}
+
+/// What is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownThing {
+    Workspace,
+    Grant,
+    User,
+    Allocation,
+    Reallocation,
+}
+
+/// A part of a long list: at most `limit` rows (1 to 1,000) behind the id `after`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    pub after: Option<String>,
+    pub limit: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageQuery {
+    pub group_by: Vec<GroupBy>,
+    /// `None`: one row over all days.
+    pub interval: Option<Interval>,
+    /// Whole UTC days: from this one, before that one.
+    pub from: Option<Day>,
+    pub to: Option<Day>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GroupBy {
+    User,
+    Team,
+    Feature,
+    Model,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interval {
+    Day,
+    Month,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageReport {
+    pub rows: Vec<UsageGroup>,
+    /// Charged, detail lost in a power failure; in no row.
+    pub unattributed: Credits,
+}
+
+/// One row: what was grouped by is set, the rest is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageGroup {
+    /// First day of the interval.
+    pub day: Option<Day>,
+    pub user: Option<UserId>,
+    pub team: Option<TeamId>,
+    pub feature: Option<Feature>,
+    pub model: Option<Model>,
+    pub metered: Metered,
+}
+
+impl UsageQuery {
+    pub fn covers(&self, day: Day) -> bool {
+        self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day < to)
+    }
+
+    fn groups_by(&self, what: GroupBy) -> bool {
+        self.group_by.contains(&what)
+    }
+}
+
+impl State {
+    /// Reads at `at`, the reader's time: what has expired by then is not shown as available.
+    pub fn answer(&self, query: &Query, at: Timestamp) -> Answer {
+        let at = self.now.max(at);
+        let (Query::Workspace { id }
+        | Query::Grant { id, .. }
+        | Query::Grants { id, .. }
+        | Query::Member { id, .. }
+        | Query::Members { id, .. }
+        | Query::Allocation { id, .. }
+        | Query::Reallocation { id, .. }
+        | Query::Usage { id, .. }) = query;
+        let Some(workspace) = self.workspace(id) else { return Answer::Unknown(UnknownThing::Workspace) };
+        workspace.answer(query, at).unwrap_or_else(Answer::Unknown)
+    }
+}
+
+impl Workspace {
+    fn answer(&self, query: &Query, at: Timestamp) -> Result<Answer, UnknownThing> {
+        Ok(match query {
+            Query::Workspace { .. } => Answer::Workspace(Box::new(self.view(at))),
+            Query::Grant { grant, .. } => {
+                let no = self.grant_ids.get(grant).ok_or(UnknownThing::Grant)?;
+                Answer::Grants(vec![self.grant_answer(self.grant(*no), at)])
+            }
+            Query::Grants { page, .. } => {
+                let behind = page.after.as_ref().and_then(|id| self.grant_ids.get(id.as_str()));
+                let first = behind.map_or(0, |no| (no.0 as usize).saturating_add(1));
+                let grants = self.grants.iter().skip(first).take(page.limit);
+                Answer::Grants(grants.map(|grant| self.grant_answer(grant, at)).collect())
+            }
+            Query::Member { user, .. } => {
+                Answer::Members(vec![self.member_view(user).ok_or(UnknownThing::User)?])
+            }
+            Query::Members { page, .. } => {
+                let is_behind =
+                    |user: &UserId| page.after.as_ref().is_none_or(|after| user.as_str() > after.as_str());
+                let users = self.users.keys().filter(|user| is_behind(user)).take(page.limit);
+                Answer::Members(users.filter_map(|user| self.member_view(user)).collect())
+            }
+            Query::Allocation { user, .. } => {
+                let known = self.user(user).is_some_and(|u| u.allocation.is_some());
+                let answer = known.then(|| self.allocation_answer(user, at));
+                Answer::Allocation(answer.ok_or(UnknownThing::Allocation)?)
+            }
+            Query::Reallocation { reallocation, .. } => {
+                let answer = self.reallocation_answer(reallocation, at);
+                Answer::Reallocation(answer.ok_or(UnknownThing::Reallocation)?)
+            }
+            Query::Usage { query, .. } => Answer::Usage(self.usage_report(query)),
+        })
+    }
+
+    fn grant_answer(&self, grant: &crate::Grant, at: Timestamp) -> GrantAnswer {
+        let pending =
+            if grant.state == crate::GrantState::Voided { self.pending_on(grant.no) } else { Vec::new() };
+        GrantAnswer { grant: grant.clone(), pending, at }
+    }
+
+    fn usage_report(&self, query: &UsageQuery) -> UsageReport {
+        let mut groups: BTreeMap<GroupKey, Metered> = BTreeMap::new();
+        for row in self.usage_rows().into_iter().filter(|row| query.covers(row.meter.day)) {
+            groups.entry(self.group_key(query, &row)).or_default().add(&row.metered);
+        }
+        let row = |((day, user, team, feature, model), metered): (GroupKey, Metered)| UsageGroup {
+            day,
+            user,
+            team,
+            feature,
+            model,
+            metered,
+        };
+        UsageReport { rows: groups.into_iter().map(row).collect(), unattributed: self.totals.unattributed }
+    }
+
+    fn group_key(&self, query: &UsageQuery, row: &UsageRow) -> GroupKey {
+        let Meter { feature, model, day } = &row.meter;
+        let day = query.interval.map(|interval| match interval {
+            Interval::Day => *day,
+            Interval::Month => day.first_of_month(),
+        });
+        let team = || self.user(&row.user)?.member.as_ref()?.team.clone();
+        (
+            day,
+            query.groups_by(GroupBy::User).then(|| row.user.clone()),
+            if query.groups_by(GroupBy::Team) { team() } else { None },
+            query.groups_by(GroupBy::Feature).then(|| feature.clone()),
+            if query.groups_by(GroupBy::Model) { model.clone() } else { None },
+        )
+    }
+}
+
+type GroupKey = (Option<Day>, Option<UserId>, Option<TeamId>, Option<Feature>, Option<Model>);
