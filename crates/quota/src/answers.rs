@@ -3,8 +3,7 @@
 use ledger::WorkspaceView;
 use pricing::Price;
 use types::{
-    ChargeId, Credits, CycleNumber, Day, Durability, Feature, HolderId, Model, NodeId, Revision, Source,
-    TeamId, Timestamp, Unit, UserId,
+    ChargeId, Credits, CycleNumber, Durability, HolderId, NodeId, Revision, Source, Timestamp, Unit,
 };
 
 /// The record of a consume.

@@ -9,15 +9,15 @@ mod requests;
 
 pub use answers::{
     Charge, ClusterView, GroupView, HolderView, NodeView, PeerStatus, Quote, QuotePart, RateCardView,
-    Remaining, ReplicaView, Summary, UsageGroup, UsageReport,
+    Remaining, ReplicaView, Summary,
 };
 pub use refusal::Refusal;
 pub use requests::{Consume, PriceBy};
 
 pub use ledger::{
     AdminCommand, AllocationAnswer, Change, Conservation, ForgetMode, Grant, GrantAnswer, GrantKind,
-    GrantState, KeyedBy, MemberView, Membership, NewGrant, Outcome, Overflow, Pending, ReallocationAnswer,
-    Role, WorkspaceSettings, WorkspaceView,
+    GrantState, GroupBy, Interval, KeyedBy, MemberView, Membership, NewGrant, Outcome, Overflow, Page,
+    Pending, ReallocationAnswer, Role, UsageGroup, UsageQuery, UsageReport, WorkspaceSettings, WorkspaceView,
 };
 pub use pricing::Price;
 
