@@ -1,0 +1,105 @@
+//! `tranche-sim`: the commands of this room. It parses its arguments and prints; it decides nothing.
+
+use simulations::model::mistakes::{self, Planted};
+use simulations::model::{Protocol, check, rules, story, worlds};
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage:
+  tranche-sim model                    search every world, then hunt every planted mistake
+  tranche-sim model --deep             search the larger worlds (some minutes, some gigabytes)
+  tranche-sim model --world NAME       search one world
+  tranche-sim model --mistake NAME     tell how a planted mistake breaks the protocol";
+
+const THREADS: usize = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["model"] => model(),
+        ["model", "--deep"] => {
+            if_clean(worlds::DEEP.iter().all(|world| search(*world, &mut BTreeSet::new()).is_some()))
+        }
+        ["model", "--world", name] => match worlds::named(name) {
+            Some(world) => if_clean(search(*world, &mut BTreeSet::new()).is_some()),
+            None => unknown("world", name, worlds::ALL.iter().chain(worlds::DEEP).map(|world| world.name)),
+        },
+        ["model", "--mistake", name] => match mistakes::named(name) {
+            Some(planted) => if_clean(tell(planted)),
+            None => unknown("mistake", name, mistakes::ALL.iter().map(|planted| planted.name)),
+        },
+        ["--help" | "-h" | "help"] => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("tranche-sim does not understand `{}`\n\n{USAGE}", words.join(" "));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn if_clean(clean: bool) -> ExitCode {
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn unknown(kind: &str, name: &str, names: impl Iterator<Item = &'static str>) -> ExitCode {
+    eprintln!("there is no {kind} `{name}`; there are:");
+    names.for_each(|name| eprintln!("  {name}"));
+    ExitCode::from(2)
+}
+
+fn model() -> ExitCode {
+    let mut seen = BTreeSet::new();
+    let mut states = 0;
+    let mut clean = true;
+    for world in worlds::ALL {
+        match search(*world, &mut seen) {
+            Some(visited) => states += visited,
+            None => clean = false,
+        }
+    }
+    println!("{states} states, {} sentences, each true in every one", rules::ALWAYS.len());
+    for rule in rules::SOMETIMES {
+        let was = if seen.contains(rule.sentence) { "seen" } else { "NEVER SEEN" };
+        clean &= seen.contains(rule.sentence);
+        println!("  {was}: {}", rule.sentence);
+    }
+    println!("\n{:<26} {:<9} {:>5}  breaks", "mistake", "rule", "steps");
+    for planted in mistakes::ALL {
+        let walk = check::hunt(planted);
+        clean &= walk.is_some();
+        let steps = walk.map_or("ALIVE".to_string(), |walk| (walk.len() - 1).to_string());
+        println!("{:<26} {:<9} {steps:>5}  {}", planted.name, planted.rule, planted.breaks);
+    }
+    if_clean(clean)
+}
+
+/// The number of states, if no sentence broke.
+fn search(world: worlds::World, seen: &mut BTreeSet<&'static str>) -> Option<usize> {
+    let searched = check::search(world, THREADS);
+    seen.extend(&searched.seen);
+    println!(
+        "{:<42} {:>9} states, depth {:>2}, {:>5.1} s",
+        world.name,
+        searched.states,
+        searched.depth,
+        searched.took.as_secs_f32()
+    );
+    for (sentence, walk) in &searched.broken {
+        println!("BROKEN: {sentence}\n{}", story::tell(&Protocol { world, mistake: None }, walk));
+    }
+    searched.broken.is_empty().then_some(searched.states)
+}
+
+fn tell(planted: &Planted) -> bool {
+    let Planted { mistake, name, rule, thought, breaks, world } = *planted;
+    println!("{name} (against {rule}): {thought}.\nIn the world \"{}\":\n", world.name);
+    let Some(walk) = check::hunt(planted) else {
+        println!("nothing breaks; the model does not see this mistake");
+        return false;
+    };
+    println!("{}\nBroken: {breaks}", story::tell(&Protocol { world, mistake: Some(mistake) }, &walk));
+    true
+}

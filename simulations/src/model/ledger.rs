@@ -1,0 +1,414 @@
+//! The ledger's half of the protocol: what the replicated state machine does with a message and with an
+//! administrator's word. Raft is taken for granted here: one ledger, which never forgets by accident.
+
+use super::Protocol;
+use super::mistakes::Mistake;
+use super::words::{
+    Backing, ByBacking, ByGrant, DISKS, GRANTS, Holder, LineId, Message, NODES, Numbers, User, Wish,
+};
+use super::worlds::{AfterLoss, Lasts};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ledger {
+    pub funds: Funds,
+    /// Lines that are not forgotten, in order of their names.
+    pub lines: Vec<Line>,
+    /// The highest n seen of each holder: all that is kept of closed lines.
+    pub highest: [u8; NODES * DISKS],
+    pub fenced: [bool; NODES * DISKS],
+    pub cycle: u8,
+    pub over: [bool; GRANTS],
+    pub expired: ByGrant,
+    /// Closed lines, folded.
+    pub used: ByBacking,
+    pub unattributed: ByBacking,
+    pub written_off: ByBacking,
+    /// Credited back for holders declared lost, and not yet proven unspent.
+    pub exposure: ByBacking,
+    /// Earmarks that ended with their cycle, drawn or not.
+    pub ended: ByGrant,
+    pub intent: Intent,
+}
+
+/// What a draw is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Funds {
+    pub available: ByGrant,
+    /// Part of `available`, set aside for a user, and named by grant (R12).
+    pub earmarks: [ByGrant; 2],
+}
+
+/// What an administrator moved from Ann to Bob: asked = paid + pending (on the lines) + lapsed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Intent {
+    pub asked: u8,
+    pub paid: u8,
+    pub lapsed: u8,
+}
+
+/// Numbers that only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Line {
+    pub id: LineId,
+    pub user: User,
+    pub cycle: u8,
+    pub drawn: ByBacking,
+    pub used: ByBacking,
+    pub returned: ByBacking,
+    pub unattributed: ByBacking,
+    pub written_off: ByBacking,
+    /// The holder was declared lost: nothing that arrives makes credits available (R7).
+    pub lost: bool,
+    /// ΣD when the line was frozen; it draws no more.
+    pub frozen_at: Option<u8>,
+    /// What the transfer intent still hopes to get from this line, at most.
+    pub pending: u8,
+}
+
+impl Line {
+    fn open(id: LineId, user: User, cycle: u8) -> Line {
+        let none = ByBacking::default();
+        Line {
+            id,
+            user,
+            cycle,
+            drawn: none,
+            used: none,
+            returned: none,
+            unattributed: none,
+            written_off: none,
+            lost: false,
+            frozen_at: None,
+            pending: 0,
+        }
+    }
+
+    /// o = D − ΣU − R − Z − W
+    pub fn outstanding(&self) -> ByBacking {
+        self.drawn.minus(self.used).minus(self.returned).minus(self.unattributed).minus(self.written_off)
+    }
+
+    fn freeze(&mut self) {
+        self.frozen_at.get_or_insert(self.drawn.sum());
+    }
+}
+
+impl Ledger {
+    pub fn line(&self, id: LineId) -> Option<&Line> {
+        self.lines.iter().find(|line| line.id == id)
+    }
+
+    /// A holder's message: numbers are merged by max first, then the wish is looked at.
+    pub fn receive(&mut self, protocol: &Protocol, message: Numbers) -> Option<Message> {
+        let Numbers { line: id, wish, .. } = message;
+        self.fence_older_disks(id.holder);
+        let Some(at) = self.lines.iter().position(|line| line.id == id) else {
+            return self.receive_unknown(protocol, message);
+        };
+        let mut line = self.lines.remove(at);
+        if line.lost && !protocol.has(Mistake::LateReturnCredits) {
+            self.relabel(&mut line, message);
+        } else {
+            self.merge(protocol, &mut line, message);
+        }
+        match wish {
+            Wish::Report => {}
+            Wish::Draw { target, floor } => self.draw(protocol, &mut line, target, floor),
+            Wish::Close => return Some(self.fold(protocol, line)),
+        }
+        self.lines.insert(at, line);
+        let asked = matches!(wish, Wish::Draw { .. });
+        asked.then_some(Message::Drawn { line: id, drawn: line.drawn, give_back: line.frozen_at.is_some() })
+    }
+
+    /// The first draw of an unknown n opens the line, if n is higher than any n seen. A Close of a
+    /// line that was never opened is remembered too, or its own late draw would open it for nobody.
+    fn receive_unknown(&mut self, protocol: &Protocol, message: Numbers) -> Option<Message> {
+        let Numbers { line: id, wish, .. } = message;
+        let numbered_by = if protocol.world.one_holder { Holder { node: 0, ..id.holder } } else { id.holder };
+        let highest = &mut self.highest[numbered_by.index()];
+        if id.n <= *highest && !protocol.has(Mistake::ForgottenLineReopened) {
+            return Some(Message::StaleLine { line: id });
+        }
+        match wish {
+            Wish::Report => None,
+            Wish::Close => {
+                let remembered = !protocol.has(Mistake::EarlyCloseForgotten);
+                *highest = if remembered { id.n.max(*highest) } else { *highest };
+                Some(Message::StaleLine { line: id })
+            }
+            Wish::Draw { .. } if self.fenced[id.holder.index()] => None,
+            Wish::Draw { .. } => {
+                *highest = id.n.max(*highest);
+                let line = Line::open(id, protocol.world.users[id.holder.node as usize], self.cycle);
+                self.lines.push(line);
+                self.lines.sort_by_key(|line| line.id);
+                self.receive(protocol, message)
+            }
+        }
+    }
+
+    /// R10: a node that speaks with a new disk has lost the old one, and the old holder with it.
+    fn fence_older_disks(&mut self, holder: Holder) {
+        for disk in 0..holder.disk {
+            self.fenced[Holder { disk, ..holder }.index()] = true;
+        }
+    }
+
+    fn merge(&mut self, protocol: &Protocol, line: &mut Line, message: Numbers) {
+        let Numbers { returned, used, unattributed, .. } = message;
+        let returned = match protocol.has(Mistake::BackingsByPosition) {
+            true => line.drawn.last(returned.sum()),
+            false => returned,
+        };
+        if protocol.has(Mistake::IntentPaidTwice) {
+            let again = line.pending.min(returned.of_allocation()).min(line.returned.of_allocation());
+            line.pending -= again;
+            self.intent.paid += again;
+            self.funds.earmarks[User::Bob as usize][0] += again;
+        }
+        self.take_back(protocol, line, returned.minus(line.returned));
+        line.used = match protocol.has(Mistake::DeltaReports) {
+            true => line.used.plus(used),
+            false => line.used.max(used),
+        };
+        line.unattributed = line.unattributed.max(unattributed);
+        if line.outstanding().of_allocation() == 0 {
+            self.lapse(line);
+        }
+    }
+
+    /// R7: what arrives late may re-label written-off as used; it never makes credits available. And
+    /// only a durable Close is proof, for only its sender spends no more.
+    fn relabel(&mut self, line: &mut Line, message: Numbers) {
+        let Numbers { used, unattributed, wish: Wish::Close, .. } = message else { return };
+        let known = line.used.plus(line.unattributed);
+        line.used = line.used.max(used);
+        line.unattributed = line.unattributed.max(unattributed);
+        let learnt = line.used.plus(line.unattributed).minus(known);
+        line.written_off = line.written_off.minus(learnt);
+    }
+
+    /// A returned credit goes back to its very grant and its earmark; an intent on the line is paid first.
+    fn take_back(&mut self, protocol: &Protocol, line: &mut Line, amount: ByBacking) {
+        line.returned = line.returned.plus(amount);
+        for backing in Backing::ALL {
+            self.release(protocol, line, backing, amount[backing]);
+        }
+    }
+
+    fn release(&mut self, protocol: &Protocol, line: &mut Line, backing: Backing, amount: u8) {
+        let grant = match protocol.has(Mistake::ReturnIntoTheNewCycle) {
+            true => self.cycle as usize,
+            false => backing.grant(),
+        };
+        match self.over[grant] {
+            true => self.expired[grant] += amount,
+            false => self.funds.available[grant] += amount,
+        }
+        if !backing.is_allocation() {
+            return;
+        }
+        if line.cycle != self.cycle {
+            self.ended[grant] += amount;
+            return;
+        }
+        let paid = amount.min(line.pending);
+        line.pending -= paid;
+        self.intent.paid += paid;
+        self.funds.earmarks[User::Bob as usize][grant] += paid;
+        let donor = if protocol.has(Mistake::IntentAlsoBackToDonor) { amount } else { amount - paid };
+        self.funds.earmarks[line.user as usize][grant] += donor;
+    }
+
+    /// What an intent could not get has been spent.
+    fn lapse(&mut self, line: &mut Line) {
+        self.intent.lapsed += line.pending;
+        line.pending = 0;
+    }
+
+    /// R1: "let ΣD become target". Allocation first, then shared, all or nothing below the floor.
+    fn draw(&mut self, protocol: &Protocol, line: &mut Line, target: u8, floor: u8) {
+        let frozen = line.frozen_at.is_some() && !self.draws_though_frozen(protocol, line);
+        if frozen || line.lost || self.fenced[line.id.holder.index()] {
+            return;
+        }
+        let missing = match protocol.has(Mistake::RelativeDraws) {
+            true => target,
+            false => target.saturating_sub(line.drawn.sum()),
+        };
+        let mut funds = self.funds;
+        let mut drawn = line.drawn;
+        for _ in 0..missing {
+            let Some(backing) = funds.next_for(protocol, line.user) else { break };
+            funds.take(line.user, backing);
+            drawn[backing] += 1;
+        }
+        if drawn.sum() >= floor {
+            self.funds = funds;
+            line.drawn = drawn;
+        }
+    }
+
+    fn draws_though_frozen(&self, protocol: &Protocol, line: &Line) -> bool {
+        match line.cycle == self.cycle {
+            true => protocol.has(Mistake::IntentDoesNotFreeze),
+            false => protocol.has(Mistake::LineOutlivesItsCycle),
+        }
+    }
+
+    /// The line is done: what its numbers do not claim goes back, the rest is added to the totals, and
+    /// the line is forgotten. Only the highest n stays.
+    fn fold(&mut self, protocol: &Protocol, mut line: Line) -> Message {
+        let unclaimed = line.outstanding();
+        self.take_back(protocol, &mut line, unclaimed);
+        if !protocol.has(Mistake::IntentForgottenAtClose) {
+            self.lapse(&mut line);
+        }
+        self.used = self.used.plus(line.used);
+        self.unattributed = self.unattributed.plus(line.unattributed);
+        match protocol.world.after_loss {
+            AfterLoss::Charge => self.written_off = self.written_off.plus(line.written_off),
+            AfterLoss::CreditBack => self.exposure = self.exposure.minus(line.written_off),
+        }
+        Message::StaleLine { line: line.id }
+    }
+
+    /// A recall takes effect when the Return is applied (R9): asking changes nothing here.
+    pub fn recall(&mut self, protocol: &Protocol, id: LineId) -> Option<Message> {
+        let drawn = self.line(id).filter(|line| !line.lost)?.drawn;
+        if protocol.has(Mistake::RecallFreesAtDeadline) {
+            self.credit_back_unproven(protocol, id);
+        }
+        Some(Message::Drawn { line: id, drawn, give_back: true })
+    }
+
+    /// Only mistakes do this: to take silence, or a deadline, for a Return (R8, R9).
+    pub fn credit_back_unproven(&mut self, protocol: &Protocol, id: LineId) {
+        let Some(at) = self.lines.iter().position(|line| line.id == id) else { return };
+        let mut line = self.lines[at];
+        let outstanding = line.outstanding();
+        self.take_back(protocol, &mut line, outstanding);
+        line.freeze();
+        self.lines[at] = line;
+    }
+
+    /// The operator declares a holder lost for good. What it had out is charged, or credited back as a
+    /// booked exposure. The lines stay until their holder, should it wake, closes them.
+    pub fn write_off(&mut self, protocol: &Protocol, holder: Holder) {
+        self.fenced[holder.index()] = true;
+        for at in 0..self.lines.len() {
+            let mut line = self.lines[at];
+            if line.id.holder != holder || line.lost {
+                continue;
+            }
+            let lost = line.outstanding();
+            if protocol.world.after_loss == AfterLoss::CreditBack {
+                self.exposure = self.exposure.plus(lost);
+                for backing in Backing::ALL {
+                    self.release(protocol, &mut line, backing, lost[backing]);
+                }
+            }
+            self.lapse(&mut line);
+            line.written_off = lost;
+            line.lost = true;
+            line.freeze();
+            self.lines[at] = line;
+        }
+    }
+
+    /// Ann → Bob. The undrawn earmark moves at once; the rest becomes an intent that names lines, and
+    /// for each at most so much. These lines draw no more and are recalled.
+    pub fn reallocate(&mut self, amount: u8) -> Option<Vec<Message>> {
+        let [ann, bob] = &mut self.funds.earmarks;
+        let mut rest = amount;
+        for grant in 0..GRANTS {
+            let moved = rest.min(ann[grant]);
+            ann[grant] -= moved;
+            bob[grant] += moved;
+            rest -= moved;
+        }
+        self.intent.asked += amount;
+        self.intent.paid += amount - rest;
+        let mut recalls = Vec::new();
+        for line in self.lines.iter_mut().filter(|line| line.user == User::Ann && line.cycle == self.cycle) {
+            let promised = rest.min(line.outstanding().of_allocation().saturating_sub(line.pending));
+            line.pending += promised;
+            rest -= promised;
+            if promised > 0 {
+                line.freeze();
+                recalls.push(Message::Drawn { line: line.id, drawn: line.drawn, give_back: true });
+            }
+        }
+        (rest == 0).then_some(recalls)
+    }
+
+    /// A grant's window ends: what is available of it is gone, what is out of it stays out.
+    pub fn expire(&mut self, grant: usize) {
+        self.over[grant] = true;
+        self.expired[grant] += self.funds.available[grant];
+        self.funds.available[grant] = 0;
+    }
+
+    /// Cycle e → e+1. The old lines draw no more, intents end, earmarks end. The new cycle waits for nobody.
+    pub fn roll_over(&mut self, protocol: &Protocol) -> Vec<Message> {
+        for at in 0..self.lines.len() {
+            let mut line = self.lines[at];
+            self.lapse(&mut line);
+            line.freeze();
+            self.lines[at] = line;
+        }
+        for grant in 0..GRANTS {
+            for earmarks in &mut self.funds.earmarks {
+                self.ended[grant] += earmarks[grant];
+                earmarks[grant] = 0;
+            }
+            match protocol.world.grants[grant].lasts {
+                Lasts::PartOfTheCycle | Lasts::ThisCycle => self.expire(grant),
+                Lasts::BothCycles => {}
+                Lasts::NextCycle => self.funds.available[grant] += protocol.world.grants[grant].amount,
+            }
+        }
+        self.cycle += 1;
+        let live = self.lines.iter().filter(|line| !line.lost);
+        live.map(|line| Message::Drawn { line: line.id, drawn: line.drawn, give_back: true }).collect()
+    }
+}
+
+impl Funds {
+    /// The backing of the next credit for this user, in burn order.
+    fn next_for(&self, protocol: &Protocol, user: User) -> Option<Backing> {
+        let overflow = protocol.world.overflow[user as usize];
+        Backing::ALL.into_iter().find(|backing| match backing.is_allocation() {
+            true => self.funded(protocol, user, backing.grant()),
+            false => overflow && self.shared(protocol, backing.grant()) > 0,
+        })
+    }
+
+    /// R12: an allocation is drawn from the grants its earmark names.
+    fn funded(&self, protocol: &Protocol, user: User, grant: usize) -> bool {
+        let earmarks = self.earmarks[user as usize];
+        match protocol.has(Mistake::EarmarkWithoutGrants) {
+            true => earmarks.sum() > 0 && self.available[grant] > 0,
+            false => earmarks[grant] > 0,
+        }
+    }
+
+    fn shared(&self, protocol: &Protocol, grant: usize) -> u8 {
+        let [ann, bob] = self.earmarks;
+        match protocol.has(Mistake::EarmarkWithoutGrants) {
+            true => self.available.sum().saturating_sub(ann.sum() + bob.sum()).min(self.available[grant]),
+            false => self.available[grant].saturating_sub(ann[grant] + bob[grant]),
+        }
+    }
+
+    fn take(&mut self, user: User, backing: Backing) {
+        let grant = backing.grant();
+        self.available[grant] = self.available[grant].saturating_sub(1);
+        if backing.is_allocation() {
+            let earmarks = &mut self.earmarks[user as usize];
+            let named = if earmarks[grant] > 0 { grant } else { GRANTS - 1 - grant };
+            earmarks[named] -= 1;
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A counterexample in English: one line for each event, and which sentences it broke.
+
+use super::check::Walk;
+use super::words::{Backing, ByBacking, ByGrant, GRANTS, Holder, LineId, Message, Numbers, Wish};
+use super::{Event, Protocol, State, rules};
+
+/// The walk as numbered lines; a sentence is named where it breaks first.
+pub fn tell(protocol: &Protocol, walk: &Walk) -> String {
+    let teller = Teller { plain: is_plain(protocol) };
+    let mut story = Vec::new();
+    let mut known = Vec::new();
+    for (at, step) in walk.windows(2).enumerate() {
+        let [(before, Some(event)), (after, _)] = step else { continue };
+        story.push(format!("{:>3}. {}", at + 1, teller.happened(before, *event, after)));
+        let broken = rules::ALWAYS.iter().filter(|rule| !(rule.holds)(protocol, after));
+        let news: Vec<_> = broken.map(|rule| rule.sentence).filter(|rule| !known.contains(rule)).collect();
+        story.extend(news.iter().map(|sentence| format!("     ✗ {sentence}")));
+        known.extend(news);
+    }
+    story.join("\n")
+}
+
+/// Whether one number says all: no allocations, and only one grant.
+fn is_plain(protocol: &Protocol) -> bool {
+    let allocated: u8 = protocol.world.allocations.iter().map(|earmark| earmark.sum()).sum();
+    allocated == 0 && protocol.world.grants[1].amount == 0
+}
+
+struct Teller {
+    plain: bool,
+}
+
+impl Teller {
+    fn happened(&self, before: &State, event: Event, after: &State) -> String {
+        let sent = || self.sent(before, after).unwrap_or("nothing new".to_string());
+        let funds = self.funds(after);
+        match event {
+            Event::Ask(at) => {
+                let as_before =
+                    format!("for {}, in the very words of an earlier Draw", line(after.nodes[at].line()));
+                format!("{} asks: {}", node(after, at), self.sent(before, after).unwrap_or(as_before))
+            }
+            Event::AdvanceWatermark(at) => self.advanced(after, at),
+            Event::Spend(at) => self.spent(before, after, at),
+            Event::Sync(at) => {
+                let used = self.credits(after.nodes[at].disk.used);
+                format!("the disk of {} catches up (used on disk: {used})", node(after, at))
+            }
+            Event::Report(at) => format!("{} reports: {}", node(after, at), sent()),
+            Event::GiveBack(at) => format!("{} gives back what is idle: {}", node(after, at), sent()),
+            Event::Close(at) => format!("{} closes its line: {}", node(after, at), sent()),
+            Event::Kill(at) => format!("the process of {} is killed", node(before, at)),
+            Event::LosePower(at) => format!("{} loses power; what was not synced is gone", node(before, at)),
+            Event::LoseDisk(at) => format!("the disk of {} is lost; it gets an empty one", node(before, at)),
+            Event::Restart(at) | Event::FinishRounding(at) => self.restarted(after, at),
+            Event::Deliver(message) => self.delivered(before, message, after),
+            Event::Recall(id) => format!("the ledger recalls {} ({funds})", line(id)),
+            Event::WriteOff(lost) => format!("the operator declares {} lost ({funds})", holder(lost)),
+            Event::Reallocate => {
+                let (was, is) = (before.ledger.intent, after.ledger.intent);
+                let (asked, paid) = (is.asked - was.asked, is.paid - was.paid);
+                let pending = asked - paid;
+                format!("{asked} are moved from Ann to Bob: {paid} at once, {pending} pending ({funds})")
+            }
+            Event::Expire(grant) => format!("grant {} ends ({funds})", letter(grant)),
+            Event::RollOver => format!("the cycle rolls over ({funds})"),
+            Event::TakeSilenceForReturn(id) => {
+                format!("the lease of {} expires, and the ledger takes it back ({funds})", line(id))
+            }
+        }
+    }
+
+    fn advanced(&self, after: &State, at: usize) -> String {
+        let memory = after.nodes[at].serving().unwrap_or_default();
+        let (wanted, synced) = (self.credits(memory.watermark), self.credits(after.nodes[at].disk.watermark));
+        format!("{} raises its watermark to {wanted} (on disk: {synced})", node(after, at))
+    }
+
+    fn spent(&self, before: &State, after: &State, at: usize) -> String {
+        let was = before.nodes[at].serving().unwrap_or_default();
+        let is = after.nodes[at].serving().unwrap_or_default();
+        let amount = is.used.minus(was.used);
+        let what = if self.plain { "1 credit".to_string() } else { self.credits(amount) };
+        let (n, used, watermark) = (after.nodes[at].line().n, is.spent().sum(), is.watermark.sum());
+        format!("{} spends {what} of line {n} (used {used}, watermark {watermark})", node(after, at))
+    }
+
+    fn restarted(&self, after: &State, at: usize) -> String {
+        let name = node(after, at);
+        let Some(memory) = after.nodes[at].memory() else {
+            return format!("{name} restarts and writes the new boot id, but not yet the rounded numbers");
+        };
+        let (used, unattributed) = (self.credits(memory.spent()), self.credits(memory.unattributed));
+        let (watermark, returned) = (self.credits(memory.watermark), self.credits(memory.returned));
+        format!(
+            "{name} restarts: used {used}, of it unattributed {unattributed}; watermark {watermark}, returned {returned}"
+        )
+    }
+
+    fn delivered(&self, before: &State, message: Message, after: &State) -> String {
+        let what = self.text(message);
+        let answer = self.sent(before, after).map(|answer| format!(", answers {answer}")).unwrap_or_default();
+        match message {
+            Message::Numbers(Numbers { line: id, .. }) => {
+                let books = match after.ledger.line(id) {
+                    Some(line) => {
+                        let numbers = [
+                            ("D", line.drawn),
+                            ("U", line.used),
+                            ("R", line.returned),
+                            ("Z", line.unattributed),
+                            ("W", line.written_off),
+                        ];
+                        self.numbers(&numbers).unwrap_or("nothing drawn".to_string())
+                    }
+                    None => "no line".to_string(),
+                };
+                format!("the ledger hears {what}{answer} (books: {books}; {})", self.funds(after))
+            }
+            Message::Drawn { line: id, .. } => {
+                let at = id.holder.node as usize;
+                let drawn = after.nodes[at].serving().unwrap_or_default().drawn;
+                format!("{} hears {what}{answer} (it believes D {})", node(after, at), self.credits(drawn))
+            }
+            Message::StaleLine { line: id } => format!("{} hears {what}", holder(id.holder)),
+        }
+    }
+
+    /// What a step put into the network that was not there.
+    fn sent(&self, before: &State, after: &State) -> Option<String> {
+        let mut news = after.network.iter().filter(|message| !before.network.contains(message));
+        news.next().map(|message| self.text(*message))
+    }
+
+    fn text(&self, message: Message) -> String {
+        match message {
+            Message::Numbers(Numbers { line: id, returned, used, unattributed, wish }) => {
+                let numbers = self.numbers(&[("U", used), ("R", returned), ("Z", unattributed)]);
+                let numbers = numbers.map(|numbers| format!("; {numbers}")).unwrap_or_default();
+                match wish {
+                    Wish::Report if returned.sum() > 0 => format!("Return({}{numbers})", line(id)),
+                    Wish::Report => format!("Report({}{numbers})", line(id)),
+                    Wish::Draw { target, floor: 0 } => format!("Draw({} to {target}{numbers})", line(id)),
+                    Wish::Draw { target, floor } => {
+                        format!("Draw({} to {target}, or at least {floor}{numbers})", line(id))
+                    }
+                    Wish::Close => format!("Close({}{numbers})", line(id)),
+                }
+            }
+            Message::Drawn { line: id, drawn, give_back } => {
+                let word = if give_back { "Recall" } else { "Drawn" };
+                format!("{word}({}; D {})", line(id), self.credits(drawn))
+            }
+            Message::StaleLine { line: id } => format!("StaleLine({})", line(id)),
+        }
+    }
+
+    /// Those that are not zero.
+    fn numbers(&self, numbers: &[(&str, ByBacking)]) -> Option<String> {
+        let some = numbers.iter().filter(|(_, number)| number.sum() > 0);
+        let texts: Vec<_> =
+            some.map(|(letter, number)| format!("{letter} {}", self.credits(*number))).collect();
+        (!texts.is_empty()).then(|| texts.join(", "))
+    }
+
+    fn credits(&self, numbers: ByBacking) -> String {
+        if self.plain || numbers.sum() == 0 {
+            return numbers.sum().to_string();
+        }
+        let some = Backing::ALL.into_iter().filter(|backing| numbers[*backing] > 0);
+        let texts = some.map(|backing| {
+            let source = if backing.is_allocation() { "own" } else { "shared" };
+            format!("{} {source} {}", numbers[backing], letter(backing.grant()))
+        });
+        texts.collect::<Vec<_>>().join(" + ")
+    }
+
+    fn funds(&self, state: &State) -> String {
+        let funds = state.ledger.funds;
+        if self.plain {
+            return format!("available {}", funds.available[0]);
+        }
+        let mut texts = vec![format!("available {}", by_grant(funds.available))];
+        for (earmarks, user) in funds.earmarks.into_iter().zip(["Ann", "Bob"]) {
+            (earmarks.sum() > 0).then(|| texts.push(format!("for {user} {}", by_grant(earmarks))));
+        }
+        texts.join(", ")
+    }
+}
+
+fn by_grant(numbers: ByGrant) -> String {
+    let some = (0..GRANTS).filter(|grant| numbers[*grant] > 0);
+    let texts: Vec<_> = some.map(|grant| format!("{} {}", numbers[grant], letter(grant))).collect();
+    if texts.is_empty() { "0".to_string() } else { texts.join(" + ") }
+}
+
+fn letter(grant: usize) -> &'static str {
+    if grant == 0 { "A" } else { "B" }
+}
+
+fn node(state: &State, at: usize) -> String {
+    holder(state.nodes[at].holder)
+}
+
+fn holder(holder: Holder) -> String {
+    let new = if holder.disk > 0 { " (new disk)" } else { "" };
+    format!("n{}{new}", holder.node + 1)
+}
+
+fn line(id: LineId) -> String {
+    format!("line {} of {}", id.n, holder(id.holder))
+}

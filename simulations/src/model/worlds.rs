@@ -1,0 +1,289 @@
+//! The worlds that are searched: each small enough to be exhausted, each built around another crossing.
+
+use super::words::{ByGrant, GRANTS, User};
+
+#[derive(Clone, Copy, Debug)]
+pub struct World {
+    pub name: &'static str,
+    pub grants: [Grant; GRANTS],
+    /// Earmarks of Ann and of Bob. Only grants that last to the end of the cycle may fund them.
+    pub allocations: [ByGrant; 2],
+    /// Whether Ann and Bob may draw on what is shared.
+    pub overflow: [bool; 2],
+    /// Whom each node serves.
+    pub users: &'static [User],
+    /// Both users are served by one holder, which numbers its lines for all of them together.
+    pub one_holder: bool,
+    /// A draw asks for so much more than the holder knows to have,
+    pub draw: u8,
+    /// and takes nothing if it cannot have at least so much more.
+    pub least: u8,
+    pub chunk: u8,
+    /// What an administrator moves from Ann to Bob.
+    pub moved: u8,
+    pub after_loss: AfterLoss,
+    pub budget: Budget,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    pub amount: u8,
+    pub lasts: Lasts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    PartOfTheCycle,
+    ThisCycle,
+    BothCycles,
+    NextCycle,
+}
+
+/// What the operator chose for the credits of a holder declared lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterLoss {
+    Charge,
+    CreditBack,
+}
+
+/// How often each thing may happen. Spending, syncing, restarting and delivering are free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Budget {
+    pub asks: u8,
+    pub reports: u8,
+    pub returns: u8,
+    pub closes: u8,
+    pub recalls: u8,
+    pub kills: u8,
+    pub power_losses: u8,
+    pub disk_losses: u8,
+    pub write_offs: u8,
+    pub reallocations: u8,
+    pub rollovers: u8,
+}
+
+const NOTHING: Budget = Budget {
+    asks: 0,
+    reports: 0,
+    returns: 0,
+    closes: 0,
+    recalls: 0,
+    kills: 0,
+    power_losses: 0,
+    disk_losses: 0,
+    write_offs: 0,
+    reallocations: 0,
+    rollovers: 0,
+};
+
+const fn shared(amount: u8) -> [Grant; GRANTS] {
+    [Grant { amount, lasts: Lasts::ThisCycle }, Grant { amount: 0, lasts: Lasts::ThisCycle }]
+}
+
+/// One node, one shared grant, nothing else: the others are told as differences from it.
+const ONE_NODE: World = World {
+    name: "one node",
+    grants: shared(3),
+    allocations: [ByGrant([0, 0]); 2],
+    overflow: [true, true],
+    users: &[User::Ann],
+    one_holder: false,
+    draw: 2,
+    least: 0,
+    chunk: 1,
+    moved: 0,
+    after_loss: AfterLoss::Charge,
+    budget: NOTHING,
+};
+
+/// Return × crash × recall, with the page cache, the disk and rounding in between.
+pub const CRASHES: World = World {
+    name: "crashes",
+    chunk: 2,
+    budget: Budget { asks: 2, reports: 2, returns: 1, recalls: 1, kills: 1, power_losses: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// The power fails twice: what was rounded once is not rounded again.
+pub const POWER_CUTS: World = World {
+    name: "power cuts",
+    grants: shared(4),
+    chunk: 2,
+    budget: Budget { asks: 2, reports: 2, recalls: 1, kills: 1, power_losses: 2, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// Lines are closed, folded and forgotten while old messages are still about.
+pub const FORGETTING: World = World {
+    name: "forgetting",
+    grants: shared(4),
+    budget: Budget { asks: 3, closes: 2, recalls: 1, kills: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// Two users of one holder: their lines are numbered together, and their draws overtake each other.
+pub const ONE_HOLDER: World = World {
+    name: "two users of one holder",
+    users: &[User::Ann, User::Bob],
+    one_holder: true,
+    budget: Budget { asks: 4, reports: 1, closes: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// A disk is lost, or a holder only declared lost, and wakes.
+pub const LOST_HOLDER: World = World {
+    name: "lost holder, charged",
+    budget: Budget {
+        asks: 2,
+        reports: 1,
+        returns: 1,
+        closes: 1,
+        kills: 1,
+        disk_losses: 1,
+        write_offs: 1,
+        ..NOTHING
+    },
+    ..ONE_NODE
+};
+
+/// The same, but what was out is credited back, as an exposure.
+pub const EXPOSED: World =
+    World { name: "lost holder, credited back", after_loss: AfterLoss::CreditBack, ..LOST_HOLDER };
+
+/// Two holders of one user, and the last credits of the pool. A draw that would get little gets nothing.
+pub const TWO_HOLDERS: World = World {
+    name: "two holders of one user",
+    users: &[User::Ann, User::Ann],
+    least: 2,
+    budget: Budget { asks: 3, reports: 1, returns: 1, recalls: 1, power_losses: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// Allocations on grant B, shared credits on both; grant A ends in the middle of the cycle.
+pub const TWO_GRANTS: World = World {
+    name: "two grants, one expires",
+    grants: [Grant { amount: 2, lasts: Lasts::PartOfTheCycle }, Grant { amount: 2, lasts: Lasts::ThisCycle }],
+    allocations: [ByGrant([0, 2]), ByGrant([0, 0])],
+    users: &[User::Ann, User::Bob],
+    chunk: 2,
+    budget: Budget { asks: 3, returns: 2, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// Ann's credits go to Bob while she spends them, her node crashes, and he draws.
+pub const REALLOCATION: World = World {
+    name: "reallocation",
+    grants: shared(4),
+    allocations: [ByGrant([3, 0]), ByGrant([0, 0])],
+    overflow: [true, false],
+    users: &[User::Ann, User::Bob],
+    moved: 2,
+    budget: Budget { asks: 3, reports: 1, closes: 1, reallocations: 1, kills: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// Ann has drawn, returned and drawn again, on the same line, when her credits are moved.
+pub const MOVED_LATE: World = World {
+    name: "reallocation after a return",
+    budget: Budget { asks: 3, returns: 1, closes: 1, reallocations: 1, ..NOTHING },
+    ..REALLOCATION
+};
+
+/// Ann's credits are on two nodes when they are moved, and one of the two is given up.
+pub const SCATTERED: World = World {
+    name: "reallocation from two holders",
+    grants: shared(4),
+    allocations: [ByGrant([4, 0]), ByGrant([0, 0])],
+    overflow: [false, false],
+    users: &[User::Ann, User::Ann],
+    moved: 3,
+    budget: Budget { asks: 3, reports: 1, returns: 1, write_offs: 1, reallocations: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// The cycle ends: grant A lasts over it, grant B is next month's.
+pub const ROLLOVER: World = World {
+    name: "rollover",
+    grants: [Grant { amount: 2, lasts: Lasts::ThisCycle }, Grant { amount: 2, lasts: Lasts::NextCycle }],
+    allocations: [ByGrant([1, 0]), ByGrant([0, 0])],
+    moved: 1,
+    budget: Budget { asks: 3, reports: 1, returns: 1, closes: 1, reallocations: 1, rollovers: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// A pack outlives the cycle: what returns to it late is carried.
+pub const CARRIED: World = World {
+    name: "rollover with a pack",
+    grants: [Grant { amount: 2, lasts: Lasts::BothCycles }, Grant { amount: 2, lasts: Lasts::NextCycle }],
+    ..ROLLOVER
+};
+
+/// Small enough for every run of the tests.
+pub const ALL: &[World] = &[
+    CRASHES,
+    POWER_CUTS,
+    FORGETTING,
+    ONE_HOLDER,
+    LOST_HOLDER,
+    EXPOSED,
+    TWO_HOLDERS,
+    TWO_GRANTS,
+    REALLOCATION,
+    MOVED_LATE,
+    SCATTERED,
+    ROLLOVER,
+    CARRIED,
+];
+
+/// The same crossings with more room, for a longer sitting.
+pub const DEEP: &[World] = &[
+    World {
+        name: "deep crashes",
+        budget: Budget { asks: 2, reports: 3, returns: 2, recalls: 1, kills: 2, power_losses: 2, ..NOTHING },
+        ..CRASHES
+    },
+    World {
+        name: "deep forgetting",
+        budget: Budget { asks: 3, reports: 1, returns: 1, closes: 2, recalls: 1, kills: 1, ..NOTHING },
+        ..FORGETTING
+    },
+    World {
+        name: "deep reallocation",
+        budget: Budget {
+            asks: 3,
+            reports: 1,
+            returns: 1,
+            closes: 1,
+            reallocations: 1,
+            power_losses: 1,
+            ..NOTHING
+        },
+        ..REALLOCATION
+    },
+    World {
+        name: "two reallocations, and a holder given up",
+        moved: 1,
+        after_loss: AfterLoss::CreditBack,
+        budget: Budget { asks: 3, returns: 1, closes: 1, write_offs: 1, reallocations: 2, ..NOTHING },
+        ..SCATTERED
+    },
+    World {
+        name: "rollover, power loss and a holder given up",
+        budget: Budget {
+            asks: 2,
+            reports: 1,
+            closes: 1,
+            power_losses: 1,
+            write_offs: 1,
+            reallocations: 1,
+            rollovers: 1,
+            ..NOTHING
+        },
+        ..CARRIED
+    },
+];
+
+/// The world of that name, small or deep.
+pub fn named(name: &str) -> Option<&'static World> {
+    ALL.iter().chain(DEEP).find(|world| world.name == name)
+}
