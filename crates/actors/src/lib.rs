@@ -1,1 +1,31 @@
-//! The ractor shells: pool actor, allocation actor, supervisor, directory.
+//! The ractor shells around the pure rooms: on each node a pool actor per active workspace, parent of an allocation
+//! actor per active user; and the desk, which answers for the pools whose shard this node leads.
+//!
+//! Reading order: `leader` and `ports` (what is asked of whom), `handle` and `directory` (what request tasks touch),
+//! `allocation` and `pool` (the holder's actors), `shards` (finding a leader), `desk` (being one).
+//!
+//! Actors are doormen: they receive, ask `leasing`, and perform its steps. No arithmetic is decided here.
+//! Not here: prices, keys, HTTP (`quota`, `api`); sockets (`transport`).
+
+mod allocation;
+mod desk;
+mod directory;
+mod handle;
+mod holder;
+mod leader;
+mod options;
+mod pool;
+mod ports;
+mod sessions;
+mod shards;
+mod supervisor;
+
+pub use allocation::Denied;
+pub use desk::Desk;
+pub use handle::Handle;
+pub use holder::{Holder, HolderFault};
+pub use leader::{BatchAnswer, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
+pub use options::Options;
+pub use ports::{BoxFuture, PeerFault, Peers};
+pub use shards::{Shards, Unavailable};
+pub use supervisor::start;

@@ -67,6 +67,12 @@ pub fn shared_lines(workspace: &Workspace) -> Vec<RecallLine> {
     lines.map(|(id, line)| RecallLine::of(*id, line, Credits::ZERO)).collect()
 }
 
+/// Lines with anything out, asked for their numbers only: everything may be kept.
+pub fn leased_lines(workspace: &Workspace) -> Vec<RecallLine> {
+    let lines = workspace.lines.iter().filter(|(_, line)| !line.written_off && !line.outstanding().is_zero());
+    lines.map(|(id, line)| RecallLine::of(*id, line, Credits::MAX)).collect()
+}
+
 /// Lines that changed under their holders and must come back whole.
 pub fn frozen_lines(workspace: &Workspace) -> Vec<RecallLine> {
     let lines = workspace.lines.iter().filter(|(_, line)| line.frozen);

@@ -406,7 +406,7 @@ impl Workspace {
                 Outcome::Allocation(answer)
             }
             Plan::Reallocate { id, from, to, amount, shift } => {
-                self.commit_reallocation(id, &from, &to, amount, shift, at, &mut events)
+                self.commit_reallocation(&id, &from, &to, amount, shift, at, &mut events)
             }
             Plan::Limit { user, amount, freeze } => {
                 let revision = self.next_revision();
@@ -545,7 +545,7 @@ impl Workspace {
     #[expect(clippy::too_many_arguments, reason = "a reallocation is exactly these facts")]
     fn commit_reallocation(
         &mut self,
-        id: ReallocationId,
+        id: &ReallocationId,
         from: &UserId,
         to: &UserId,
         amount: Credits,
@@ -572,8 +572,8 @@ impl Workspace {
         gift.iter().for_each(|(grant, part)| allocation.earmarks.add(grant, part));
         allocation.revision = revision;
         self.user_mut(from).allocation.as_mut().expect("decided on it").revision = revision;
-        let answer = self.reallocation_answer(&id, at).expect("made above");
-        let no = self.reallocations[&id];
+        let answer = self.reallocation_answer(id, at).expect("made above");
+        let no = self.reallocations[id];
         self.intents.get_mut(&no).expect("made above").first_answer = Some(answer.clone());
         Outcome::Reallocation(answer)
     }

@@ -197,3 +197,15 @@ impl HolderBatch {
         LineId { holder: self.holder, number: message.number }
     }
 }
+
+impl Command {
+    /// The workspace it is about, if it is about one.
+    pub fn workspace(&self) -> Option<&WorkspaceId> {
+        match self {
+            Self::Admin(admin) => Some(&admin.workspace),
+            Self::Holder(batch) => Some(&batch.workspace),
+            Self::Tick { workspace } => Some(workspace),
+            Self::Register { .. } | Self::Forget { .. } | Self::SetRateCard { .. } => None,
+        }
+    }
+}

@@ -159,8 +159,9 @@ impl State {
         mode: ForgetMode,
         events: &mut Vec<Event>,
     ) -> Result<Outcome, Rejection> {
-        let record = self.holders.get_mut(&holder).ok_or(Rejection::UnknownHolder)?;
-        record.status = HolderStatus::Fenced;
+        // Also where it never registered: from now on it cannot.
+        let record = HolderRecord { journal_sequence: 0, status: HolderStatus::Fenced };
+        self.holders.entry(holder).or_insert(record).status = HolderStatus::Fenced;
         events.push(Event::HolderFenced { holder });
         let (mut lines, mut written_off, mut exposure) = (0_u64, Credits::ZERO, Credits::ZERO);
         for workspace in self.workspaces.values_mut() {

@@ -1,0 +1,573 @@
+//! The allocation actor: refills one user's word on this node, gives back what is recalled, closes idle lines.
+//!
+//! It receives, asks `leasing`, performs the step. A draw is sent and answered later, so that a recall never waits
+//! behind a draw. Not here: gathering draws of many users (`pool`), spending (`handle`).
+
+use crate::handle::Handle;
+use crate::holder::HolderInner;
+use crate::pool::{Asked, PoolMessage};
+use escrow::Epoch;
+use journal::{LineKey, LineView, OpenLine, Refused};
+use leasing::{Facts, Lease, Rate, RecallLine, Step, Waiting};
+use ledger::{Denial, DenialReason, LineMessage, LineRejection, LineResult, Wish};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use types::{Credits, Durability, LineNumber};
+
+/// Why a consume that waited for credits gets none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The ledger's word. `cut_off`: credits are out on holders that could not be asked.
+    Ledger { denial: Denial, cut_off: bool },
+    /// No leader could be asked; this node holds `have`.
+    Unreachable { have: Credits },
+    /// There is no such workspace.
+    UnknownWorkspace,
+    /// Too many wait already.
+    Overloaded,
+    /// This node's disk does not take more.
+    Storage(String),
+    /// The actor was just passivated or rebuilt: look the handle up again.
+    Gone,
+}
+
+#[derive(Debug)]
+pub(crate) enum AllocationMessage {
+    /// A consume is short of credits.
+    Want {
+        amount: Credits,
+        reply: oneshot::Sender<Result<(), Denied>>,
+    },
+    /// The word crossed low water.
+    Low,
+    /// The pool's answer to a draw.
+    Answered {
+        number: LineNumber,
+        sent: Sent,
+        answer: DrawAnswer,
+    },
+    /// The leader wants back what is not needed.
+    Recall {
+        recall: RecallLine,
+        reply: oneshot::Sender<LineMessage>,
+    },
+    Tick,
+    /// The node drains: give everything back.
+    Drain {
+        reply: oneshot::Sender<()>,
+    },
+    #[cfg(test)]
+    Panic,
+}
+
+/// How the line stood when a draw was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub returned: Credits,
+    pub target: Credits,
+}
+
+#[derive(Debug)]
+pub(crate) enum DrawAnswer {
+    Line { result: LineResult, word: LedgerWord },
+    UnknownWorkspace,
+    Unreachable,
+}
+
+/// What came with the answer beside the line itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LedgerWord {
+    pub remaining: Credits,
+    pub durability: Durability,
+    pub cut_off: bool,
+}
+
+pub(crate) struct AllocationActor;
+
+pub(crate) struct Arguments {
+    pub holder: Arc<HolderInner>,
+    pub handle: Arc<Handle>,
+    pub pool: ActorRef<PoolMessage>,
+    /// The line the journal already has for this user, after a restart or a panic.
+    pub recovered: Option<LineView>,
+}
+
+/// The actor's state.
+pub(crate) struct Allocation {
+    holder: Arc<HolderInner>,
+    handle: Arc<Handle>,
+    pool: ActorRef<PoolMessage>,
+    /// The epoch of the line: the word is open in it from when the ledger knows the line.
+    epoch: Epoch,
+    line: Option<OpenedLine>,
+    waiting: Vec<Waiter>,
+    rate: Rate,
+    largest: Credits,
+    dry: bool,
+    last_spent_ms: u64,
+}
+
+struct OpenedLine {
+    number: LineNumber,
+    lease: Lease,
+    drawing: bool,
+    /// The ledger knows it: even a price of 0 needs that.
+    known: bool,
+    /// `Lease::spent` when the rate was last noted.
+    noted: Credits,
+}
+
+struct Waiter {
+    amount: Credits,
+    reply: oneshot::Sender<Result<(), Denied>>,
+}
+
+impl Actor for AllocationActor {
+    type Msg = AllocationMessage;
+    type State = Allocation;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<AllocationMessage>,
+        arguments: Arguments,
+    ) -> Result<Allocation, ActorProcessingErr> {
+        Allocation::start(arguments).await.map_err(Into::into)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<AllocationMessage>,
+        message: AllocationMessage,
+        state: &mut Allocation,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            AllocationMessage::Want { amount, reply } => state.want(amount, reply),
+            AllocationMessage::Low => {}
+            AllocationMessage::Answered { number, sent, answer } => {
+                state.answered(number, sent, answer).await
+            }
+            AllocationMessage::Recall { recall, reply } => state.recall(recall, reply).await,
+            AllocationMessage::Tick => {
+                if state.tick().await {
+                    myself.stop(None);
+                    return Ok(());
+                }
+            }
+            AllocationMessage::Drain { reply } => {
+                state.close().await;
+                let _gone = reply.send(());
+                return Ok(());
+            }
+            #[cfg(test)]
+            AllocationMessage::Panic => panic!("asked to"),
+        }
+        state.drive(&myself).await;
+        Ok(())
+    }
+}
+
+impl Allocation {
+    async fn start(arguments: Arguments) -> Result<Self, Refused> {
+        let Arguments { holder, handle, pool, recovered } = arguments;
+        let now_ms = holder.clock.boottime_ms();
+        let word = handle.observe();
+        let mut state = Self {
+            epoch: if word.sealed { word.epoch.next() } else { word.epoch },
+            line: None,
+            waiting: Vec::new(),
+            rate: Rate::new(now_ms),
+            largest: Credits::ZERO,
+            dry: false,
+            last_spent_ms: now_ms,
+            holder,
+            handle,
+            pool,
+        };
+        if let Some(view) = recovered {
+            state.attach(view).await?;
+        }
+        Ok(state)
+    }
+
+    /// Takes up a line the journal has. What its watermark allows and the word does not have yet goes on the word.
+    async fn attach(&mut self, view: LineView) -> Result<(), Refused> {
+        let key = view.line.clone();
+        let view = self.holder.journal.attach(key, self.handle.no, self.epoch.number()).await?;
+        let lease = Lease { drawn: view.drawn, returned: view.returned, watermark: view.watermark };
+        let settled = view.used.saturating_add(view.unattributed);
+        self.open_word();
+        let on_word = micros(self.handle.observe().balance);
+        // After a restart the word is empty; after a panic it still has its balance.
+        if on_word.is_zero() {
+            let balance = view.watermark.saturating_sub(settled);
+            let _room = self.handle.deposit(self.epoch, balance);
+        }
+        let noted = lease.spent(micros(self.handle.observe().balance));
+        self.line = Some(OpenedLine { number: view.line.number, lease, drawing: false, known: true, noted });
+        Ok(())
+    }
+
+    /// Opens the word for the line, if it is not open.
+    fn open_word(&mut self) {
+        let word = self.handle.observe();
+        if word.sealed
+            && let Err(why) = self.handle.open(word.epoch, self.is_hot())
+        {
+            tracing::error!(%why, "a sealed word did not open");
+        }
+    }
+
+    /// The ledger has the line: from here on it may be spent from, also at a price of 0.
+    fn line_is_known(&mut self) {
+        if let Some(line) = self.line.as_mut().filter(|line| !line.known) {
+            line.known = true;
+            self.open_word();
+        }
+    }
+
+    fn want(&mut self, amount: Credits, reply: oneshot::Sender<Result<(), Denied>>) {
+        self.waiting.retain(|waiter| !waiter.reply.is_closed());
+        if self.waiting.len() >= self.holder.options.waiting_max {
+            let _gone = reply.send(Err(Denied::Overloaded));
+            return;
+        }
+        self.largest = self.largest.max(amount);
+        self.waiting.push(Waiter { amount, reply });
+    }
+
+    fn balance(&self) -> Credits {
+        micros(self.handle.observe().balance)
+    }
+
+    /// Does what there is to do until there is nothing.
+    async fn drive(&mut self, myself: &ActorRef<AllocationMessage>) {
+        loop {
+            self.note_rate();
+            self.wake_served();
+            if self.line.is_none() {
+                if self.waiting.is_empty() {
+                    return self.set_marks();
+                }
+                if let Err(why) = self.open_line().await {
+                    return self.deny_all(&denied(&why));
+                }
+            }
+            match self.step() {
+                Step::Rest => return self.set_marks(),
+                Step::Raise { to } => {
+                    if let Err(why) = self.raise(to).await {
+                        return self.deny_all(&denied(&why));
+                    }
+                }
+                Step::Draw { target, floor } => {
+                    if let Err(why) = self.send_draw(target, floor, myself).await {
+                        return self.deny_all(&denied(&why));
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(&self) -> Step {
+        let Some(line) = &self.line else { return Step::Rest };
+        let smallest = self.waiting.iter().map(|waiter| waiter.amount).min();
+        let sum = self.waiting.iter().fold(Credits::ZERO, |sum, waiter| sum.saturating_add(waiter.amount));
+        let facts = Facts {
+            balance: self.balance(),
+            waiting: smallest.map(|smallest| Waiting { smallest, sum }),
+            rate: self.rate,
+            largest: self.largest,
+            drawing: line.drawing,
+            dry: self.dry,
+        };
+        if !line.known && !line.drawing && !self.waiting.is_empty() {
+            // A line the ledger has never seen: even a price of zero has to be allowed there once.
+            let step = line.lease.next(&facts, &self.holder.options.lease);
+            return if step == Step::Rest {
+                Step::Draw { target: Credits::ZERO, floor: Credits::ZERO }
+            } else {
+                step
+            };
+        }
+        line.lease.next(&facts, &self.holder.options.lease)
+    }
+
+    async fn open_line(&mut self) -> Result<(), Refused> {
+        let wish = OpenLine {
+            handle: self.handle.no,
+            epoch: self.epoch.number(),
+            workspace: self.handle.workspace.clone(),
+            user: self.handle.user.clone(),
+            cycle: self.holder.cycle_of(&self.handle.workspace),
+            team: None,
+        };
+        let number = self.holder.journal.open_line(wish).await?;
+        let lease = Lease::NOTHING;
+        self.line = Some(OpenedLine { number, lease, drawing: false, known: false, noted: Credits::ZERO });
+        Ok(())
+    }
+
+    /// R3: first the disk, then the word.
+    async fn raise(&mut self, to: Credits) -> Result<(), Refused> {
+        let key = self.key();
+        let (Some(line), Some(key)) = (&mut self.line, key) else { return Ok(()) };
+        let rose = self.holder.journal.raise_watermark(key, to).await?;
+        line.lease.watermark = line.lease.watermark.saturating_add(rose);
+        if self.handle.deposit(self.epoch, rose).is_err() {
+            return Err(stopped("the word does not take what the disk allows"));
+        }
+        Ok(())
+    }
+
+    async fn send_draw(
+        &mut self,
+        target: Credits,
+        floor: Credits,
+        myself: &ActorRef<AllocationMessage>,
+    ) -> Result<(), Refused> {
+        let Some(key) = self.key() else { return Ok(()) };
+        let numbers = self.holder.journal.numbers(vec![key], false).await?;
+        let (Some(numbers), Some(line)) = (numbers.into_iter().next(), &mut self.line) else { return Ok(()) };
+        line.drawing = true;
+        let sent = Sent { returned: line.lease.returned, target };
+        let message = crate::pool::line_message(&numbers, Wish::Draw { target, floor });
+        let asked = Asked { message, sent, from: myself.clone() };
+        if self.pool.cast(PoolMessage::Ask(Box::new(asked))).is_err() {
+            return Err(stopped("the pool actor is gone"));
+        }
+        Ok(())
+    }
+
+    async fn answered(&mut self, number: LineNumber, sent: Sent, answer: DrawAnswer) {
+        let Some(line) = self.line.as_mut().filter(|line| line.number == number) else { return };
+        line.drawing = false;
+        match answer {
+            DrawAnswer::Unreachable => self.deny_short(&Denied::Unreachable { have: self.have() }),
+            DrawAnswer::UnknownWorkspace => self.deny_all(&Denied::UnknownWorkspace),
+            DrawAnswer::Line { result: LineResult::Line { drawn, frozen, denied }, word } => {
+                self.handle.set_ledger_word(word.remaining, word.durability);
+                if !drawn.is_empty() || denied.is_none() {
+                    self.line_is_known();
+                }
+                self.install(drawn).await;
+                let short = self.line.as_ref().is_some_and(|line| line.lease.drawn < sent.target);
+                self.dry |= short;
+                if frozen || denied.as_ref().is_some_and(|denial| denial.reason == DenialReason::Frozen) {
+                    self.close().await;
+                } else if let Some(denial) = denied {
+                    // What was recalled meanwhile moved the goal: the next step asks anew.
+                    let same = self.line.as_ref().is_some_and(|line| line.lease.returned == sent.returned);
+                    if same {
+                        self.deny_denied(&denial, word.cut_off);
+                    }
+                }
+            }
+            DrawAnswer::Line { result: LineResult::Rejected(rejection), .. } => {
+                self.rejected(rejection).await
+            }
+            // The ledger has folded it: whatever it had is settled.
+            DrawAnswer::Line { result: LineResult::Closed, .. } => {
+                self.close().await;
+            }
+        }
+    }
+
+    async fn rejected(&mut self, rejection: LineRejection) {
+        match rejection {
+            LineRejection::OtherCycle { now } => self.holder.set_cycle(&self.handle.workspace, now),
+            LineRejection::StaleLine { .. }
+            | LineRejection::OtherLine
+            | LineRejection::BeyondDrawn
+            | LineRejection::MetersDisagree
+            | LineRejection::WrittenOff
+            | LineRejection::TooManyLines => {
+                tracing::warn!(workspace = %self.handle.workspace, user = %self.handle.user, %rejection, "line rejected");
+            }
+        }
+        self.close().await;
+    }
+
+    /// R2: by max, per backing. The journal keeps the maximum.
+    async fn install(&mut self, drawn: Vec<(types::Backing, Credits)>) {
+        let (Some(key), false) = (self.key(), drawn.is_empty()) else { return };
+        match self.holder.journal.install(key, drawn).await {
+            Ok(view) => {
+                if let Some(line) = &mut self.line {
+                    line.lease.drawn = view.drawn;
+                }
+            }
+            Err(why) => self.deny_all(&denied(&why)),
+        }
+    }
+
+    async fn recall(&mut self, recall: RecallLine, reply: oneshot::Sender<LineMessage>) {
+        if self.line.as_ref().is_none_or(|line| line.number != recall.number()) {
+            return;
+        }
+        self.install(recall.drawn).await;
+        if recall.frozen {
+            if let Some(message) = self.close().await {
+                let _gone = reply.send(message);
+            }
+            return;
+        }
+        let Some(key) = self.key() else { return };
+        let Some(line) = &self.line else { return };
+        let give = line.lease.give_back(self.balance(), recall.keep);
+        let taken = self.handle.withdraw(self.epoch, give.keep_on_word).unwrap_or(Credits::ZERO);
+        let numbers = if taken.is_zero() && give.above.is_zero() {
+            let numbers = self.holder.journal.numbers(vec![key], true).await;
+            numbers.map(|mut numbers| numbers.pop())
+        } else {
+            // R5: durable before it is told.
+            self.holder.journal.give_back(key, taken, give.above).await.map(Some)
+        };
+        let (Ok(Some(numbers)), Some(line)) = (numbers, &mut self.line) else { return };
+        line.lease.returned = numbers.returned();
+        line.lease.watermark = line.lease.watermark.saturating_sub(taken);
+        self.dry = true;
+        let _gone = reply.send(crate::pool::line_message(&numbers, Wish::Report));
+    }
+
+    /// Seals the word and ends the line. The pool sees the close to the ledger.
+    async fn close(&mut self) -> Option<LineMessage> {
+        let key = self.key()?;
+        // A word that was never opened for the line is sealed already.
+        let taken = self.handle.seal(self.epoch).unwrap_or(Credits::ZERO);
+        let line = self.line.take()?;
+        let spent = line.lease.watermark.saturating_sub(taken);
+        self.epoch = self.handle.observe().epoch.next();
+        let numbers = self.holder.journal.close(key, spent).await;
+        match numbers {
+            Ok(numbers) => {
+                let message = crate::pool::line_message(&numbers, Wish::Close);
+                let _stopping = self.pool.cast(PoolMessage::Closing(Box::new(message.clone())));
+                Some(message)
+            }
+            Err(why) => {
+                self.deny_all(&denied(&why));
+                None
+            }
+        }
+    }
+
+    /// Whether the actor may stop: nothing waits, nothing is open, nobody spent for a while.
+    async fn tick(&mut self) -> bool {
+        self.note_rate();
+        self.dry = false;
+        self.waiting.retain(|waiter| !waiter.reply.is_closed());
+        let now_ms = self.holder.clock.boottime_ms();
+        let idle = now_ms.saturating_sub(self.last_spent_ms) >= self.holder.options.lease.idle_ms;
+        let turns_hot = self.is_hot() && !self.handle.is_striped();
+        if self.waiting.is_empty()
+            && (idle || turns_hot)
+            && self.line.as_ref().is_none_or(|line| !line.drawing)
+        {
+            self.close().await;
+        }
+        idle && self.line.is_none() && self.waiting.is_empty()
+    }
+
+    /// A lower bound of spends per second: what is spent, in units of the largest price seen.
+    fn is_hot(&self) -> bool {
+        let per_s = self.rate.over(1_000).micros().checked_div(self.largest.micros().max(1)).unwrap_or(0);
+        per_s >= self.holder.options.hot_spends_per_s
+    }
+
+    fn note_rate(&mut self) {
+        let now_ms = self.holder.clock.boottime_ms();
+        let balance = self.balance();
+        let Some(line) = &mut self.line else { return };
+        let spent = line.lease.spent(balance);
+        let since = spent.saturating_sub(line.noted);
+        if !since.is_zero() {
+            self.last_spent_ms = now_ms;
+        }
+        line.noted = spent;
+        self.rate.note(since, now_ms);
+    }
+
+    /// Lets those try again whom the word can serve, first come first, as far as it goes.
+    fn wake_served(&mut self) {
+        if self.line.as_ref().is_none_or(|line| !line.known) {
+            return;
+        }
+        let mut left = self.balance();
+        let mut still = Vec::new();
+        for waiter in self.waiting.drain(..) {
+            match left.checked_sub(waiter.amount) {
+                Some(rest) => {
+                    left = rest;
+                    let _gone = waiter.reply.send(Ok(()));
+                    self.last_spent_ms = self.holder.clock.boottime_ms();
+                }
+                None => still.push(waiter),
+            }
+        }
+        self.waiting = still;
+    }
+
+    fn have(&self) -> Credits {
+        let above = self.line.as_ref().map_or(Credits::ZERO, |line| line.lease.above());
+        self.balance().saturating_add(above)
+    }
+
+    fn deny_denied(&mut self, denial: &Denial, cut_off: bool) {
+        let denied = Denied::Ledger { denial: denial.clone(), cut_off };
+        match denial.reason {
+            DenialReason::AccessDisabled | DenialReason::UnknownUser => self.deny_all(&denied),
+            DenialReason::Exhausted
+            | DenialReason::AllocationExhausted
+            | DenialReason::LimitReached
+            | DenialReason::Frozen => self.deny_short(&denied),
+        }
+    }
+
+    /// Denies those who want more than this node has.
+    fn deny_short(&mut self, why: &Denied) {
+        let have = self.have();
+        let known = self.line.as_ref().is_some_and(|line| line.known);
+        let (served, short): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..).partition(|waiter| known && waiter.amount <= have);
+        self.waiting = served;
+        for waiter in short {
+            let _gone = waiter.reply.send(Err(why.clone()));
+        }
+    }
+
+    fn deny_all(&mut self, why: &Denied) {
+        for waiter in self.waiting.drain(..) {
+            let _gone = waiter.reply.send(Err(why.clone()));
+        }
+    }
+
+    fn set_marks(&self) {
+        let above = self.line.as_ref().map_or(Credits::ZERO, |line| line.lease.above());
+        // Without anything to raise or draw a low word has nobody to wake.
+        let low = Lease::NOTHING.low_water(&self.rate, &self.holder.options.lease);
+        let low = if self.line.is_none() || (self.dry && above.is_zero()) { Credits::ZERO } else { low };
+        self.handle.set_marks(low, above);
+    }
+
+    fn key(&self) -> Option<LineKey> {
+        let number = self.line.as_ref()?.number;
+        Some(LineKey { workspace: self.handle.workspace.clone(), number })
+    }
+}
+
+fn micros(micros: u64) -> Credits {
+    Credits::from_micros(micros).unwrap_or(Credits::MAX)
+}
+
+fn stopped(why: &str) -> Refused {
+    Refused::Stopped { why: why.into() }
+}
+
+fn denied(why: &Refused) -> Denied {
+    match why {
+        Refused::Overloaded => Denied::Overloaded,
+        other => Denied::Storage(other.to_string()),
+    }
+}

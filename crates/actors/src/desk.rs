@@ -1,0 +1,457 @@
+//! The desk: what this node does for the pools whose shard it leads. Draws that fall short wait for a recall round;
+//! changes of administrators send recalls after what is out.
+//!
+//! All of it is volatile: a new leader finds frozen lines in the ledger and starts over. Not here: which lines to
+//! recall (`leasing::recall`), what is granted (`ledger`).
+
+use crate::holder::Holder;
+use crate::leader::{BatchAnswer, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
+use crate::shards::Shards;
+use leasing::{LeasePolicy, RecallLine, Wave, choose, frozen_lines, leased_lines, shared_lines};
+use ledger::{
+    Applied, Command, DenialReason, HolderBatch, HolderStatus, LineResult, Outcome, Query, Rejection, State,
+    Workspace,
+};
+use platform::CoarseClock;
+use replication::{Committed, Group, GroupId, ProposeError, ReadError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
+use types::{Credits, Durability, LineId, NodeId, UserId, WorkspaceId};
+
+#[derive(Debug)]
+pub struct Desk {
+    policy: LeasePolicy,
+    session_ttl_ms: u64,
+    clock: Arc<CoarseClock>,
+    /// The holder on this node, once it has started.
+    holder: OnceLock<Holder>,
+    /// When each holder was last heard, by group (CLOCK_BOOTTIME, ms).
+    heard: Mutex<HashMap<(GroupId, NodeId), u64>>,
+    /// One recall round per pool at a time.
+    rounds: Mutex<HashMap<WorkspaceId, Weak<tokio::sync::Mutex<()>>>>,
+    /// Workspaces of led groups that may have frozen lines or expired grants.
+    watched: Mutex<BTreeSet<(GroupId, WorkspaceId)>>,
+    to_sweep: tokio::sync::Notify,
+}
+
+/// How long a fresh summary waits for holders.
+const FRESHEN: Duration = Duration::from_millis(900);
+
+/// A draw that the ledger denied although credits are out elsewhere.
+struct Short {
+    line: LineId,
+    user: UserId,
+    reason: DenialReason,
+}
+
+impl Desk {
+    pub fn new(policy: LeasePolicy, session_ttl_ms: u64, clock: Arc<CoarseClock>) -> Self {
+        Self {
+            policy,
+            session_ttl_ms,
+            clock,
+            holder: OnceLock::new(),
+            heard: Mutex::default(),
+            rounds: Mutex::default(),
+            watched: Mutex::default(),
+            to_sweep: tokio::sync::Notify::new(),
+        }
+    }
+
+    /// The desk recalls from this node's own holder too.
+    pub fn set_holder(&self, holder: Holder) {
+        let _first = self.holder.set(holder);
+    }
+
+    pub(crate) async fn recall_here(&self, recall: Recall) -> Option<RecallAnswer> {
+        let holder = self.holder.get()?;
+        Some(holder.recall(recall).await)
+    }
+
+    pub(crate) async fn answer(
+        &self,
+        group: &Group,
+        shards: &Shards,
+        request: LeaderRequest,
+        deadline: Duration,
+    ) -> Result<LeaderAnswer, LeaderRefusal> {
+        match request {
+            LeaderRequest::Batch(batch) => {
+                self.batch(group, shards, batch, deadline).await.map(LeaderAnswer::Batch)
+            }
+            LeaderRequest::Command(command) => {
+                let committed = self.command(group, shards, *command, deadline).await?;
+                Ok(LeaderAnswer::Applied { index: committed.index, applied: committed.applied })
+            }
+            LeaderRequest::Renew { holder } => {
+                let status = |state: &State| state.holders.get(&holder).map(|record| record.status);
+                let reading = group.read(deadline, status).await.map_err(not_read)?;
+                match reading.value {
+                    Some(HolderStatus::Active) => {
+                        self.hear(group.id(), holder.node);
+                        Ok(LeaderAnswer::Renewed)
+                    }
+                    Some(HolderStatus::Fenced) => Err(LeaderRefusal::Rejected(Rejection::Fenced)),
+                    None => Err(LeaderRefusal::Rejected(Rejection::Unregistered)),
+                }
+            }
+            LeaderRequest::Read { query, fresh } => {
+                if fresh {
+                    self.freshen(group, shards, &query).await;
+                }
+                self.read(group, query, deadline).await
+            }
+        }
+    }
+
+    async fn read(
+        &self,
+        group: &Group,
+        query: Query,
+        deadline: Duration,
+    ) -> Result<LeaderAnswer, LeaderRefusal> {
+        let now = self.clock.now();
+        let reading =
+            group.read(deadline, |state| (state.answer(&query, now), nodes_with_leases(state, &query)));
+        let reading = reading.await.map_err(not_read)?;
+        let (answer, nodes) = reading.value;
+        let silent = nodes.into_iter().filter(|node| !self.is_heard(group.id(), *node)).collect();
+        Ok(LeaderAnswer::Read { index: reading.index, answer, silent })
+    }
+
+    /// Books what the holders of a workspace's leases know by now; nothing is given back.
+    async fn freshen(&self, group: &Group, shards: &Shards, query: &Query) {
+        let Query::Workspace { id } = query else { return };
+        let lines = group.peek(|state| state.workspace(id).map(leased_lines).unwrap_or_default());
+        self.recall_lines(group, shards, id, lines, FRESHEN).await;
+    }
+
+    fn hear(&self, group: GroupId, node: NodeId) {
+        let now = self.clock.boottime_ms();
+        self.heard.lock().expect("nobody panics holding it").insert((group, node), now);
+    }
+
+    /// Heard within a few seconds: reports come each second, so silence is trouble long before a session ends.
+    fn is_heard(&self, group: GroupId, node: NodeId) -> bool {
+        let quiet_ms = (self.session_ttl_ms / 10).max(3_000);
+        let heard = self.heard.lock().expect("nobody panics holding it").get(&(group, node)).copied();
+        heard.is_some_and(|then| self.clock.boottime_ms().saturating_sub(then) < quiet_ms)
+    }
+
+    async fn propose(
+        &self,
+        group: &Group,
+        command: Command,
+        deadline: Duration,
+    ) -> Result<Committed, LeaderRefusal> {
+        let workspace = command.workspace().cloned();
+        let committed = group.propose(command, deadline).await.map_err(not_proposed)?;
+        if let Some(workspace) = workspace.filter(|_| !committed.applied.events.is_empty()) {
+            self.watch(group.id(), workspace);
+        }
+        Ok(committed)
+    }
+
+    /// Has the sweeper look after a workspace that may have frozen lines.
+    fn watch(&self, group: GroupId, workspace: WorkspaceId) {
+        self.watched.lock().expect("nobody panics holding it").insert((group, workspace));
+        self.to_sweep.notify_one();
+    }
+
+    // ---- batches of holders -------------------------------------------------------------------------------------
+
+    async fn batch(
+        &self,
+        group: &Group,
+        shards: &Shards,
+        batch: HolderBatch,
+        deadline: Duration,
+    ) -> Result<BatchAnswer, LeaderRefusal> {
+        self.hear(group.id(), batch.holder.node);
+        let end = tokio::time::Instant::now() + deadline;
+        let committed = self.book(group, &batch, deadline).await?;
+        let (mut answer, short) = self.batch_answer(group, &batch, committed.applied)?;
+        if short.is_empty() {
+            return Ok(answer);
+        }
+        // One round per pool: who comes second finds what the first one's round brought.
+        let round = self.round(&batch.workspace);
+        let _turn = round.lock().await;
+        for wave in 0..2 {
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            let committed = self.book(group, &batch, left).await?;
+            let (again, short) = self.batch_answer(group, &batch, committed.applied)?;
+            answer = again;
+            if short.is_empty() {
+                return Ok(answer);
+            }
+            let brought = self.fetch(group, shards, &batch.workspace, &short, wave == 1, left).await;
+            if brought.silent && !brought.something {
+                answer.cut_off = true;
+            }
+            if !brought.asked && wave == 1 {
+                return Ok(answer);
+            }
+        }
+        let left = end.saturating_duration_since(tokio::time::Instant::now());
+        let committed = self.book(group, &batch, left).await?;
+        let cut_off = answer.cut_off;
+        let (mut answer, short) = self.batch_answer(group, &batch, committed.applied)?;
+        answer.cut_off = cut_off && !short.is_empty();
+        Ok(answer)
+    }
+
+    async fn book(
+        &self,
+        group: &Group,
+        batch: &HolderBatch,
+        deadline: Duration,
+    ) -> Result<Committed, LeaderRefusal> {
+        group.propose(Command::Holder(batch.clone()), deadline).await.map_err(not_proposed)
+    }
+
+    fn batch_answer(
+        &self,
+        group: &Group,
+        batch: &HolderBatch,
+        applied: Applied,
+    ) -> Result<(BatchAnswer, Vec<Short>), LeaderRefusal> {
+        let lines = match applied.result {
+            Ok(Outcome::Lines(lines)) => lines,
+            Ok(_) => return Err(LeaderRefusal::Unknown),
+            Err(rejection) => return Err(LeaderRefusal::Rejected(rejection)),
+        };
+        let mut short = Vec::new();
+        for (message, line) in batch.lines.iter().zip(&lines) {
+            if let LineResult::Line { denied: Some(denial), .. } = &line.result
+                && !denial.elsewhere.is_zero()
+            {
+                let line = LineId { holder: batch.holder, number: message.number };
+                short.push(Short { line, user: message.user.clone(), reason: denial.reason });
+            }
+        }
+        let (remaining, durability) = group.peek(|state| {
+            let workspace = state.workspace(&batch.workspace);
+            let of = |user: &UserId| workspace.map_or(Credits::ZERO, |w| w.remaining_of(user));
+            let remaining = batch.lines.iter().map(|message| of(&message.user)).collect();
+            (remaining, workspace.map_or(Durability::Local, |w| w.durability))
+        });
+        Ok((BatchAnswer { lines, remaining, durability, cut_off: false }, short))
+    }
+
+    fn round(&self, workspace: &WorkspaceId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut rounds = self.rounds.lock().expect("nobody panics holding it");
+        if let Some(running) = rounds.get(workspace).and_then(Weak::upgrade) {
+            return running;
+        }
+        rounds.retain(|_, round| round.strong_count() > 0);
+        let round = Arc::new(tokio::sync::Mutex::new(()));
+        rounds.insert(workspace.clone(), Arc::downgrade(&round));
+        round
+    }
+
+    /// One wave of a recall round for the draws that are short.
+    async fn fetch(
+        &self,
+        group: &Group,
+        shards: &Shards,
+        workspace: &WorkspaceId,
+        short: &[Short],
+        all: bool,
+        left: Duration,
+    ) -> Brought {
+        if all && self.some_are_young(group, workspace) {
+            let young = u64::try_from(self.policy.young_ms).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(young).min(left)).await;
+        }
+        let wave = if all {
+            Wave::All
+        } else {
+            Wave::Half { now: self.clock.now(), young_ms: self.policy.young_ms }
+        };
+        let lines = group.peek(|state| {
+            let Some(workspace) = state.workspace(workspace) else { return BTreeMap::new() };
+            let mut chosen: BTreeMap<LineId, RecallLine> = BTreeMap::new();
+            for short in short {
+                let lines = choose(workspace, short.line, &short.user, short.reason, wave);
+                chosen.extend(lines.into_iter().map(|line| (line.line, line)));
+            }
+            chosen
+        });
+        let within = Duration::from_millis(self.policy.round_ms).min(left);
+        self.recall_lines(group, shards, workspace, lines.into_values().collect(), within).await
+    }
+
+    fn some_are_young(&self, group: &Group, workspace: &WorkspaceId) -> bool {
+        let now = self.clock.now();
+        let young =
+            |w: &Workspace| w.lines.values().any(|line| now.since_ms(line.heard_at) < self.policy.young_ms);
+        group.peek(|state| state.workspace(workspace).is_some_and(young))
+    }
+
+    /// Asks the holders of `lines` and books what they answer.
+    async fn recall_lines(
+        &self,
+        group: &Group,
+        shards: &Shards,
+        workspace: &WorkspaceId,
+        lines: Vec<RecallLine>,
+        within: Duration,
+    ) -> Brought {
+        let asked = !lines.is_empty();
+        let mut by_node: BTreeMap<NodeId, Vec<RecallLine>> = BTreeMap::new();
+        for line in lines {
+            by_node.entry(line.line.holder.node).or_default().push(line);
+        }
+        let ask = |(node, lines)| {
+            let recall = Recall { workspace: workspace.clone(), lines };
+            async move { (node, shards.recall(node, recall, within).await) }
+        };
+        let answers = futures::future::join_all(by_node.into_iter().map(ask)).await;
+        let mut brought = Brought { asked, something: false, silent: false };
+        for (node, answer) in answers {
+            let Some(answer) = answer else {
+                brought.silent = true;
+                continue;
+            };
+            self.hear(group.id(), node);
+            if answer.lines.is_empty() {
+                continue;
+            }
+            let RecallAnswer { holder, journal_sequence, lines } = answer;
+            let batch = HolderBatch { holder, journal_sequence, workspace: workspace.clone(), lines };
+            match self.book(group, &batch, within.max(Duration::from_millis(500))).await {
+                Ok(_) => brought.something = true,
+                Err(why) => tracing::warn!(
+                    ?why,
+                    "what a recall brought was not booked; it comes with the next report"
+                ),
+            }
+        }
+        brought
+    }
+
+    // ---- administrators -----------------------------------------------------------------------------------------
+
+    async fn command(
+        &self,
+        group: &Group,
+        shards: &Shards,
+        command: Command,
+        deadline: Duration,
+    ) -> Result<Committed, LeaderRefusal> {
+        let end = tokio::time::Instant::now() + deadline;
+        if let Command::Register { holder, .. } = &command {
+            self.hear(group.id(), holder.node);
+        }
+        let committed = self.propose(group, command.clone(), deadline).await?;
+        let Err(Rejection::InsufficientShared { elsewhere, .. }) = &committed.applied.result else {
+            return Ok(committed);
+        };
+        let Some(workspace) = command.workspace().filter(|_| !elsewhere.is_zero()).cloned() else {
+            return Ok(committed);
+        };
+        // A raise must not fail for credits that lie idle on leases.
+        let round = self.round(&workspace);
+        let _turn = round.lock().await;
+        let lines = group.peek(|state| state.workspace(&workspace).map(shared_lines).unwrap_or_default());
+        let within = Duration::from_millis(self.policy.round_ms);
+        self.recall_lines(group, shards, &workspace, lines, within).await;
+        let left = end.saturating_duration_since(tokio::time::Instant::now());
+        self.propose(group, command, left).await
+    }
+
+    /// Asks for everything frozen of one workspace; what does not answer is asked again by the next sweep.
+    /// Answers whether nothing is frozen any more.
+    async fn recall_frozen(&self, group: &Group, shards: &Shards, workspace: &WorkspaceId) -> bool {
+        let lines = group.peek(|state| state.workspace(workspace).map(frozen_lines).unwrap_or_default());
+        let none = lines.is_empty();
+        if !none {
+            let within = Duration::from_millis(self.policy.round_ms);
+            self.recall_lines(group, shards, workspace, lines, within).await;
+        }
+        none
+    }
+
+    /// Sees to recalls after changes, again each second until nothing is frozen, in the groups this node leads.
+    /// Ends when it is dropped.
+    pub async fn keep_sweeping(self: Arc<Self>, shards: Arc<Shards>, every: Duration) {
+        let mut led: BTreeSet<GroupId> = BTreeSet::new();
+        loop {
+            let _either = tokio::time::timeout(every, self.to_sweep.notified()).await;
+            for group in shards.replica().groups() {
+                if !group.is_leader() {
+                    led.remove(&group.id());
+                } else if led.insert(group.id()) {
+                    self.take_over(group);
+                }
+            }
+            self.sweep(&shards).await;
+        }
+    }
+
+    async fn sweep(&self, shards: &Shards) {
+        let watched = std::mem::take(&mut *self.watched.lock().expect("nobody panics holding it"));
+        let sweep_one = |(id, workspace): (GroupId, WorkspaceId)| async move {
+            let led = shards.replica().group(id).filter(|group| group.is_leader());
+            let done = match led {
+                Some(group) => self.recall_frozen(group, shards, &workspace).await,
+                None => true,
+            };
+            (!done).then_some((id, workspace))
+        };
+        let left = futures::future::join_all(watched.into_iter().map(sweep_one)).await;
+        self.watched.lock().expect("nobody panics holding it").extend(left.into_iter().flatten());
+    }
+
+    /// This node has just been elected: what was under way at the old leader's desk is found in the ledger.
+    fn take_over(&self, group: &Group) {
+        let now = self.clock.boottime_ms();
+        let (nodes, open) = group.peek(|state| {
+            let nodes: Vec<NodeId> = state.holders.keys().map(|holder| holder.node).collect();
+            let open = state.workspaces.iter().filter(|(_, w)| w.frozen_out > 0).map(|(id, _)| id.clone());
+            (nodes, open.collect::<Vec<_>>())
+        });
+        // Every session counts as renewed at the election.
+        let mut heard = self.heard.lock().expect("nobody panics holding it");
+        heard.extend(nodes.into_iter().map(|node| ((group.id(), node), now)));
+        drop(heard);
+        for workspace in open {
+            self.watch(group.id(), workspace);
+        }
+    }
+}
+
+/// What a wave brought.
+struct Brought {
+    asked: bool,
+    something: bool,
+    /// Somebody did not answer.
+    silent: bool,
+}
+
+fn nodes_with_leases(state: &State, query: &Query) -> Vec<NodeId> {
+    let Query::Workspace { id } = query else { return Vec::new() };
+    let Some(workspace) = state.workspace(id) else { return Vec::new() };
+    let nodes: BTreeSet<NodeId> = workspace.lines.keys().map(|line| line.holder.node).collect();
+    nodes.into_iter().collect()
+}
+
+fn not_proposed(error: ProposeError) -> LeaderRefusal {
+    match error {
+        ProposeError::NotLeader { leader } => LeaderRefusal::NotLeader { leader },
+        ProposeError::Unknown => LeaderRefusal::Unknown,
+        ProposeError::Overloaded { .. } => LeaderRefusal::Overloaded,
+        ProposeError::TooLarge { .. } => LeaderRefusal::Overloaded,
+        ProposeError::Stopped { why } => LeaderRefusal::Stopped(why),
+    }
+}
+
+fn not_read(error: ReadError) -> LeaderRefusal {
+    match error {
+        ReadError::NotLeader { leader } => LeaderRefusal::NotLeader { leader },
+        ReadError::NoQuorum => LeaderRefusal::NotLeader { leader: None },
+        ReadError::Stopped { why } => LeaderRefusal::Stopped(why),
+    }
+}

@@ -1,0 +1,182 @@
+//! A handle: this node's entry for one user of one workspace, shared by request tasks and its allocation actor.
+//!
+//! A spend touches one word of it. Not here: who refills the word (`allocation`), who books the spend (`journal`).
+
+use crate::allocation::{AllocationMessage, Denied};
+use escrow::{Epoch, Escrow, NoSpend, Refused, Snapshot, Spent, Striped, Stripes};
+use journal::HandleNo;
+use ractor::ActorRef;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+use tokio::sync::oneshot;
+use types::{Credits, Durability, ShardId, UserId, WorkspaceId};
+
+#[derive(Debug)]
+pub struct Handle {
+    pub no: HandleNo,
+    pub workspace: WorkspaceId,
+    pub user: UserId,
+    pub shard: ShardId,
+    /// The word. Sealed for good once the allocation is hot and `striped` is there.
+    one: Escrow,
+    striped: OnceLock<Striped>,
+    /// A spend that leaves less than this wakes the actor.
+    low_water: AtomicU64,
+    woken: AtomicBool,
+    /// Drawn, but above the watermark.
+    above: AtomicU64,
+    /// What the user could spend at most, by the ledger's last word.
+    ledger_remaining: AtomicU64,
+    /// The workspace's durability, by the ledger's last word.
+    durability: AtomicU8,
+    actor: Mutex<Option<ActorRef<AllocationMessage>>>,
+}
+
+impl Handle {
+    pub(crate) fn new(no: HandleNo, workspace: WorkspaceId, user: UserId, shard: ShardId) -> Self {
+        Self {
+            no,
+            workspace,
+            user,
+            shard,
+            one: Escrow::new(Epoch::START),
+            striped: OnceLock::new(),
+            low_water: AtomicU64::new(0),
+            woken: AtomicBool::new(false),
+            above: AtomicU64::new(0),
+            ledger_remaining: AtomicU64::new(0),
+            durability: AtomicU8::new(0),
+            actor: Mutex::new(None),
+        }
+    }
+
+    /// Spends on the word, all or nothing. Whoever may not call this without a journal permit and a live session.
+    pub fn try_spend(&self, amount: Credits) -> Result<Spent, NoSpend> {
+        let spent = match self.striped.get() {
+            Some(words) => words.try_spend(amount.micros()),
+            None => self.one.try_spend(amount.micros()),
+        }?;
+        if spent.left < self.low_water.load(Ordering::Relaxed) {
+            self.wake();
+        }
+        Ok(spent)
+    }
+
+    fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            self.tell(AllocationMessage::Low);
+        }
+    }
+
+    /// What this node holds for the user, and what he could spend at most: (at least, at most).
+    pub fn remaining(&self, left: u64) -> (Credits, Credits) {
+        let at_least = left.saturating_add(self.above.load(Ordering::Relaxed));
+        let at_most = at_least.max(self.ledger_remaining.load(Ordering::Relaxed));
+        (micros(at_least), micros(at_most))
+    }
+
+    /// Waits until the word might have `amount`. `Ok`: try again.
+    pub async fn want(&self, amount: Credits) -> Result<(), Denied> {
+        let (reply, answer) = oneshot::channel();
+        if !self.tell(AllocationMessage::Want { amount, reply }) {
+            return Err(Denied::Gone);
+        }
+        answer.await.unwrap_or(Err(Denied::Gone))
+    }
+
+    pub(crate) fn tell(&self, message: AllocationMessage) -> bool {
+        let actor = self.actor.lock().expect("nobody panics holding it").clone();
+        actor.is_some_and(|actor| actor.cast(message).is_ok())
+    }
+
+    pub(crate) fn set_actor(&self, actor: Option<ActorRef<AllocationMessage>>) {
+        *self.actor.lock().expect("nobody panics holding it") = actor;
+    }
+
+    pub(crate) fn has_actor(&self) -> bool {
+        self.actor.lock().expect("nobody panics holding it").is_some()
+    }
+
+    // ---- what only the owner does -------------------------------------------------------------------------------
+
+    pub(crate) fn observe(&self) -> Snapshot {
+        match self.striped.get() {
+            Some(words) => words.observe(),
+            None => self.one.observe(),
+        }
+    }
+
+    pub(crate) fn deposit(&self, epoch: Epoch, amount: Credits) -> Result<u64, Refused> {
+        match self.striped.get() {
+            Some(words) => words.deposit(epoch, amount.micros()),
+            None => self.one.deposit(epoch, amount.micros()),
+        }
+    }
+
+    pub(crate) fn withdraw(&self, epoch: Epoch, keep: Credits) -> Result<Credits, Refused> {
+        match self.striped.get() {
+            Some(words) => words.withdraw(epoch, keep.micros()),
+            None => self.one.withdraw(epoch, keep.micros()),
+        }
+        .map(micros)
+    }
+
+    pub(crate) fn seal(&self, epoch: Epoch) -> Result<Credits, Refused> {
+        match self.striped.get() {
+            Some(words) => words.seal(epoch),
+            None => self.one.seal(epoch),
+        }
+        .map(micros)
+    }
+
+    /// Opens the epoch after `sealed`; from here on striped where the allocation is hot.
+    pub(crate) fn open(&self, sealed: Epoch, hot: bool) -> Result<Epoch, Refused> {
+        if hot && self.striped.get().is_none() {
+            // Made sealed, in the epoch the single word stays sealed in: who still has that one looks again.
+            let _already = self.striped.set(Striped::new(Stripes::for_threads(available_threads()), sealed));
+        }
+        match self.striped.get() {
+            Some(words) => words.open(sealed),
+            None => self.one.open(sealed),
+        }
+    }
+
+    pub(crate) fn is_striped(&self) -> bool {
+        self.striped.get().is_some()
+    }
+
+    pub(crate) fn set_marks(&self, low_water: Credits, above: Credits) {
+        let stripes = self.striped.get().map_or(1, Striped::stripes) as u64;
+        self.low_water.store(low_water.micros() / stripes, Ordering::Relaxed);
+        self.above.store(above.micros(), Ordering::Relaxed);
+        self.woken.store(false, Ordering::Release);
+    }
+
+    /// What the workspace declares for consumes that declare nothing.
+    pub fn durability(&self) -> Durability {
+        match self.durability.load(Ordering::Relaxed) {
+            0 => Durability::Local,
+            1 => Durability::Disk,
+            _ => Durability::Quorum,
+        }
+    }
+
+    /// Takes over the ledger's last word on the user and his workspace.
+    pub(crate) fn set_ledger_word(&self, remaining: Credits, durability: Durability) {
+        let number = match durability {
+            Durability::Local => 0,
+            Durability::Disk => 1,
+            Durability::Quorum => 2,
+        };
+        self.durability.store(number, Ordering::Relaxed);
+        self.ledger_remaining.store(remaining.micros(), Ordering::Relaxed);
+    }
+}
+
+fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn micros(micros: u64) -> Credits {
+    Credits::from_micros(micros).unwrap_or(Credits::MAX)
+}

@@ -1,0 +1,281 @@
+//! The holder: what request tasks of this node spend from. Handles, sessions, the journal, and the way to leaders.
+//!
+//! Not here: prices and keys (`quota`), the actors themselves (`pool`, `allocation`).
+
+use crate::directory::Directory;
+use crate::handle::Handle;
+use crate::leader::{BatchAnswer, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
+use crate::options::Options;
+use crate::pool::PoolMessage;
+use crate::sessions::Sessions;
+use crate::shards::{Shards, Unavailable};
+use crate::supervisor::SupervisorMessage;
+use journal::{HandleNo, Journal, KeyTable};
+use ledger::{Command, HolderBatch, Rejection};
+use platform::CoarseClock;
+use ractor::ActorRef;
+use replication::GroupId;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use types::{CycleNumber, HolderId, ShardId, UserId, WorkspaceId};
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Holder(pub(crate) Arc<HolderInner>);
+
+#[derive(Debug)]
+pub(crate) struct HolderInner {
+    pub id: HolderId,
+    pub options: Options,
+    pub journal: Journal,
+    pub keys: Arc<KeyTable>,
+    pub clock: Arc<CoarseClock>,
+    pub shards: Arc<Shards>,
+    pub directory: Directory,
+    pub sessions: Sessions,
+    pub supervisor: OnceLock<ActorRef<SupervisorMessage>>,
+    /// Workspaces whose cycle is not the first, as the ledger last said.
+    cycles: Mutex<HashMap<WorkspaceId, CycleNumber>>,
+    next_handle: AtomicU32,
+    fault: watch::Sender<Option<HolderFault>>,
+}
+
+/// This node may not hold leases any more. The process must stop and say why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this node may not hold leases: {0}")]
+pub struct HolderFault(pub Rejection);
+
+/// Why a batch was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotSubmitted {
+    Unreachable,
+    UnknownWorkspace,
+}
+
+impl HolderInner {
+    pub fn new(
+        id: HolderId,
+        options: Options,
+        journal: Journal,
+        keys: Arc<KeyTable>,
+        clock: Arc<CoarseClock>,
+        shards: Arc<Shards>,
+    ) -> Self {
+        Self {
+            directory: Directory::new(options.handles_max),
+            sessions: Sessions::new(shards.map().shards().count(), options.session_ttl_ms),
+            id,
+            options,
+            journal,
+            keys,
+            clock,
+            shards,
+            supervisor: OnceLock::new(),
+            cycles: Mutex::default(),
+            next_handle: AtomicU32::new(1),
+            fault: watch::Sender::new(None),
+        }
+    }
+
+    pub fn make_handle(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {
+        let shard = self.shards.map().shard_of(workspace);
+        let make = || {
+            let no = HandleNo(self.next_handle.fetch_add(1, Ordering::Relaxed));
+            Handle::new(no, workspace.clone(), user.clone(), shard)
+        };
+        self.directory.find_or_make(workspace, user, make)
+    }
+
+    pub fn cycle_of(&self, workspace: &WorkspaceId) -> CycleNumber {
+        let cycles = self.cycles.lock().expect("nobody panics holding it");
+        cycles.get(workspace).copied().unwrap_or(CycleNumber::FIRST)
+    }
+
+    pub fn set_cycle(&self, workspace: &WorkspaceId, cycle: CycleNumber) {
+        self.cycles.lock().expect("nobody panics holding it").insert(workspace.clone(), cycle);
+    }
+
+    pub fn pool_is_idle(&self, workspace: &WorkspaceId, pool: &ActorRef<PoolMessage>) {
+        if let Some(supervisor) = self.supervisor.get() {
+            let message = SupervisorMessage::Idle { workspace: workspace.clone(), pool: pool.clone() };
+            let _stopping = supervisor.cast(message);
+        }
+    }
+
+    /// Sends a batch to the leader of its shard. Absolute numbers: asked again unchanged until there is an answer.
+    pub async fn submit(&self, shard: ShardId, batch: HolderBatch) -> Result<BatchAnswer, NotSubmitted> {
+        self.register(shard).await?;
+        let sent_ms = self.clock.boottime_ms();
+        let answer = self.ask(shard, LeaderRequest::Batch(batch)).await;
+        match answer {
+            Ok(LeaderAnswer::Batch(answer)) => {
+                self.sessions.renew(shard, sent_ms);
+                Ok(answer)
+            }
+            Ok(LeaderAnswer::Applied { .. } | LeaderAnswer::Renewed | LeaderAnswer::Read { .. }) => {
+                Err(NotSubmitted::Unreachable)
+            }
+            Err(Unavailable::Refused(LeaderRefusal::Rejected(Rejection::UnknownWorkspace))) => {
+                Err(NotSubmitted::UnknownWorkspace)
+            }
+            Err(Unavailable::Refused(LeaderRefusal::Rejected(rejection))) => {
+                self.faulted(rejection);
+                Err(NotSubmitted::Unreachable)
+            }
+            Err(_) => Err(NotSubmitted::Unreachable),
+        }
+    }
+
+    async fn ask(&self, shard: ShardId, request: LeaderRequest) -> Result<LeaderAnswer, Unavailable> {
+        let deadline = Duration::from_millis(self.options.ask_ms);
+        self.shards.ask(GroupId::Shard(shard), request, deadline).await
+    }
+
+    /// Before it spends, a holder makes itself known to the shard, with its journal's sequence.
+    pub async fn register(&self, shard: ShardId) -> Result<(), NotSubmitted> {
+        if self.sessions.is_registered(shard) {
+            return Ok(());
+        }
+        let sent_ms = self.clock.boottime_ms();
+        let command = Command::Register { holder: self.id, journal_sequence: self.journal.sequence() };
+        match self.ask(shard, LeaderRequest::Command(Box::new(command))).await {
+            Ok(LeaderAnswer::Applied { applied, .. }) => match applied.result {
+                Ok(_) => {
+                    self.sessions.registered(shard);
+                    self.sessions.renew(shard, sent_ms);
+                    Ok(())
+                }
+                Err(rejection) => {
+                    self.faulted(rejection);
+                    Err(NotSubmitted::Unreachable)
+                }
+            },
+            Ok(_) | Err(_) => Err(NotSubmitted::Unreachable),
+        }
+    }
+
+    /// A session that runs out although nothing is reported.
+    pub async fn renew(&self, shard: ShardId) -> Result<(), NotSubmitted> {
+        self.register(shard).await?;
+        let sent_ms = self.clock.boottime_ms();
+        match self.ask(shard, LeaderRequest::Renew { holder: self.id }).await {
+            Ok(_) => {
+                self.sessions.renew(shard, sent_ms);
+                Ok(())
+            }
+            Err(Unavailable::Refused(LeaderRefusal::Rejected(rejection))) => {
+                self.faulted(rejection);
+                Err(NotSubmitted::Unreachable)
+            }
+            Err(_) => Err(NotSubmitted::Unreachable),
+        }
+    }
+
+    fn faulted(&self, rejection: Rejection) {
+        match rejection {
+            Rejection::Fenced | Rejection::RolledBack { .. } | Rejection::OtherDisk { .. } => {
+                tracing::error!(%rejection, "this holder is refused");
+                self.fault.send_replace(Some(HolderFault(rejection)));
+            }
+            other => tracing::warn!(%other, "a batch was rejected"),
+        }
+    }
+}
+
+impl Holder {
+    pub fn id(&self) -> HolderId {
+        self.0.id
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    pub fn keys(&self) -> &Arc<KeyTable> {
+        &self.0.keys
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub fn shards(&self) -> &Arc<Shards> {
+        &self.0.shards
+    }
+
+    /// The user's handle, if he is active on this node.
+    pub fn find(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {
+        self.0.directory.find(workspace, user)
+    }
+
+    /// Users active on this node.
+    pub fn active_users(&self) -> usize {
+        self.0.directory.len()
+    }
+
+    /// Makes the user active on this node. `None`: too many are.
+    pub async fn activate(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {
+        let handle = self.0.make_handle(workspace, user)?;
+        if !handle.has_actor() {
+            let (reply, done) = oneshot::channel();
+            let message = SupervisorMessage::Spawn { handle: handle.clone(), reply };
+            self.0.supervisor.get()?.cast(message).ok()?;
+            done.await.ok()?;
+        }
+        Some(handle)
+    }
+
+    pub fn may_spend(&self, handle: &Handle) -> bool {
+        self.0.sessions.is_live(handle.shard, self.0.clock.boottime_ms())
+    }
+
+    /// Renews a session that has run out, before a consume is refused for it.
+    pub async fn renew(&self, handle: &Handle) -> bool {
+        self.0.renew(handle.shard).await.is_ok()
+    }
+
+    /// Answered when what was spent on this line up to now is committed by a quorum; `false` where that is unknown.
+    pub async fn confirm(&self, workspace: &WorkspaceId, line: types::LineNumber) -> bool {
+        let Some(supervisor) = self.0.supervisor.get() else { return false };
+        let (reply, answer) = oneshot::channel();
+        let message = PoolMessage::Confirm { line, reply };
+        if supervisor.cast(SupervisorMessage::ToPool { workspace: workspace.clone(), message }).is_err() {
+            return false;
+        }
+        answer.await.unwrap_or(false)
+    }
+
+    /// A leader asks for credits back. Answered with durable numbers.
+    pub async fn recall(&self, recall: Recall) -> RecallAnswer {
+        let holder = self.0.id;
+        let mine = |line: &leasing::RecallLine| line.line.holder == holder;
+        let recall =
+            Recall { workspace: recall.workspace, lines: recall.lines.into_iter().filter(mine).collect() };
+        let (reply, answer) = oneshot::channel();
+        let workspace = recall.workspace.clone();
+        let message = PoolMessage::Recall { recall, reply };
+        let sent = self.0.supervisor.get().is_some_and(|supervisor| {
+            supervisor.cast(SupervisorMessage::ToPool { workspace, message }).is_ok()
+        });
+        let lines = if sent { answer.await.unwrap_or_default() } else { Vec::new() };
+        RecallAnswer { holder, journal_sequence: self.0.journal.sequence(), lines }
+    }
+
+    /// Closes every line and waits until the ledger has folded them, or the deadline.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        let Some(supervisor) = self.0.supervisor.get() else { return true };
+        let (reply, done) = oneshot::channel();
+        if supervisor.cast(SupervisorMessage::Drain { reply }).is_err() {
+            return true;
+        }
+        tokio::time::timeout(deadline, done).await.is_ok()
+    }
+
+    /// Set once this node may not hold leases any more.
+    pub fn fault(&self) -> watch::Receiver<Option<HolderFault>> {
+        self.0.fault.subscribe()
+    }
+}

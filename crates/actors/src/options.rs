@@ -1,0 +1,29 @@
+//! Every bound and time of this room, whole. Not here: the numbers a node runs with (`cluster`).
+
+use leasing::LeasePolicy;
+use types::NodeId;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub node: NodeId,
+    pub lease: LeasePolicy,
+    /// A holder may spend only while its session with the shard's leader is younger; 60,000.
+    pub session_ttl_ms: u64,
+    /// How often pools report and idle things are closed; 1,000.
+    pub tick_ms: u64,
+    /// How long a consume waits for credits before it is refused; 2,000.
+    pub wait_ms: u64,
+    /// How long one attempt at a leader may take, and all attempts together; 1,000 and 2,000.
+    pub attempt_ms: u64,
+    pub ask_ms: u64,
+    /// Users that may be active on one node; past it a consume is refused `Overloaded`. 1,000,000.
+    pub handles_max: usize,
+    /// Consumes that may wait for one user's credits; past it `Overloaded`. 10,000.
+    pub waiting_max: usize,
+    /// Batches of one pool on their way at once; 4.
+    pub batches_max: usize,
+    /// Lines in one batch; 1,000.
+    pub batch_lines_max: usize,
+    /// A spend rate from which an allocation's balance is spread over several words (spends per second); 20,000.
+    pub hot_spends_per_s: u64,
+}

@@ -1,0 +1,68 @@
+//! Until when this holder may spend, by shard. Bounds revocation, nothing else: no credit moves by it.
+//!
+//! Measured on CLOCK_BOOTTIME from when the renewal was *sent*; nothing survives a restart.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use types::ShardId;
+
+#[derive(Debug)]
+pub struct Sessions {
+    ttl_ms: u64,
+    shards: Vec<Session>,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    until_ms: AtomicU64,
+    registered: AtomicBool,
+}
+
+impl Sessions {
+    pub fn new(shards: usize, ttl_ms: u64) -> Self {
+        Self { ttl_ms, shards: (0..shards).map(|_| Session::default()).collect() }
+    }
+
+    fn of(&self, shard: ShardId) -> &Session {
+        &self.shards[usize::from(shard.0)]
+    }
+
+    pub fn is_live(&self, shard: ShardId, boottime_ms: u64) -> bool {
+        boottime_ms < self.of(shard).until_ms.load(Ordering::Acquire)
+    }
+
+    /// A leader answered what was sent at `sent_ms`.
+    pub fn renew(&self, shard: ShardId, sent_ms: u64) {
+        self.of(shard).until_ms.fetch_max(sent_ms.saturating_add(self.ttl_ms), Ordering::AcqRel);
+    }
+
+    /// Whether less than half of the session is left.
+    pub fn is_due(&self, shard: ShardId, boottime_ms: u64) -> bool {
+        let until = self.of(shard).until_ms.load(Ordering::Acquire);
+        until.saturating_sub(boottime_ms) < self.ttl_ms / 2
+    }
+
+    pub fn is_registered(&self, shard: ShardId) -> bool {
+        self.of(shard).registered.load(Ordering::Acquire)
+    }
+
+    pub fn registered(&self, shard: ShardId) {
+        self.of(shard).registered.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_lasts_from_when_it_was_sent() {
+        let sessions = Sessions::new(2, 100);
+        assert!(!sessions.is_live(ShardId(1), 0));
+        sessions.renew(ShardId(1), 1_000);
+        assert!(sessions.is_live(ShardId(1), 1_099) && !sessions.is_live(ShardId(1), 1_100));
+        sessions.renew(ShardId(1), 900);
+        assert!(sessions.is_live(ShardId(1), 1_099), "a late answer does not shorten it");
+        assert!(!sessions.is_due(ShardId(1), 1_050) && sessions.is_due(ShardId(1), 1_051));
+        assert!(!sessions.is_live(ShardId(0), 1_000), "shards are apart");
+    }
+}

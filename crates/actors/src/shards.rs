@@ -1,0 +1,198 @@
+//! Finding a shard's leader and asking it, wherever it is; and answering as one where it is here.
+//!
+//! Absolute requests (batches, renewals, reads) are asked again unchanged until the deadline; a command that may not
+//! be repeated is not. Not here: what the leader does with it (`desk`).
+
+use crate::desk::Desk;
+use crate::leader::{LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
+use crate::ports::{PeerFault, Peers};
+use placement::Map;
+use replication::{GroupId, Replica};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+use types::NodeId;
+
+#[derive(Debug)]
+pub struct Shards {
+    me: NodeId,
+    map: Map,
+    /// Who has a replica of the meta group.
+    meta: Vec<NodeId>,
+    replica: Replica,
+    desk: Arc<Desk>,
+    peers: Arc<dyn Peers>,
+    attempt: Duration,
+    /// Who led last, as far as this node heard.
+    hints: Mutex<HashMap<GroupId, NodeId>>,
+}
+
+/// Why nobody did it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Surely not done: no leader was found in time.
+    NoLeader,
+    /// Done or not.
+    Unknown,
+    Refused(LeaderRefusal),
+}
+
+/// Between two attempts while there is no leader.
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl Shards {
+    pub fn new(
+        me: NodeId,
+        map: Map,
+        meta: Vec<NodeId>,
+        replica: Replica,
+        desk: Arc<Desk>,
+        peers: Arc<dyn Peers>,
+        attempt_ms: u64,
+    ) -> Self {
+        let attempt = Duration::from_millis(attempt_ms);
+        Self { me, map, meta, replica, desk, peers, attempt, hints: Mutex::default() }
+    }
+
+    pub fn me(&self) -> NodeId {
+        self.me
+    }
+
+    pub fn map(&self) -> &Map {
+        &self.map
+    }
+
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    pub fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    pub fn replicas(&self, group: GroupId) -> &[NodeId] {
+        match group {
+            GroupId::Meta => &self.meta,
+            GroupId::Shard(shard) => self.map.replicas(shard),
+        }
+    }
+
+    /// Asks the group's leader, following where it moves to, until `within` is over.
+    pub async fn ask(
+        &self,
+        group: GroupId,
+        request: LeaderRequest,
+        within: Duration,
+    ) -> Result<LeaderAnswer, Unavailable> {
+        let end = Instant::now() + within;
+        let may_repeat = request.may_repeat();
+        let mut unknown = false;
+        let mut candidate = self.first_candidate(group);
+        let mut turn = 0;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(if unknown { Unavailable::Unknown } else { Unavailable::NoLeader });
+            }
+            let asked = self.ask_node(candidate, group, request.clone(), left.min(self.attempt)).await;
+            match asked {
+                Ok(Ok(answer)) => {
+                    self.hint(group, candidate);
+                    return Ok(answer);
+                }
+                Ok(Err(LeaderRefusal::NotLeader { leader: Some(leader) })) if leader != candidate => {
+                    candidate = leader;
+                    continue;
+                }
+                Ok(Err(LeaderRefusal::NotLeader { .. } | LeaderRefusal::Stopped(_)))
+                | Err(PeerFault::Unreachable(_)) => {}
+                Ok(Err(LeaderRefusal::Unknown)) | Err(PeerFault::Unknown(_)) if may_repeat => unknown = true,
+                Ok(Err(LeaderRefusal::Unknown)) | Err(PeerFault::Unknown(_)) => {
+                    return Err(Unavailable::Unknown);
+                }
+                Ok(Err(refusal @ (LeaderRefusal::Overloaded | LeaderRefusal::Rejected(_)))) => {
+                    return Err(Unavailable::Refused(refusal));
+                }
+            }
+            // Nobody led there: the next replica, after a breath.
+            let replicas = self.replicas(group);
+            candidate = replicas.get(turn % replicas.len().max(1)).copied().unwrap_or(self.me);
+            turn += 1;
+            tokio::time::sleep(PAUSE.min(left)).await;
+        }
+    }
+
+    fn first_candidate(&self, group: GroupId) -> NodeId {
+        let here = self.replica.group(group).and_then(|group| group.leader());
+        let hint = || self.hints.lock().expect("nobody panics holding it").get(&group).copied();
+        here.or_else(hint).or_else(|| self.replicas(group).first().copied()).unwrap_or(self.me)
+    }
+
+    fn hint(&self, group: GroupId, leader: NodeId) {
+        self.hints.lock().expect("nobody panics holding it").insert(group, leader);
+    }
+
+    async fn ask_node(
+        &self,
+        node: NodeId,
+        group: GroupId,
+        request: LeaderRequest,
+        deadline: Duration,
+    ) -> Result<Result<LeaderAnswer, LeaderRefusal>, PeerFault> {
+        if node == self.me {
+            Ok(self.lead(group, request, deadline).await)
+        } else {
+            self.peers.ask_leader(node, group, request, deadline).await
+        }
+    }
+
+    /// Does it as the group's leader, or says that this node is not.
+    pub async fn lead(
+        &self,
+        group: GroupId,
+        request: LeaderRequest,
+        deadline: Duration,
+    ) -> Result<LeaderAnswer, LeaderRefusal> {
+        let Some(hosted) = self.replica.group(group) else {
+            return Err(LeaderRefusal::NotLeader { leader: None });
+        };
+        self.desk.answer(hosted, self, request, deadline).await
+    }
+
+    /// Asks a holder for credits back.
+    pub(crate) async fn recall(
+        &self,
+        node: NodeId,
+        recall: Recall,
+        deadline: Duration,
+    ) -> Option<RecallAnswer> {
+        if node == self.me {
+            return tokio::time::timeout(deadline, self.desk.recall_here(recall)).await.ok().flatten();
+        }
+        match self.peers.recall(node, recall, deadline).await {
+            Ok(answer) => Some(answer),
+            Err(why) => {
+                tracing::debug!(%why, "a holder did not answer a recall");
+                None
+            }
+        }
+    }
+}
+
+impl LeaderRequest {
+    /// Whether doing it twice is doing it once.
+    fn may_repeat(&self) -> bool {
+        match self {
+            Self::Batch(_) | Self::Renew { .. } | Self::Read { .. } => true,
+            Self::Command(command) => match command.as_ref() {
+                ledger::Command::Admin(admin) => admin.keyed.is_some(),
+                ledger::Command::Holder(_)
+                | ledger::Command::Register { .. }
+                | ledger::Command::Forget { .. }
+                | ledger::Command::Tick { .. } => true,
+                ledger::Command::SetRateCard { if_match, .. } => if_match.is_none(),
+            },
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The supervisor: parent of the pool actors of one node. Starts them when a workspace becomes active, ticks them,
+//! lets them go when they are idle, renews sessions. The only timer of this room is here.
+
+use crate::handle::Handle;
+use crate::holder::{Holder, HolderInner};
+use crate::options::Options;
+use crate::pool::{PoolActor, PoolArguments, PoolMessage};
+use crate::shards::Shards;
+use journal::{Journal, KeyTable, LineView, Recovered};
+use platform::CoarseClock;
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use types::{HolderId, ShardId, WorkspaceId};
+
+#[derive(Debug)]
+pub(crate) enum SupervisorMessage {
+    Spawn { handle: Arc<Handle>, reply: oneshot::Sender<()> },
+    ToPool { workspace: WorkspaceId, message: PoolMessage },
+    Idle { workspace: WorkspaceId, pool: ActorRef<PoolMessage> },
+    Tick,
+    Drain { reply: oneshot::Sender<()> },
+}
+
+pub(crate) struct Supervisor;
+
+pub(crate) struct State {
+    holder: Arc<HolderInner>,
+    pools: BTreeMap<WorkspaceId, ActorRef<PoolMessage>>,
+    recovered: BTreeMap<WorkspaceId, Vec<LineView>>,
+}
+
+/// Starts the holder's actors; lines that the journal recovered are taken up at once.
+pub async fn start(
+    id: HolderId,
+    options: Options,
+    journal: Journal,
+    keys: Arc<KeyTable>,
+    clock: Arc<CoarseClock>,
+    shards: Arc<Shards>,
+    recovered: Recovered,
+) -> Result<Holder, ractor::SpawnErr> {
+    let tick = Duration::from_millis(options.tick_ms);
+    let holder = Arc::new(HolderInner::new(id, options, journal, keys, clock, shards));
+    let mut by_workspace: BTreeMap<WorkspaceId, Vec<LineView>> = BTreeMap::new();
+    for view in recovered.lines {
+        by_workspace.entry(view.line.workspace.clone()).or_default().push(view);
+    }
+    let (supervisor, _task) = Actor::spawn(None, Supervisor, (holder.clone(), by_workspace)).await?;
+    let _first = holder.supervisor.set(supervisor.clone());
+    supervisor.send_interval(tick, || SupervisorMessage::Tick);
+    Ok(Holder(holder))
+}
+
+impl Actor for Supervisor {
+    type Msg = SupervisorMessage;
+    type State = State;
+    type Arguments = (Arc<HolderInner>, BTreeMap<WorkspaceId, Vec<LineView>>);
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<SupervisorMessage>,
+        (holder, recovered): Self::Arguments,
+    ) -> Result<State, ActorProcessingErr> {
+        Ok(State { holder, pools: BTreeMap::new(), recovered })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        message: SupervisorMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            SupervisorMessage::Spawn { handle, reply } => {
+                let pool = state.pool(&handle.workspace, &myself).await?;
+                let _stopping = pool.cast(PoolMessage::Spawn { handle, reply });
+            }
+            SupervisorMessage::ToPool { workspace, message } => {
+                let pool = state.pool(&workspace, &myself).await?;
+                let _stopping = pool.cast(message);
+            }
+            SupervisorMessage::Idle { workspace, pool } => {
+                // Whatever was sent to it before this has been handled: it asked after that.
+                if state.pools.get(&workspace).is_some_and(|known| known.get_id() == pool.get_id()) {
+                    state.pools.remove(&workspace);
+                    pool.stop(None);
+                }
+            }
+            SupervisorMessage::Tick => state.tick(&myself).await?,
+            SupervisorMessage::Drain { reply } => state.drain(reply, &myself).await?,
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<SupervisorMessage>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorFailed(cell, why) => {
+                tracing::error!(%why, "a pool actor failed; its lines are taken up again from the journal");
+                let failed = state.pools.iter().find(|(_, pool)| pool.get_id() == cell.get_id());
+                if let Some(workspace) = failed.map(|(workspace, _)| workspace.clone()) {
+                    state.pools.remove(&workspace);
+                    state.take_up(&workspace).await;
+                }
+            }
+            SupervisionEvent::ActorTerminated(..)
+            | SupervisionEvent::ActorStarted(_)
+            | SupervisionEvent::ProcessGroupChanged(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    async fn pool(
+        &mut self,
+        workspace: &WorkspaceId,
+        myself: &ActorRef<SupervisorMessage>,
+    ) -> Result<ActorRef<PoolMessage>, ActorProcessingErr> {
+        if let Some(pool) = self.pools.get(workspace) {
+            return Ok(pool.clone());
+        }
+        let shard = self.holder.shards.map().shard_of(workspace);
+        let recovered = self.recovered.remove(workspace).unwrap_or_default();
+        let arguments =
+            PoolArguments { holder: self.holder.clone(), workspace: workspace.clone(), shard, recovered };
+        let (pool, _task) = Actor::spawn_linked(None, PoolActor, arguments, myself.get_cell()).await?;
+        self.pools.insert(workspace.clone(), pool.clone());
+        Ok(pool)
+    }
+
+    async fn tick(&mut self, myself: &ActorRef<SupervisorMessage>) -> Result<(), ActorProcessingErr> {
+        let waiting: Vec<WorkspaceId> = self.recovered.keys().cloned().collect();
+        for workspace in waiting {
+            self.pool(&workspace, myself).await?;
+        }
+        self.holder.keys.expire(self.holder.clock.now());
+        let now_ms = self.holder.clock.boottime_ms();
+        let mut due: BTreeSet<ShardId> = BTreeSet::new();
+        for (workspace, pool) in &self.pools {
+            let _stopping = pool.cast(PoolMessage::Tick);
+            let shard = self.holder.shards.map().shard_of(workspace);
+            if self.holder.sessions.is_due(shard, now_ms) {
+                due.insert(shard);
+            }
+        }
+        for shard in due {
+            let holder = self.holder.clone();
+            tokio::spawn(async move {
+                if holder.renew(shard).await.is_err() {
+                    tracing::warn!(%shard, "the session was not renewed");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// A pool actor failed: its children went with it, their words are sealed and closed by their successors.
+    async fn take_up(&mut self, workspace: &WorkspaceId) {
+        match self.holder.journal.lines().await {
+            Ok(lines) => {
+                let of_pool = lines.into_iter().filter(|view| view.line.workspace == *workspace);
+                self.recovered.insert(workspace.clone(), of_pool.collect());
+            }
+            Err(why) => tracing::error!(%why, "the journal has stopped"),
+        }
+    }
+
+    async fn drain(
+        &mut self,
+        reply: oneshot::Sender<()>,
+        myself: &ActorRef<SupervisorMessage>,
+    ) -> Result<(), ActorProcessingErr> {
+        let waiting: Vec<WorkspaceId> = self.recovered.keys().cloned().collect();
+        for workspace in waiting {
+            self.pool(&workspace, myself).await?;
+        }
+        let mut drained = Vec::new();
+        for pool in self.pools.values() {
+            let (reply, done) = oneshot::channel();
+            if pool.cast(PoolMessage::Drain { reply }).is_ok() {
+                drained.push(done);
+            }
+        }
+        tokio::spawn(async move {
+            for done in drained {
+                let _stopped = done.await;
+            }
+            let _gone = reply.send(());
+        });
+        Ok(())
+    }
+}
