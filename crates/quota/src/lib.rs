@@ -3,16 +3,27 @@
 //! A *refusal* is what the client gets; it says why, and what would help. A ledger's rejection and a holder's trouble
 //! both become one here, and nowhere else.
 
+mod administer;
 mod answers;
+mod consume;
+mod inspect;
+mod ports;
+mod prices;
 mod refusal;
 mod requests;
+mod route;
+mod service;
 
+pub use administer::RegisterFault;
 pub use answers::{
     Charge, ClusterView, GroupView, HolderView, NodeView, PeerStatus, Quote, QuotePart, RateCardView,
     Remaining, ReplicaView, Summary,
 };
+pub use consume::CHARGE_MICROS_MAX;
+pub use ports::{BoxFuture, PeerFault, Peers};
 pub use refusal::Refusal;
 pub use requests::{Consume, PriceBy};
+pub use service::{ListedNode, Options, Quota};
 
 pub use ledger::{
     AdminCommand, AllocationAnswer, Change, Conservation, ForgetMode, Grant, GrantAnswer, GrantKind,
@@ -20,6 +31,3 @@ pub use ledger::{
     Pending, ReallocationAnswer, Role, UsageGroup, UsageQuery, UsageReport, WorkspaceSettings, WorkspaceView,
 };
 pub use pricing::Price;
-
-mod service;
-pub use service::Quota;

@@ -1,89 +1,113 @@
-//! The signatures others build on; bodies follow.
-#![allow(clippy::unused_async, clippy::needless_pass_by_value, clippy::missing_errors_doc)]
+//! One node's door to everything Tranche can do; the verbs are in files of their own.
 
-use crate::*;
-use types::{ReallocationId, Revision, UserId, WorkspaceId};
+use crate::ports::Peers;
+use crate::prices::Prices;
+use crate::route::Strays;
+use actors::{Holder, Shards};
+use placement::Membership;
+use platform::CoarseClock;
+use replication::GroupId;
+use std::sync::Arc;
+use types::{NodeId, WorkspaceId};
 
-/// One node's door to everything Tranche can do.
+/// Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Quota {}
+pub struct Quota(Arc<Inner>);
+
+/// Every time and bound of this room, whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long a consume may take at another node; 3,000. More than it may wait there.
+    pub forward_ms: u64,
+    /// How long `quorum` waits for its report to be committed; 2,000.
+    pub confirm_ms: u64,
+    /// How long an administrator's write or a read looks for a leader; 5,000.
+    pub admin_ms: u64,
+    /// A user seen this often within two generations is decided here; 3 times in 2,000 ms each.
+    pub regular_from: u32,
+    pub generation_ms: u64,
+}
+
+/// A node of the static membership, with its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedNode {
+    pub id: NodeId,
+    pub api: String,
+    pub peer: String,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    holder: Holder,
+    membership: Membership,
+    listed: Vec<ListedNode>,
+    peers: Arc<dyn Peers>,
+    clock: Arc<CoarseClock>,
+    prices: Prices,
+    strays: Strays,
+}
 
 impl Quota {
-    pub async fn consume(&self, _consume: Consume) -> Result<Charge, Refusal> {
-        Err(Refusal::NoLeader)
+    pub fn new(
+        options: Options,
+        holder: Holder,
+        membership: Membership,
+        listed: Vec<ListedNode>,
+        peers: Arc<dyn Peers>,
+        clock: Arc<CoarseClock>,
+    ) -> Self {
+        let strays = Strays::new(options.generation_ms, options.regular_from);
+        let prices = Prices::new();
+        Self(Arc::new(Inner { options, holder, membership, listed, peers, clock, prices, strays }))
     }
-    /// In order; each item on its own.
-    pub async fn consume_batch(&self, items: Vec<Consume>) -> Vec<Result<Charge, Refusal>> {
-        items.iter().map(|_| Err(Refusal::NoLeader)).collect()
+
+    pub fn node(&self) -> NodeId {
+        self.holder().id().node
     }
-    pub async fn quote(&self, _consume: Consume) -> Result<Quote, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    /// Every administrator's write. `Outcome` is the variant that belongs to the `Change`.
-    pub async fn administer(&self, _command: AdminCommand) -> Result<Outcome, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    pub async fn workspace(&self, _id: &WorkspaceId, _fresh: bool) -> Result<Summary, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    /// In order of creation, with what is still out of voided ones.
-    pub async fn grants(&self, _id: &WorkspaceId, _page: Page) -> Result<Vec<GrantAnswer>, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    pub async fn grant(&self, _id: &WorkspaceId, _grant: &types::GrantId) -> Result<GrantAnswer, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    pub async fn member(&self, _id: &WorkspaceId, _user: &UserId) -> Result<MemberView, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    pub async fn members(&self, _id: &WorkspaceId, _page: Page) -> Result<Vec<MemberView>, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    pub async fn allocation(&self, _id: &WorkspaceId, _user: &UserId) -> Result<AllocationAnswer, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    pub async fn reallocation(
-        &self,
-        _id: &WorkspaceId,
-        _reallocation: &ReallocationId,
-    ) -> Result<ReallocationAnswer, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    pub async fn usage(&self, _id: &WorkspaceId, _query: UsageQuery) -> Result<UsageReport, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    pub async fn rate_card(&self) -> Result<RateCardView, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    pub async fn set_rate_card(
-        &self,
-        _prices: Vec<Price>,
-        _if_match: Option<Revision>,
-    ) -> Result<Revision, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    /// Declares a node's holder lost for good.
-    pub async fn forget(&self, _node: types::NodeId, _mode: ForgetMode) -> Result<Outcome, Refusal> {
-        Err(Refusal::NoLeader)
-    }
-    pub fn cluster(&self) -> ClusterView {
-        ClusterView {
-            node: types::NodeId(1),
-            now: types::Timestamp::default(),
-            nodes: Vec::new(),
-            groups: Vec::new(),
-        }
-    }
-    /// Of every workspace in shards this node hosts, as this replica has it.
-    pub fn conservation(&self) -> Vec<Conservation> {
-        Vec::new()
-    }
-    /// `Err`: what is not ready yet, for `/readyz`.
-    pub fn ready(&self) -> Result<(), String> {
-        Err("starting".into())
-    }
+
     /// How long a session lasts at most: what is pending is settled by then (ms).
     pub fn session_ttl_ms(&self) -> i64 {
-        60_000
+        i64::try_from(self.holder().options().session_ttl_ms).unwrap_or(i64::MAX)
+    }
+
+    pub fn holder(&self) -> &Holder {
+        &self.0.holder
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn shards(&self) -> &Shards {
+        self.holder().shards()
+    }
+
+    pub(crate) fn membership(&self) -> &Membership {
+        &self.0.membership
+    }
+
+    pub(crate) fn listed(&self) -> &[ListedNode] {
+        &self.0.listed
+    }
+
+    pub(crate) fn peers(&self) -> &dyn Peers {
+        &*self.0.peers
+    }
+
+    pub(crate) fn clock(&self) -> &CoarseClock {
+        &self.0.clock
+    }
+
+    pub(crate) fn prices(&self) -> &Prices {
+        &self.0.prices
+    }
+
+    pub(crate) fn strays(&self) -> &Strays {
+        &self.0.strays
+    }
+
+    pub(crate) fn group_of(&self, workspace: &WorkspaceId) -> GroupId {
+        GroupId::Shard(self.shards().map().shard_of(workspace))
     }
 }

@@ -3,5 +3,11 @@
 //!
 //! Not here: what the bytes mean. Rooms convert their own types to and from these shapes.
 
+pub mod blob;
 pub mod envelope;
+pub mod frame;
+pub mod hello;
 pub mod journal;
+pub mod json;
+pub mod ledger;
+pub mod raft;

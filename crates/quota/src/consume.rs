@@ -1,0 +1,282 @@
+//! Consume: spend a known price now. Price it, find who decides, win the word, book it, answer.
+//!
+//! The way of most consumes touches no mailbox and no Raft: handle → word → journal → back. Not here: refills
+//! (`actors`), prices themselves (`pricing`).
+
+use crate::prices::priced;
+use crate::route::Route;
+use crate::{Charge, Consume, PriceBy, Quota, Quote, Refusal, Remaining};
+use actors::{Denied, Handle, PeerFault};
+use escrow::NoSpend;
+use futures::StreamExt;
+use journal::{Begun, Charged, KeyGuard, Refused};
+use ledger::DenialReason;
+use placement::MembershipEpoch;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use types::{ChargeId, Credits, Durability, Meter, Unit};
+
+/// Largest single charge: what fits on one word.
+pub const CHARGE_MICROS_MAX: u64 = escrow::BALANCE_MAX;
+/// Items of a batch that are under way at once.
+const BATCH_WIDTH: usize = 64;
+
+impl Quota {
+    pub async fn consume(&self, consume: Consume) -> Result<Charge, Refusal> {
+        let price = self.price_of(&consume)?;
+        match self.route(&consume) {
+            Route::Here => self.decide(consume, price).await,
+            Route::Home(home) => {
+                let within = Duration::from_millis(self.options().forward_ms);
+                let forwarded =
+                    self.peers().consume(home, self.membership().epoch(), consume.clone(), within).await;
+                match forwarded {
+                    Ok(answer) => answer,
+                    Err(PeerFault::Unreachable(_)) if consume.key.is_none() => {
+                        self.decide(consume, price).await
+                    }
+                    Err(PeerFault::Unreachable(_)) => Err(Refusal::HomeUnreachable),
+                    Err(PeerFault::Unknown(_)) => Err(Refusal::OutcomeUnknown),
+                }
+            }
+        }
+    }
+
+    /// Decides what another node forwarded: here, or not at all. One hop, never two.
+    pub async fn consume_forwarded(
+        &self,
+        epoch: MembershipEpoch,
+        consume: Consume,
+    ) -> Result<Charge, Refusal> {
+        if epoch < self.membership().epoch() {
+            return Err(Refusal::HomeUnreachable);
+        }
+        let price = self.price_of(&consume)?;
+        self.decide(consume, price).await
+    }
+
+    /// In order; each item on its own.
+    pub async fn consume_batch(&self, items: Vec<Consume>) -> Vec<Result<Charge, Refusal>> {
+        let each = items.into_iter().map(|item| self.consume(item));
+        futures::stream::iter(each).buffered(BATCH_WIDTH).collect().await
+    }
+
+    /// The price, without effect; the same code as consume.
+    #[expect(clippy::unused_async, reason = "the same shape as the other verbs")]
+    pub async fn quote(&self, consume: Consume) -> Result<Quote, Refusal> {
+        self.price_of(&consume)
+    }
+
+    fn price_of(&self, consume: &Consume) -> Result<Quote, Refusal> {
+        let quote = match &consume.price {
+            PriceBy::Amount(amount) => Quote { charge: *amount, parts: Vec::new() },
+            PriceBy::Usage(usage) => priced(&self.rate_card_now(), consume, usage)?,
+        };
+        if quote.charge.micros() > CHARGE_MICROS_MAX {
+            let most = Credits::from_micros(CHARGE_MICROS_MAX).unwrap_or(Credits::MAX);
+            return Err(Refusal::Invalid(format!("a single charge is at most {most} credits; split it")));
+        }
+        Ok(quote)
+    }
+
+    async fn decide(&self, consume: Consume, price: Quote) -> Result<Charge, Refusal> {
+        let key = match self.begin_key(&consume) {
+            KeyState::None => None,
+            KeyState::Fresh(guard) => Some(guard),
+            KeyState::Replay(charged) => return self.replay(&consume, &charged).await,
+            KeyState::Refused(refusal) => return Err(refusal),
+        };
+        let end = Instant::now() + Duration::from_millis(self.holder().options().wait_ms);
+        let mut key = key;
+        loop {
+            let handle = self.active_handle(&consume).await?;
+            match self.try_here(&handle, &consume, price.charge, &mut key).await {
+                Ok(charge) => return Ok(charge),
+                Err(Attempt::Refused(refusal)) => return Err(refusal),
+                Err(Attempt::Short) => self.wait_for_credits(&handle, price.charge, end).await?,
+            }
+        }
+    }
+
+    async fn active_handle(&self, consume: &Consume) -> Result<Arc<Handle>, Refusal> {
+        if let Some(handle) = self.holder().find(&consume.workspace, &consume.user) {
+            return Ok(handle);
+        }
+        let made = self.holder().activate(&consume.workspace, &consume.user).await;
+        made.ok_or(Refusal::Overloaded)
+    }
+
+    /// One try on the word: a place in the journal first, then the spend, then the record.
+    async fn try_here(
+        &self,
+        handle: &Handle,
+        consume: &Consume,
+        amount: Credits,
+        key: &mut Option<KeyGuard>,
+    ) -> Result<Charge, Attempt> {
+        if !self.holder().may_spend(handle) {
+            return Err(Attempt::Short);
+        }
+        let permit = self.holder().journal().reserve().map_err(|why| Attempt::Refused(not_booked(why)))?;
+        let spent = match handle.try_spend(amount) {
+            Ok(spent) => spent,
+            Err(NoSpend::Short { .. } | NoSpend::Sealed { .. }) => return Err(Attempt::Short),
+            Err(NoSpend::Stray { epoch, amount }) => {
+                permit.stray(handle.no, epoch.number(), amount);
+                return Err(Attempt::Short);
+            }
+        };
+        let (at_least, at_most) = handle.remaining(spent.left);
+        let now = self.clock().now();
+        let durability = consume.durability.unwrap_or_else(|| handle.durability());
+        let meter = Meter { feature: consume.feature.clone(), model: consume.model.clone(), day: now.day() };
+        let charge = journal::Charge {
+            handle: handle.no,
+            epoch: spent.epoch.number(),
+            amount,
+            meter,
+            units: usage_of(consume),
+            at: now,
+            key: key.take(),
+            durability,
+            remaining_at_least: at_least,
+            remaining_at_most: at_most,
+        };
+        let charged = permit.charge(charge).await.map_err(|why| Attempt::Refused(not_booked(why)))?;
+        self.confirmed(consume, &charged).await.map_err(Attempt::Refused)?;
+        Ok(self.charge_of(&charged))
+    }
+
+    /// `quorum`: answered when the report that holds it is committed.
+    async fn confirmed(&self, consume: &Consume, charged: &Charged) -> Result<(), Refusal> {
+        if charged.durability != Durability::Quorum {
+            return Ok(());
+        }
+        let within = Duration::from_millis(self.options().confirm_ms);
+        let confirmed = self.holder().confirm(&consume.workspace, charged.line);
+        match tokio::time::timeout(within, confirmed).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(Refusal::OutcomeUnknown),
+        }
+    }
+
+    async fn replay(&self, consume: &Consume, charged: &Charged) -> Result<Charge, Refusal> {
+        self.confirmed(consume, charged).await?;
+        Ok(self.charge_of(charged))
+    }
+
+    fn charge_of(&self, charged: &Charged) -> Charge {
+        Charge {
+            id: ChargeId { node: self.node(), line: charged.line, sequence: charged.sequence },
+            charged: charged.amount,
+            sources: charged.sources.clone(),
+            remaining: Remaining { at_least: charged.remaining_at_least, at_most: charged.remaining_at_most },
+            durability: charged.durability,
+            cycle: charged.cycle,
+        }
+    }
+
+    /// Waits until another try is worth it, or says why none is.
+    async fn wait_for_credits(&self, handle: &Handle, amount: Credits, end: Instant) -> Result<(), Refusal> {
+        let unreachable = |available| Refusal::CreditsUnreachable { user: handle.user.clone(), available };
+        let wait = async {
+            if !self.holder().may_spend(handle) && !self.holder().renew(handle).await {
+                return Err(unreachable(Credits::ZERO));
+            }
+            match handle.want(amount).await {
+                Ok(()) | Err(Denied::Gone) => Ok(()),
+                Err(Denied::Ledger { denial, cut_off }) => {
+                    let about_credits = match denial.reason {
+                        DenialReason::Exhausted
+                        | DenialReason::AllocationExhausted
+                        | DenialReason::LimitReached => true,
+                        DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => {
+                            false
+                        }
+                    };
+                    if cut_off && about_credits {
+                        return Err(unreachable(denial.available));
+                    }
+                    Err(Refusal::from_denial(denial.reason, &handle.user, denial.available))
+                }
+                Err(Denied::Unreachable { have }) => Err(unreachable(have)),
+                Err(Denied::UnknownWorkspace) => Err(Refusal::UnknownWorkspace),
+                Err(Denied::Overloaded) => Err(Refusal::Overloaded),
+                Err(Denied::Storage(why)) => Err(Refusal::StorageUnavailable(why)),
+            }
+        };
+        let left = end.saturating_duration_since(Instant::now());
+        tokio::time::timeout(left, wait).await.unwrap_or_else(|_| Err(unreachable(handle.remaining(0).0)))
+    }
+
+    fn begin_key(&self, consume: &Consume) -> KeyState {
+        let Some(key) = &consume.key else { return KeyState::None };
+        match self.holder().keys().begin(&consume.workspace, &consume.user, key, command_hash(consume)) {
+            Begun::Fresh(guard) => KeyState::Fresh(guard),
+            Begun::Replay(charged) => KeyState::Replay(charged),
+            Begun::Conflict => KeyState::Refused(Refusal::KeyConflict),
+            Begun::InFlight => KeyState::Refused(Refusal::KeyInFlight),
+            Begun::Full => KeyState::Refused(Refusal::KeyWindowFull),
+        }
+    }
+}
+
+enum Attempt {
+    /// Not enough on the word, or no session.
+    Short,
+    Refused(Refusal),
+}
+
+enum KeyState {
+    None,
+    Fresh(KeyGuard),
+    Replay(Arc<Charged>),
+    Refused(Refusal),
+}
+
+fn usage_of(consume: &Consume) -> Vec<(Unit, u64)> {
+    match &consume.price {
+        PriceBy::Amount(_) => Vec::new(),
+        PriceBy::Usage(usage) => usage.clone(),
+    }
+}
+
+fn not_booked(why: Refused) -> Refusal {
+    match why {
+        Refused::Overloaded => Refusal::Overloaded,
+        other => Refusal::StorageUnavailable(other.to_string()),
+    }
+}
+
+/// The parsed command, hashed: fields in a fixed order, each with its length before it.
+fn command_hash(consume: &Consume) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let mut field = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    field(b"consume");
+    field(consume.feature.as_str().as_bytes());
+    field(consume.model.as_ref().map_or("", |model| model.as_str()).as_bytes());
+    match &consume.price {
+        PriceBy::Amount(amount) => {
+            field(b"amount");
+            field(&amount.micros().to_le_bytes());
+        }
+        PriceBy::Usage(usage) => {
+            field(b"usage");
+            for (unit, count) in usage {
+                field(unit.as_str().as_bytes());
+                field(&count.to_le_bytes());
+            }
+        }
+    }
+    field(match consume.durability {
+        None => b"as declared",
+        Some(Durability::Local) => b"local",
+        Some(Durability::Disk) => b"disk",
+        Some(Durability::Quorum) => b"quorum",
+    });
+    *hasher.finalize().as_bytes()
+}

@@ -1,0 +1,206 @@
+//! Reads: linearizable at the leader of the workspace's shard; the cluster and the books as this node has them.
+
+use crate::{
+    AllocationAnswer, ClusterView, Conservation, GrantAnswer, GroupView, HolderView, MemberView, NodeView,
+    Page, PeerStatus, Quota, ReallocationAnswer, Refusal, ReplicaView, Summary, UsageQuery, UsageReport,
+};
+use actors::{LeaderAnswer, LeaderRequest};
+use ledger::{Answer, HolderStatus, Query, UnknownThing};
+use replication::{Group, GroupId};
+use std::collections::BTreeMap;
+use types::{Credits, GrantId, HolderId, NodeId, ReallocationId, UserId, WorkspaceId};
+
+/// What was read, at which index, and which nodes with leases have not been heard.
+struct Read {
+    index: u64,
+    answer: Answer,
+    silent: Vec<NodeId>,
+}
+
+impl Quota {
+    async fn read(&self, id: &WorkspaceId, query: Query, fresh: bool) -> Result<Read, Refusal> {
+        match self.ask(self.group_of(id), LeaderRequest::Read { query, fresh }).await? {
+            LeaderAnswer::Read { answer: Answer::Unknown(thing), .. } => Err(unknown(thing)),
+            LeaderAnswer::Read { index, answer, silent } => Ok(Read { index, answer, silent }),
+            LeaderAnswer::Batch(_) | LeaderAnswer::Applied { .. } | LeaderAnswer::Renewed => {
+                Err(Refusal::NoLeader)
+            }
+        }
+    }
+
+    /// `fresh` asks the holders first, for at most a second.
+    pub async fn workspace(&self, id: &WorkspaceId, fresh: bool) -> Result<Summary, Refusal> {
+        let read = self.read(id, Query::Workspace { id: id.clone() }, fresh).await?;
+        let Answer::Workspace(view) = read.answer else { return Err(Refusal::NoLeader) };
+        let out = read.silent.iter().filter_map(|node| view.leased_by_node.get(node).copied());
+        let unreachable = out.fold(Credits::ZERO, Credits::saturating_add);
+        Ok(Summary { view: *view, unreachable, index: read.index })
+    }
+
+    /// In order of creation, with what is still out of voided ones.
+    pub async fn grants(&self, id: &WorkspaceId, page: Page) -> Result<Vec<GrantAnswer>, Refusal> {
+        match self.read(id, Query::Grants { id: id.clone(), page }, false).await?.answer {
+            Answer::Grants(grants) => Ok(grants),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    pub async fn grant(&self, id: &WorkspaceId, grant: &GrantId) -> Result<GrantAnswer, Refusal> {
+        match self.read(id, Query::Grant { id: id.clone(), grant: grant.clone() }, false).await?.answer {
+            Answer::Grants(mut grants) if !grants.is_empty() => Ok(grants.remove(0)),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    pub async fn member(&self, id: &WorkspaceId, user: &UserId) -> Result<MemberView, Refusal> {
+        match self.read(id, Query::Member { id: id.clone(), user: user.clone() }, false).await?.answer {
+            Answer::Members(mut members) if !members.is_empty() => Ok(members.remove(0)),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    /// In order of their ids.
+    pub async fn members(&self, id: &WorkspaceId, page: Page) -> Result<Vec<MemberView>, Refusal> {
+        match self.read(id, Query::Members { id: id.clone(), page }, false).await?.answer {
+            Answer::Members(members) => Ok(members),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    pub async fn allocation(&self, id: &WorkspaceId, user: &UserId) -> Result<AllocationAnswer, Refusal> {
+        match self.read(id, Query::Allocation { id: id.clone(), user: user.clone() }, false).await?.answer {
+            Answer::Allocation(allocation) => Ok(allocation),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    pub async fn reallocation(
+        &self,
+        id: &WorkspaceId,
+        reallocation: &ReallocationId,
+    ) -> Result<ReallocationAnswer, Refusal> {
+        let query = Query::Reallocation { id: id.clone(), reallocation: reallocation.clone() };
+        match self.read(id, query, false).await?.answer {
+            Answer::Reallocation(reallocation) => Ok(reallocation),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    pub async fn usage(&self, id: &WorkspaceId, query: UsageQuery) -> Result<UsageReport, Refusal> {
+        match self.read(id, Query::Usage { id: id.clone(), query }, false).await?.answer {
+            Answer::Usage(report) => Ok(report),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    /// The cluster as this node sees it.
+    pub fn cluster(&self) -> ClusterView {
+        let leases = self.leases_by_holder();
+        let node = |listed: &crate::ListedNode| NodeView {
+            id: listed.id,
+            api: listed.api.clone(),
+            peer: listed.peer.clone(),
+            status: if listed.id == self.node() { PeerStatus::This } else { self.peers().status(listed.id) },
+            holder: self.holder_of(listed.id).map(|holder| {
+                let (lines, leased) = leases.get(&holder).copied().unwrap_or((0, Credits::ZERO));
+                HolderView { holder, lines, leased }
+            }),
+        };
+        let shards = self.shards().map().shards().map(GroupId::Shard);
+        ClusterView {
+            node: self.node(),
+            now: self.clock().now(),
+            nodes: self.listed().iter().map(node).collect(),
+            groups: [GroupId::Meta].into_iter().chain(shards).map(|id| self.group_view(id)).collect(),
+        }
+    }
+
+    fn group_view(&self, id: GroupId) -> GroupView {
+        let voters = self.shards().replicas(id).to_vec();
+        let Some(group) = self.shards().replica().group(id) else {
+            let (leader, replicas) = (None, Vec::new());
+            return GroupView {
+                group: id.to_string(),
+                voters,
+                leader,
+                term: 0,
+                applied: 0,
+                workspaces: 0,
+                replicas,
+            };
+        };
+        let status = group.status();
+        let replica =
+            |follower: &replication::Follower| ReplicaView { node: follower.node, lag: follower.lag };
+        GroupView {
+            group: id.to_string(),
+            voters,
+            leader: status.leader,
+            term: status.term,
+            applied: status.applied_index.unwrap_or(0),
+            workspaces: group.peek(|state| state.workspaces.len() as u64),
+            replicas: status.followers.iter().map(replica).collect(),
+        }
+    }
+
+    fn leases_by_holder(&self) -> BTreeMap<HolderId, (u64, Credits)> {
+        let mut leases: BTreeMap<HolderId, (u64, Credits)> = BTreeMap::new();
+        for group in self.hosted_shards() {
+            group.peek(|state| {
+                for (id, line) in state.workspaces.values().flat_map(|w| &w.lines) {
+                    let entry = leases.entry(id.holder).or_insert((0, Credits::ZERO));
+                    entry.0 += 1;
+                    entry.1 = entry.1.saturating_add(line.outstanding());
+                }
+            });
+        }
+        leases
+    }
+
+    fn hosted_shards(&self) -> impl Iterator<Item = &Group> {
+        self.shards().replica().groups().filter(|group| group.id() != GroupId::Meta)
+    }
+
+    /// Of every workspace in shards this node hosts, as this replica has it; recounted in full.
+    pub fn conservation(&self) -> Vec<Conservation> {
+        let of_group = |group: &Group| {
+            group.peek(|state| state.workspaces.values().map(|w| w.conservation()).collect::<Vec<_>>())
+        };
+        self.hosted_shards().flat_map(of_group).collect()
+    }
+
+    /// `Err`: what is not ready yet, for `/readyz`.
+    pub fn ready(&self) -> Result<(), String> {
+        if let Some(fault) = self.holder().fault().borrow().as_ref() {
+            return Err(fault.to_string());
+        }
+        for group in self.shards().replica().groups() {
+            let status = group.status();
+            if let Some(why) = status.stopped {
+                return Err(format!("group {} has stopped: {why}", group.id()));
+            }
+            if status.leader.is_none() {
+                return Err(format!("group {} knows no leader", group.id()));
+            }
+        }
+        let registered = |state: &ledger::State| {
+            state.holders.get(&self.holder().id()).is_some_and(|record| record.status == HolderStatus::Active)
+        };
+        let meta = self.shards().replica().group(GroupId::Meta);
+        if meta.is_some_and(|meta| meta.peek(registered)) {
+            Ok(())
+        } else {
+            Err("this node has not registered yet".into())
+        }
+    }
+}
+
+fn unknown(thing: UnknownThing) -> Refusal {
+    match thing {
+        UnknownThing::Workspace => Refusal::UnknownWorkspace,
+        UnknownThing::Grant => Refusal::NotFound("grant"),
+        UnknownThing::User => Refusal::NotFound("member"),
+        UnknownThing::Allocation => Refusal::NotFound("allocation"),
+        UnknownThing::Reallocation => Refusal::NotFound("reallocation"),
+    }
+}

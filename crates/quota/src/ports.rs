@@ -1,0 +1,22 @@
+//! The port through which this room reaches other nodes; `transport` implements it.
+
+use crate::{Charge, Consume, PeerStatus, Refusal};
+pub use actors::{BoxFuture, PeerFault};
+use placement::MembershipEpoch;
+use std::fmt;
+use std::time::Duration;
+use types::NodeId;
+
+pub trait Peers: Send + Sync + fmt::Debug {
+    /// Has `to` decide a consume. `epoch`: of the membership by which it was chosen.
+    fn consume(
+        &self,
+        to: NodeId,
+        epoch: MembershipEpoch,
+        consume: Consume,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Result<Charge, Refusal>, PeerFault>>;
+
+    /// How this node sees another one.
+    fn status(&self, node: NodeId) -> PeerStatus;
+}

@@ -1,0 +1,103 @@
+//! Where a consume is decided: here, or at the user's home. Not here: how it gets there.
+//!
+//! A keyed one goes home. Without a key it is decided where it lands, if the user is active here or was seen here
+//! repeatedly within seconds; a stray goes home, so that one request does not pull a lease to another node.
+
+use crate::{Consume, Quota};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Mutex;
+use types::{NodeId, UserId, WorkspaceId};
+
+pub(crate) enum Route {
+    Here,
+    Home(NodeId),
+}
+
+impl Quota {
+    pub(crate) fn route(&self, consume: &Consume) -> Route {
+        let membership = self.membership();
+        if membership.nodes().len() == 1 {
+            return Route::Here;
+        }
+        let (workspace, user) = (&consume.workspace, &consume.user);
+        let stays = consume.key.is_none()
+            && (self.holder().find(workspace, user).is_some()
+                || self.strays().is_regular(workspace, user, self.clock().boottime_ms()));
+        if stays {
+            return Route::Here;
+        }
+        let home = membership.home(workspace, user);
+        if home == self.node() { Route::Here } else { Route::Home(home) }
+    }
+}
+
+/// Requests of users who are not active here, counted over the last few seconds.
+#[derive(Debug)]
+pub(crate) struct Strays {
+    hasher: RandomState,
+    /// Two generations: the current one and the one before.
+    seen: Mutex<Generations>,
+    generation_ms: u64,
+    regular_from: u32,
+}
+
+#[derive(Debug, Default)]
+struct Generations {
+    since_ms: u64,
+    now: HashMap<u64, u32>,
+    before: HashMap<u64, u32>,
+}
+
+/// Users counted in one generation; past it new ones count as strays.
+const SEEN_MAX: usize = 65_536;
+
+impl Strays {
+    pub fn new(generation_ms: u64, regular_from: u32) -> Self {
+        Self { hasher: RandomState::new(), seen: Mutex::default(), generation_ms, regular_from }
+    }
+
+    /// Counts one more request, and says whether that makes the user a regular here.
+    pub fn is_regular(&self, workspace: &WorkspaceId, user: &UserId, now_ms: u64) -> bool {
+        let who = self.hasher.hash_one((workspace.as_str(), user.as_str()));
+        let mut seen = self.seen.lock().expect("nobody panics holding it");
+        let age_ms = now_ms.saturating_sub(seen.since_ms);
+        if age_ms >= self.generation_ms {
+            seen.before =
+                if age_ms < 2 * self.generation_ms { std::mem::take(&mut seen.now) } else { HashMap::new() };
+            seen.now.clear();
+            seen.since_ms = now_ms;
+        }
+        let before = seen.before.get(&who).copied().unwrap_or(0);
+        if seen.now.len() >= SEEN_MAX && !seen.now.contains_key(&who) {
+            return false;
+        }
+        let count = seen.now.entry(who).or_insert(0);
+        *count += 1;
+        *count + before >= self.regular_from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_again_within_seconds_is_a_regular() {
+        let strays = Strays::new(2_000, 3);
+        let (w, ann, bob) = (id("w"), user("ann"), user("bob"));
+        assert!(!strays.is_regular(&w, &ann, 0));
+        assert!(!strays.is_regular(&w, &ann, 1_900));
+        assert!(!strays.is_regular(&w, &bob, 1_950), "users are apart");
+        assert!(strays.is_regular(&w, &ann, 2_100), "the generation before still counts");
+        assert!(!strays.is_regular(&w, &ann, 9_000), "long ago does not");
+    }
+
+    fn id(text: &str) -> WorkspaceId {
+        WorkspaceId::parse(text).unwrap()
+    }
+
+    fn user(text: &str) -> UserId {
+        UserId::parse(text).unwrap()
+    }
+}

@@ -1,0 +1,286 @@
+//! Administrators' requests and the resources they change. Not here: what is only read (`inspection`).
+
+use crate::json::object::{not_null, there};
+use crate::json::{
+    Amount, Cycle, DurabilityText, GivenAmount, GivenCount, GivenDelta, GivenDurability, GivenForgetMode,
+    GivenGrantId, GivenGrantKind, GivenInstant, GivenMembership, GivenOverflow, GivenReallocationId,
+    GivenRole, GivenTeam, GivenUser, GivenWindow, GrantKindText, GrantStateText, GrantText, Instant,
+    MembershipText, NodeText, OverflowText, ReallocationText, RoleText, TeamText, UserText, WindowText,
+    WorkspaceText,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Makes a workspace or changes its settings; what is left out stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutWorkspace {
+    /// 1 to 200 bytes, no control characters.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub name: Option<String>,
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    pub membership: Option<GivenMembership>,
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    pub durability: Option<GivenDurability>,
+}
+
+/// The settings of a workspace. ETag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Settings {
+    pub workspace: WorkspaceText,
+    pub name: String,
+    pub membership: MembershipText,
+    pub durability: DurabilityText,
+    pub cycle: Cycle,
+}
+
+/// Puts credits into a pool. The id is permanent: the same content gives the same answer, other content 409.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutGrant {
+    pub id: GivenGrantId,
+    pub kind: GivenGrantKind,
+    /// More than zero.
+    pub amount: GivenAmount,
+    /// 0 to 100, the smallest burns first; left out: 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<GivenCount>,
+    /// Left out: by kind (plan, seat and pack are paid).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid: Option<bool>,
+    /// Left out: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<GivenInstant>,
+    /// Valid before this instant; left out: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<GivenInstant>,
+}
+
+/// A grant and where its credits are. ETag.
+///
+/// `amount + refunded + exposure = available + leased + used + expired + voided`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grant {
+    pub id: GrantText,
+    pub kind: GrantKindText,
+    pub amount: Amount,
+    pub priority: u8,
+    pub paid: bool,
+    pub state: GrantStateText,
+    pub created_at: Instant,
+    pub starts_at: Instant,
+    /// `null`: never.
+    pub expires_at: Option<Instant>,
+    pub available: Amount,
+    /// Out on leases.
+    pub leased: Amount,
+    /// Includes unattributed and written off.
+    pub used: Amount,
+    pub unattributed: Amount,
+    pub written_off: Amount,
+    pub expired: Amount,
+    pub voided: Amount,
+    pub refunded: Amount,
+    pub exposure: Amount,
+    /// Of a voided grant: what is still out and is voided as it comes back.
+    pub pending: Amount,
+    pub pending_from: Vec<PendingFrom>,
+}
+
+/// Credits that a change could not move yet, because they are out on leases of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PendingFrom {
+    pub node: NodeText,
+    pub amount: Amount,
+    /// By then that node can spend them no more, whatever happens to it.
+    pub until: Instant,
+}
+
+/// Makes or changes a member; what is left out stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutMember {
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub ai_access: Option<bool>,
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    pub team: Option<GivenTeam>,
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    pub role: Option<GivenRole>,
+}
+
+/// A user and his balance. ETag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Member {
+    pub user: UserText,
+    /// `false`: known by an allocation, a limit or use, but never made a member.
+    pub listed: bool,
+    pub ai_access: bool,
+    pub team: Option<TeamText>,
+    pub role: RoleText,
+    /// `null`: he draws on what is shared.
+    pub allocation: Option<Amount>,
+    pub overflow: Option<OverflowText>,
+    /// The part of his leases that is promised away and comes back.
+    pub pending: Amount,
+    pub limit: Option<Amount>,
+    /// In this cycle.
+    pub used: Amount,
+    /// Out on leases for him.
+    pub leased: Amount,
+    /// What he could spend at most over the whole chain.
+    pub remaining: Amount,
+}
+
+/// Sets a user's allocation for this cycle and every next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutAllocation {
+    /// Zero is an amount: such a user spends nothing, unless he overflows.
+    pub amount: GivenAmount,
+    /// Left out: as it is; `none` for a new allocation.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<GivenOverflow>,
+}
+
+/// Raises or lowers a user's allocation for this cycle only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Adjust {
+    /// Not zero.
+    pub delta: GivenDelta,
+}
+
+/// A user's allocation. ETag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Allocation {
+    pub user: UserText,
+    /// This cycle's amount, once what is pending has moved; `null`: he has none.
+    pub allocation: Option<Amount>,
+    /// The amount of every next cycle.
+    pub standing: Amount,
+    pub overflow: OverflowText,
+    pub used: Amount,
+    pub pending: Amount,
+    pub pending_from: Vec<PendingFrom>,
+}
+
+/// Moves unused credits between two users' allocations, this cycle only. The id is permanent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reallocate {
+    pub id: GivenReallocationId,
+    pub from: GivenUser,
+    /// Another user.
+    pub to: GivenUser,
+    /// More than zero.
+    pub amount: GivenAmount,
+}
+
+/// `asked = moved + pending + lapsed`, at every moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reallocation {
+    pub id: ReallocationText,
+    pub from: UserText,
+    pub to: UserText,
+    pub asked: Amount,
+    pub moved: Amount,
+    pub pending: Amount,
+    /// Spent by the donor before it could be taken back.
+    pub lapsed: Amount,
+    pub pending_from: Vec<PendingFrom>,
+}
+
+/// A ceiling on what one user may use. Funds nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutLimit {
+    /// `null` lifts the limit; must be there.
+    #[serde(deserialize_with = "there")]
+    #[schema(required)]
+    pub amount: Option<GivenAmount>,
+    /// Left out: `cycle`.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    pub window: Option<GivenWindow>,
+}
+
+/// A user's limit. ETag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Limit {
+    pub user: UserText,
+    /// `null`: none.
+    pub limit: Option<Amount>,
+    pub window: WindowText,
+}
+
+/// Declares a node's disk lost for good. It is fenced for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Forget {
+    /// Left out: `charge`.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    pub mode: Option<GivenForgetMode>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Forgotten {
+    pub node: NodeText,
+    /// Lines that were closed.
+    pub lines: u64,
+    /// Charged, though nobody can say on what.
+    pub written_off: Amount,
+    /// Credited back, though it may have been spent.
+    pub exposure: Amount,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed<T> {
+    pub items: Vec<T>,
+    /// Ask again with it for what follows; `null`: nothing does.
+    pub cursor: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{read, write};
+
+    #[test]
+    fn a_limit_says_what_it_wants() {
+        let limit = |body: &str| read::<PutLimit>(body.as_bytes()).map(|limit| limit.amount.is_some());
+        assert_eq!(limit(r#"{"amount":null}"#), Ok(false));
+        assert_eq!(limit(r#"{"amount":"0","window":"cycle"}"#), Ok(true));
+        assert!(limit("{}").is_err(), "a limit is not lifted by forgetting the amount");
+        assert!(limit(r#"{"window":"cycle"}"#).is_err());
+    }
+
+    #[test]
+    fn where_fields_left_out_stay_null_is_no_value() {
+        assert!(read::<PutMember>(b"{}").is_ok());
+        assert!(read::<PutMember>(br#"{"team":"design","role":"owner"}"#).is_ok());
+        for body in [r#"{"team":null}"#, r#"{"role":null}"#, r#"{"ai_access":null}"#] {
+            assert!(read::<PutMember>(body.as_bytes()).is_err(), "{body}");
+        }
+        for body in [r#"{"name":null}"#, r#"{"durability":null}"#, r#"{"timezone":"UTC"}"#] {
+            assert!(read::<PutWorkspace>(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn requests_there_and_back() {
+        fn same<T: Serialize + for<'de> Deserialize<'de>>(body: &str) {
+            let value: T = read(body.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(write(&value)).unwrap(), body);
+        }
+        same::<PutGrant>(
+            r#"{"id":"p","kind":"pack","amount":"100","priority":7,"expires_at":"2027-01-01T00:00:00Z"}"#,
+        );
+        same::<Reallocate>(r#"{"id":"r","from":"ann","to":"bob","amount":"2000"}"#);
+        same::<Adjust>(r#"{"delta":"-12.5"}"#);
+        same::<PutLimit>(r#"{"amount":null}"#);
+        same::<PutAllocation>(r#"{"amount":"1000","overflow":"shared"}"#);
+        same::<Forget>(r#"{"mode":"credit"}"#);
+    }
+}

@@ -1,0 +1,117 @@
+//! Words out of a fixed list. Not here: what choosing one does.
+
+use crate::json::word::Word;
+use std::fmt;
+use utoipa::openapi::schema::ObjectBuilder;
+
+/// Why a text is none of the choices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is one of: {0}")]
+pub struct BadChoice(&'static str);
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),+ })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name {
+            $($variant),+
+        }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text),+
+                }
+            }
+        }
+
+        impl Word for $name {
+            type Bad = BadChoice;
+            const NAME: &'static str = stringify!($name);
+
+            fn read(text: &str) -> Result<Self, BadChoice> {
+                let found = Self::ALL.iter().find(|choice| choice.as_str() == text);
+                found.copied().ok_or(BadChoice(concat!($($text, " "),+).trim_ascii_end()))
+            }
+
+            fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+
+            fn describe(schema: ObjectBuilder) -> ObjectBuilder {
+                schema.enum_values(Some([$($text),+]))
+            }
+        }
+    )*};
+}
+
+choices! {
+    /// What a consume must have survived before it is answered.
+    Durability { Local = "local", Disk = "disk", Quorum = "quorum" }
+    /// Which link of the chain paid.
+    SourceKind { Allocation = "allocation", Reserve = "reserve", Shared = "shared", Overage = "overage" }
+    /// Who may spend: anybody named, or members only.
+    Membership { Open = "open", Listed = "listed" }
+    GrantKind {
+        Plan = "plan", Seat = "seat", Pack = "pack", Trial = "trial", Promotion = "promotion",
+        Correction = "correction"
+    }
+    GrantState { Live = "live", Expired = "expired", Voided = "voided" }
+    Role { Owner = "owner", Admin = "admin", Member = "member" }
+    /// Where a user may go on when his allocation is spent.
+    Overflow { None = "none", Shared = "shared" }
+    /// What a limit counts in.
+    Window { Cycle = "cycle" }
+    /// What becomes of the credits that were out on a lost node: charged, or credited back as a booked exposure.
+    ForgetMode { Charge = "charge", Credit = "credit" }
+    GroupBy { User = "user", Team = "team", Feature = "feature", Model = "model" }
+    Interval { Day = "day", Month = "month" }
+}
+
+impl From<types::Durability> for Durability {
+    fn from(durability: types::Durability) -> Self {
+        match durability {
+            types::Durability::Local => Self::Local,
+            types::Durability::Disk => Self::Disk,
+            types::Durability::Quorum => Self::Quorum,
+        }
+    }
+}
+
+impl From<Durability> for types::Durability {
+    fn from(durability: Durability) -> Self {
+        match durability {
+            Durability::Local => Self::Local,
+            Durability::Disk => Self::Disk,
+            Durability::Quorum => Self::Quorum,
+        }
+    }
+}
+
+impl From<types::Source> for SourceKind {
+    fn from(source: types::Source) -> Self {
+        match source {
+            types::Source::Allocation => Self::Allocation,
+            types::Source::Reserve(_) => Self::Reserve,
+            types::Source::Shared => Self::Shared,
+            types::Source::Overage => Self::Overage,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_spelled_as_listed() {
+        assert_eq!(GrantKind::read("pack"), Ok(GrantKind::Pack));
+        let bad = GrantKind::read("Pack").unwrap_err();
+        assert_eq!(bad.to_string(), "it is one of: plan seat pack trial promotion correction");
+        for choice in Role::ALL {
+            assert_eq!(Role::read(choice.as_str()), Ok(*choice));
+        }
+    }
+}

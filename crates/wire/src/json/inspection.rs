@@ -1,0 +1,236 @@
+//! What can be read: summaries, usage, the rate card, the cluster, the books. Not here: what can be changed.
+
+use crate::json::object::objects;
+use crate::json::{
+    Amount, Date, DurabilityText, FeatureText, GivenAmount, GivenCount, GivenFeature, GivenModel, GivenUnit,
+    GrantText, Instant, MembershipText, ModelText, NodeText, TeamText, UnitCounts, UnitText, UserText,
+    WorkspaceText,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The summary of a workspace's pool. ETag (of the settings).
+///
+/// `granted = used + held + remaining`, `remaining = available + leased`, `unreachable ≤ leased + held`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Workspace {
+    pub workspace: WorkspaceText,
+    pub name: String,
+    pub membership: MembershipText,
+    pub durability: DurabilityText,
+    pub cycle: Cycle,
+    /// Net of expired and voided.
+    pub granted: Amount,
+    /// Includes unattributed and written off; trails the holders by at most a second while they are reachable.
+    pub used: Amount,
+    pub held: Amount,
+    pub remaining: Amount,
+    pub available: Amount,
+    /// Out on leases and not held.
+    pub leased: Amount,
+    /// Out on nodes not heard of within a session.
+    pub unreachable: Amount,
+    pub allocated: Amount,
+    pub reserved: Amount,
+    pub shared: Amount,
+    /// Charged, detail lost in a power failure.
+    pub unattributed: Amount,
+    /// Charged when a node was declared lost.
+    pub written_off: Amount,
+    /// Credited back when a node was declared lost, though it may have been spent.
+    pub exposure: Amount,
+    /// On its way from one allocation to another.
+    pub pending: Amount,
+    pub as_of: AsOf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cycle {
+    pub number: u32,
+    pub starts_at: Instant,
+    /// `null`: not set.
+    pub ends_at: Option<Instant>,
+}
+
+/// How fresh an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AsOf {
+    /// Log index of the shard.
+    pub index: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Instant>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsageReport {
+    pub rows: Vec<UsageGroup>,
+    /// Charged, detail lost; in no row.
+    pub unattributed: Amount,
+    pub as_of: AsOf,
+}
+
+/// One row. Left out is what was not grouped by, and what the usage has none of (a team, a model).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsageGroup {
+    /// First day of the interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<Date>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feature: Option<FeatureText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelText>,
+    pub credits: Amount,
+    pub calls: u64,
+    pub units: UnitCounts,
+}
+
+/// One unit's part of a quote: `units × credits ÷ per`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct QuotePart {
+    pub unit: UnitText,
+    pub units: u64,
+    pub per: u64,
+    pub credits: Amount,
+}
+
+/// Replaces all prices. At most 4,096.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutRateCard {
+    #[serde(deserialize_with = "objects")]
+    pub prices: Vec<PutPrice>,
+}
+
+/// `credits` for every `per` units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutPrice {
+    pub feature: GivenFeature,
+    /// Left out: the price of calls that name no model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<GivenModel>,
+    pub unit: GivenUnit,
+    /// 1 to 1,000,000,000.
+    pub per: GivenCount,
+    /// Zero is a price.
+    pub credits: GivenAmount,
+}
+
+/// All prices. ETag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RateCard {
+    pub prices: Vec<Price>,
+    pub revision: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Price {
+    pub feature: FeatureText,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelText>,
+    pub unit: UnitText,
+    pub per: u64,
+    pub credits: Amount,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RateCardSet {
+    pub revision: u64,
+}
+
+/// The cluster as one node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cluster {
+    pub node: NodeText,
+    pub now: Instant,
+    pub nodes: Vec<Node>,
+    /// Raft groups: `meta` and the shards.
+    pub groups: Vec<Group>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Node {
+    pub id: NodeText,
+    pub api: String,
+    pub peer: String,
+    /// `this`, `connected`, `down`, or `refused`: it answers, but is not the node it should be.
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Holder>,
+}
+
+/// What a node has out, of workspaces in shards that the answering node hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Holder {
+    /// Node and disk.
+    pub id: String,
+    pub lines: u64,
+    pub leased: Amount,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Group {
+    pub group: String,
+    pub voters: Vec<NodeText>,
+    pub leader: Option<NodeText>,
+    pub term: u64,
+    pub applied: u64,
+    pub workspaces: u64,
+    /// Known only where the answering node leads.
+    pub replicas: Vec<Replica>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Replica {
+    pub node: NodeText,
+    /// Entries it lacks.
+    pub lag: u64,
+}
+
+/// Every term of S1 (each grant is conserved) per pool on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Conservation {
+    /// All of them hold.
+    pub holds: bool,
+    pub pools: Vec<Pool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Pool {
+    pub workspace: WorkspaceText,
+    pub holds: bool,
+    pub grants: Vec<GrantTerms>,
+    pub violations: Vec<Violation>,
+}
+
+/// `amount + refunded + exposure = available + out + used + unattributed + written_off + expired + voided`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GrantTerms {
+    pub grant: GrantText,
+    pub amount: Amount,
+    pub refunded: Amount,
+    pub exposure: Amount,
+    pub available: Amount,
+    /// The part of `available` that is set aside.
+    pub earmarked: Amount,
+    pub out: Amount,
+    /// `out`, recounted from the open lines.
+    pub out_on_lines: Amount,
+    pub used: Amount,
+    pub unattributed: Amount,
+    pub written_off: Amount,
+    pub expired: Amount,
+    pub voided: Amount,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Violation {
+    pub invariant: String,
+    pub what: String,
+}

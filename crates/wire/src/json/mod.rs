@@ -1,0 +1,85 @@
+//! The JSON shapes of the HTTP surface, shared by `api` and `client`. Frozen: fields are added, never changed.
+//!
+//! Two kinds of value stand in them. A [`Given`] stands in a request: it keeps a bad value together with why it is
+//! bad, so that a body of the right shape with a wrong value can be told from a body of the wrong shape. A [`Text`]
+//! stands in an answer: always good, always a JSON string. Amounts never pass through a float in either.
+//!
+//! Not here: what a request means, which status an answer has, who may ask.
+
+mod administration;
+mod choice;
+mod consume;
+mod inspection;
+mod number;
+mod object;
+mod problem;
+mod time;
+mod usage;
+mod word;
+
+pub use administration::{
+    Adjust, Allocation, Forget, Forgotten, Grant, Limit, Listed, Member, PendingFrom, PutAllocation,
+    PutGrant, PutLimit, PutMember, PutWorkspace, Reallocate, Reallocation, Settings,
+};
+pub use choice::{
+    BadChoice, Durability, ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, Overflow, Role,
+    SourceKind, Window,
+};
+pub use consume::{Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining};
+pub use inspection::{
+    AsOf, Cluster, Conservation, Cycle, GrantTerms, Group, Holder, Node, Pool, Price, PutPrice, PutRateCard,
+    QuotePart, RateCard, RateCardSet, Replica, UsageGroup, UsageReport, Violation, Workspace,
+};
+pub use number::{BadAmount, BadCount};
+pub use object::{Malformed, read, write};
+pub use problem::Problem;
+pub use time::{BadDay, BadInstant};
+pub use usage::{GivenUsage, USAGE_UNITS_MAX, UnitCounts};
+pub use word::{Form, Given, Shown, Text, Word};
+
+use types::{
+    ChargeId, Credits, CreditsDelta, Day, Feature, GrantId, IdempotencyKey, Model, NodeId, ReallocationId,
+    TeamId, Timestamp, Unit, UserId, WorkspaceId,
+};
+
+pub type GivenAmount = Given<Credits>;
+pub type GivenDelta = Given<CreditsDelta>;
+pub type GivenCount = Given<u64>;
+pub type GivenInstant = Given<Timestamp>;
+pub type GivenUser = Given<UserId>;
+pub type GivenTeam = Given<TeamId>;
+pub type GivenGrantId = Given<GrantId>;
+pub type GivenReallocationId = Given<ReallocationId>;
+pub type GivenFeature = Given<Feature>;
+pub type GivenModel = Given<Model>;
+pub type GivenUnit = Given<Unit>;
+pub type GivenKey = Given<IdempotencyKey>;
+pub type GivenDurability = Given<Durability>;
+pub type GivenMembership = Given<Membership>;
+pub type GivenGrantKind = Given<GrantKind>;
+pub type GivenRole = Given<Role>;
+pub type GivenOverflow = Given<Overflow>;
+pub type GivenWindow = Given<Window>;
+pub type GivenForgetMode = Given<ForgetMode>;
+
+pub type Amount = Text<Credits>;
+pub type Instant = Text<Timestamp>;
+pub type Date = Text<Day>;
+pub type WorkspaceText = Text<WorkspaceId>;
+pub type UserText = Text<UserId>;
+pub type TeamText = Text<TeamId>;
+pub type GrantText = Text<GrantId>;
+pub type ReallocationText = Text<ReallocationId>;
+pub type FeatureText = Text<Feature>;
+pub type ModelText = Text<Model>;
+pub type UnitText = Text<Unit>;
+pub type NodeText = Text<NodeId>;
+pub type ChargeText = Text<ChargeId>;
+pub type DurabilityText = Text<Durability>;
+pub type MembershipText = Text<Membership>;
+pub type GrantKindText = Text<GrantKind>;
+pub type GrantStateText = Text<GrantState>;
+pub type RoleText = Text<Role>;
+pub type OverflowText = Text<Overflow>;
+pub type WindowText = Text<Window>;
+pub type SourceText = Text<SourceKind>;

@@ -1,0 +1,170 @@
+//! The ledger's commands, answers and state as frozen shapes, with the names the ledger uses. Not here: what they
+//! mean, and the conversions from and to the ledger's own types; those are `replication`'s.
+//!
+//! Amounts are micro-credits, instants are milliseconds since 1970, days are counted from 1970-01-01. Fields and
+//! variants are told apart by their position: new ones are a new version, or go to the end of an enum.
+
+use crate::blob::Blob;
+use crate::envelope::Frozen;
+use serde::{Deserialize, Serialize};
+
+/// Shapes all derive the same.
+macro_rules! shapes {
+    ($($shape:item)*) => {$(
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        $shape
+    )*};
+}
+
+mod answer;
+mod state;
+
+pub use answer::*;
+pub use state::*;
+
+shapes! {
+    /// One log entry's worth of commands, applied in order at one time.
+    pub struct Batch {
+        pub at: i64,
+        /// Each an encoded [`Command`].
+        pub commands: Vec<Blob>,
+    }
+
+    pub enum Command {
+        Admin(AdminCommand),
+        Holder(HolderBatch),
+        Register { holder: HolderId, journal_sequence: u64 },
+        Forget { holder: HolderId, mode: ForgetMode },
+        SetRateCard { prices: Vec<Price>, if_match: Option<u64> },
+        Tick { workspace: String },
+    }
+
+    pub enum ForgetMode { Charge, Credit }
+
+    pub struct AdminCommand {
+        pub workspace: String,
+        pub keyed: Option<KeyedBy>,
+        pub if_match: Option<u64>,
+        pub change: Change,
+    }
+
+    pub struct KeyedBy {
+        pub key: String,
+        pub command_hash: [u8; 32],
+    }
+
+    pub enum Change {
+        PutWorkspace(WorkspaceSettings),
+        MakeGrant(NewGrant),
+        VoidGrant { grant: String },
+        PutMember { user: String, ai_access: Option<bool>, team: Option<String>, role: Option<Role> },
+        SetAllocation { user: String, amount: u64, overflow: Option<Overflow> },
+        AdjustAllocation { user: String, delta: CreditsDelta },
+        RemoveAllocation { user: String },
+        Reallocate { id: String, from: String, to: String, amount: u64 },
+        SetLimit { user: String, amount: Option<u64> },
+    }
+
+    pub enum Overflow { None, Shared }
+
+    pub enum CreditsDelta { Lower(u64), Raise(u64) }
+
+    pub struct WorkspaceSettings {
+        pub name: Option<String>,
+        pub membership: Option<Membership>,
+        pub durability: Option<Durability>,
+    }
+
+    pub enum Membership { Open, Listed }
+
+    pub enum Durability { Local, Disk, Quorum }
+
+    pub enum Role { Owner, Admin, Member }
+
+    pub enum GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction }
+
+    pub struct NewGrant {
+        pub id: String,
+        pub kind: GrantKind,
+        pub amount: u64,
+        pub priority: u8,
+        pub paid: bool,
+        pub starts_at: Option<i64>,
+        pub expires_at: Option<i64>,
+    }
+
+    pub struct HolderId {
+        pub node: u16,
+        pub disk: u64,
+    }
+
+    pub struct HolderBatch {
+        pub holder: HolderId,
+        pub journal_sequence: u64,
+        pub workspace: String,
+        pub lines: Vec<LineMessage>,
+    }
+
+    pub struct LineMessage {
+        pub number: u64,
+        pub user: String,
+        pub cycle: u32,
+        pub team: Option<String>,
+        pub returned: Vec<(Backing, u64)>,
+        pub used: Used,
+        pub held: u64,
+        pub confirmed: u64,
+        pub wish: Wish,
+    }
+
+    pub enum Source { Allocation, Reserve(u8), Shared, Overage }
+
+    pub struct Backing {
+        pub source: Source,
+        pub grant: u32,
+    }
+
+    pub struct Used {
+        pub by_backing: Vec<(Backing, u64, u64)>,
+        pub by_meter: Vec<(Meter, Metered)>,
+    }
+
+    pub struct Meter {
+        pub feature: String,
+        pub model: Option<String>,
+        pub day: i32,
+    }
+
+    pub struct Metered {
+        pub credits: u64,
+        pub calls: u64,
+        pub units: Vec<(String, u64)>,
+    }
+
+    pub enum Wish {
+        Report,
+        Draw { target: u64, floor: u64 },
+        Close,
+    }
+
+    pub struct Price {
+        pub feature: String,
+        pub model: Option<String>,
+        pub unit: String,
+        pub per: u64,
+        pub credits: u64,
+    }
+}
+
+impl Frozen for Batch {
+    const TYPE_ID: u8 = 40;
+    const VERSION: u8 = 1;
+    const BYTES_MAX: usize = 4 * 1024 * 1024;
+}
+
+impl Frozen for Command {
+    const TYPE_ID: u8 = 41;
+    const VERSION: u8 = 1;
+    /// A rate card with 4,096 prices and long names has some 1.6 MB.
+    const BYTES_MAX: usize = 2 * 1024 * 1024;
+}

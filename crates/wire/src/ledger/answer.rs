@@ -1,0 +1,177 @@
+//! What the ledger answers, as it travels to another node and is kept under idempotency keys.
+
+use super::{
+    Backing, Durability, Grant, HolderId, Membership, Overflow, Role,
+};
+use crate::envelope::Frozen;
+use serde::{Deserialize, Serialize};
+
+shapes! {
+    pub struct Applied {
+        pub result: Result<Outcome, Rejection>,
+        pub events: Vec<Event>,
+    }
+
+    pub enum Outcome {
+        Workspace(Box<WorkspaceView>),
+        Grant(Box<GrantAnswer>),
+        Member(Box<MemberView>),
+        Allocation(AllocationAnswer),
+        Reallocation(ReallocationAnswer),
+        Limit { user: String, amount: Option<u64>, revision: u64 },
+        Lines(Vec<LineAnswer>),
+        Registered,
+        Forgotten { lines: u64, written_off: u64, exposure: u64 },
+        RateCard { revision: u64 },
+        Ticked,
+    }
+
+    pub struct GrantAnswer {
+        pub grant: Grant,
+        pub pending: Vec<Pending>,
+        pub at: i64,
+    }
+
+    pub struct Pending {
+        pub node: u16,
+        pub amount: u64,
+    }
+
+    pub struct AllocationAnswer {
+        pub user: String,
+        pub amount: Option<u64>,
+        pub standing: u64,
+        pub overflow: Overflow,
+        pub used: u64,
+        pub pending: Vec<Pending>,
+        pub revision: u64,
+        pub at: i64,
+    }
+
+    pub struct ReallocationAnswer {
+        pub id: String,
+        pub from: String,
+        pub to: String,
+        pub asked: u64,
+        pub moved: u64,
+        pub lapsed: u64,
+        pub pending: Vec<Pending>,
+        pub at: i64,
+    }
+
+    pub struct LineAnswer {
+        pub number: u64,
+        pub result: LineResult,
+    }
+
+    pub enum LineResult {
+        Line { drawn: Vec<(Backing, u64)>, frozen: bool, denied: Option<Denial> },
+        Closed,
+        Rejected(LineRejection),
+    }
+
+    pub struct Denial {
+        pub reason: DenialReason,
+        pub available: u64,
+        pub elsewhere: u64,
+    }
+
+    pub enum DenialReason {
+        Exhausted,
+        AllocationExhausted,
+        LimitReached,
+        AccessDisabled,
+        UnknownUser,
+        Frozen,
+    }
+
+    pub enum LineRejection {
+        StaleLine { highest: u64 },
+        OtherLine,
+        BeyondDrawn,
+        MetersDisagree,
+        OtherCycle { now: u32 },
+        WrittenOff,
+        TooManyLines,
+    }
+
+    pub enum Rejection {
+        UnknownWorkspace,
+        UnknownUser(String),
+        UnknownGrant,
+        IdConflict { what: String },
+        KeyConflict,
+        KeyWindowFull { max: u64 },
+        Stale { now: u64 },
+        InsufficientShared { available: u64, elsewhere: u64 },
+        InsufficientAllocation { user: String, available: u64 },
+        NoAllocation(String),
+        GrantBacksAllocations { earmarked: u64, missing: u64 },
+        TooMuch,
+        TooMany { what: String, max: u64 },
+        NeverValid,
+        SameUser,
+        Unregistered,
+        Fenced,
+        RolledBack { known: u64 },
+        OtherDisk { node: u16, known: u64 },
+        UnknownHolder,
+    }
+
+    pub enum Event {
+        Recall { line: LineId, user: String },
+        HolderFenced { holder: HolderId },
+    }
+
+    pub struct LineId {
+        pub holder: HolderId,
+        pub number: u64,
+    }
+
+    pub struct WorkspaceView {
+        pub id: String,
+        pub name: String,
+        pub membership: Membership,
+        pub durability: Durability,
+        pub cycle: u32,
+        pub cycle_starts_at: i64,
+        pub cycle_ends_at: Option<i64>,
+        pub granted: u64,
+        pub used: u64,
+        pub held: u64,
+        pub available: u64,
+        pub leased: u64,
+        pub leased_by_node: Vec<(u16, u64)>,
+        pub allocated: u64,
+        pub reserved: u64,
+        pub shared: u64,
+        pub unattributed: u64,
+        pub written_off: u64,
+        pub exposure: u64,
+        pub pending: u64,
+        pub revision: u64,
+        pub at: i64,
+    }
+
+    pub struct MemberView {
+        pub user: String,
+        pub listed: bool,
+        pub ai_access: bool,
+        pub team: Option<String>,
+        pub role: Role,
+        pub allocation: Option<u64>,
+        pub overflow: Option<Overflow>,
+        pub pending: u64,
+        pub limit: Option<u64>,
+        pub used: u64,
+        pub leased: u64,
+        pub remaining: u64,
+        pub revision: u64,
+    }
+}
+
+impl Frozen for Applied {
+    const TYPE_ID: u8 = 42;
+    const VERSION: u8 = 1;
+    const BYTES_MAX: usize = 4 * 1024 * 1024;
+}

@@ -1,0 +1,184 @@
+//! The ledger's state as a snapshot has it: one [`StateHead`], then each [`Workspace`] for itself.
+//!
+//! What can be computed from the rest (burn order, indexes by name, sums over grants) is not stored.
+
+use super::{
+    Backing, Durability, GrantKind, HolderId, LineId, Membership, Meter, Metered, Outcome, Overflow, Price,
+    ReallocationAnswer, Role,
+};
+use crate::envelope::Frozen;
+use serde::{Deserialize, Serialize};
+
+shapes! {
+    pub struct StateHead {
+        pub now: i64,
+        pub meta: Meta,
+        pub holders: Vec<(HolderId, HolderRecord)>,
+        /// How many workspaces follow.
+        pub workspaces: u64,
+    }
+
+    pub struct Meta {
+        pub prices: Vec<Price>,
+        pub rate_card: u64,
+    }
+
+    pub struct HolderRecord {
+        pub journal_sequence: u64,
+        pub status: HolderStatus,
+    }
+
+    pub enum HolderStatus { Active, Fenced }
+
+    pub struct Workspace {
+        pub id: String,
+        pub name: String,
+        pub membership: Membership,
+        pub durability: Durability,
+        pub created_at: i64,
+        pub settings: u64,
+        pub revision: u64,
+        pub cycle: u32,
+        pub cycle_starts_at: i64,
+        pub cycle_ends_at: Option<i64>,
+        pub grants: Vec<Grant>,
+        pub users: Vec<(String, User)>,
+        pub lines: Vec<(LineId, Line)>,
+        pub highest_line: Vec<(HolderId, u64)>,
+        pub intents: Vec<(u64, Intent)>,
+        pub next_intent: u64,
+        pub reallocations: Vec<(String, u64)>,
+        pub next_allocation: u32,
+        pub meters: Vec<Meter>,
+        pub metered_names: Vec<(String, Option<String>)>,
+        pub usage: Vec<(String, Vec<(u32, Metered)>)>,
+        /// Oldest first.
+        pub keys: Vec<KeyEntry>,
+        pub shared_out: u64,
+        pub frozen_out: u64,
+    }
+
+    pub struct Grant {
+        pub no: u32,
+        pub id: String,
+        pub kind: GrantKind,
+        pub priority: u8,
+        pub paid: bool,
+        pub created_at: i64,
+        pub starts_at: i64,
+        pub expires_at: Option<i64>,
+        pub state: GrantState,
+        pub made: u64,
+        pub revision: u64,
+        pub books: GrantBooks,
+    }
+
+    pub enum GrantState { Live, Expired, Voided }
+
+    pub struct GrantBooks {
+        pub amount: u64,
+        pub available: u64,
+        pub earmarked: u64,
+        pub out: u64,
+        pub used: u64,
+        pub unattributed: u64,
+        pub written_off: u64,
+        pub expired: u64,
+        pub voided: u64,
+        pub refunded: u64,
+        pub exposure: u64,
+    }
+
+    pub struct User {
+        pub member: Option<Box<Member>>,
+        pub allocation: Option<Allocation>,
+        pub limit: Option<(u64, u64)>,
+        pub used: u64,
+        pub out: u64,
+        pub lines: Vec<LineId>,
+    }
+
+    pub struct Member {
+        pub ai_access: bool,
+        pub team: Option<String>,
+        pub role: Role,
+        pub revision: u64,
+    }
+
+    pub struct Allocation {
+        pub no: u32,
+        pub standing: u64,
+        pub overflow: Overflow,
+        pub used: u64,
+        pub out: u64,
+        pub pledged: u64,
+        pub earmarks: Vec<(u32, u64)>,
+        pub revision: u64,
+    }
+
+    pub struct Line {
+        pub user: String,
+        pub cycle: u32,
+        pub team: Option<String>,
+        pub backings: Vec<BackingNumbers>,
+        pub meters: Vec<(u32, Metered)>,
+        pub held: u64,
+        pub confirmed: u64,
+        pub allocation: Option<u32>,
+        pub frozen: bool,
+        pub written_off: bool,
+        pub pledges: Vec<Pledge>,
+        pub heard_at: i64,
+    }
+
+    pub struct BackingNumbers {
+        pub backing: Backing,
+        pub drawn: u64,
+        pub used: u64,
+        pub returned: u64,
+        pub unattributed: u64,
+        pub written_off: u64,
+    }
+
+    pub struct Pledge {
+        pub intent: u64,
+        pub amount: u64,
+    }
+
+    pub struct Intent {
+        pub reallocation: Option<String>,
+        pub from: String,
+        pub from_allocation: u32,
+        pub to: Recipient,
+        pub asked: u64,
+        pub moved: u64,
+        pub lapsed: u64,
+        pub lines: Vec<LineId>,
+        pub first_answer: Option<ReallocationAnswer>,
+    }
+
+    pub enum Recipient {
+        Shared,
+        Allocation(String, u32),
+    }
+
+    pub struct KeyEntry {
+        pub at: i64,
+        pub key: String,
+        pub command_hash: [u8; 32],
+        pub outcome: Outcome,
+    }
+}
+
+impl Frozen for StateHead {
+    const TYPE_ID: u8 = 43;
+    const VERSION: u8 = 1;
+    const BYTES_MAX: usize = 64 * 1024 * 1024;
+}
+
+impl Frozen for Workspace {
+    const TYPE_ID: u8 = 44;
+    const VERSION: u8 = 1;
+    /// A million users with a few meters each.
+    const BYTES_MAX: usize = 2 * 1024 * 1024 * 1024 - 1;
+}
