@@ -1,2 +1,48 @@
-//! The binary.
-fn main() {}
+//! The binary `tranche`: start nodes, or talk to them. Not here: what either does.
+
+use clap::{Parser, Subcommand};
+use cluster::{Dev, Serve, dev, serve};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// The credit ledger on the request path of AI platforms.
+#[derive(Debug, Parser)]
+#[command(name = "tranche", version, about, max_term_width = 100)]
+struct Tranche {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Three nodes in one process, to try things on; data is kept in ./tranche-data
+    Dev(Dev),
+    /// One node of a real cluster
+    Serve(Serve),
+}
+
+fn main() -> ExitCode {
+    let command = Tranche::parse().command;
+    // Logs go to stderr; RUST_LOG chooses. openraft reports each lost connection at its own levels: quiet by default.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(why) => return failed(&format!("the runtime did not start: {why}")),
+    };
+    let ended = runtime.block_on(async {
+        match command {
+            Command::Dev(arguments) => dev(arguments).await.map_err(|why| why.to_string()),
+            Command::Serve(arguments) => serve(arguments).await.map_err(|why| why.to_string()),
+        }
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => failed(&why),
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    eprintln!("tranche: {why}");
+    ExitCode::FAILURE
+}

@@ -344,7 +344,10 @@ impl Allocation {
         let Some(line) = self.line.as_mut().filter(|line| line.number == number) else { return };
         line.drawing = false;
         match answer {
-            DrawAnswer::Unreachable => self.deny_short(&Denied::Unreachable { have: self.have() }),
+            DrawAnswer::Unreachable => {
+                self.dry = true;
+                self.deny_short(&Denied::Unreachable { have: self.have() });
+            }
             DrawAnswer::UnknownWorkspace => self.deny_all(&Denied::UnknownWorkspace),
             DrawAnswer::Line { result: LineResult::Line { drawn, frozen, denied }, word } => {
                 self.handle.set_ledger_word(word.remaining, word.durability);

@@ -5,7 +5,7 @@
 use crate::allocation::{AllocationMessage, Denied};
 use escrow::{Epoch, Escrow, NoSpend, Refused, Snapshot, Spent, Striped, Stripes};
 use journal::HandleNo;
-use ractor::ActorRef;
+use ractor::{ActorRef, ActorStatus};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use tokio::sync::oneshot;
@@ -94,7 +94,8 @@ impl Handle {
     }
 
     pub(crate) fn has_actor(&self) -> bool {
-        self.actor.lock().expect("nobody panics holding it").is_some()
+        let actor = self.actor.lock().expect("nobody panics holding it").clone();
+        actor.is_some_and(|actor| actor.get_status() < ActorStatus::Stopping)
     }
 
     // ---- what only the owner does -------------------------------------------------------------------------------

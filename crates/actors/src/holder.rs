@@ -274,6 +274,11 @@ impl Holder {
         tokio::time::timeout(deadline, done).await.is_ok()
     }
 
+    /// The cluster refuses this holder: nothing is spent here any more.
+    pub fn refuse(&self, rejection: Rejection) {
+        self.0.faulted(rejection);
+    }
+
     /// Set once this node may not hold leases any more.
     pub fn fault(&self) -> watch::Receiver<Option<HolderFault>> {
         self.0.fault.subscribe()

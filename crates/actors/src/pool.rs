@@ -80,6 +80,8 @@ pub(crate) struct Pool {
     shard: ShardId,
     children: BTreeMap<HandleNo, Child>,
     recovered: BTreeMap<UserId, LineView>,
+    /// Closed lines of before a restart whose final numbers are still to be read.
+    ended: Vec<LineKey>,
     gathered: VecDeque<Outgoing>,
     flushing: bool,
     in_flight: usize,
@@ -108,12 +110,15 @@ impl Actor for PoolActor {
         arguments: PoolArguments,
     ) -> Result<Pool, ActorProcessingErr> {
         let PoolArguments { holder, workspace, shard, recovered } = arguments;
+        // A user has at most one open line here; others of his wait to be folded.
+        let (ended, open): (Vec<_>, Vec<_>) = recovered.into_iter().partition(|view| view.closed);
         Ok(Pool {
             holder,
             workspace,
             shard,
             children: BTreeMap::new(),
-            recovered: recovered.into_iter().map(|view| (view.user.clone(), view)).collect(),
+            recovered: open.into_iter().map(|view| (view.user.clone(), view)).collect(),
+            ended: ended.into_iter().map(|view| view.line).collect(),
             gathered: VecDeque::new(),
             flushing: false,
             in_flight: 0,
@@ -272,6 +277,12 @@ impl Pool {
             }
             Err(why) => {
                 for outgoing in sent {
+                    if let Outgoing::Close(message) = &outgoing
+                        && why == NotSubmitted::UnknownWorkspace
+                    {
+                        // Nothing can have been drawn where there is no pool.
+                        self.closed(message, &LineResult::Closed).await;
+                    }
                     outgoing.fail(why);
                 }
             }
@@ -343,7 +354,8 @@ impl Pool {
             }
         }
         self.ask_for_flush(myself);
-        let quiet = self.children.is_empty() && self.closing.is_empty() && self.recovered.is_empty();
+        let nothing_left = self.recovered.is_empty() && self.ended.is_empty();
+        let quiet = self.children.is_empty() && self.closing.is_empty() && nothing_left;
         if quiet && self.in_flight == 0 && self.gathered.is_empty() {
             self.holder.pool_is_idle(&self.workspace, myself);
         }
@@ -351,11 +363,8 @@ impl Pool {
 
     /// Lines of before a restart get their actors back, so that they report, can be recalled, and close when idle.
     async fn take_up_recovered(&mut self, myself: &ActorRef<PoolMessage>) {
+        self.resume_closes().await;
         for (user, view) in std::mem::take(&mut self.recovered) {
-            if view.closed {
-                self.resume_close(view.line).await;
-                continue;
-            }
             let Some(handle) = self.holder.make_handle(&self.workspace, &user) else { continue };
             self.recovered.insert(user, view);
             if let Err(why) = self.spawn_child(myself, handle).await {
@@ -364,14 +373,18 @@ impl Pool {
         }
     }
 
-    async fn resume_close(&mut self, line: LineKey) {
-        match self.holder.journal.numbers(vec![line], true).await {
+    async fn resume_closes(&mut self) {
+        let ended = std::mem::take(&mut self.ended);
+        if ended.is_empty() {
+            return;
+        }
+        match self.holder.journal.numbers(ended, true).await {
             Ok(numbers) => {
                 for numbers in numbers {
                     self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
                 }
             }
-            Err(why) => tracing::warn!(%why, "a closed line is not in the journal"),
+            Err(why) => tracing::error!(%why, "closed lines are not in the journal"),
         }
     }
 
@@ -443,9 +456,7 @@ impl Pool {
             let (reply, _answer) = oneshot::channel();
             let _stopped = child.actor.cast(AllocationMessage::Drain { reply });
         }
-        for (_, view) in std::mem::take(&mut self.recovered) {
-            self.resume_close(view.line).await;
-        }
+        self.resume_closes().await;
     }
 
     fn answer_drained(&mut self) {

@@ -5,6 +5,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use types::ShardId;
 
+/// A session is renewed when it is older than this.
+const RENEW_EVERY_MS: u64 = 2_000;
+
 #[derive(Debug)]
 pub struct Sessions {
     ttl_ms: u64,
@@ -35,10 +38,10 @@ impl Sessions {
         self.of(shard).until_ms.fetch_max(sent_ms.saturating_add(self.ttl_ms), Ordering::AcqRel);
     }
 
-    /// Whether less than half of the session is left.
+    /// Whether it is time to renew: leaders take a holder that is silent for some seconds as unreachable.
     pub fn is_due(&self, shard: ShardId, boottime_ms: u64) -> bool {
         let until = self.of(shard).until_ms.load(Ordering::Acquire);
-        until.saturating_sub(boottime_ms) < self.ttl_ms / 2
+        until.saturating_sub(boottime_ms) < self.ttl_ms.saturating_sub(RENEW_EVERY_MS)
     }
 
     pub fn is_registered(&self, shard: ShardId) -> bool {
@@ -56,13 +59,13 @@ mod tests {
 
     #[test]
     fn a_session_lasts_from_when_it_was_sent() {
-        let sessions = Sessions::new(2, 100);
+        let sessions = Sessions::new(2, 10_000);
         assert!(!sessions.is_live(ShardId(1), 0));
         sessions.renew(ShardId(1), 1_000);
-        assert!(sessions.is_live(ShardId(1), 1_099) && !sessions.is_live(ShardId(1), 1_100));
+        assert!(sessions.is_live(ShardId(1), 10_999) && !sessions.is_live(ShardId(1), 11_000));
         sessions.renew(ShardId(1), 900);
-        assert!(sessions.is_live(ShardId(1), 1_099), "a late answer does not shorten it");
-        assert!(!sessions.is_due(ShardId(1), 1_050) && sessions.is_due(ShardId(1), 1_051));
+        assert!(sessions.is_live(ShardId(1), 10_999), "a late answer does not shorten it");
+        assert!(!sessions.is_due(ShardId(1), 3_000) && sessions.is_due(ShardId(1), 3_001));
         assert!(!sessions.is_live(ShardId(0), 1_000), "shards are apart");
     }
 }

@@ -20,7 +20,7 @@ pub struct Shards {
     map: Map,
     /// Who has a replica of the meta group.
     meta: Vec<NodeId>,
-    replica: Replica,
+    replica: Arc<Replica>,
     desk: Arc<Desk>,
     peers: Arc<dyn Peers>,
     attempt: Duration,
@@ -46,7 +46,7 @@ impl Shards {
         me: NodeId,
         map: Map,
         meta: Vec<NodeId>,
-        replica: Replica,
+        replica: Arc<Replica>,
         desk: Arc<Desk>,
         peers: Arc<dyn Peers>,
         attempt_ms: u64,

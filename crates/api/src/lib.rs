@@ -1,1 +1,42 @@
-//! HTTP: parse at the edge, one error table, OpenAPI.
+//! HTTP: parse at the edge, one error table, OpenAPI. Not here: what a command does (`quota`), the JSON shapes
+//! (`wire::json`), which node one talks to (`client`).
+//!
+//! A request goes through these rooms: `serve` (connections and their limits) → `door` (key, metrics, access log) →
+//! `extract` (path, headers, body) → one file per resource, which parses, asks [`quota::Quota`] and turns its answer
+//! into JSON. Every no, from whichever room, is a row of the table in `error`.
+
+// The product's futures nest deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
+mod allocations;
+mod answer;
+mod app;
+mod consume;
+mod door;
+mod edge;
+mod error;
+mod extract;
+mod fingerprint;
+mod grants;
+mod cluster;
+mod members;
+mod metrics;
+mod openapi;
+mod operation;
+mod rate_card;
+mod reallocations;
+mod routes;
+mod serve;
+mod translate;
+mod usage;
+mod workspaces;
+
+pub mod limits;
+
+pub use app::{App, Deadlines};
+pub use door::{BadKey, OperatorKey};
+pub use error::{Code, Row};
+pub use metrics::Metrics;
+pub use openapi::document;
+pub use routes::router;
+pub use serve::{ConnectionOptions, serve};

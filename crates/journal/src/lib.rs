@@ -1,1 +1,36 @@
-//! The holder's own append-only file: watermarks, usage, keys, returns.
+//! The holder's own append-only file: what this holder has of every user's leases, what it spent of them, and under which
+//! keys. The durable layer between the escrow's word and the replicated ledger.
+//!
+//! Everything that is spent was allowed by a durable watermark first; everything that is returned was made durable
+//! before it is told; what a report says is never ahead of the disk. A crash rounds up, by at most what the watermark
+//! runs ahead.
+//!
+//! Reading order: `words` and `refused` are what goes in and out; `line` and `tally` the numbers and their invariants; `book` the fold
+//! of all records; `intake`, `ops`, `perform`, `writer` the way of one operation; `rotate`, `segment`, `recovery` the files;
+//! `keys` the window of idempotency keys; `identity` the data directory.
+//!
+//! Not here: when to draw, return or report (leasing), the word that request tasks spend from (escrow), other nodes.
+
+mod book;
+mod change;
+mod identity;
+mod intake;
+mod keys;
+mod line;
+mod ops;
+mod perform;
+mod recovery;
+mod refused;
+mod rotate;
+mod segment;
+mod tally;
+mod words;
+mod writer;
+
+pub use identity::Identity;
+pub use intake::{Charging, Journal, Permit};
+pub use keys::{Begun, KeyGuard, KeyTable, cost_bytes};
+pub use refused::{JournalFault, Refused};
+pub use words::{
+    BackingNumbers, Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine, Options, Recovered,
+};

@@ -123,6 +123,7 @@ impl Quota {
             Ok(spent) => spent,
             Err(NoSpend::Short { .. } | NoSpend::Sealed { .. }) => return Err(Attempt::Short),
             Err(NoSpend::Stray { epoch, amount }) => {
+                let amount = Credits::from_micros(amount).unwrap_or(Credits::MAX);
                 permit.stray(handle.no, epoch.number(), amount);
                 return Err(Attempt::Short);
             }
@@ -185,7 +186,12 @@ impl Quota {
                 return Err(unreachable(Credits::ZERO));
             }
             match handle.want(amount).await {
-                Ok(()) | Err(Denied::Gone) => Ok(()),
+                Ok(()) => Ok(()),
+                Err(Denied::Gone) => {
+                    // Passivated or rebuilt at this very moment: the handle gets its actor again.
+                    let again = self.holder().activate(&handle.workspace, &handle.user).await;
+                    again.map(|_| ()).ok_or(Refusal::Overloaded)
+                }
                 Err(Denied::Ledger { denial, cut_off }) => {
                     let about_credits = match denial.reason {
                         DenialReason::Exhausted

@@ -29,12 +29,14 @@ pub struct RequestKind(pub u8);
 pub trait Handler: Send + Sync {
     /// Called for requests and notifies; what a notify is answered with is dropped. The future is dropped at the
     /// request's deadline and at shutdown, in any of its awaits; it outlives its connection. A panic leaves the caller to
-    /// its deadline. A body shares memory with its neighbours on the stream: copy what is kept for long.
+    /// its deadline. A body shares memory with its neighbours on the stream: copy what is kept for long. `within`: how
+    /// long it is to the deadline.
     fn handle(
         &self,
         from: NodeId,
         kind: RequestKind,
         body: Bytes,
+        within: Duration,
     ) -> BoxFuture<'_, Result<Bytes, HandlerError>>;
 }
 
@@ -145,18 +147,19 @@ impl Mux {
         &self.shared.counters
     }
 
+    /// The node this is the end of.
+    pub fn node(&self) -> NodeId {
+        self.shared.me.node
+    }
+
     /// All peers, by id.
     pub fn peers(&self) -> Vec<PeerStatus> {
-        let Options { calls_in_flight_max, handled_at_once_max, .. } = self.shared.options;
-        let used = |max: u32, free: usize| max.saturating_sub(u32::try_from(free).unwrap_or(u32::MAX));
-        let status = |peer: Arc<Peer>| PeerStatus {
-            node: peer.node,
-            addr: peer.addr,
-            state: peer.state(),
-            calls_in_flight: used(calls_in_flight_max, peer.calls.available_permits()),
-            handled_now: used(handled_at_once_max, peer.handled.available_permits()),
-        };
-        self.shared.all_peers().into_iter().map(status).collect()
+        self.shared.all_peers().iter().map(|peer| self.status(peer)).collect()
+    }
+
+    /// One of them; `None`: it is no peer of this node.
+    pub fn peer(&self, node: NodeId) -> Option<PeerStatus> {
+        self.shared.peer(node).map(|peer| self.status(&peer))
     }
 
     /// Adds a peer, and dials it if this node is the one to dial. To change an address: remove, then add.
@@ -227,7 +230,7 @@ impl Mux {
 
     /// Begins nothing new, lets calls and handlers end for at most `drain_ms`, then closes all connections and the
     /// port. Requests that arrive meanwhile are told that the node is leaving.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(&self) {
         let shared = &self.shared;
         shared.leaving.cancel();
         let Options { calls_in_flight_max, handled_at_once_max, drain_ms, .. } = shared.options;
@@ -249,6 +252,18 @@ impl Mux {
         shared.tasks.close();
         shared.stop.cancel();
         shared.tasks.wait().await;
+    }
+
+    fn status(&self, peer: &Peer) -> PeerStatus {
+        let Options { calls_in_flight_max, handled_at_once_max, .. } = self.shared.options;
+        let used = |max: u32, free: usize| max.saturating_sub(u32::try_from(free).unwrap_or(u32::MAX));
+        PeerStatus {
+            node: peer.node,
+            addr: peer.addr,
+            state: peer.state(),
+            calls_in_flight: used(calls_in_flight_max, peer.calls.available_permits()),
+            handled_now: used(handled_at_once_max, peer.handled.available_permits()),
+        }
     }
 
     fn begin(&self, to: NodeId, body: &Bytes, deadline: Duration) -> Result<(Arc<Peer>, Instant), CallError> {

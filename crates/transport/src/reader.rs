@@ -140,7 +140,9 @@ struct Handling {
 impl Handling {
     async fn run(self, body: Bytes) {
         let kind = RequestKind(self.header.request_kind);
-        let work = timeout_at(self.until, self.shared.handler.handle(self.peer.node, kind, body));
+        let within = self.until.saturating_duration_since(Instant::now());
+        let handled = self.shared.handler.handle(self.peer.node, kind, body, within);
+        let work = timeout_at(self.until, handled);
         let Some(outcome) = self.shared.stop.run_until_cancelled(work).await else { return };
         match outcome {
             Err(_) => self.shared.counters.handlers_dropped.add(1),

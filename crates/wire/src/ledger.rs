@@ -17,6 +17,8 @@ macro_rules! shapes {
 }
 
 mod answer;
+#[cfg(test)]
+mod golden;
 mod state;
 
 pub use answer::*;

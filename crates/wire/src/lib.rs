@@ -11,3 +11,4 @@ pub mod journal;
 pub mod json;
 pub mod ledger;
 pub mod raft;
+pub mod rpc;

@@ -144,3 +144,89 @@ frozen! {
     Request 65 at most 7 * 1024 * 1024;
     Answer 66 at most 64 * 1024;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::{decode, encode};
+    use std::fmt::Debug;
+
+    const ID: LogId = LogId { term: 300, node: 2, index: 70_000 };
+    const VOTE: Vote = Vote { term: 300, node: 2, committed: true };
+
+    fn check<T: Frozen + PartialEq + Debug>(value: T, golden: &str) {
+        let bytes = encode(&value).unwrap();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, golden, "{value:?}");
+        assert_eq!(decode::<T>(&bytes), Ok(value));
+    }
+
+    fn membership() -> Membership {
+        Membership { configs: vec![vec![1, 2, 3]], nodes: vec![1, 2, 3, 4] }
+    }
+
+    fn entry(payload: Payload) -> Entry {
+        Entry { log_id: ID, payload }
+    }
+
+    #[test]
+    fn what_is_on_disk_is_golden() {
+        check(entry(Payload::Blank), "3c01fb2c0102fc7011010000");
+        check(entry(Payload::Commands(vec![40, 1, 7].into())), "3c01fb2c0102fc701101000103280107");
+        check(entry(Payload::Membership(membership())), "3c01fb2c0102fc701101000201030102030401020304");
+        check(VOTE, "3d01fb2c010201");
+        check(Pointer(Some(ID)), "3e0101fb2c0102fc70110100");
+        check(Pointer(None), "3e0100");
+        let groups = vec![PlannedGroup { group: 1, voters: vec![1, 2, 3], learners: vec![4] }];
+        check(Plan { node: 1, groups }, "3f01010101030102030104");
+        let membership = StoredMembership { log_id: Some(ID), membership: membership() };
+        check(
+            SnapshotHead { group: 1, last_log_id: Some(ID), membership },
+            "40010101fb2c0102fc7011010001fb2c0102fc7011010001030102030401020304",
+        );
+    }
+
+    #[test]
+    fn what_travels_is_golden() {
+        let request = |call| Request { group: 1, call };
+        let entries = vec![entry(Payload::Blank)];
+        check(
+            request(Call::Append { vote: VOTE, previous: None, entries, committed: Some(ID) }),
+            "41010100fb2c0102010001fb2c0102fc701101000001fb2c0102fc70110100",
+        );
+        check(
+            request(Call::Vote { vote: VOTE, last: Some(ID), transfer: true }),
+            "41010101fb2c01020101fb2c0102fc7011010001",
+        );
+        check(request(Call::PreVote { vote: VOTE, last: None }), "41010102fb2c01020100");
+        let bytes = vec![1, 2].into();
+        let chunk = Chunk { vote: VOTE, digest: [9; 32], total_bytes: 500, offset: 300, bytes };
+        check(
+            request(Call::Chunk(chunk)),
+            "41010103fb2c0102010909090909090909090909090909090909090909090909090909090909090909fbf401fb2c01020102",
+        );
+        check(
+            request(Call::Transfer { vote: VOTE, to: 3, last: Some(ID) }),
+            "41010104fb2c0102010301fb2c0102fc70110100",
+        );
+
+        check(Answer::Append(Appended::Success), "42010000");
+        check(Answer::Append(Appended::PartialSuccess(Some(ID))), "4201000101fb2c0102fc70110100");
+        check(Answer::Append(Appended::Conflict), "42010002");
+        check(Answer::Append(Appended::HigherVote(VOTE)), "42010003fb2c010201");
+        check(Answer::Vote { vote: VOTE, granted: true, last: None }, "420101fb2c0102010100");
+        check(Answer::Chunk(ChunkTaken::Next(300)), "42010200fb2c01");
+        check(Answer::Chunk(ChunkTaken::Done(VOTE)), "42010201fb2c010201");
+        check(Answer::Transfer(Transferred::Accepted), "42010300");
+        check(
+            Answer::Transfer(Transferred::VoteChanged { expected: VOTE, actual: VOTE }),
+            "42010301fb2c010201fb2c010201",
+        );
+        check(
+            Answer::Transfer(Transferred::LogNotFlushed { expected: Some(ID), actual: None }),
+            "4201030201fb2c0102fc7011010000",
+        );
+        check(Answer::UnknownGroup, "420104");
+        check(Answer::Stopped("disk".into()), "420105046469736b");
+    }
+}

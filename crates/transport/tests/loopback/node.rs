@@ -80,6 +80,7 @@ impl Handler for Scripted {
         from: NodeId,
         kind: RequestKind,
         body: Bytes,
+        within: Duration,
     ) -> BoxFuture<'_, Result<Bytes, HandlerError>> {
         async move {
             let _over = CountedOver(&self.over);

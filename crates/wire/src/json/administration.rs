@@ -234,10 +234,18 @@ pub struct Forgotten {
     pub exposure: Amount,
 }
 
-/// One page of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listed<T> {
-    pub items: Vec<T>,
+/// A page of grants, in order of creation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grants {
+    pub items: Vec<Grant>,
+    /// Ask again with it for what follows; `null`: nothing does.
+    pub cursor: Option<String>,
+}
+
+/// A page of members, by id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Members {
+    pub items: Vec<Member>,
     /// Ask again with it for what follows; `null`: nothing does.
     pub cursor: Option<String>,
 }

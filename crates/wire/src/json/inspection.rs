@@ -57,8 +57,7 @@ pub struct Cycle {
 pub struct AsOf {
     /// Log index of the shard.
     pub index: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time: Option<Instant>,
+    pub time: Instant,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -66,7 +65,6 @@ pub struct UsageReport {
     pub rows: Vec<UsageGroup>,
     /// Charged, detail lost; in no row.
     pub unattributed: Amount,
-    pub as_of: AsOf,
 }
 
 /// One row. Left out is what was not grouped by, and what the usage has none of (a team, a model).

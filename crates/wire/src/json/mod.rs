@@ -18,7 +18,7 @@ mod usage;
 mod word;
 
 pub use administration::{
-    Adjust, Allocation, Forget, Forgotten, Grant, Limit, Listed, Member, PendingFrom, PutAllocation,
+    Adjust, Allocation, Forget, Forgotten, Grant, Grants, Limit, Member, Members, PendingFrom, PutAllocation,
     PutGrant, PutLimit, PutMember, PutWorkspace, Reallocate, Reallocation, Settings,
 };
 pub use choice::{

@@ -20,7 +20,7 @@ pub enum Form {
 }
 
 /// A value with exactly one text form.
-pub trait Word: Sized + Clone + fmt::Debug {
+pub trait Word: Sized + Clone + fmt::Debug + Send + Sync + 'static {
     /// Why a text is no such value; its message tells the caller what is accepted.
     type Bad: fmt::Display + fmt::Debug + Clone;
     /// Name of the schema in the OpenAPI document.

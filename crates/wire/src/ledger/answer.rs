@@ -1,8 +1,6 @@
 //! What the ledger answers, as it travels to another node and is kept under idempotency keys.
 
-use super::{
-    Backing, Durability, Grant, HolderId, Membership, Overflow, Role,
-};
+use super::{Backing, Durability, Grant, HolderId, Membership, Overflow, Role};
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,72 @@
+//! What the rooms of a node count, read when `/metrics` is asked. Not here: what HTTP counts (`api`).
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use quota::Quota;
+use replication::Role;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use transport::Link;
+
+pub fn registry(quota: Arc<OnceLock<Quota>>, link: Arc<Link>) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(NodeCollector { quota, link }));
+    registry
+}
+
+#[derive(Debug)]
+struct NodeCollector {
+    quota: Arc<OnceLock<Quota>>,
+    link: Arc<Link>,
+}
+
+impl Collector for NodeCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let traffic = self.link.counters();
+        let mut counters = vec![
+            ("tranche_peer_frames_sent", "Frames written to other nodes", traffic.frames_out),
+            ("tranche_peer_frames_received", "Frames read from other nodes", traffic.frames_in),
+            ("tranche_peer_bytes_sent", "Bytes written to other nodes", traffic.bytes_out),
+            ("tranche_peer_bytes_received", "Bytes read from other nodes", traffic.bytes_in),
+        ];
+        let mut gauges = Vec::new();
+        if let Some(quota) = self.quota.get() {
+            let holder = quota.holder();
+            let replica = holder.shards().replica();
+            let log = replica.log_counts();
+            counters.push(("tranche_log_commits", "Synced transactions of the Raft log", log.commits));
+            counters.push(("tranche_log_entries", "Entries appended to the Raft logs", log.entries));
+            counters.push((
+                "tranche_journal_records",
+                "Durable records of the holder's journal",
+                holder.journal().sequence(),
+            ));
+            gauges.push((
+                "tranche_active_users",
+                "Users whose credits this node holds",
+                holder.active_users() as u64,
+            ));
+            gauges.push((
+                "tranche_key_window_bytes",
+                "Memory taken by idempotency keys",
+                holder.keys().bytes(),
+            ));
+            let led = replica.groups().filter(|group| group.status().role == Role::Leader).count();
+            gauges.push(("tranche_groups_led", "Raft groups this node leads", led as u64));
+            let ready = u64::from(quota.ready().is_ok());
+            gauges.push(("tranche_ready", "1 when this node decides", ready));
+        }
+        for (name, help, value) in counters {
+            let metric = ConstCounter::new(value);
+            metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+        }
+        for (name, help, value) in gauges {
+            let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

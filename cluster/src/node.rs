@@ -1,0 +1,342 @@
+//! A node, joined from its rooms; the only place where they are. `dev`, `serve` and simulations start nodes here.
+//!
+//! The order of a start is its safety: the data directory is locked and identified first; a new one is introduced to
+//! the other nodes before any Raft group begins in it; the journal is read before anything is spent.
+
+use crate::defaults;
+use crate::metrics::registry;
+use crate::settings::Settings;
+use actors::{Desk, Shards};
+use api::{App, OperatorKey};
+use journal::{Identity, Journal, JournalFault};
+use placement::Map;
+use platform::{Clock, CoarseClock, Directory, Disk, Entropy, Net};
+use quota::{Quota, RegisterFault};
+use replication::{GroupId, GroupSpec, Replica, ReplicationFault};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use transport::Link;
+use types::{DiskId, HolderId, NodeId};
+
+/// The outside world a node runs in.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub disk: Arc<dyn Disk>,
+    pub net: Arc<dyn Net>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NodeFault {
+    #[error("the data directory {path}: {source}")]
+    Data { path: String, source: std::io::Error },
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+    #[error(transparent)]
+    Replication(#[from] ReplicationFault),
+    #[error(transparent)]
+    Transport(#[from] transport::StartError),
+    #[error("the API cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("the operator key: {0}")]
+    OperatorKey(String),
+    #[error("no placement fits these nodes: {0}")]
+    Placement(String),
+    #[error(
+        "this data directory is empty, but {by} knows {node} with disk {known}: node ids are never reused; put the old \
+         directory back, or give the machine a node id of its own"
+    )]
+    KnownWithOtherDisk { node: NodeId, known: DiskId, by: NodeId },
+    #[error("the actors did not start: {0}")]
+    Actors(String),
+}
+
+/// A node whose peers can reach it, before it has opened anything. Its address may be needed by the others first.
+#[derive(Debug)]
+pub struct Linked {
+    settings: Settings,
+    world: World,
+    identity: Identity,
+    directories: Directories,
+    link: Arc<Link>,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    quota: Quota,
+    link: Arc<Link>,
+    shards: Arc<Shards>,
+    api_address: SocketAddr,
+    stop_api: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    background: Vec<JoinHandle<()>>,
+    /// Keeps every other process out.
+    _identity: Identity,
+}
+
+#[derive(Debug)]
+struct Directories {
+    journal: Arc<dyn Directory>,
+    raft: Arc<dyn Directory>,
+}
+
+impl Directories {
+    fn open(world: &World, data: &Path) -> Result<(Arc<dyn Directory>, Self), NodeFault> {
+        let open = |path: &Path| {
+            let fault = |source| NodeFault::Data { path: path.display().to_string(), source };
+            world.disk.directory(path).map_err(fault)
+        };
+        let root = open(data)?;
+        Ok((root, Self { journal: open(&data.join("journal"))?, raft: open(&data.join("raft"))? }))
+    }
+}
+
+impl Linked {
+    /// Locks and identifies the data directory, and listens for peers.
+    pub async fn open(settings: Settings, world: World) -> Result<Self, NodeFault> {
+        let (root, directories) = Directories::open(&world, &settings.data)?;
+        let identity = Identity::open_or_create(root.as_ref(), &settings.cluster, world.entropy.as_ref())?;
+        let me = transport::Identity {
+            cluster_id: cluster_id(&settings.cluster),
+            node: settings.node,
+            versions: transport::VERSIONS,
+        };
+        let options = defaults::transport(settings.peer_listen);
+        let link = Link::start(options, me, world.net.clone(), world.entropy.clone()).await?;
+        if identity.is_new {
+            link.knows_nobody();
+        }
+        Ok(Self { settings, world, identity, directories, link })
+    }
+
+    pub fn node(&self) -> NodeId {
+        self.settings.node
+    }
+
+    pub fn peer_address(&self) -> SocketAddr {
+        self.link.local_addr()
+    }
+
+    /// Where the other nodes are.
+    pub fn add_peers(&self, peers: impl IntoIterator<Item = (NodeId, SocketAddr)>) -> Result<(), NodeFault> {
+        for (node, address) in peers.into_iter().filter(|(node, _)| *node != self.settings.node) {
+            self.link.add_peer(node, address)?;
+        }
+        Ok(())
+    }
+
+    /// Opens everything and serves. Returns once the API listens; `ready` says when the node decides.
+    pub async fn start(self) -> Result<Node, NodeFault> {
+        let Self { settings, world, identity, directories, link } = self;
+        let listener = TcpListener::bind(settings.api_listen).await;
+        let address = settings.api_listen;
+        let listener = listener.map_err(|source| NodeFault::Listen { address, source })?;
+        let api_address = listener.local_addr().map_err(|source| NodeFault::Listen { address, source })?;
+
+        let served: Arc<OnceLock<Quota>> = Arc::default();
+        let operator_key = OperatorKey::parse(&settings.operator_key);
+        let app = Arc::new(App {
+            quota: served.clone(),
+            operator_key: operator_key.map_err(|why| NodeFault::OperatorKey(why.to_string()))?,
+            deadlines: defaults::api_deadlines(),
+            metrics: api::Metrics::new(registry(served.clone(), link.clone())),
+        });
+        let (stop_api, mut stopped) = watch::channel(false);
+        let until = async move {
+            let _gone = stopped.wait_for(|stop| *stop).await;
+        };
+        let serving = tokio::spawn(api::serve(listener, defaults::api_connections(), app, until));
+
+        if identity.is_new {
+            introduce(&link, &settings, identity.disk).await?;
+        }
+        let clock = Arc::new(CoarseClock::new(world.clock.clone()));
+        let map = placement::propose(&settings.membership, defaults::SHAPE)
+            .map_err(|why| NodeFault::Placement(why.to_string()))?;
+        let (groups, meta) = groups(&map, &settings);
+        let options = defaults::replication(settings.node, groups);
+        let replica = Replica::open(
+            options,
+            directories.raft,
+            link.clone(),
+            world.clock.clone(),
+            world.entropy.as_ref(),
+        )
+        .await?;
+        let replica = Arc::new(replica);
+        link.serve_replica(replica.clone());
+
+        let opened =
+            Journal::open(defaults::journal(), directories.journal, identity.disk, world.clock.clone())
+                .await?;
+        let (journal, keys, recovered) = opened;
+        if !recovered.exact {
+            tracing::warn!(
+                lines = recovered.rounded.len(),
+                "the journal was not provably whole; watermarks were charged"
+            );
+        }
+        let desk = Arc::new(Desk::new(
+            defaults::actors(settings.node).lease,
+            defaults::SESSION_TTL_MS,
+            clock.clone(),
+        ));
+        let options = defaults::actors(settings.node);
+        let attempt_ms = options.attempt_ms;
+        let shards =
+            Arc::new(Shards::new(settings.node, map, meta, replica, desk.clone(), link.clone(), attempt_ms));
+        let id = HolderId { node: settings.node, disk: identity.disk };
+        let started =
+            actors::start(id, options, journal, keys, clock.clone(), shards.clone(), recovered).await;
+        let holder = started.map_err(|why| NodeFault::Actors(why.to_string()))?;
+        desk.set_holder(holder.clone());
+        let quota = Quota::new(
+            defaults::quota(),
+            holder,
+            settings.membership.clone(),
+            settings.listed.clone(),
+            link.clone(),
+            clock.clone(),
+        );
+        link.serve_quota(quota.clone());
+        let background = vec![
+            tokio::spawn(clock.keep_ticking(defaults::CLOCK_TICK_MS)),
+            tokio::spawn(desk.keep_sweeping(shards.clone(), Duration::from_millis(defaults::TICK_MS))),
+            tokio::spawn(keep_registering(quota.clone())),
+        ];
+        let _first = served.set(quota.clone());
+        Ok(Node { quota, link, shards, api_address, stop_api, serving, background, _identity: identity })
+    }
+}
+
+impl Node {
+    pub fn id(&self) -> NodeId {
+        self.quota.node()
+    }
+
+    pub fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    pub fn api_address(&self) -> SocketAddr {
+        self.api_address
+    }
+
+    /// Returns when the node decides: its groups know leaders, and it is registered.
+    pub async fn ready(&self) {
+        while self.quota.ready().is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Returns when this node may not go on, with the reason.
+    pub async fn faulted(&self) -> String {
+        let mut fault = self.quota.holder().fault();
+        match fault.wait_for(Option::is_some).await {
+            Ok(fault) => fault.as_ref().map(ToString::to_string).unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes no more requests, finishes those in hand, and gives every lease back while the other nodes still live.
+    pub async fn drain(&mut self) {
+        let _already = self.stop_api.send(true);
+        let _ended = (&mut self.serving).await;
+        if !self.quota.holder().drain(Duration::from_millis(defaults::DRAIN_MS)).await {
+            tracing::warn!("some leases were not given back in time; they are taken up at the next start");
+        }
+    }
+
+    /// Ends the node. What was answered is on its disk.
+    pub async fn stop(self) {
+        let Self { quota, link, shards, stop_api, background, .. } = self;
+        let _already = stop_api.send(true);
+        for task in &background {
+            task.abort();
+        }
+        if let Err(why) = quota.holder().journal().sync().await {
+            tracing::warn!(%why, "the journal did not sync at the end");
+        }
+        shards.replica().shutdown().await;
+        link.shutdown().await;
+    }
+}
+
+/// Every group of the cluster, and who has a replica of the meta group: all nodes, the first three of them decide.
+fn groups(map: &Map, settings: &Settings) -> (Vec<GroupSpec>, Vec<NodeId>) {
+    let all: Vec<NodeId> = settings.membership.nodes().iter().map(|node| node.id).collect();
+    let voters: Vec<NodeId> = all.iter().copied().take(3).collect();
+    let learners: Vec<NodeId> = all.iter().copied().skip(3).collect();
+    let mut groups = vec![GroupSpec { id: GroupId::Meta, voters: voters.clone(), learners }];
+    for shard in map.shards() {
+        let voters = map.replicas(shard).to_vec();
+        groups.push(GroupSpec { id: GroupId::Shard(shard), voters, learners: Vec::new() });
+    }
+    (groups, voters)
+}
+
+/// Clusters are told apart by name; the connection's hello carries this number of it.
+fn cluster_id(name: &str) -> u64 {
+    let digest = blake3::hash(name.as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest.as_bytes()[..8]);
+    u64::from_be_bytes(first)
+}
+
+/// Asks every other node whether it knows this one with another disk. An emptied node that voted again would break
+/// promises it has made.
+async fn introduce(link: &Link, settings: &Settings, disk: DiskId) -> Result<(), NodeFault> {
+    let others = settings.membership.nodes().iter().map(|node| node.id).filter(|id| *id != settings.node);
+    for other in others {
+        let mut waits = 0_u32;
+        loop {
+            match link.introduce(other, settings.node, disk, Duration::from_secs(1)).await {
+                Ok(Some(known)) if known != disk => {
+                    return Err(NodeFault::KnownWithOtherDisk { node: settings.node, known, by: other });
+                }
+                Ok(_) => break,
+                Err(why) => {
+                    if waits % 50 == 10 {
+                        tracing::info!(%other, %why, "a new node starts only when it has met every other one");
+                    }
+                    waits += 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the holder known to the cluster; a refusal shows in `Quota::ready` and ends the process.
+async fn keep_registering(quota: Quota) {
+    loop {
+        match quota.register().await {
+            Ok(()) => return,
+            Err(RegisterFault::NotYet) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(RegisterFault::Refused(rejection)) => {
+                quota.holder().refuse(rejection);
+                return;
+            }
+        }
+    }
+}
+
+impl World {
+    /// The real one.
+    pub fn real() -> Self {
+        Self {
+            clock: Arc::new(platform::SystemClock::new()),
+            entropy: Arc::new(platform::SystemEntropy),
+            disk: Arc::new(platform::RealDisk),
+            net: Arc::new(platform::TcpNet),
+        }
+    }
+}

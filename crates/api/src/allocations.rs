@@ -1,0 +1,153 @@
+//! What one user may spend: his allocation, which is funded, and his limit, which is not. Not here: moving credits
+//! between users.
+
+use crate::answer::{Answer, changed, ok, other_outcome, pending, with_etag, with_status};
+use crate::app::App;
+use crate::edge::{good, maybe};
+use crate::error::Refused;
+use crate::extract::{Body, Conditions, Two};
+use crate::limits::BODY_BYTES_MAX;
+use crate::translate;
+use axum::extract::State;
+use quota::{AllocationAnswer, Change, Outcome};
+use std::sync::Arc;
+use types::{Credits, CreditsDelta, UserId, WorkspaceId};
+use wire::json::{self, Text};
+
+/// Sets a user's allocation for this cycle and every next.
+#[utoipa::path(put, path = "/v1/workspaces/{ws}/allocations/{user}", tag = "administration",
+    request_body = json::PutAllocation, responses(
+        (status = 200, description = "Set", body = json::Allocation),
+        (status = 202, description = "A part is still out on leases", body = json::Allocation)))]
+pub(crate) async fn put(
+    State(app): State<Arc<App>>,
+    Two(workspace, user): Two<WorkspaceId, UserId>,
+    conditions: Conditions,
+    Body(json::PutAllocation { amount, overflow }): Body<json::PutAllocation, BODY_BYTES_MAX>,
+) -> Answer {
+    let amount = good("amount", amount)?;
+    let overflow = maybe("overflow", overflow)?.map(translate::overflow);
+    change(&app, workspace, conditions, Change::SetAllocation { user, amount, overflow }).await
+}
+
+/// Raises or lowers a user's allocation for this cycle only. A raise comes from what is shared.
+#[utoipa::path(post, path = "/v1/workspaces/{ws}/allocations/{user}/adjust", tag = "administration",
+    request_body = json::Adjust, responses(
+        (status = 200, description = "Adjusted", body = json::Allocation),
+        (status = 202, description = "A part is still out on leases", body = json::Allocation)))]
+pub(crate) async fn adjust(
+    State(app): State<Arc<App>>,
+    Two(workspace, user): Two<WorkspaceId, UserId>,
+    conditions: Conditions,
+    Body(json::Adjust { delta }): Body<json::Adjust, BODY_BYTES_MAX>,
+) -> Answer {
+    let delta = good("delta", delta)?;
+    let (CreditsDelta::Raise(by) | CreditsDelta::Lower(by)) = delta;
+    if by.is_zero() {
+        return Err(Refused::invalid("delta: it must not be zero"));
+    }
+    change(&app, workspace, conditions, Change::AdjustAllocation { user, delta }).await
+}
+
+/// Returns the user to what is shared.
+#[utoipa::path(delete, path = "/v1/workspaces/{ws}/allocations/{user}", tag = "administration",
+    responses((status = 200, description = "Removed", body = json::Allocation),
+        (status = 202, description = "A part is still out on leases", body = json::Allocation)))]
+pub(crate) async fn remove(
+    State(app): State<Arc<App>>,
+    Two(workspace, user): Two<WorkspaceId, UserId>,
+    conditions: Conditions,
+) -> Answer {
+    change(&app, workspace, conditions, Change::RemoveAllocation { user }).await
+}
+
+/// A user's allocation, and what is still pending of it.
+#[utoipa::path(get, path = "/v1/workspaces/{ws}/allocations/{user}", tag = "administration",
+    responses((status = 200, description = "The allocation", body = json::Allocation)))]
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    Two(workspace, user): Two<WorkspaceId, UserId>,
+) -> Answer {
+    let quota = app.quota()?;
+    let ttl_ms = quota.session_ttl_ms();
+    let answer = app.read(Box::pin(quota.allocation(&workspace, &user))).await?;
+    let revision = answer.revision;
+    Ok(with_etag(ok(&allocation_json(answer, ttl_ms)), revision))
+}
+
+/// A ceiling on what one user may use in the cycle; `null` lifts it. Funds nothing.
+#[utoipa::path(put, path = "/v1/workspaces/{ws}/limits/{user}", tag = "administration",
+    request_body = json::PutLimit, responses((status = 200, description = "The limit", body = json::Limit)))]
+pub(crate) async fn set_limit(
+    State(app): State<Arc<App>>,
+    Two(workspace, user): Two<WorkspaceId, UserId>,
+    conditions: Conditions,
+    Body(json::PutLimit { amount, window }): Body<json::PutLimit, BODY_BYTES_MAX>,
+) -> Answer {
+    let amount = maybe("amount", amount)?;
+    let window = maybe("window", window)?.unwrap_or(json::Window::Cycle);
+    match app.administer(workspace, conditions, Change::SetLimit { user, amount }).await? {
+        Outcome::Limit { user, amount, revision } => {
+            let limit = json::Limit { user: Text(user), limit: amount.map(Text), window: Text(window) };
+            Ok(with_etag(ok(&limit), revision))
+        }
+        _ => Err(other_outcome()),
+    }
+}
+
+async fn change(app: &App, workspace: WorkspaceId, conditions: Conditions, change: Change) -> Answer {
+    let ttl_ms = app.quota()?.session_ttl_ms();
+    match app.administer(workspace, conditions, change).await? {
+        Outcome::Allocation(answer) => {
+            let (status, revision) = (changed(&answer.pending), answer.revision);
+            Ok(with_etag(with_status(status, &allocation_json(answer, ttl_ms)), revision))
+        }
+        _ => Err(other_outcome()),
+    }
+}
+
+fn allocation_json(answer: AllocationAnswer, session_ttl_ms: i64) -> json::Allocation {
+    let AllocationAnswer { user, amount, standing, overflow, used, pending: parts, revision: _, at } = answer;
+    let (pending, pending_from) = pending(parts, at, session_ttl_ms);
+    json::Allocation {
+        user: Text(user),
+        allocation: amount.map(Text::<Credits>),
+        standing: Text(standing),
+        overflow: Text(translate::overflow_json(overflow)),
+        used: Text(used),
+        pending,
+        pending_from,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quota::{Overflow, Pending};
+    use types::{NodeId, Revision, Timestamp};
+
+    #[test]
+    fn the_golden_allocation_says_what_is_pending_and_until_when() {
+        let whole = |credits| Credits::whole(credits).unwrap();
+        let answer = AllocationAnswer {
+            user: UserId::parse("ann").unwrap(),
+            amount: Some(whole(1_000)),
+            standing: whole(1_000),
+            overflow: Overflow::None,
+            used: whole(12),
+            pending: vec![
+                Pending { node: NodeId(1), amount: whole(30) },
+                Pending { node: NodeId(3), amount: whole(20) },
+            ],
+            revision: Revision(3),
+            at: Timestamp::from_millis(1_000),
+        };
+        let golden = concat!(
+            r#"{"user":"ann","allocation":"1000","standing":"1000","overflow":"none","used":"12","pending":"50","#,
+            r#""pending_from":[{"node":"n1","amount":"30","until":"1970-01-01T00:01:01Z"},"#,
+            r#"{"node":"n3","amount":"20","until":"1970-01-01T00:01:01Z"}]}"#
+        );
+        assert_eq!(changed(&answer.pending).as_u16(), 202);
+        assert_eq!(String::from_utf8(json::write(&allocation_json(answer, 60_000))).unwrap(), golden);
+    }
+}

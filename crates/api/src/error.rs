@@ -1,0 +1,298 @@
+//! The one error table: code ↔ status ↔ title ↔ what would help. Every no of this node is one of its rows.
+//!
+//! Not here: when something is refused.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use quota::Refusal;
+use types::Credits;
+use wire::json::{self, Text};
+
+/// What a code stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub code: &'static str,
+    pub status: u16,
+    pub title: &'static str,
+    pub would_help: &'static str,
+    /// Set where the same request may end differently by itself, after about this long.
+    pub retry_after_ms: Option<u64>,
+}
+
+macro_rules! table {
+    ($($variant:ident = $status:literal $code:literal $(again $ms:literal)?: $title:literal, $help:literal;)*) => {
+        /// Codes of `application/problem+json`; stable, for programs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($variant),*
+        }
+
+        impl Code {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            pub const fn row(self) -> Row {
+                match self {
+                    $(Self::$variant => {
+                        let retry_after_ms: &[u64] = &[$($ms)?];
+                        Row {
+                            code: $code,
+                            status: $status,
+                            title: $title,
+                            would_help: $help,
+                            retry_after_ms: retry_after_ms.first().copied(),
+                        }
+                    })*
+                }
+            }
+        }
+    };
+}
+
+table! {
+    Malformed = 400 "malformed": "The request cannot be read",
+        "Send JSON of the shape in /openapi.json: each field at most once, none that is not in it.";
+    Unauthenticated = 401 "unauthenticated": "No valid key",
+        "Send the header `Authorization: Bearer KEY` with the operator key of this cluster.";
+    Exhausted = 402 "exhausted": "The credits are used up",
+        "Add a grant to the pool, or wait for the next cycle. What is free of charge stays allowed.";
+    AllocationExhausted = 402 "allocation_exhausted": "The user's allocation is used up",
+        "Raise the allocation, or let it overflow into what is shared.";
+    LimitReached = 402 "limit_reached": "The user's limit is reached",
+        "Raise or lift the limit, or wait until it counts anew.";
+    InsufficientShared = 402 "insufficient_shared": "Too little is shared to set this aside",
+        "Ask for at most what is available, lower another allocation, or add a grant that lasts to the end of the cycle.";
+    InsufficientAllocation = 402 "insufficient_allocation": "Too little of the allocation is unused",
+        "Move at most what is available.";
+    Forbidden = 403 "forbidden": "This key may not do that",
+        "Use the key of a role that may.";
+    AccessDisabled = 403 "access_disabled": "AI access is switched off",
+        "Set `ai_access` of the member to true.";
+    UnknownWorkspace = 404 "unknown_workspace": "No such workspace",
+        "Make it with PUT /v1/workspaces/{ws}, or check its id.";
+    UnknownUser = 404 "unknown_user": "No such member",
+        "Make the user a member with PUT /v1/workspaces/{ws}/members/{user}, or open the membership.";
+    NotFound = 404 "not_found": "No such resource",
+        "Check the id.";
+    UnknownRoute = 404 "unknown_route": "No such route",
+        "See /docs for all routes.";
+    MethodNotAllowed = 405 "method_not_allowed": "This route does not take this method",
+        "See the `Allow` header, or /docs.";
+    RequestTimeout = 408 "request_timeout": "The body did not arrive in time",
+        "Send the request again, faster or in smaller parts.";
+    KeyConflict = 409 "key_conflict": "The idempotency key belongs to another command",
+        "Use a new key for each command, and the same key only to repeat one.";
+    KeyInFlight = 409 "key_in_flight" again 100: "A command with this key is being decided",
+        "Ask again with the same key.";
+    IdConflict = 409 "id_conflict": "The id belongs to something else",
+        "Ids are permanent: choose another one.";
+    Conflict = 409 "conflict": "The change contradicts what there is",
+        "Change first what the detail names.";
+    Stale = 412 "stale": "The resource changed meanwhile",
+        "Read it again, and repeat the change with its new ETag.";
+    TooLarge = 413 "too_large": "The body is too large",
+        "Send it in parts.";
+    UnsupportedMediaType = 415 "unsupported_media_type": "The body is not JSON",
+        "Send the header `Content-Type: application/json`.";
+    Invalid = 422 "invalid": "A value cannot be accepted",
+        "Correct the value that the detail names.";
+    Unpriced = 422 "unpriced": "This usage has no price",
+        "Add a price to the rate card (0 is a price), or give an amount.";
+    Overloaded = 429 "overloaded" again 1_000: "This node has more to do than it takes",
+        "Ask again a little later, or ask another node.";
+    KeyWindowFull = 429 "key_window_full" again 60_000: "No room for more idempotency keys",
+        "Ask again later; keys are forgotten after 24 hours.";
+    Internal = 500 "internal": "This node made a mistake",
+        "Look into its log; ask again with the same key or id.";
+    CreditsUnreachable = 503 "credits_unreachable" again 1_000: "Credits are out on nodes that cannot be reached",
+        "Ask again when the nodes are back, ask another node, or ask for at most what is available.";
+    HomeUnreachable = 503 "home_unreachable" again 1_000: "The node that decides keyed requests of this user is away",
+        "Ask again with the same key.";
+    NoLeader = 503 "no_leader" again 500: "The shard of this workspace has no leader",
+        "Ask again; an election takes a second or two.";
+    OutcomeUnknown = 503 "outcome_unknown" again 500: "It is not known whether this was done",
+        "Ask again with the same key or id: it is done once at most.";
+    TimedOut = 503 "timed_out" again 1_000: "The answer did not come in time",
+        "Ask again, or ask another node.";
+    StorageUnavailable = 503 "storage_unavailable" again 5_000: "This node cannot write to its disk",
+        "Ask another node. The operator finds the reason in this node's log.";
+}
+
+/// Why this request is not answered with what it asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub code: Code,
+    pub detail: String,
+    pub available: Option<Credits>,
+}
+
+impl Refused {
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), available: None }
+    }
+
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(Code::Invalid, detail)
+    }
+
+    pub fn problem(self) -> json::Problem {
+        let Row { code, status, title, would_help, retry_after_ms } = self.code.row();
+        json::Problem {
+            kind: format!("/docs/errors#{code}"),
+            title: title.into(),
+            status,
+            detail: self.detail,
+            code: code.into(),
+            available: self.available.map(Text),
+            resets_at: None,
+            retry_after_ms,
+            would_help: Some(would_help.into()),
+        }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let (code, available) = match &refusal {
+            Refusal::Exhausted { available, .. } => (Code::Exhausted, Some(*available)),
+            Refusal::AllocationExhausted { available, .. } => (Code::AllocationExhausted, Some(*available)),
+            Refusal::LimitReached { available, .. } => (Code::LimitReached, Some(*available)),
+            Refusal::InsufficientShared { available } => (Code::InsufficientShared, Some(*available)),
+            Refusal::InsufficientAllocation { available, .. } => {
+                (Code::InsufficientAllocation, Some(*available))
+            }
+            Refusal::AccessDisabled(_) => (Code::AccessDisabled, None),
+            Refusal::UnknownWorkspace => (Code::UnknownWorkspace, None),
+            Refusal::UnknownUser(_) => (Code::UnknownUser, None),
+            Refusal::NotFound(_) => (Code::NotFound, None),
+            Refusal::KeyConflict => (Code::KeyConflict, None),
+            Refusal::KeyInFlight => (Code::KeyInFlight, None),
+            Refusal::IdConflict(_) => (Code::IdConflict, None),
+            Refusal::Stale { .. } => (Code::Stale, None),
+            Refusal::Conflict(_) => (Code::Conflict, None),
+            Refusal::Invalid(_) => (Code::Invalid, None),
+            Refusal::Unpriced { .. } => (Code::Unpriced, None),
+            Refusal::Overloaded => (Code::Overloaded, None),
+            Refusal::KeyWindowFull => (Code::KeyWindowFull, None),
+            Refusal::CreditsUnreachable { available, .. } => (Code::CreditsUnreachable, Some(*available)),
+            Refusal::HomeUnreachable => (Code::HomeUnreachable, None),
+            Refusal::NoLeader => (Code::NoLeader, None),
+            Refusal::OutcomeUnknown => (Code::OutcomeUnknown, None),
+            Refusal::StorageUnavailable(_) => (Code::StorageUnavailable, None),
+        };
+        Self { code, detail: refusal.to_string(), available }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let code = self.code;
+        let problem = self.problem();
+        let status = StatusCode::from_u16(problem.status).expect("the table has lawful statuses");
+        let mut response = (status, json::write(&problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(ms) = problem.retry_after_ms {
+            // Whole seconds, rounded up: the header knows nothing finer.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
+        }
+        if code == Code::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tranche\""));
+        }
+        response.extensions_mut().insert(code);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::{Feature, Revision, Unit, UserId};
+
+    fn every_refusal() -> Vec<(Refusal, u16, &'static str)> {
+        let user = || UserId::parse("ann").unwrap();
+        let available = Credits::from_micros(1_500_000).unwrap();
+        let unpriced = Refusal::Unpriced {
+            feature: Feature::parse("chat").unwrap(),
+            model: None,
+            unit: Unit::parse("image").unwrap(),
+        };
+        vec![
+            (Refusal::Exhausted { user: user(), available }, 402, "exhausted"),
+            (Refusal::AllocationExhausted { user: user(), available }, 402, "allocation_exhausted"),
+            (Refusal::LimitReached { user: user(), available }, 402, "limit_reached"),
+            (Refusal::InsufficientShared { available }, 402, "insufficient_shared"),
+            (Refusal::InsufficientAllocation { user: user(), available }, 402, "insufficient_allocation"),
+            (Refusal::AccessDisabled(user()), 403, "access_disabled"),
+            (Refusal::UnknownWorkspace, 404, "unknown_workspace"),
+            (Refusal::UnknownUser(user()), 404, "unknown_user"),
+            (Refusal::NotFound("grant"), 404, "not_found"),
+            (Refusal::KeyConflict, 409, "key_conflict"),
+            (Refusal::KeyInFlight, 409, "key_in_flight"),
+            (Refusal::IdConflict("grant"), 409, "id_conflict"),
+            (Refusal::Stale { now: Revision(7) }, 412, "stale"),
+            (Refusal::Conflict("first that".into()), 409, "conflict"),
+            (Refusal::Invalid("not so".into()), 422, "invalid"),
+            (unpriced, 422, "unpriced"),
+            (Refusal::Overloaded, 429, "overloaded"),
+            (Refusal::KeyWindowFull, 429, "key_window_full"),
+            (Refusal::CreditsUnreachable { user: user(), available }, 503, "credits_unreachable"),
+            (Refusal::HomeUnreachable, 503, "home_unreachable"),
+            (Refusal::NoLeader, 503, "no_leader"),
+            (Refusal::OutcomeUnknown, 503, "outcome_unknown"),
+            (Refusal::StorageUnavailable("full".into()), 503, "storage_unavailable"),
+        ]
+    }
+
+    #[test]
+    fn every_refusal_has_its_row() {
+        for (refusal, status, code) in every_refusal() {
+            let problem = Refused::from(refusal.clone()).problem();
+            assert_eq!((problem.status, &*problem.code), (status, code), "{refusal:?}");
+            assert_eq!(problem.detail, refusal.to_string());
+            let tells_amount = status == 402 || code == "credits_unreachable";
+            assert_eq!(problem.available.is_some(), tells_amount, "{code}");
+        }
+    }
+
+    #[test]
+    fn no_code_stands_twice_and_each_row_is_whole() {
+        let mut codes: Vec<&str> = Code::ALL.iter().map(|code| code.row().code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Code::ALL.len());
+        for code in Code::ALL {
+            let row = code.row();
+            assert!(StatusCode::from_u16(row.status).unwrap().as_u16() >= 400);
+            assert!(!row.title.is_empty() && !row.would_help.is_empty(), "{row:?}");
+            // Who is told to come again is told when.
+            assert!(!matches!(row.status, 429 | 503) || row.retry_after_ms.is_some(), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn the_golden_problem() {
+        let refusal = Refusal::LimitReached {
+            user: UserId::parse("ann").unwrap(),
+            available: Credits::from_micros(1_500_000).unwrap(),
+        };
+        let golden = concat!(
+            r#"{"type":"/docs/errors#limit_reached","title":"The user's limit is reached","status":402,"#,
+            r#""detail":"ann may use only 1.5 credits more before his limit","code":"limit_reached","#,
+            r#""available":"1.5","would_help":"Raise or lift the limit, or wait until it counts anew."}"#
+        );
+        assert_eq!(String::from_utf8(json::write(&Refused::from(refusal).problem())).unwrap(), golden);
+    }
+
+    #[test]
+    fn headers_of_a_refusal() {
+        let header = |code: Code, name: &str| {
+            let response = Refused::new(code, "").into_response();
+            response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(header(Code::NoLeader, "retry-after").as_deref(), Some("1"), "500 ms, rounded up");
+        assert_eq!(header(Code::KeyWindowFull, "retry-after").as_deref(), Some("60"));
+        assert_eq!(header(Code::Exhausted, "retry-after"), None);
+        assert_eq!(header(Code::Invalid, "content-type").as_deref(), Some("application/problem+json"));
+        assert!(header(Code::Unauthenticated, "www-authenticate").unwrap().starts_with("Bearer"));
+    }
+}

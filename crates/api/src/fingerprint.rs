@@ -1,0 +1,218 @@
+//! The hash of a parsed command, kept with its idempotency key: the same command has the same hash however it was
+//! written (`1.50` and `"1.5"`, fields in any order, a default left out or spelled out).
+//!
+//! Hashed is the workspace and what is to be changed, not `If-Match`: a retry that has read the resource again is
+//! still the same command. The encoding is injective: a tag per command, texts with their length in front, numbers as
+//! eight bytes, options behind a byte that says whether they are there. All integers are little-endian.
+//!
+//! Frozen: two nodes of different versions must agree. A changed encoding is a new domain.
+
+use crate::translate;
+use quota::{Change, NewGrant, WorkspaceSettings};
+use types::{Credits, CreditsDelta, Timestamp, WorkspaceId};
+use wire::json::{Durability, Shown, Word};
+
+const DOMAIN: &str = "tranche administrator command 1";
+
+/// BLAKE3 of a command's canonical encoding.
+pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
+    let mut print = Fingerprint(blake3::Hasher::new());
+    print.text(DOMAIN).text(workspace.as_str());
+    match change {
+        Change::PutWorkspace(WorkspaceSettings { name, membership, durability }) => {
+            print.tag(1).maybe(name.as_deref(), |print, name| print.text(name));
+            print.maybe(membership.as_ref(), |print, choice| print.word(&translate::membership_json(*choice)));
+            print.maybe(durability.as_ref(), |print, choice| print.word(&Durability::from(*choice)));
+        }
+        Change::MakeGrant(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at }) => {
+            print.tag(2).word(id).word(&translate::grant_kind_json(*kind)).credits(*amount);
+            print.number(u64::from(*priority)).flag(*paid);
+            print.maybe(starts_at.as_ref(), |print, at| print.instant(*at));
+            print.maybe(expires_at.as_ref(), |print, at| print.instant(*at));
+        }
+        Change::VoidGrant { grant } => {
+            print.tag(3).word(grant);
+        }
+        Change::PutMember { user, ai_access, team, role } => {
+            print.tag(4).word(user).maybe(ai_access.as_ref(), |print, on| print.flag(*on));
+            print.maybe(team.as_ref(), |print, team| print.word(team));
+            print.maybe(role.as_ref(), |print, role| print.word(&translate::role_json(*role)));
+        }
+        Change::SetAllocation { user, amount, overflow } => {
+            print.tag(5).word(user).credits(*amount);
+            print.maybe(overflow.as_ref(), |print, choice| print.word(&translate::overflow_json(*choice)));
+        }
+        Change::AdjustAllocation { user, delta } => {
+            let (up, by) = match delta {
+                CreditsDelta::Raise(by) => (true, by),
+                CreditsDelta::Lower(by) => (false, by),
+            };
+            print.tag(6).word(user).flag(up).credits(*by);
+        }
+        Change::RemoveAllocation { user } => {
+            print.tag(7).word(user);
+        }
+        Change::Reallocate { id, from, to, amount } => {
+            print.tag(8).word(id).word(from).word(to).credits(*amount);
+        }
+        Change::SetLimit { user, amount } => {
+            print.tag(9).word(user).maybe(amount.as_ref(), |print, amount| print.credits(*amount));
+        }
+    }
+    *print.0.finalize().as_bytes()
+}
+
+struct Fingerprint(blake3::Hasher);
+
+impl Fingerprint {
+    fn tag(&mut self, tag: u8) -> &mut Self {
+        self.0.update(&[tag]);
+        self
+    }
+
+    fn flag(&mut self, on: bool) -> &mut Self {
+        self.tag(u8::from(on))
+    }
+
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.0.update(&number.to_le_bytes());
+        self
+    }
+
+    fn credits(&mut self, credits: Credits) -> &mut Self {
+        self.number(credits.micros())
+    }
+
+    fn instant(&mut self, at: Timestamp) -> &mut Self {
+        self.0.update(&at.millis().to_le_bytes());
+        self
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.number(text.len() as u64);
+        self.0.update(text.as_bytes());
+        self
+    }
+
+    fn word<T: Word>(&mut self, word: &T) -> &mut Self {
+        self.text(&Shown(word).to_string())
+    }
+
+    fn maybe<T>(&mut self, value: Option<T>, there: impl FnOnce(&mut Self, T) -> &mut Self) -> &mut Self {
+        self.flag(value.is_some());
+        match value {
+            Some(value) => there(self, value),
+            None => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quota::{GrantKind, Membership, Overflow, Role};
+    use types::{GrantId, ReallocationId, TeamId, UserId};
+
+    fn credits(micros: u64) -> Credits {
+        Credits::from_micros(micros).unwrap()
+    }
+
+    fn user(name: &str) -> UserId {
+        UserId::parse(name).unwrap()
+    }
+
+    /// Commands that differ in one thing each.
+    fn commands() -> Vec<Change> {
+        let settings = |name: Option<&str>, membership, durability| {
+            Change::PutWorkspace(WorkspaceSettings { name: name.map(Into::into), membership, durability })
+        };
+        let grant = |id: &str, amount, priority, paid, starts_at: Option<i64>, expires_at: Option<i64>| {
+            Change::MakeGrant(NewGrant {
+                id: GrantId::parse(id).unwrap(),
+                kind: GrantKind::Pack,
+                amount: credits(amount),
+                priority,
+                paid,
+                starts_at: starts_at.map(Timestamp::from_millis),
+                expires_at: expires_at.map(Timestamp::from_millis),
+            })
+        };
+        let member = |ai_access, team: Option<&str>, role| Change::PutMember {
+            user: user("ann"),
+            ai_access,
+            team: team.map(|team| TeamId::parse(team).unwrap()),
+            role,
+        };
+        let allocation = |amount, overflow| Change::SetAllocation { user: user("ann"), amount, overflow };
+        let adjust = |delta| Change::AdjustAllocation { user: user("ann"), delta };
+        let reallocate = |id: &str, from, to, amount| Change::Reallocate {
+            id: ReallocationId::parse(id).unwrap(),
+            from: user(from),
+            to: user(to),
+            amount: credits(amount),
+        };
+        vec![
+            settings(None, None, None),
+            settings(Some("a"), None, None),
+            settings(Some("b"), None, None),
+            settings(None, Some(Membership::Open), None),
+            settings(None, Some(Membership::Listed), None),
+            settings(None, None, Some(types::Durability::Local)),
+            grant("g", 1, 50, true, None, None),
+            grant("h", 1, 50, true, None, None),
+            grant("g", 2, 50, true, None, None),
+            grant("g", 1, 51, true, None, None),
+            grant("g", 1, 50, false, None, None),
+            grant("g", 1, 50, true, Some(1), None),
+            grant("g", 1, 50, true, None, Some(1)),
+            Change::VoidGrant { grant: GrantId::parse("g").unwrap() },
+            member(None, None, None),
+            member(Some(true), None, None),
+            member(Some(false), None, None),
+            member(None, Some("t"), None),
+            member(None, None, Some(Role::Admin)),
+            allocation(credits(1), None),
+            allocation(credits(2), None),
+            allocation(credits(1), Some(Overflow::None)),
+            allocation(credits(1), Some(Overflow::Shared)),
+            adjust(CreditsDelta::Raise(credits(1))),
+            adjust(CreditsDelta::Lower(credits(1))),
+            Change::RemoveAllocation { user: user("ann") },
+            Change::RemoveAllocation { user: user("bob") },
+            reallocate("r", "ann", "bob", 1),
+            reallocate("r", "bob", "ann", 1),
+            reallocate("r", "annb", "ob", 1),
+            reallocate("s", "ann", "bob", 1),
+            reallocate("r", "ann", "bob", 2),
+            Change::SetLimit { user: user("ann"), amount: None },
+            Change::SetLimit { user: user("ann"), amount: Some(Credits::ZERO) },
+        ]
+    }
+
+    #[test]
+    fn commands_that_differ_have_other_hashes() {
+        let mut hashes = std::collections::BTreeSet::new();
+        for workspace in ["acme", "acm"] {
+            let workspace = WorkspaceId::parse(workspace).unwrap();
+            for command in commands() {
+                assert!(hashes.insert(of(&workspace, &command)), "{command:?}");
+                assert_eq!(of(&workspace, &command), of(&workspace, &command.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn golden_hash() {
+        let acme = WorkspaceId::parse("acme").unwrap();
+        let hash = of(&acme, &Change::RemoveAllocation { user: user("ann") });
+        let mut bytes = Vec::new();
+        for text in ["tranche administrator command 1", "acme"] {
+            bytes.extend((text.len() as u64).to_le_bytes());
+            bytes.extend(text.as_bytes());
+        }
+        bytes.push(7);
+        bytes.extend(3_u64.to_le_bytes());
+        bytes.extend(b"ann");
+        assert_eq!(hash, *blake3::hash(&bytes).as_bytes());
+    }
+}

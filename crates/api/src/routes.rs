@@ -1,0 +1,98 @@
+//! Every route there is, and the router made of them. The OpenAPI document is tested against this list.
+
+use crate::app::App;
+use crate::door::{self, Door};
+use crate::error::{Code, Refused};
+use crate::{
+    allocations, cluster, consume, grants, members, operation, rate_card, reallocations, usage, workspaces,
+};
+use axum::Router;
+use axum::extract::State;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+pub(crate) struct Route {
+    /// Method and path; also the label in metrics.
+    pub name: &'static str,
+    pub handler: MethodRouter<Arc<App>>,
+}
+
+impl Route {
+    pub fn path(&self) -> &'static str {
+        self.name.split_once(' ').expect("a route's name is its method and its path").1
+    }
+
+    /// Whether only who has a key may enter.
+    fn needs_key(&self) -> bool {
+        self.path().starts_with("/v1/")
+    }
+}
+
+pub(crate) fn all() -> Vec<Route> {
+    let route = |name, handler| Route { name, handler };
+    vec![
+        route("POST /v1/workspaces/{ws}/consume", post(consume::consume)),
+        route("POST /v1/workspaces/{ws}/consume/batch", post(consume::batch)),
+        route("POST /v1/workspaces/{ws}/quote", post(consume::quote)),
+        route("PUT /v1/workspaces/{ws}", put(workspaces::put)),
+        route("GET /v1/workspaces/{ws}", get(workspaces::get)),
+        route("POST /v1/workspaces/{ws}/grants", post(grants::make)),
+        route("GET /v1/workspaces/{ws}/grants", get(grants::list)),
+        route("GET /v1/workspaces/{ws}/grants/{grant}", get(grants::get)),
+        route("DELETE /v1/workspaces/{ws}/grants/{grant}", delete(grants::void)),
+        route("GET /v1/workspaces/{ws}/members", get(members::list)),
+        route("PUT /v1/workspaces/{ws}/members/{user}", put(members::put)),
+        route("GET /v1/workspaces/{ws}/members/{user}", get(members::get)),
+        route("PUT /v1/workspaces/{ws}/allocations/{user}", put(allocations::put)),
+        route("GET /v1/workspaces/{ws}/allocations/{user}", get(allocations::get)),
+        route("DELETE /v1/workspaces/{ws}/allocations/{user}", delete(allocations::remove)),
+        route("POST /v1/workspaces/{ws}/allocations/{user}/adjust", post(allocations::adjust)),
+        route("POST /v1/workspaces/{ws}/reallocations", post(reallocations::make)),
+        route("GET /v1/workspaces/{ws}/reallocations/{reallocation}", get(reallocations::get)),
+        route("PUT /v1/workspaces/{ws}/limits/{user}", put(allocations::set_limit)),
+        route("GET /v1/workspaces/{ws}/usage", get(usage::usage)),
+        route("GET /v1/rate-card", get(rate_card::get)),
+        route("PUT /v1/rate-card", put(rate_card::put)),
+        route("GET /v1/cluster", get(cluster::cluster)),
+        route("POST /v1/nodes/{node}/forget", post(cluster::forget)),
+        route("GET /v1/debug/conservation", get(cluster::conservation)),
+        route("GET /healthz", get(operation::healthz)),
+        route("GET /readyz", get(operation::readyz)),
+        route("GET /metrics", get(operation::metrics)),
+        route("GET /openapi.json", get(operation::openapi_json)),
+        route("GET /docs", get(operation::docs)),
+        route("GET /docs/errors", get(operation::error_table)),
+        // Parts of the page /docs, which the document does not list one by one.
+        route("GET /docs/", get(operation::docs_page)),
+        route("GET /docs/{*file}", get(operation::docs_file)),
+    ]
+}
+
+/// The whole HTTP surface of one node.
+pub fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in all() {
+        let (path, needs_key) = (route.path(), route.needs_key());
+        let door = Arc::new(Door { app: app.clone(), route: route.name, needs_key });
+        router = router.route(path, route.handler.route_layer(from_fn_with_state(door, door::pass)));
+    }
+    router.fallback(unknown_route).method_not_allowed_fallback(method_not_allowed).with_state(app)
+}
+
+async fn unknown_route(State(app): State<Arc<App>>) -> Response {
+    elsewhere(&app, Code::UnknownRoute, "there is nothing at this path")
+}
+
+async fn method_not_allowed(State(app): State<Arc<App>>) -> Response {
+    elsewhere(&app, Code::MethodNotAllowed, "there is something at this path, but not for this method")
+}
+
+fn elsewhere(app: &App, code: Code, detail: &str) -> Response {
+    let started = Instant::now();
+    let response = Refused::new(code, detail).into_response();
+    door::note(app, "none", &response, started);
+    response
+}

@@ -1,0 +1,58 @@
+//! Between the product's choices and the wire's. Exhaustive both ways, so that neither grows unseen.
+
+use quota::{ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, Overflow, Role};
+use wire::json;
+
+macro_rules! both_ways {
+    ($($from_json:ident, $to_json:ident: $name:ident { $($variant:ident),+ })*) => {$(
+        pub(crate) fn $from_json(choice: json::$name) -> $name {
+            match choice {
+                $(json::$name::$variant => $name::$variant),+
+            }
+        }
+
+        pub(crate) fn $to_json(choice: $name) -> json::$name {
+            match choice {
+                $($name::$variant => json::$name::$variant),+
+            }
+        }
+    )*};
+}
+
+both_ways! {
+    membership, membership_json: Membership { Open, Listed }
+    grant_kind, grant_kind_json: GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction }
+    role, role_json: Role { Owner, Admin, Member }
+    overflow, overflow_json: Overflow { None, Shared }
+}
+
+pub(crate) fn grant_state_json(state: GrantState) -> json::GrantState {
+    match state {
+        GrantState::Live => json::GrantState::Live,
+        GrantState::Expired => json::GrantState::Expired,
+        GrantState::Voided => json::GrantState::Voided,
+    }
+}
+
+pub(crate) fn forget_mode(mode: json::ForgetMode) -> ForgetMode {
+    match mode {
+        json::ForgetMode::Charge => ForgetMode::Charge,
+        json::ForgetMode::Credit => ForgetMode::Credit,
+    }
+}
+
+pub(crate) fn group_by(choice: json::GroupBy) -> GroupBy {
+    match choice {
+        json::GroupBy::User => GroupBy::User,
+        json::GroupBy::Team => GroupBy::Team,
+        json::GroupBy::Feature => GroupBy::Feature,
+        json::GroupBy::Model => GroupBy::Model,
+    }
+}
+
+pub(crate) fn interval(choice: json::Interval) -> Interval {
+    match choice {
+        json::Interval::Day => Interval::Day,
+        json::Interval::Month => Interval::Month,
+    }
+}

@@ -1,0 +1,228 @@
+//! Administrators' writes, and reading the resources they change. Not here: summaries, usage, the cluster.
+
+use crate::error::Error;
+use crate::exchange::{Ask, Client, path};
+use crate::repeat::Repeat;
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use types::{GrantId, IdempotencyKey, NodeId, ReallocationId, Revision, UserId, WorkspaceId};
+use wire::json;
+
+/// A resource and its revision (the ETag), for a later `if_match`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned<T> {
+    pub value: T,
+    /// `None`: this resource has none.
+    pub revision: Option<Revision>,
+}
+
+/// Under which conditions a write is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// Done once however often it is asked; the write is then asked again by itself.
+    pub key: Option<IdempotencyKey>,
+    /// Only if the resource still has this revision, else the problem `stale`.
+    pub if_match: Option<Revision>,
+}
+
+impl Conditions {
+    pub const NONE: Self = Self { key: None, if_match: None };
+
+    fn ask<T: Serialize>(&self, method: Method, path: String, body: &T) -> Ask {
+        let Self { key, if_match } = self.clone();
+        let repeat = if key.is_some() { Repeat::Harmless } else { Repeat::Harmful };
+        Ask { key, if_match, ..Ask::send(method, path, body, repeat) }
+    }
+
+    fn ask_bare(&self, method: Method, path: String) -> Ask {
+        Ask { body: None, ..self.ask(method, path, &()) }
+    }
+
+    /// For a body with a permanent id of its own.
+    fn ask_once(&self, path: String, body: &impl Serialize) -> Ask {
+        Ask { repeat: Repeat::Harmless, ..self.ask(Method::POST, path, body) }
+    }
+}
+
+impl Client {
+    /// Makes a workspace or changes its settings; what is left out stays as it is.
+    pub async fn put_workspace(
+        &self,
+        workspace: &WorkspaceId,
+        settings: &json::PutWorkspace,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Settings>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str()])?;
+        self.ask_versioned(&conditions.ask(Method::PUT, path, settings)).await
+    }
+
+    /// Puts credits into a pool. Its id is permanent, so it is asked again by itself.
+    pub async fn make_grant(
+        &self,
+        workspace: &WorkspaceId,
+        grant: &json::PutGrant,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Grant>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "grants"])?;
+        self.ask_versioned(&conditions.ask_once(path, grant)).await
+    }
+
+    pub async fn grant(
+        &self,
+        workspace: &WorkspaceId,
+        grant: &GrantId,
+    ) -> Result<Versioned<json::Grant>, Error> {
+        self.read(&["v1", "workspaces", workspace.as_str(), "grants", grant.as_str()]).await
+    }
+
+    /// Voids what is left of a grant; what is out on leases follows as it comes back (`pending`).
+    pub async fn void_grant(
+        &self,
+        workspace: &WorkspaceId,
+        grant: &GrantId,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Grant>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "grants", grant.as_str()])?;
+        self.ask_versioned(&conditions.ask_bare(Method::DELETE, path)).await
+    }
+
+    /// One page, in order of creation: the first, or the one behind `cursor`.
+    pub async fn grants(&self, workspace: &WorkspaceId, cursor: Option<&str>) -> Result<json::Grants, Error> {
+        self.page(&["v1", "workspaces", workspace.as_str(), "grants"], cursor).await
+    }
+
+    /// Makes or changes a member; what is left out stays as it is.
+    pub async fn put_member(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        member: &json::PutMember,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Member>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "members", user.as_str()])?;
+        self.ask_versioned(&conditions.ask(Method::PUT, path, member)).await
+    }
+
+    pub async fn member(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+    ) -> Result<Versioned<json::Member>, Error> {
+        self.read(&["v1", "workspaces", workspace.as_str(), "members", user.as_str()]).await
+    }
+
+    /// One page, by id: the first, or the one behind `cursor`.
+    pub async fn members(
+        &self,
+        workspace: &WorkspaceId,
+        cursor: Option<&str>,
+    ) -> Result<json::Members, Error> {
+        self.page(&["v1", "workspaces", workspace.as_str(), "members"], cursor).await
+    }
+
+    /// Sets a user's allocation for this cycle and every next.
+    pub async fn put_allocation(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        allocation: &json::PutAllocation,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Allocation>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "allocations", user.as_str()])?;
+        self.ask_versioned(&conditions.ask(Method::PUT, path, allocation)).await
+    }
+
+    pub async fn allocation(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+    ) -> Result<Versioned<json::Allocation>, Error> {
+        self.read(&["v1", "workspaces", workspace.as_str(), "allocations", user.as_str()]).await
+    }
+
+    /// Raises or lowers a user's allocation for this cycle only.
+    pub async fn adjust_allocation(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        adjust: &json::Adjust,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Allocation>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "allocations", user.as_str(), "adjust"])?;
+        self.ask_versioned(&conditions.ask(Method::POST, path, adjust)).await
+    }
+
+    /// Returns the user to what is shared.
+    pub async fn remove_allocation(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Allocation>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "allocations", user.as_str()])?;
+        self.ask_versioned(&conditions.ask_bare(Method::DELETE, path)).await
+    }
+
+    /// Moves unused credits between two users' allocations. Its id is permanent, so it is asked again by itself.
+    pub async fn reallocate(
+        &self,
+        workspace: &WorkspaceId,
+        reallocation: &json::Reallocate,
+        conditions: &Conditions,
+    ) -> Result<json::Reallocation, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "reallocations"])?;
+        self.ask(&conditions.ask_once(path, reallocation)).await
+    }
+
+    pub async fn reallocation(
+        &self,
+        workspace: &WorkspaceId,
+        reallocation: &ReallocationId,
+    ) -> Result<json::Reallocation, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "reallocations", reallocation.as_str()])?;
+        self.ask(&Ask::read(path)).await
+    }
+
+    /// Sets or lifts a ceiling on what one user may use.
+    pub async fn put_limit(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        limit: &json::PutLimit,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Limit>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "limits", user.as_str()])?;
+        self.ask_versioned(&conditions.ask(Method::PUT, path, limit)).await
+    }
+
+    /// Replaces all prices. The route keeps no idempotency key; use `if_match`.
+    pub async fn put_rate_card(
+        &self,
+        card: &json::PutRateCard,
+        if_match: Option<Revision>,
+    ) -> Result<Versioned<json::RateCardSet>, Error> {
+        let path = path(&["v1", "rate-card"])?;
+        self.ask_versioned(&Conditions { key: None, if_match }.ask(Method::PUT, path, card)).await
+    }
+
+    /// Declares a node's disk lost for good. It is fenced for ever.
+    pub async fn forget_node(&self, node: NodeId, asked: &json::Forget) -> Result<json::Forgotten, Error> {
+        let path = path(&["v1", "nodes", &node.to_string(), "forget"])?;
+        self.ask(&Conditions::NONE.ask(Method::POST, path, asked)).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, segments: &[&str]) -> Result<Versioned<T>, Error> {
+        self.ask_versioned(&Ask::read(path(segments)?)).await
+    }
+
+    async fn page<T: DeserializeOwned>(&self, segments: &[&str], cursor: Option<&str>) -> Result<T, Error> {
+        const ROWS_MAX: &str = "500";
+        let ask = Ask::read(path(segments)?).with("limit", ROWS_MAX);
+        self.ask(&match cursor {
+            None => ask,
+            Some(cursor) => ask.with("cursor", cursor),
+        })
+        .await
+    }
+}

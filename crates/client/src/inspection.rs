@@ -1,0 +1,85 @@
+//! What can only be read: summaries, usage, prices, the cluster, the books, health.
+
+use crate::administration::Versioned;
+use crate::error::Error;
+use crate::exchange::{Ask, Client, path};
+use types::{Day, WorkspaceId};
+use wire::json::{self, Shown};
+
+/// Which rows of usage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// Each at most once; none: one sum.
+    pub group_by: Vec<json::GroupBy>,
+    /// `None`: one row over all days.
+    pub interval: Option<json::Interval>,
+    /// First UTC day that counts.
+    pub from: Option<Day>,
+    /// First UTC day that counts no more.
+    pub to: Option<Day>,
+}
+
+impl Client {
+    /// The summary of a workspace's pool. `fresh`: the holders are asked first, for at most a second.
+    pub async fn workspace(
+        &self,
+        workspace: &WorkspaceId,
+        fresh: bool,
+    ) -> Result<Versioned<json::Workspace>, Error> {
+        let ask = Ask::read(path(&["v1", "workspaces", workspace.as_str()])?);
+        self.ask_versioned(&if fresh { ask.with("fresh", "true") } else { ask }).await
+    }
+
+    /// Credits, calls and units, grouped.
+    pub async fn usage(
+        &self,
+        workspace: &WorkspaceId,
+        query: &UsageQuery,
+    ) -> Result<json::UsageReport, Error> {
+        let UsageQuery { group_by, interval, from, to } = query;
+        let mut ask = Ask::read(path(&["v1", "workspaces", workspace.as_str(), "usage"])?);
+        if !group_by.is_empty() {
+            let names: Vec<&str> = group_by.iter().map(|by| by.as_str()).collect();
+            ask = ask.with("group_by", names.join(","));
+        }
+        if let Some(interval) = interval {
+            ask = ask.with("interval", interval.as_str());
+        }
+        for (name, day) in [("from", from), ("to", to)] {
+            if let Some(day) = day {
+                ask = ask.with(name, Shown(day).to_string());
+            }
+        }
+        self.ask(&ask).await
+    }
+
+    /// All prices.
+    pub async fn rate_card(&self) -> Result<Versioned<json::RateCard>, Error> {
+        self.ask_versioned(&Ask::read(path(&["v1", "rate-card"])?)).await
+    }
+
+    /// Nodes, groups with leaders and replicas, leases out, lag: as the asked node sees them.
+    pub async fn cluster(&self) -> Result<json::Cluster, Error> {
+        self.ask(&Ask::read(path(&["v1", "cluster"])?)).await
+    }
+
+    /// The books of the asked node, pool by pool.
+    pub async fn conservation(&self) -> Result<json::Conservation, Error> {
+        self.ask(&Ask::read(path(&["v1", "debug", "conservation"])?)).await
+    }
+
+    /// `Ok` where the asked node answers at all.
+    pub async fn health(&self) -> Result<(), Error> {
+        self.ask_text(&Ask::read(path(&["healthz"])?)).await.map(|_| ())
+    }
+
+    /// `Ok` where the asked node is ready; else [`crate::TransportKind::Unreadable`] with what is missing.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.ask_text(&Ask::read(path(&["readyz"])?)).await.map(|_| ())
+    }
+
+    /// The asked node's metrics, in the OpenMetrics text format.
+    pub async fn metrics(&self) -> Result<String, Error> {
+        self.ask_text(&Ask::read(path(&["metrics"])?)).await
+    }
+}

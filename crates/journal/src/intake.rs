@@ -1,0 +1,161 @@
+//! The journal as its users have it: a bounded queue to the writer. Not here: anything that happens behind the queue.
+
+use crate::ops::{Op, Reply};
+use crate::refused::Refused;
+use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
+use crate::writer::Shared;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use types::{Backing, Credits, LineNumber};
+
+/// Cheap to clone. Operations take effect in the order in which they were enqueued; when the last clone is dropped the
+/// writer syncs and ends.
+///
+/// Everything but [`Journal::reserve`] waits for a place in the queue. Any operation may be refused
+/// [`Refused::Stopped`], and [`Refused::NoLine`] where its line is not there.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    pub(crate) queue: mpsc::Sender<Op>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// A place in the queue for one charge. Dropped, the place is free again.
+#[derive(Debug)]
+pub struct Permit {
+    place: mpsc::OwnedPermit<Op>,
+    shared: Arc<Shared>,
+}
+
+/// The answer to a charge; the charge is on its way whether it is awaited or not.
+#[derive(Debug)]
+#[must_use = "a charge is made only when it is answered"]
+pub struct Charging {
+    answer: oneshot::Receiver<Result<Charged, Refused>>,
+    shared: Arc<Shared>,
+}
+
+fn stopped(shared: &Shared) -> Refused {
+    let why = shared.stopped.get().cloned().unwrap_or_else(|| "its writer has ended".into());
+    Refused::Stopped { why }
+}
+
+impl Permit {
+    /// Books a spend that was won on the escrow's word. Cannot fail to be enqueued.
+    ///
+    /// An error means that nothing was charged, except `Stopped`, after which only a restart shows whether it was. Do
+    /// not put the amount back on the word: it comes back when the line is closed, and a close does not wait for it.
+    pub fn charge(self, charge: Charge) -> Charging {
+        let (reply, answer) = oneshot::channel();
+        self.place.send(Op::Charge(Box::new(charge), reply));
+        Charging { answer, shared: self.shared }
+    }
+
+    /// Hands in credits that a spend picked up and could put back nowhere, because its epoch was sealed meanwhile. They
+    /// were not spent: they come back when the line is closed, and a close does not wait for them.
+    pub fn stray(self, handle: HandleNo, epoch: u16, amount: Credits) {
+        self.place.send(Op::Stray { handle, epoch, amount });
+    }
+}
+
+impl Future for Charging {
+    type Output = Result<Charged, Refused>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = Pin::new(&mut self.answer).poll(context);
+        answered.map(|answer| answer.unwrap_or_else(|_| Err(stopped(&self.shared))))
+    }
+}
+
+impl Journal {
+    /// Takes a place in the queue before anything is spent: `Overloaded` where it is full, `StorageFull` where the disk
+    /// is, `Stopped`.
+    pub fn reserve(&self) -> Result<Permit, Refused> {
+        if self.shared.stopped.get().is_some() {
+            return Err(stopped(&self.shared));
+        }
+        if self.shared.full.load(Ordering::Acquire) {
+            let _somebody_else_looks = self.queue.try_send(Op::LookForRoom);
+            return Err(Refused::StorageFull { why: "its disk is full".into() });
+        }
+        match self.queue.clone().try_reserve_owned() {
+            Ok(place) => Ok(Permit { place, shared: self.shared.clone() }),
+            Err(TrySendError::Full(_)) => Err(Refused::Overloaded),
+            Err(TrySendError::Closed(_)) => Err(stopped(&self.shared)),
+        }
+    }
+
+    /// A new line with the workspace's next number. Answered when it is durable, so that its number is never used twice.
+    pub async fn open_line(&self, wish: OpenLine) -> Result<LineNumber, Refused> {
+        self.ask(|reply| Op::Open(wish, reply)).await
+    }
+
+    /// From now on charges of this handle and epoch go to this line, until it is closed. Not remembered over a restart.
+    pub async fn attach(&self, line: LineKey, handle: HandleNo, epoch: u16) -> Result<LineView, Refused> {
+        self.ask(|reply| Op::Attach(line, handle, epoch, reply)).await
+    }
+
+    /// What the ledger says is drawn, by backing; merged by the larger number (R2).
+    pub async fn install(&self, line: LineKey, drawn: Vec<(Backing, Credits)>) -> Result<LineView, Refused> {
+        self.ask(|reply| Op::Install(line, drawn, reply)).await
+    }
+
+    /// Lets the line spend up to `to` in all. Answered when that is durable (R3), with by how much it rose: so much may
+    /// now be put on the escrow's word. `BeyondDrawn` past drawn − returned.
+    pub async fn raise_watermark(&self, line: LineKey, to: Credits) -> Result<Credits, Refused> {
+        self.ask(|reply| Op::Raise(line, to, reply)).await
+    }
+
+    /// Returns `from_balance`, which was taken off the escrow's word, and `above_watermark`, which was never on it.
+    /// Answered when it is durable (R5), with the numbers a Return may say. More than there is stops the journal.
+    pub async fn give_back(
+        &self,
+        line: LineKey,
+        from_balance: Credits,
+        above_watermark: Credits,
+    ) -> Result<LineNumbers, Refused> {
+        self.ask(|reply| Op::GiveBack { line, from_balance, above_watermark, reply }).await
+    }
+
+    /// What is durable of these lines (R6); `fresh` first syncs what is not.
+    pub async fn numbers(&self, lines: Vec<LineKey>, fresh: bool) -> Result<Vec<LineNumbers>, Refused> {
+        self.ask(|reply| Op::Numbers { lines, fresh, reply }).await
+    }
+
+    /// Ends a line whose word is sealed: waits until charges of `spent_total` have arrived (all that was ever spent on
+    /// the line, as `LineView::used` counts it, refused charges included), then returns the rest. Answered when it is
+    /// durable, with the final numbers; again for a line that is closed.
+    pub async fn close(&self, line: LineKey, spent_total: Credits) -> Result<LineNumbers, Refused> {
+        self.ask(|reply| Op::Close(line, spent_total, reply)).await
+    }
+
+    /// Drops a closed line that the ledger has folded. `LineOpen` where it is not closed.
+    pub async fn forget(&self, line: LineKey) -> Result<(), Refused> {
+        self.ask(|reply| Op::Forget(line, reply)).await
+    }
+
+    /// All lines that are not forgotten.
+    pub async fn lines(&self) -> Result<Vec<LineView>, Refused> {
+        self.ask(Op::Lines).await
+    }
+
+    /// Answered when everything enqueued before is durable.
+    pub async fn sync(&self) -> Result<(), Refused> {
+        self.ask(Op::Sync).await
+    }
+
+    /// Records ever written that are durable. Never goes back, unless the disk was rolled back.
+    pub fn sequence(&self) -> u64 {
+        self.shared.synced_sequence.load(Ordering::Acquire)
+    }
+
+    async fn ask<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> Result<T, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(op(reply)).await.map_err(|_| stopped(&self.shared))?;
+        answer.await.unwrap_or_else(|_| Err(stopped(&self.shared)))
+    }
+}

@@ -1,0 +1,293 @@
+//! Which keys were used within the window, and what they were answered; shared by all request tasks. Not here: how keys
+//! reach the disk: a key and its debit are one record, see `writer`.
+//!
+//! A key is begun before the spend, stored when its record is written, and shown when its charge is answered. Nothing
+//! is ever evicted before its time: a full window takes no new key. Refusals leave no trace.
+
+use crate::change::KeptKey;
+use crate::words::Charged;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use types::{IdempotencyKey, Timestamp, UserId, WorkspaceId};
+
+const SHARDS: usize = 64;
+
+/// A key within its scope.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct KeyName {
+    pub workspace: WorkspaceId,
+    pub user: UserId,
+    pub key: IdempotencyKey,
+}
+
+/// What one key takes in memory, estimated: its text and 512 bytes.
+pub fn cost_bytes(workspace: &WorkspaceId, user: &UserId, key: &IdempotencyKey) -> u64 {
+    (512 + workspace.as_str().len() + user.as_str().len() + key.as_str().len()) as u64
+}
+
+impl KeyName {
+    fn cost_bytes(&self) -> u64 {
+        cost_bytes(&self.workspace, &self.user, &self.key)
+    }
+
+    /// What the key takes on disk when it is carried into another segment, estimated from above.
+    pub fn kept_bytes(&self) -> u64 {
+        self.cost_bytes()
+    }
+}
+
+/// What a key means for a command.
+#[derive(Debug)]
+pub enum Begun {
+    /// Go on, and put the guard into the charge.
+    Fresh(KeyGuard),
+    /// This very command was answered so.
+    Replay(Arc<Charged>),
+    /// The key was used for another command.
+    Conflict,
+    /// The first one has not been answered yet.
+    InFlight,
+    /// No new key fits until older ones expire.
+    Full,
+}
+
+/// The right to use a key. Dropped without a charge it leaves the key unused.
+#[derive(Debug)]
+pub struct KeyGuard {
+    table: Arc<KeyTable>,
+    name: Arc<KeyName>,
+    command_hash: [u8; 32],
+    stored: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    command_hash: [u8; 32],
+    answer: Option<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    charged: Arc<Charged>,
+    at: Timestamp,
+    /// The charge was answered, so the key may be too.
+    shown: bool,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub struct KeyTable {
+    window_ms: u32,
+    bytes_max: u64,
+    bytes: AtomicU64,
+    shards: Vec<Mutex<HashMap<Arc<KeyName>, Entry>>>,
+    index: Mutex<Index>,
+}
+
+/// Stored keys by the record that holds them, and by when they expire.
+#[derive(Debug, Default)]
+struct Index {
+    by_position: BTreeMap<u64, (Timestamp, Arc<KeyName>)>,
+    by_expiry: BTreeSet<(Timestamp, u64)>,
+}
+
+impl KeyTable {
+    pub(crate) fn new(window_ms: u32, bytes_max: u64) -> Arc<Self> {
+        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
+        Arc::new(Self { window_ms, bytes_max, bytes: AtomicU64::new(0), shards, index: Mutex::default() })
+    }
+
+    /// Asks for a key before anything is spent.
+    pub fn begin(
+        self: &Arc<Self>,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        key: &IdempotencyKey,
+        command_hash: [u8; 32],
+    ) -> Begun {
+        let name = KeyName { workspace: workspace.clone(), user: user.clone(), key: key.clone() };
+        let mut shard = self.shard(&name);
+        if let Some(entry) = shard.get(&name) {
+            return match &entry.answer {
+                _ if entry.command_hash != command_hash => Begun::Conflict,
+                Some(answer) if answer.shown => Begun::Replay(answer.charged.clone()),
+                _ => Begun::InFlight,
+            };
+        }
+        let cost = name.cost_bytes();
+        let fits = |bytes: u64| bytes.checked_add(cost).filter(|sum| *sum <= self.bytes_max);
+        if self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
+            return Begun::Full;
+        }
+        let name = Arc::new(name);
+        shard.insert(name.clone(), Entry { command_hash, answer: None });
+        Begun::Fresh(KeyGuard { table: self.clone(), name, command_hash, stored: false })
+    }
+
+    /// Forgets the keys whose window has passed.
+    pub fn expire(&self, now: Timestamp) {
+        let mut expired = Vec::new();
+        let mut index = self.index();
+        while let Some((at, position)) = index.by_expiry.first().copied().filter(|(at, _)| *at <= now) {
+            index.by_expiry.remove(&(at, position));
+            expired.extend(index.by_position.remove(&position).map(|(_, name)| name));
+        }
+        drop(index);
+        for name in expired {
+            self.remove(&name);
+        }
+    }
+
+    /// Bytes taken by all keys, those in flight included.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn remove(&self, name: &KeyName) {
+        if self.shard(name).remove(name).is_some() {
+            self.bytes.fetch_sub(name.cost_bytes(), Ordering::Relaxed);
+        }
+    }
+
+    fn shard(&self, name: &KeyName) -> MutexGuard<'_, HashMap<Arc<KeyName>, Entry>> {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        let at = (hasher.finish() % SHARDS as u64) as usize;
+        self.shards[at].lock().expect("nothing panics while a shard is held")
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().expect("nothing panics while the index is held")
+    }
+
+    fn expires_at(&self, at: Timestamp) -> Timestamp {
+        at.plus_ms(i64::from(self.window_ms))
+    }
+
+    // The writer's side.
+
+    /// The charge is in the book; the key stays in flight until it is shown.
+    pub(crate) fn store(&self, mut guard: KeyGuard, charged: Charged, at: Timestamp) -> Arc<KeyName> {
+        let name = guard.name.clone();
+        guard.stored = true;
+        self.enter(name.clone(), guard.command_hash, charged, at, false);
+        name
+    }
+
+    fn enter(
+        &self,
+        name: Arc<KeyName>,
+        command_hash: [u8; 32],
+        charged: Charged,
+        at: Timestamp,
+        shown: bool,
+    ) {
+        let (position, expires_at) = (charged.position, self.expires_at(at));
+        let answer = Some(Answer { charged: Arc::new(charged), at, shown });
+        self.shard(&name).insert(name.clone(), Entry { command_hash, answer });
+        let mut index = self.index();
+        index.by_position.insert(position, (expires_at, name));
+        index.by_expiry.insert((expires_at, position));
+    }
+
+    /// The charge is answered.
+    pub(crate) fn show(&self, name: &KeyName) {
+        if let Some(answer) = self.shard(name).get_mut(name).and_then(|entry| entry.answer.as_mut()) {
+            answer.shown = true;
+        }
+    }
+
+    /// A key found in the journal; the later record of a key counts.
+    pub(crate) fn restore(&self, kept: KeptKey, now: Timestamp) {
+        let name = Arc::new(KeyName { workspace: kept.workspace, user: kept.user, key: kept.key });
+        let before = self.shard(&name).get(&name).and_then(|entry| {
+            let answer = entry.answer.as_ref()?;
+            Some((answer.charged.position, self.expires_at(answer.at)))
+        });
+        if let Some((position, expires_at)) = before {
+            let mut index = self.index();
+            index.by_position.remove(&position);
+            index.by_expiry.remove(&(expires_at, position));
+            drop(index);
+            self.remove(&name);
+        }
+        if self.expires_at(kept.at) > now {
+            self.bytes.fetch_add(name.cost_bytes(), Ordering::Relaxed);
+            self.enter(name, kept.command_hash, kept.charged, kept.at, true);
+        }
+    }
+
+    /// The stored keys whose records stand at these positions.
+    pub(crate) fn stored_at(&self, positions: Range<u64>) -> Vec<Arc<KeyName>> {
+        self.index().by_position.range(positions).map(|(_, (_, name))| name.clone()).collect()
+    }
+
+    /// Whether the keys at these positions take more than so many bytes; walks no further than it must.
+    pub(crate) fn more_than(&self, bytes_max: u64, positions: Range<u64>) -> bool {
+        let mut bytes = 0;
+        let index = self.index();
+        let mut names = index.by_position.range(positions);
+        names.any(|(_, (_, name))| {
+            bytes += name.kept_bytes();
+            bytes > bytes_max
+        })
+    }
+
+    /// A stored key as it is carried into another segment.
+    pub(crate) fn kept(&self, name: &KeyName) -> Option<KeptKey> {
+        let shard = self.shard(name);
+        let entry = shard.get(name)?;
+        let answer = entry.answer.as_ref()?;
+        Some(KeptKey {
+            workspace: name.workspace.clone(),
+            user: name.user.clone(),
+            key: name.key.clone(),
+            command_hash: entry.command_hash,
+            at: answer.at,
+            charged: Charged::clone(&answer.charged),
+        })
+    }
+
+    /// The key now stands at another record.
+    pub(crate) fn moved(&self, name: &KeyName, from: u64, to: u64) {
+        let mut index = self.index();
+        let Some((expires_at, shared)) = index.by_position.remove(&from) else { return };
+        index.by_expiry.remove(&(expires_at, from));
+        index.by_position.insert(to, (expires_at, shared));
+        index.by_expiry.insert((expires_at, to));
+        drop(index);
+        if let Some(answer) = self.shard(name).get_mut(name).and_then(|entry| entry.answer.as_mut()) {
+            let charged = Charged { position: to, ..Charged::clone(&answer.charged) };
+            answer.charged = Arc::new(charged);
+        }
+    }
+}
+
+impl KeyGuard {
+    pub(crate) fn workspace(&self) -> &WorkspaceId {
+        &self.name.workspace
+    }
+
+    pub(crate) fn user(&self) -> &UserId {
+        &self.name.user
+    }
+
+    pub(crate) fn key(&self) -> &IdempotencyKey {
+        &self.name.key
+    }
+
+    pub(crate) fn command_hash(&self) -> [u8; 32] {
+        self.command_hash
+    }
+}
+
+impl Drop for KeyGuard {
+    fn drop(&mut self) {
+        if !self.stored {
+            self.table.remove(&self.name);
+        }
+    }
+}

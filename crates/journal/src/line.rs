@@ -1,0 +1,327 @@
+//! One line in the book: what is drawn, used, returned and unattributed by backing, and what was used for what.
+//! Not here: which record is written when.
+//!
+//! With D, U, R, Z and H (held; zero for now) by backing, and one watermark W for the whole line, always:
+//!
+//! - by backing: U + Z + R + H ≤ D
+//! - ΣU + ΣZ + ΣH ≤ W: the watermark counts all that may have been spent, also what lost its detail
+//! - W + ΣR ≤ ΣD: what is returned was never below the watermark
+//!
+//! So what is left by backing always covers what may still be spent (W − ΣU − ΣZ) and what may still be returned.
+//! Charges eat backings in spending order (by source, then by arrival), returns from the other end.
+
+use crate::change::{MeterRef, OpenedLine, Part, UnitRef};
+use crate::refused::Unsound;
+use crate::tally::{BackingTally, METERS_MAX, OTHER, Tally, UNITS_MAX, add, total};
+use crate::words::{BackingNumbers, HandleNo, LineKey, LineNumbers, LineView};
+use std::sync::Arc;
+use types::{Backing, Credits, Feature, Meter, Source, Unit};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub opened: OpenedLine,
+    pub watermark: Credits,
+    pub tally: Arc<Tally>,
+    /// As it stands on disk; what reports may say.
+    pub synced: Arc<Tally>,
+    /// Positions of the backings in spending order.
+    order: Vec<u8>,
+    /// The record that changed it last.
+    pub changed_at: u64,
+    /// Total that must have arrived before it closes. In memory only.
+    pub closing: Option<Credits>,
+    /// Spent on the word and then refused. In memory only; comes back when the line closes.
+    pub abandoned: Credits,
+    /// Handles and epochs whose charges come here. In memory only.
+    pub attached: Vec<(HandleNo, u16)>,
+}
+
+impl Line {
+    pub fn new(opened: OpenedLine) -> Self {
+        Self::restored(opened, Credits::ZERO, Tally::default())
+    }
+
+    /// A line as a snapshot has it; check it.
+    pub fn restored(opened: OpenedLine, watermark: Credits, tally: Tally) -> Self {
+        let tally = Arc::new(tally);
+        let mut line = Self {
+            opened,
+            watermark,
+            synced: tally.clone(),
+            tally,
+            order: Vec::new(),
+            changed_at: 0,
+            closing: None,
+            abandoned: Credits::ZERO,
+            attached: Vec::new(),
+        };
+        line.sort();
+        line
+    }
+
+    fn sort(&mut self) {
+        let backings = &self.tally.backings;
+        self.order = (0..=u8::MAX).take(backings.len()).collect();
+        self.order.sort_by_key(|at| (backings[usize::from(*at)].numbers.backing.source, *at));
+    }
+
+    fn sum(&self, number: impl Fn(&BackingNumbers) -> Credits) -> Credits {
+        Credits::checked_sum(self.tally.backings.iter().map(|backing| number(&backing.numbers)))
+            .expect("each is at most drawn, whose sum is checked")
+    }
+
+    pub fn drawn(&self) -> Credits {
+        self.sum(|numbers| numbers.drawn)
+    }
+
+    pub fn used(&self) -> Credits {
+        self.sum(|numbers| numbers.used)
+    }
+
+    pub fn unattributed(&self) -> Credits {
+        self.sum(|numbers| numbers.unattributed)
+    }
+
+    pub fn returned(&self) -> Credits {
+        self.sum(|numbers| numbers.returned)
+    }
+
+    /// How far the watermark may rise.
+    pub fn watermark_max(&self) -> Credits {
+        self.drawn().saturating_sub(self.returned())
+    }
+
+    /// Below the watermark and not yet charged.
+    pub fn unspent(&self) -> Credits {
+        self.watermark.saturating_sub(self.used()).saturating_sub(self.unattributed())
+    }
+
+    /// Whether a close that waits may go on.
+    pub fn all_arrived(&self) -> bool {
+        self.closing.is_some_and(|total| self.used().saturating_add(self.abandoned) >= total)
+    }
+
+    /// Which backings pay `amount`, in spending order; `None` where they have not so much left.
+    pub fn spend(&self, amount: Credits) -> Option<Vec<Part>> {
+        self.take(amount, self.order.iter())
+    }
+
+    /// Which backings give `amount` back: the last in spending order first.
+    pub fn unspend(&self, amount: Credits) -> Option<Vec<Part>> {
+        self.take(amount, self.order.iter().rev())
+    }
+
+    /// All that is left.
+    pub fn rest(&self) -> Vec<Part> {
+        let backings = (0..=u8::MAX).zip(&self.tally.backings);
+        backings.map(|(at, backing)| (at, backing.left())).filter(|(_, left)| !left.is_zero()).collect()
+    }
+
+    fn take<'a>(&self, amount: Credits, order: impl Iterator<Item = &'a u8>) -> Option<Vec<Part>> {
+        let (mut open, mut parts) = (amount, Vec::new());
+        for at in order {
+            if open.is_zero() {
+                break;
+            }
+            let part = open.min(self.tally.backings[usize::from(*at)].left());
+            if !part.is_zero() {
+                parts.push((*at, part));
+                open = open.saturating_sub(part);
+            }
+        }
+        open.is_zero().then_some(parts)
+    }
+
+    /// By which meter usage is counted: the one asked for, or `other` where there are too many.
+    pub fn meter_ref(&self, meter: &Meter) -> MeterRef {
+        let meters = &self.tally.meters;
+        let known =
+            |meter: &Meter| (0..=u8::MAX).zip(meters).find(|(_, m)| m.meter == *meter).map(|(at, _)| at);
+        if let Some(at) = known(meter) {
+            return MeterRef::Known(at);
+        }
+        if meters.len() < METERS_MAX {
+            return MeterRef::New(meter.clone());
+        }
+        let other =
+            Meter { feature: Feature::parse(OTHER).expect("a valid name"), model: None, day: meter.day };
+        match known(&other) {
+            Some(at) => MeterRef::Known(at),
+            None if meters.len() < 2 * METERS_MAX => MeterRef::New(other),
+            None => MeterRef::Known((2 * METERS_MAX - 1) as u8),
+        }
+    }
+
+    /// How units are named in a record, each kind once; the kinds beyond the last that fits are `other`.
+    pub fn unit_refs(&self, units: &[(Unit, u64)]) -> Vec<(UnitRef, u64)> {
+        let known = &self.tally.units;
+        let mut free = UNITS_MAX.saturating_sub(known.len());
+        let mut refs: Vec<(UnitRef, u64)> = Vec::with_capacity(units.len());
+        for (unit, count) in units {
+            let find = |unit: &Unit| (0..=u8::MAX).zip(known).find(|(_, u)| *u == unit).map(|(at, _)| at);
+            let mut name = find(unit).map_or_else(|| UnitRef::New(unit.clone()), UnitRef::Known);
+            if matches!(name, UnitRef::New(_)) && !refs.iter().any(|(there, _)| *there == name) {
+                if free > 0 {
+                    free -= 1;
+                } else {
+                    let other = Unit::parse(OTHER).expect("a valid name");
+                    name = find(&other).map_or(UnitRef::New(other), UnitRef::Known);
+                }
+            }
+            match refs.iter_mut().find(|(there, _)| *there == name) {
+                Some((_, sum)) => *sum = sum.saturating_add(*count),
+                None => refs.push((name, *count)),
+            }
+        }
+        refs
+    }
+
+    /// What each source pays of a charge, in spending order.
+    pub fn sources(&self, parts: &[Part]) -> Vec<(Source, Credits)> {
+        let mut sources: Vec<(Source, Credits)> = Vec::with_capacity(1);
+        for (at, part) in parts {
+            let source = self.tally.backings[usize::from(*at)].numbers.backing.source;
+            match sources.last_mut() {
+                Some((last, sum)) if *last == source => sum.grow(*part),
+                _ => sources.push((source, *part)),
+            }
+        }
+        sources
+    }
+
+    pub fn install(&mut self, drawn: &[(Backing, Credits)]) {
+        let tally = Arc::make_mut(&mut self.tally);
+        for (backing, drawn) in drawn {
+            match tally.backings.iter_mut().find(|there| there.numbers.backing == *backing) {
+                Some(there) => there.numbers.drawn = there.numbers.drawn.max(*drawn),
+                None => tally.backings.push(BackingTally::new(*backing, *drawn)),
+            }
+        }
+        self.sort();
+    }
+
+    pub fn charge(
+        &mut self,
+        parts: &[Part],
+        meter: &MeterRef,
+        units: &[(UnitRef, u64)],
+    ) -> Result<(), Unsound> {
+        let amount = total(parts.iter().map(|(_, part)| *part))?;
+        let tally = Arc::make_mut(&mut self.tally);
+        tally.sequence += 1;
+        for (at, part) in parts {
+            let used = &mut tally.backing(*at)?.numbers.used;
+            *used = add(*used, *part)?;
+        }
+        let at = tally.meter(meter)?;
+        tally.meters[at].credits = add(tally.meters[at].credits, amount)?;
+        tally.meters[at].calls += 1;
+        for (unit, count) in units {
+            let unit = tally.unit(unit)?;
+            let counted = &mut tally.meters[at].units;
+            match counted.iter_mut().find(|(there, _)| *there == unit) {
+                Some((_, sum)) => *sum = sum.saturating_add(*count),
+                None => counted.push((unit, *count)),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn give_back(&mut self, watermark: Credits, parts: &[Part]) -> Result<(), Unsound> {
+        self.watermark = watermark;
+        let tally = Arc::make_mut(&mut self.tally);
+        for (at, part) in parts {
+            let returned = &mut tally.backing(*at)?.numbers.returned;
+            *returned = add(*returned, *part)?;
+        }
+        Ok(())
+    }
+
+    pub fn close(&mut self, parts: &[Part]) -> Result<(), Unsound> {
+        let watermark = add(self.used(), self.unattributed())?;
+        self.give_back(watermark, parts)?;
+        Arc::make_mut(&mut self.tally).closed = true;
+        (self.closing, self.abandoned) = (None, Credits::ZERO);
+        Ok(())
+    }
+
+    pub fn round_up(&mut self, parts: &[Part]) -> Result<(), Unsound> {
+        let tally = Arc::make_mut(&mut self.tally);
+        for (at, part) in parts {
+            let unattributed = &mut tally.backing(*at)?.numbers.unattributed;
+            *unattributed = add(*unattributed, *part)?;
+        }
+        Ok(())
+    }
+
+    /// The sentences at the head of this file. Runs after every change, in production too.
+    pub fn check(&self) -> Result<(), Unsound> {
+        let (mut spoken_for, mut returned, mut drawn) = (Credits::ZERO, Credits::ZERO, Credits::ZERO);
+        for backing in &self.tally.backings {
+            let (numbers, committed) = (&backing.numbers, backing.committed()?);
+            if committed > numbers.drawn {
+                return Err(
+                    self.unsound(&format!("{committed} of {} drawn are gone: {numbers:?}", numbers.drawn))
+                );
+            }
+            spoken_for = add(spoken_for, committed.saturating_sub(numbers.returned))?;
+            returned = add(returned, numbers.returned)?;
+            drawn = add(drawn, numbers.drawn)?;
+        }
+        if spoken_for > self.watermark {
+            return Err(self.unsound(&format!("{spoken_for} used is above the watermark {}", self.watermark)));
+        }
+        if add(self.watermark, returned)? > drawn {
+            return Err(
+                self.unsound(&format!("watermark {} + returned {returned} > drawn {drawn}", self.watermark))
+            );
+        }
+        Ok(())
+    }
+
+    /// That usage by meter sums to used; too slow for every charge.
+    pub fn check_meters(&self) -> Result<(), Unsound> {
+        let metered = total(self.tally.meters.iter().map(|meter| meter.credits))?;
+        if metered == self.used() {
+            return Ok(());
+        }
+        Err(self.unsound(&format!("meters sum to {metered}, used is {}", self.used())))
+    }
+
+    fn unsound(&self, why: &str) -> Unsound {
+        Unsound(format!("line {} of {}: {why}", self.opened.number.0, self.opened.workspace))
+    }
+
+    pub fn key(&self) -> LineKey {
+        LineKey { workspace: self.opened.workspace.clone(), number: self.opened.number }
+    }
+
+    pub fn view(&self) -> LineView {
+        LineView {
+            line: self.key(),
+            user: self.opened.user.clone(),
+            cycle: self.opened.cycle,
+            team: self.opened.team.clone(),
+            drawn: self.drawn(),
+            used: self.used(),
+            unattributed: self.unattributed(),
+            returned: self.returned(),
+            watermark: self.watermark,
+            closed: self.tally.closed,
+        }
+    }
+
+    /// What is on the disk, not what is in memory.
+    pub fn numbers(&self) -> LineNumbers {
+        let tally = &self.synced;
+        LineNumbers {
+            line: self.key(),
+            user: self.opened.user.clone(),
+            cycle: self.opened.cycle,
+            team: self.opened.team.clone(),
+            backings: tally.backings.iter().map(|backing| backing.numbers).collect(),
+            meters: tally.meters.iter().map(|meter| (meter.meter.clone(), tally.metered(meter))).collect(),
+            closed: tally.closed,
+        }
+    }
+}

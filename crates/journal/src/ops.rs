@@ -1,0 +1,115 @@
+//! What waits in the writer's queue, and the answers it owes. Not here: what an operation does.
+
+use crate::book::Book;
+use crate::change::Slot;
+use crate::keys::{KeyName, KeyTable};
+use crate::refused::Refused;
+use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use types::{Backing, Credits, LineNumber};
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
+
+#[derive(Debug)]
+pub(crate) enum Op {
+    Open(OpenLine, Reply<LineNumber>),
+    Attach(LineKey, HandleNo, u16, Reply<LineView>),
+    Install(LineKey, Vec<(Backing, Credits)>, Reply<LineView>),
+    Raise(LineKey, Credits, Reply<Credits>),
+    Charge(Box<Charge>, Reply<Charged>),
+    Stray {
+        handle: HandleNo,
+        epoch: u16,
+        amount: Credits,
+    },
+    GiveBack {
+        line: LineKey,
+        from_balance: Credits,
+        above_watermark: Credits,
+        reply: Reply<LineNumbers>,
+    },
+    Numbers {
+        lines: Vec<LineKey>,
+        fresh: bool,
+        reply: Reply<Vec<LineNumbers>>,
+    },
+    Close(LineKey, Credits, Reply<LineNumbers>),
+    Forget(LineKey, Reply<()>),
+    Lines(Reply<Vec<LineView>>),
+    Sync(Reply<()>),
+    /// Nobody asks; a full journal looks whether there is room again.
+    LookForRoom,
+}
+
+/// An operation that is done and waits to be answered: for its write, or for a sync.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Opened(LineNumber, Reply<LineNumber>),
+    View(Box<LineView>, Reply<LineView>),
+    Raised(Credits, Reply<Credits>),
+    Charged(Box<Charged>, Option<Arc<KeyName>>, Reply<Charged>),
+    Numbers(Slot, Reply<LineNumbers>),
+    ManyNumbers(Vec<LineKey>, Reply<Vec<LineNumbers>>),
+    Done(Reply<()>),
+}
+
+/// A caller that went away wants no answer.
+fn send<T>(reply: Reply<T>, answer: Result<T, Refused>) {
+    let _gone = reply.send(answer);
+}
+
+impl Answer {
+    pub fn give(self, book: &Book, keys: &KeyTable) {
+        match self {
+            Self::Opened(number, reply) => send(reply, Ok(number)),
+            Self::View(view, reply) => send(reply, Ok(*view)),
+            Self::Raised(by, reply) => send(reply, Ok(by)),
+            Self::Charged(charged, key, reply) => {
+                if let Some(key) = key {
+                    keys.show(&key);
+                }
+                send(reply, Ok(*charged));
+            }
+            Self::Numbers(slot, reply) => {
+                send(reply, book.line(slot).map(|line| line.numbers()).ok_or(Refused::NoLine));
+            }
+            Self::ManyNumbers(lines, reply) => send(reply, numbers(book, &lines)),
+            Self::Done(reply) => send(reply, Ok(())),
+        }
+    }
+
+    pub fn refuse(self, why: Refused) {
+        match self {
+            Self::Opened(_, reply) => send(reply, Err(why)),
+            Self::View(_, reply) => send(reply, Err(why)),
+            Self::Raised(_, reply) => send(reply, Err(why)),
+            Self::Charged(_, _, reply) => send(reply, Err(why)),
+            Self::Numbers(_, reply) => send(reply, Err(why)),
+            Self::ManyNumbers(_, reply) => send(reply, Err(why)),
+            Self::Done(reply) => send(reply, Err(why)),
+        }
+    }
+}
+
+/// What is on disk of these lines.
+fn numbers(book: &Book, lines: &[LineKey]) -> Result<Vec<LineNumbers>, Refused> {
+    let one = |key| Ok(book.line(book.find(key)?).ok_or(Refused::NoLine)?.numbers());
+    lines.iter().map(one).collect()
+}
+
+impl Op {
+    pub fn refuse(self, why: Refused) {
+        match self {
+            Self::Open(_, reply) => send(reply, Err(why)),
+            Self::Attach(_, _, _, reply) | Self::Install(_, _, reply) => send(reply, Err(why)),
+            Self::Raise(_, _, reply) => send(reply, Err(why)),
+            Self::Charge(_, reply) => send(reply, Err(why)),
+            Self::GiveBack { reply, .. } | Self::Close(_, _, reply) => send(reply, Err(why)),
+            Self::Numbers { reply, .. } => send(reply, Err(why)),
+            Self::Forget(_, reply) | Self::Sync(reply) => send(reply, Err(why)),
+            Self::Lines(reply) => send(reply, Err(why)),
+            Self::Stray { .. } | Self::LookForRoom => {}
+        }
+    }
+}

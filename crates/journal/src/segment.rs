@@ -1,0 +1,227 @@
+//! One segment file: its name, what its bytes fold to, and the snapshot that opens it. Not here: when a new one begins.
+//!
+//! A segment is written under another name, synced whole, and only then renamed: a file with a segment's name has a
+//! durable head. It is reserved to its full length, so it ends in zeros. Reading goes from the front, and stops at the
+//! first place where no whole record stands. In an older segment this must be where the newest head says it ends. In the
+//! newest one it is either where writing was cut off (a torn tail: never synced, nothing in it was promised) or damage to
+//! something that was durable. Sectors reach a disk in any order, so whole records behind the place prove nothing; a
+//! *mark* behind it does, one that says a sync had ended well beyond the place. Marks are written after every sync, at
+//! once, so all that can hide is damage to what was synced last before the machine went down within seconds.
+
+use crate::book::{Answering, Book};
+use crate::change::{BadRecord, Change, KeptKey, line_in, line_out};
+use crate::refused::JournalFault;
+use platform::BootId;
+use types::{DiskId, WorkspaceId};
+use wire::journal::{Framed, Head, MARK_BYTES, Previous, Record, append, marks, read};
+
+/// A segment before it has its name.
+pub(crate) const UNFINISHED: &str = "next.tmp";
+/// Left behind by a journal that stopped, so that its page cache is not trusted.
+pub(crate) const STOPPED: &str = "stopped";
+
+pub(crate) fn file_name(first_sequence: u64) -> String {
+    format!("journal-{first_sequence:016x}.seg")
+}
+
+/// The first sequence in a segment of that name.
+pub(crate) fn first_sequence(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("journal-")?.strip_suffix(".seg")?;
+    let number = u64::from_str_radix(digits, 16).ok()?;
+    (file_name(number) == name).then_some(number)
+}
+
+/// What a segment holds.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    pub boot: BootId,
+    pub previous: Vec<Previous>,
+    pub book: Book,
+    /// With their positions, in order.
+    pub keys: Vec<KeptKey>,
+    /// The last record's.
+    pub sequence: u64,
+    /// Where the last record ends.
+    pub bytes: u64,
+    /// Nothing but zeros stands behind.
+    pub whole: bool,
+}
+
+/// Which file is read, and as what.
+pub(crate) struct Reading<'a> {
+    pub file: &'a str,
+    pub disk: DiskId,
+    /// Where an older segment ends; `None` for the newest.
+    pub sealed_bytes: Option<u64>,
+}
+
+impl Reading<'_> {
+    fn damaged(&self, offset: usize, why: &dyn std::fmt::Display) -> JournalFault {
+        JournalFault::Damaged { file: self.file.to_owned(), offset: offset as u64, why: why.to_string() }
+    }
+
+    pub fn fold(&self, all: &[u8]) -> Result<Folded, JournalFault> {
+        let bytes = match self.sealed_bytes.map(usize::try_from) {
+            None => all,
+            Some(end) => end
+                .ok()
+                .and_then(|end| all.get(..end))
+                .ok_or_else(|| self.damaged(all.len(), &"it is shorter than it was"))?,
+        };
+        let (mut folded, mut at) = self.open(bytes)?;
+        let mut snapshot = Some(0);
+        let broken = loop {
+            match read(&bytes[at..]) {
+                Framed::Record { record, bytes } => {
+                    folded.sequence += 1;
+                    fold_one(&mut folded, &mut snapshot, record).map_err(|why| self.damaged(at, &why))?;
+                    at += bytes;
+                }
+                Framed::Mark(_) => at += MARK_BYTES,
+                Framed::End => break None,
+                Framed::Broken => break Some("no record, no end"),
+                Framed::Unreadable(why) => return Err(self.damaged(at, &why)),
+            }
+        };
+        if snapshot.is_some() {
+            return Err(self.damaged(at, &broken.unwrap_or("it ends within its snapshot")));
+        }
+        if self.sealed_bytes.is_some() && at != bytes.len() {
+            return Err(self.damaged(at, &"it ends before its end"));
+        }
+        if marks(&bytes[at..]).any(|mark| mark.synced_bytes() > at as u64) {
+            return Err(self.damaged(at, &"what stood here had been synced"));
+        }
+        folded.bytes = at as u64;
+        folded.whole = bytes[at..].iter().all(|byte| *byte == 0);
+        Ok(folded)
+    }
+
+    fn open(&self, bytes: &[u8]) -> Result<(Folded, usize), JournalFault> {
+        let (head, at) = match read(bytes) {
+            Framed::Record { record: Record::Head(head), bytes } => (head, bytes),
+            Framed::Unreadable(why) => return Err(self.damaged(0, &why)),
+            Framed::Record { .. } | Framed::Mark(_) | Framed::End | Framed::Broken => {
+                return Err(self.damaged(0, &"there is no head"));
+            }
+        };
+        if head.disk != self.disk.0 {
+            let (file, expected, found) = (self.file.to_owned(), self.disk, DiskId(head.disk));
+            return Err(JournalFault::OtherDisk { file, expected, found });
+        }
+        let folded = Folded {
+            boot: BootId(head.boot),
+            previous: head.previous,
+            book: Book::starting_at(head.next_line),
+            keys: Vec::new(),
+            sequence: head.sequence,
+            bytes: 0,
+            whole: false,
+        };
+        Ok((folded, at))
+    }
+}
+
+/// `snapshot` counts the records of the snapshot until it has ended.
+fn fold_one(folded: &mut Folded, snapshot: &mut Option<u64>, record: Record) -> Result<(), String> {
+    let text = |why: BadRecord| why.to_string();
+    let position = folded.sequence;
+    match (record, snapshot.as_mut()) {
+        (Record::HeadEnd { records }, Some(counted)) if records == *counted => {
+            *snapshot = None;
+            return Ok(());
+        }
+        (Record::Counter { workspace, highest }, Some(_)) => {
+            let workspace = WorkspaceId::parse(&workspace).map_err(|why| why.to_string())?;
+            folded.book.restore_counter(workspace, highest);
+        }
+        (Record::Line(line), Some(_)) => {
+            let (slot, line) = line_in(&line).map_err(text)?;
+            folded.book.restore_line(slot, line).map_err(|why| why.to_string())?;
+        }
+        (Record::Kept(kept), Some(_)) => {
+            let mut kept = KeptKey::parse(&kept).map_err(text)?;
+            kept.charged.position = position;
+            folded.keys.push(kept);
+        }
+        (record, _) => {
+            let change = Change::parse(&record).map_err(text)?;
+            folded.book.apply(&change, position).map_err(|why| why.to_string())?;
+            if let Change::Charged(charge) = &change {
+                let kept = folded.book.kept_key(charge, position).map_err(|why| why.to_string())?;
+                folded.keys.extend(kept);
+            }
+        }
+    }
+    if let Some(counted) = snapshot {
+        *counted += 1;
+    }
+    Ok(())
+}
+
+impl Book {
+    /// The key of a charge with its answer, once the charge is applied; `None` where it had no key.
+    fn kept_key(
+        &self,
+        charge: &crate::change::ChargeChange,
+        position: u64,
+    ) -> Result<Option<KeptKey>, crate::refused::Unsound> {
+        let Some(keyed) = &charge.key else { return Ok(None) };
+        let about = Answering {
+            durability: keyed.durability,
+            remaining_at_least: keyed.remaining_at_least,
+            remaining_at_most: keyed.remaining_at_most,
+        };
+        let charged = self.charged(charge, &about, position)?;
+        Ok(self.line(charge.slot).map(|line| KeptKey {
+            workspace: line.opened.workspace.clone(),
+            user: line.opened.user.clone(),
+            key: keyed.key.clone(),
+            command_hash: keyed.command_hash,
+            at: keyed.at,
+            charged,
+        }))
+    }
+}
+
+/// The bytes that open a segment.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub bytes: Vec<u8>,
+    /// The first of the kept keys'; the others follow one by one.
+    pub kept_at: u64,
+    /// The last record's.
+    pub sequence: u64,
+}
+
+/// All that lives, in the order head, counters, lines, kept keys, what is rounded up.
+pub(crate) fn snapshot(
+    head: Head,
+    book: &Book,
+    kept: &[KeptKey],
+    rounded: &[Change],
+) -> Result<Snapshot, String> {
+    let (mut bytes, first) = (Vec::new(), head.sequence);
+    let mut sequence = first;
+    let mut put = |record: &Record| -> Result<(), String> {
+        sequence += 1;
+        append(&mut bytes, record).map_err(|why| why.to_string())
+    };
+    put(&Record::Head(head))?;
+    let mut records = 0;
+    for (workspace, highest) in book.counters() {
+        put(&Record::Counter { workspace: workspace.to_string(), highest })?;
+        records += 1;
+    }
+    for (slot, line) in book.lines() {
+        put(&line_out(slot, line))?;
+        records += 1;
+    }
+    let kept_at = first + 1 + records;
+    for record in kept.iter().map(KeptKey::shape).chain(rounded.iter().map(Change::shape)) {
+        put(&record)?;
+        records += 1;
+    }
+    put(&Record::HeadEnd { records })?;
+    Ok(Snapshot { bytes, kept_at, sequence: sequence - 1 })
+}

@@ -1,0 +1,364 @@
+//! What each operation does and refuses, one script each. Not here: crashes at random points (`histories`).
+
+mod holder;
+
+use holder::*;
+use journal::{Begun, Charge, HandleNo, Refused};
+use platform::Unsynced;
+use std::collections::BTreeSet;
+use types::{CycleNumber, Durability, LineNumber, Source, TeamId, Timestamp, Unit};
+
+#[test]
+fn a_line_is_spent_in_order_and_given_back_from_the_other_end() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    // Arrival is overage, shared 1, shared 2, allocation; spending order is by source, then arrival.
+    let drawn = [
+        (backing(Source::Overage, 9), credits(10)),
+        (backing(Source::Shared, 1), credits(10)),
+        (backing(Source::Shared, 2), credits(10)),
+        (backing(Source::Allocation, 1), credits(10)),
+    ];
+    let line = holder.line_with(1, "w", &drawn);
+    let charged = holder.charge(chat(1, 25, Durability::Local)).unwrap();
+    assert_eq!(
+        charged.sources,
+        [(Source::Allocation, credits(10)), (Source::Shared, credits(15))],
+        "two grants of one source are one source"
+    );
+    assert_eq!((charged.line, charged.sequence, charged.cycle), (LineNumber(1), 1, CycleNumber(3)));
+    assert_eq!(
+        holder.charge(chat(1, 0, Durability::Local)).unwrap().sources,
+        [],
+        "a price of zero is a price"
+    );
+
+    let numbers = holder.run(holder.journal.give_back(line.clone(), credits(12), credits(0))).unwrap();
+    let returned: Vec<_> = numbers.backings.iter().map(|b| b.returned.micros()).collect();
+    assert_eq!(returned, [10, 0, 2, 0]);
+    assert_eq!(numbers.meters.len(), 1);
+    let metered = &numbers.meters[0].1;
+    assert_eq!((metered.credits, metered.calls, metered.units[0].1), (credits(25), 2, 2));
+
+    let numbers = holder.run(holder.journal.close(line.clone(), credits(25))).unwrap();
+    assert!(numbers.closed);
+    assert_eq!((numbers.used(), numbers.returned()), (credits(25), credits(15)));
+    assert_eq!(holder.charge(chat(1, 1, Durability::Local)), Err(Refused::NoLine));
+    assert_eq!(holder.run(holder.journal.close(line.clone(), credits(25))).unwrap(), numbers, "asked again");
+    assert_eq!(
+        holder.run(holder.journal.raise_watermark(line.clone(), credits(1))),
+        Err(Refused::LineClosed(line.clone()))
+    );
+    holder.run(holder.journal.forget(line.clone())).unwrap();
+    assert_eq!(holder.run(holder.journal.forget(line.clone())), Err(Refused::NoLine));
+    assert_eq!(holder.run(holder.journal.open_line(open_wish(1, "w"))), Ok(LineNumber(2)));
+}
+
+#[test]
+fn drawn_merges_by_the_larger_number_and_bounds_the_watermark() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    let line = holder.line_with(1, "w", &[(shared(), credits(10))]);
+    for (drawn, known) in [(15, 15), (12, 15), (15, 15)] {
+        let view =
+            holder.run(holder.journal.install(line.clone(), vec![(shared(), credits(drawn))])).unwrap();
+        assert_eq!(view.drawn, credits(known));
+    }
+    let raise = |to| holder.run(holder.journal.raise_watermark(line.clone(), credits(to)));
+    assert_eq!(raise(15), Ok(credits(5)));
+    assert_eq!(raise(15), Ok(credits(0)), "asked again");
+    assert_eq!(raise(16), Err(Refused::BeyondDrawn { wanted: credits(16), possible: credits(15) }));
+    holder.run(holder.journal.give_back(line.clone(), credits(4), credits(0))).unwrap();
+    assert_eq!(raise(12), Err(Refused::BeyondDrawn { wanted: credits(12), possible: credits(11) }));
+}
+
+#[test]
+fn reports_say_what_is_synced_and_no_more() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    let line = holder.line_with(1, "w", &[(shared(), credits(10))]);
+    holder.charge(chat(1, 3, Durability::Local)).unwrap();
+    let used = |fresh| {
+        let numbers = holder.run(holder.journal.numbers(vec![line.clone()], fresh)).unwrap();
+        numbers[0].used().micros()
+    };
+    let sequence = holder.journal.sequence();
+    assert_eq!(used(false), 0);
+    assert_eq!(used(true), 3);
+    assert_eq!(holder.journal.sequence(), sequence + 1);
+    let syncs = machine.disk.syncs();
+    assert_eq!(used(true), 3);
+    assert_eq!(machine.disk.syncs(), syncs, "there was nothing to sync");
+    holder.charge(chat(1, 4, Durability::Disk)).unwrap();
+    assert_eq!(used(false), 7);
+}
+
+#[test]
+fn a_close_waits_for_the_charges_on_their_way() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    let line = holder.line_with(1, "w", &[(shared(), credits(10))]);
+    holder.run(async {
+        let permit = holder.journal.reserve().unwrap();
+        let closing = tokio::spawn({
+            let (journal, line) = (holder.journal.clone(), line.clone());
+            async move { journal.close(line, credits(6)).await }
+        });
+        holder.journal.sync().await.unwrap();
+        tokio::task::yield_now().await;
+        assert!(!closing.is_finished());
+        permit.charge(chat(1, 6, Durability::Local)).await.unwrap();
+        let numbers = closing.await.unwrap().unwrap();
+        assert_eq!((numbers.used(), numbers.returned()), (credits(6), credits(4)));
+    });
+}
+
+#[test]
+fn many_syncs_are_one() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let syncs = machine.disk.syncs();
+    holder.run(async {
+        let charge = || holder.journal.reserve().unwrap().charge(chat(1, 1, Durability::Disk));
+        let all: Vec<_> = (0..16).map(|_| charge()).collect();
+        for one in all {
+            one.await.unwrap();
+        }
+    });
+    assert_eq!(machine.disk.syncs(), syncs + 1);
+}
+
+#[test]
+fn a_charge_is_short_on_the_disk() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(1_000_000_000))]);
+    let written = || {
+        let content = machine.disk.content(&machine.segments()[0]).unwrap();
+        content.iter().rposition(|byte| *byte != 0).unwrap()
+    };
+    let usage = |name: &str, count| (Unit::parse(name).unwrap(), count);
+    let charge = || {
+        let units = vec![usage("input_token", 1_200), usage("output_token", 300)];
+        Charge { units, ..chat(1, 1_500_000, Durability::Local) }
+    };
+    holder.charge(charge()).unwrap();
+    let before = written();
+    holder.charge(charge()).unwrap();
+    assert_eq!(written() - before, 33, "frame 8, header 2, record 23");
+    let keyed = |key: &str| {
+        let Begun::Fresh(guard) = holder.begin("w", key, 1) else { panic!("a new key") };
+        holder.charge(Charge { key: Some(guard), ..charge() }).unwrap();
+        written()
+    };
+    let before = keyed("req-0123456789abcdef");
+    assert_eq!(keyed("req-fedcba9876543210") - before, 33 + 65, "key 21, hash 32, time 9, three more");
+}
+
+#[test]
+fn the_queue_refuses_before_anything_is_spent() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let permits: Vec<_> = (0..64).map(|_| holder.journal.reserve().unwrap()).collect();
+    assert_eq!(holder.journal.reserve().unwrap_err(), Refused::Overloaded);
+    drop(permits);
+    assert!(holder.journal.reserve().is_ok());
+}
+
+#[test]
+fn meters_and_units_beyond_their_bounds_are_other() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    let line = holder.line_with(1, "w", &[(shared(), credits(1_000))]);
+    let at = |day: i64| Timestamp::from_millis(day * 86_400_000);
+    let charge = |feature: &str, day, units| {
+        let charge = Charge { meter: meter(feature, at(day)), units, ..chat(1, 1, Durability::Local) };
+        holder.charge(charge).unwrap();
+    };
+    for n in 0..66 {
+        charge(&format!("f{n}"), 1, vec![]);
+    }
+    charge("f0", 1, vec![]);
+    for day in 2..80 {
+        charge("late", day, vec![]);
+    }
+    let units =
+        |range: std::ops::Range<u64>| range.map(|n| (Unit::parse(&format!("u{n}")).unwrap(), n)).collect();
+    charge("f0", 1, units(0..63));
+    charge("f0", 1, units(60..70));
+    let holder = {
+        machine.kill(holder);
+        machine.start()
+    };
+    assert!(holder.recovered.exact);
+    let numbers = holder.run(holder.journal.numbers(vec![line], true)).unwrap().remove(0);
+    let of = |feature: &str, day| {
+        let wanted = meter(feature, at(day));
+        numbers.meters.iter().find(|(meter, _)| *meter == wanted).map(|(_, metered)| metered)
+    };
+    assert_eq!(numbers.meters.len(), 128);
+    assert_eq!(of("f63", 1).unwrap().calls, 1);
+    assert!(of("f64", 1).is_none());
+    assert_eq!(of("other", 1).unwrap().calls, 2);
+    assert_eq!(of("other", 64).unwrap().calls, 1 + 15, "the last day that has a meter takes what is left");
+    let f0 = of("f0", 1).unwrap();
+    assert_eq!(f0.calls, 4);
+    assert_eq!(f0.units.len(), 65);
+    let count = |unit: &str| f0.units.iter().find(|(u, _)| u.as_str() == unit).map(|(_, count)| *count);
+    assert_eq!((count("u62"), count("u63"), count("u64")), (Some(124), Some(63), None));
+    assert_eq!(count("other"), Some(64 + 65 + 66 + 67 + 68 + 69));
+    let sum: u64 = numbers.meters.iter().map(|(_, metered)| metered.credits.micros()).sum();
+    assert_eq!(sum, numbers.used().micros());
+}
+
+#[test]
+fn lines_backings_and_attachments_have_bounds() {
+    let machine = Machine::new(journal::Options { lines_max: 2, ..options() });
+    let holder = machine.start();
+    let line = holder.line_with(1, "w", &[(shared(), credits(1))]);
+    assert_eq!(holder.run(holder.journal.open_line(open_wish(1, "w"))), Err(Refused::Occupied));
+    let second = holder.line_with(2, "w", &[(shared(), credits(1))]);
+    assert_eq!(holder.run(holder.journal.open_line(open_wish(3, "w"))), Err(Refused::TooManyLines));
+    let attach = |line: &journal::LineKey, epoch| {
+        holder.run(holder.journal.attach(line.clone(), HandleNo(1), epoch)).map(|_| ())
+    };
+    assert_eq!(attach(&second, 1), Err(Refused::Occupied));
+    assert_eq!(attach(&second, 2), Ok(()));
+    assert_eq!(attach(&line, 1), Ok(()));
+
+    let many = |n: u32| (0..n).map(|grant| (backing(Source::Shared, grant), credits(1))).collect();
+    let install = |n| holder.run(holder.journal.install(line.clone(), many(n))).map(|_| ());
+    assert_eq!(install(129), Err(Refused::TooManyBackings));
+    assert_eq!(install(128), Ok(()));
+}
+
+#[test]
+fn a_key_answers_again_what_it_was_answered() {
+    let machine = Machine::new(options());
+    let mut holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let mut answers = Vec::new();
+    for (key, durability) in [("a", Durability::Local), ("b", Durability::Disk)] {
+        let Begun::Fresh(guard) = holder.begin("w", key, 1) else { panic!("a new key") };
+        assert!(matches!(holder.begin("w", key, 1), Begun::InFlight));
+        assert!(matches!(holder.begin("w", key, 2), Begun::Conflict));
+        answers.push(holder.charge(Charge { key: Some(guard), ..chat(1, 5, durability) }).unwrap());
+    }
+    for life in 0..2 {
+        for (key, answer) in ["a", "b"].iter().zip(&answers) {
+            let Begun::Replay(again) = holder.begin("w", key, 1) else {
+                panic!("life {life}: {key} was used")
+            };
+            assert_eq!(&journal::Charged { position: answer.position, ..(*again).clone() }, answer);
+            assert!(matches!(holder.begin("w", key, 2), Begun::Conflict));
+        }
+        machine.kill(holder);
+        holder = machine.start();
+    }
+    let Begun::Fresh(guard) = holder.begin("other", "a", 1) else { panic!("another workspace, another key") };
+    let view = holder.recovered.lines[0].clone();
+    holder.run(holder.journal.attach(view.line, HandleNo(1), 1)).unwrap();
+    assert_eq!(
+        holder.charge(Charge { key: Some(guard), ..chat(1, 1, Durability::Local) }),
+        Err(Refused::OtherScope)
+    );
+    assert!(matches!(holder.begin("other", "a", 1), Begun::Fresh(_)), "a refusal leaves no trace");
+}
+
+#[test]
+fn the_key_window_is_full_before_it_forgets() {
+    let machine = Machine::new(journal::Options { keys_bytes_max: 2 * (512 + 5), ..options() });
+    let holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let use_key = |holder: &holder::Holder, key: &str| match holder.begin("w", key, 1) {
+        Begun::Fresh(guard) => {
+            let at = platform::Clock::now(machine.clock.as_ref());
+            holder.charge(Charge { key: Some(guard), at, ..chat(1, 1, Durability::Disk) }).unwrap();
+            "fresh"
+        }
+        Begun::Replay(_) => "replay",
+        Begun::Full => "full",
+        Begun::Conflict | Begun::InFlight => "odd",
+    };
+    let uses: Vec<_> = ["a", "b", "c", "a"].iter().map(|key| use_key(&holder, key)).collect();
+    assert_eq!(uses, ["fresh", "fresh", "full", "replay"]);
+    machine.clock.advance_ms(KEY_WINDOW_MS - 1);
+    holder.keys.expire(platform::Clock::now(machine.clock.as_ref()));
+    assert_eq!(use_key(&holder, "c"), "full");
+    machine.clock.advance_ms(1);
+    holder.keys.expire(platform::Clock::now(machine.clock.as_ref()));
+    assert_eq!(holder.keys.bytes(), 0);
+    assert_eq!(use_key(&holder, "c"), "fresh");
+    machine.kill(holder);
+    let holder = machine.start();
+    assert_eq!(holder.keys.bytes(), 512 + 5, "expired keys do not come back");
+}
+
+#[test]
+fn a_power_failure_rounds_up_to_the_watermark_once() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    let team = Some(TeamId::parse("t").unwrap());
+    let wish = journal::OpenLine { team: team.clone(), ..open_wish(1, "w") };
+    let number = holder.run(holder.journal.open_line(wish)).unwrap();
+    let line = line("w", number.0);
+    holder.run(holder.journal.install(line.clone(), vec![(shared(), credits(50))])).unwrap();
+    holder.run(holder.journal.raise_watermark(line.clone(), credits(20))).unwrap();
+    holder.charge(chat(1, 5, Durability::Disk)).unwrap();
+    holder.charge(chat(1, 7, Durability::Local)).unwrap();
+    machine.power_loss(holder, Unsynced::Lost);
+    let holder = machine.start();
+    assert!(!holder.recovered.exact);
+    assert_eq!(holder.recovered.rounded, [(line.clone(), credits(15))]);
+    let view = &holder.recovered.lines[0];
+    assert_eq!((view.used, view.unattributed, view.watermark), (credits(5), credits(15), credits(20)));
+    assert_eq!(view.team, team);
+    machine.power_loss(holder, Unsynced::Lost);
+    let holder = machine.start();
+    assert_eq!(holder.recovered.rounded, []);
+    assert_eq!(holder.recovered.lines[0].unattributed, credits(15), "not counted twice");
+    let numbers = holder.run(holder.journal.close(line, credits(5))).unwrap();
+    assert_eq!(numbers.returned(), credits(30));
+}
+
+#[test]
+fn a_kill_forgets_nothing() {
+    let machine = Machine::new(options());
+    let mut holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(50))]);
+    let (mut sequences, mut spent) = (BTreeSet::new(), 0);
+    for _ in 0..5 {
+        holder.charge(chat(1, 3, Durability::Local)).unwrap();
+        spent += 3;
+        let sequence = holder.journal.sequence();
+        machine.kill(holder);
+        holder = machine.start();
+        assert!(holder.recovered.exact && holder.recovered.sequence > sequence);
+        assert!(sequences.insert(holder.recovered.sequence));
+        let view = holder.recovered.lines[0].clone();
+        assert_eq!((view.used, view.unattributed), (credits(spent), credits(0)));
+        assert_eq!(holder.charge(chat(1, 1, Durability::Local)), Err(Refused::NoLine), "nobody attached it");
+        holder.run(holder.journal.attach(view.line, HandleNo(1), 1)).unwrap();
+    }
+    assert_eq!(machine.segments().len(), 1, "a crash loop leaks nothing");
+}
+
+#[test]
+fn more_than_there_is_stops_the_journal() {
+    for give_back in [true, false] {
+        let machine = Machine::new(options());
+        let holder = machine.start();
+        let line = holder.line_with(1, "w", &[(shared(), credits(10))]);
+        let refused = if give_back {
+            holder.run(holder.journal.give_back(line, credits(11), credits(0))).unwrap_err()
+        } else {
+            holder.charge(chat(1, 11, Durability::Local)).unwrap_err()
+        };
+        assert!(matches!(refused, Refused::Stopped { .. }), "{refused}");
+        assert!(matches!(holder.journal.reserve(), Err(Refused::Stopped { .. })));
+        machine.kill(holder);
+        assert!(!machine.start().recovered.exact, "nobody knows what the mistake spent");
+    }
+}

@@ -1,0 +1,218 @@
+//! How the ledger's answers read in a script: one line each, only what is not zero or plain.
+
+use super::{holder_text, is_quiet, line_text};
+use ledger::{
+    AllocationAnswer, Answer, Applied, Command, Event, Grant, GrantState, Intent, LineAnswer, LineResult,
+    MemberView, Outcome, Overflow, Pending, ReallocationAnswer, State, UsageReport, Workspace, WorkspaceView,
+};
+use std::fmt::Write as _;
+use types::{Backing, Credits, Source, Timestamp};
+
+pub fn applied(state: &State, command: &Command, applied: &Applied) -> String {
+    let workspace = command.workspace().and_then(|id| state.workspace(id));
+    let mut out = match &applied.result {
+        Err(rejection) => format!("rejected ({:?}): {rejection}\n", rejection.retry()),
+        Ok(outcome) if is_quiet(outcome) => String::new(),
+        Ok(outcome) => self::outcome(workspace, outcome),
+    };
+    for event in &applied.events {
+        match event {
+            Event::Recall { line, user } => writeln!(out, "  recall {} of {user}", line_text(*line)).unwrap(),
+            Event::HolderFenced { holder } => writeln!(out, "  fenced {}", holder_text(*holder)).unwrap(),
+        }
+    }
+    out
+}
+
+fn outcome(workspace: Option<&Workspace>, outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Workspace(_) | Outcome::Registered | Outcome::Ticked => String::new(),
+        Outcome::Grant(answer) => grant(&answer.grant, &answer.pending),
+        Outcome::Member(view) => member(view),
+        Outcome::Allocation(answer) => allocation(answer),
+        Outcome::Reallocation(answer) => reallocation(answer),
+        Outcome::Limit { user, amount, .. } => match amount {
+            Some(amount) => format!("limit of {user}: {amount}\n"),
+            None => format!("limit of {user}: none\n"),
+        },
+        Outcome::Lines(lines) => lines.iter().map(|answer| line(workspace, answer)).collect(),
+        Outcome::Forgotten { lines, written_off, exposure } => {
+            format!("forgotten: {lines} lines, written off {written_off}, exposure {exposure}\n")
+        }
+        Outcome::RateCard { revision } => format!("rate card {}\n", revision.0),
+    }
+}
+
+/// `name 3` for what is not zero.
+fn parts(all: &[(&str, Credits)]) -> String {
+    let said = all.iter().filter(|(_, amount)| !amount.is_zero());
+    said.fold(String::new(), |text, (name, amount)| format!("{text}, {name} {amount}"))
+}
+
+fn pending(parts: &[Pending]) -> String {
+    parts.iter().fold(String::new(), |text, p| format!("{text}, pending {} on {}", p.amount, p.node))
+}
+
+fn backing(workspace: Option<&Workspace>, backing: Backing) -> String {
+    let grant = workspace.map_or_else(String::new, |w| w.grant(backing.grant).id.to_string());
+    let source = match backing.source {
+        Source::Allocation => "own",
+        Source::Reserve(_) => "reserve",
+        Source::Shared => "shared",
+        Source::Overage => "overage",
+    };
+    format!("{source}/{grant}")
+}
+
+fn grant(grant: &Grant, out: &[Pending]) -> String {
+    let books = &grant.books;
+    let state = match grant.state {
+        GrantState::Live => "",
+        GrantState::Expired => " is over",
+        GrantState::Voided => " is void",
+    };
+    let places = parts(&[
+        ("set aside", books.earmarked),
+        ("out", books.out),
+        ("used", books.used),
+        ("unattributed", books.unattributed),
+        ("written off", books.written_off),
+        ("expired", books.expired),
+        ("voided", books.voided),
+        ("exposure", books.exposure),
+    ]);
+    let (available, amount) = (books.available, books.amount);
+    format!("{}{state}: {available} of {amount} available{places}{}\n", grant.id, pending(out))
+}
+
+fn line(workspace: Option<&Workspace>, answer: &LineAnswer) -> String {
+    match &answer.result {
+        LineResult::Closed => "closed\n".to_owned(),
+        LineResult::Rejected(rejection) => format!("rejected: {rejection}\n"),
+        LineResult::Line { drawn, frozen, denied } => {
+            let drawn: Vec<String> =
+                drawn.iter().map(|(b, amount)| format!("{} {amount}", backing(workspace, *b))).collect();
+            let drawn = if drawn.is_empty() { "nothing".to_owned() } else { drawn.join(", ") };
+            let frozen = if *frozen { ", frozen" } else { "" };
+            let denied = denied.as_ref().map_or_else(String::new, |d| {
+                format!(", denied: {:?}, available {}, elsewhere {}", d.reason, d.available, d.elsewhere)
+            });
+            format!("drawn {drawn}{frozen}{denied}\n")
+        }
+    }
+}
+
+fn allocation(answer: &AllocationAnswer) -> String {
+    let user = &answer.user;
+    let Some(amount) = answer.amount else {
+        return format!("{user} has no allocation{}\n", pending(&answer.pending));
+    };
+    let said = parts(&[("every next cycle", answer.standing), ("used", answer.used)]);
+    let overflow = match answer.overflow {
+        Overflow::None => "",
+        Overflow::Shared => ", then shared",
+    };
+    format!("allocation of {user}: {amount}{overflow}{said}{}\n", pending(&answer.pending))
+}
+
+fn reallocation(answer: &ReallocationAnswer) -> String {
+    let said = parts(&[("moved", answer.moved), ("lapsed", answer.lapsed)]);
+    let ReallocationAnswer { id, from, to, asked, .. } = answer;
+    format!("{id}: {asked} from {from} to {to}{said}{}\n", pending(&answer.pending))
+}
+
+fn member(view: &MemberView) -> String {
+    let listed = if view.listed { "" } else { " (no member)" };
+    let access = if view.ai_access { "" } else { ", no access" };
+    let team = view.team.as_ref().map_or_else(String::new, |team| format!(", team {team}"));
+    let said = parts(&[
+        ("allocation", view.allocation.unwrap_or(Credits::ZERO)),
+        ("pending", view.pending),
+        ("limit", view.limit.unwrap_or(Credits::ZERO)),
+        ("used", view.used),
+        ("leased", view.leased),
+    ]);
+    format!("{}{listed}{access}{team}{said}, remaining {}\n", view.user, view.remaining)
+}
+
+fn pool(view: &WorkspaceView) -> String {
+    let said = parts(&[
+        ("used", view.used),
+        ("held", view.held),
+        ("available", view.available),
+        ("leased", view.leased),
+        ("allocated", view.allocated),
+        ("shared", view.shared),
+        ("unattributed", view.unattributed),
+        ("written off", view.written_off),
+        ("exposure", view.exposure),
+        ("pending", view.pending),
+    ]);
+    format!("granted {}{said}\n", view.granted)
+}
+
+fn usage(report: &UsageReport) -> String {
+    let mut out = String::new();
+    for row in &report.rows {
+        let words = [
+            row.day.map(|day| format!("day {}", day.0 - 20_000)),
+            row.user.as_ref().map(ToString::to_string),
+            row.team.as_ref().map(ToString::to_string),
+            row.feature.as_ref().map(ToString::to_string),
+            row.model.as_ref().map(ToString::to_string),
+        ];
+        let name: Vec<String> = words.into_iter().flatten().collect();
+        let units = row.metered.units.iter().fold(String::new(), |text, (u, n)| format!("{text}, {n} {u}"));
+        let (credits, calls) = (row.metered.credits, row.metered.calls);
+        writeln!(out, "{}: {credits} in {calls} calls{units}", name.join(" ")).unwrap();
+    }
+    if !report.unattributed.is_zero() {
+        writeln!(out, "unattributed {}", report.unattributed).unwrap();
+    }
+    out
+}
+
+/// Every open line and every intent that owes something.
+pub fn lines(workspace: &Workspace) -> String {
+    let mut out = String::new();
+    for (id, line) in &workspace.lines {
+        let marks = [(line.frozen, ", frozen"), (line.written_off, ", written off")];
+        let marks = marks.iter().filter(|(is, _)| *is).fold(String::new(), |text, (_, mark)| text + mark);
+        writeln!(out, "{} of {}{marks}{}", line_text(*id), line.user, parts(&[("pledged", line.pledged())]))
+            .unwrap();
+        for n in &line.backings {
+            let said = parts(&[
+                ("drawn", n.drawn),
+                ("used", n.used),
+                ("returned", n.returned),
+                ("unattributed", n.unattributed),
+                ("written off", n.written_off),
+                ("out", n.outstanding()),
+            ]);
+            writeln!(out, "  {}:{}", backing(Some(workspace), n.backing), &said[1..]).unwrap();
+        }
+    }
+    let owing = |intent: &&Intent| !intent.pending().is_zero();
+    for intent in workspace.intents.values().filter(owing) {
+        writeln!(out, "{} owes {} of {}", intent.from, intent.pending(), intent.asked).unwrap();
+    }
+    out
+}
+
+pub fn answer(answer: &Answer) -> String {
+    match answer {
+        Answer::Workspace(view) => pool(view),
+        Answer::Grants(grants) => {
+            let window = |g: &Grant| {
+                let days = |at: Timestamp| at.day().0 - 20_000;
+                g.expires_at.map_or_else(String::new, |at| format!("until day {}, ", days(at)))
+            };
+            grants.iter().map(|a| format!("{}{}", window(&a.grant), grant(&a.grant, &a.pending))).collect()
+        }
+        Answer::Members(members) => members.iter().map(member).collect(),
+        Answer::Allocation(answer) => allocation(answer),
+        Answer::Reallocation(answer) => reallocation(answer),
+        Answer::Usage(report) => usage(report),
+        Answer::Unknown(what) => format!("unknown {what:?}\n"),
+    }
+}

@@ -1,0 +1,229 @@
+//! A desk in front of one ledger that takes commands as text. Alone knows the ledger's API among the script tests.
+//!
+//! Words and their options: `words`. How answers read: `answers`.
+
+mod answers;
+mod words;
+
+use ledger::{AdminCommand, Change, Command, HolderBatch, LineMessage, Outcome, Query, State, Wish};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use types::{CycleNumber, GrantNo, HolderId, LineId, Timestamp, UserId, WorkspaceId};
+use words::{Bad, Words};
+
+/// Midnight UTC of day 20,000 after 1970-01-01: scripts count time from here.
+const START: Timestamp = Timestamp::from_millis(20_000 * 86_400_000);
+
+pub struct Desk {
+    state: State,
+    at: Timestamp,
+    /// Whose line it is, since its first message.
+    owners: BTreeMap<(WorkspaceId, LineId), UserId>,
+}
+
+impl Desk {
+    /// With workspace `w` made and nodes `n1` to `n3` registered.
+    pub fn new() -> Self {
+        let mut desk = Self { state: State::new(), at: START, owners: BTreeMap::new() };
+        for command in ["workspace", "register n1", "register n2", "register n3"] {
+            desk.perform(command).unwrap();
+        }
+        desk
+    }
+
+    pub fn assert_books_are_right(&self, when: &str) {
+        let violations = self.state.violations();
+        assert!(violations.is_empty(), "after {when}: {violations:#?}");
+        for workspace in self.state.workspaces.values() {
+            let view = workspace.view(self.at);
+            let sum = [view.used, view.held, view.available, view.leased];
+            assert_eq!(types::Credits::checked_sum(sum), Some(view.granted), "after {when}: {view:#?}");
+        }
+    }
+
+    /// Does what one line says and answers what is to be shown.
+    pub fn perform(&mut self, line: &str) -> Result<String, Bad> {
+        let mut words = Words::of(line)?;
+        let verb = words.next("a verb")?;
+        let workspace: WorkspaceId = words.option_or("in", "w")?;
+        let shown = match verb.as_str() {
+            "time" => self.set_time(words.time(START)?)?,
+            "repeat" => return self.repeat(line),
+            "cycle-ends" => self.set_cycle_end(&workspace, words.time(START)?),
+            "register" | "forget" | "tick" | "prices" => self.holder_or_clock(&verb, workspace, &mut words)?,
+            "draw" | "report" | "close" => self.line(&verb, workspace, &mut words)?,
+            "show" => self.show(workspace, &mut words)?,
+            _ => self.administrate(&verb, workspace, &mut words)?,
+        };
+        words.end()?;
+        Ok(shown)
+    }
+
+    fn set_time(&mut self, at: Timestamp) -> Result<String, Bad> {
+        self.at = at;
+        Ok(String::new())
+    }
+
+    /// Until there is a command for cycles: an end is written into the workspace as it was found.
+    fn set_cycle_end(&mut self, workspace: &WorkspaceId, at: Timestamp) -> String {
+        let known = self.state.workspaces.get_mut(workspace).expect("a workspace that was made");
+        Arc::make_mut(known).cycle_ends_at = Some(at);
+        String::new()
+    }
+
+    /// `repeat 3 grant g{} 1`: the last answer is shown.
+    fn repeat(&mut self, line: &str) -> Result<String, Bad> {
+        let bad = || Bad::Missing("repeat COUNT COMMAND");
+        let (count, command) =
+            line.strip_prefix("repeat ").and_then(|rest| rest.split_once(' ')).ok_or_else(bad)?;
+        let count: u64 = count.parse().map_err(|_| bad())?;
+        let mut shown = String::new();
+        for i in 1..=count {
+            shown = self.perform(&command.replace("{}", &i.to_string()))?;
+        }
+        Ok(shown)
+    }
+
+    fn apply(&mut self, command: &Command) -> String {
+        let before = self.state.clone();
+        let applied = self.state.apply(self.at, command);
+        if let Command::Holder(batch) = command
+            && !before.would_change(batch, self.at)
+        {
+            self.assert_only_heard(before, batch);
+        }
+        if applied.result.is_err() {
+            self.assert_only_time_passed(before, command);
+        }
+        answers::applied(&self.state, command, &applied)
+    }
+
+    /// A rejection writes nothing; what had expired by then may be booked.
+    fn assert_only_time_passed(&self, mut before: State, command: &Command) {
+        if let (Some(workspace), Command::Admin(_)) = (command.workspace(), command) {
+            before.apply(self.at, &Command::Tick { workspace: workspace.clone() });
+        }
+        let same = before.workspaces == self.state.workspaces && before.meta == self.state.meta;
+        assert!(same, "{command:?} was rejected and wrote");
+    }
+
+    /// What `would_change` calls no change: the holder was heard, and time passed.
+    fn assert_only_heard(&self, mut before: State, batch: &HolderBatch) {
+        before.apply(self.at, &Command::Tick { workspace: batch.workspace.clone() });
+        before.holders.clone_from(&self.state.holders);
+        let Some(after) = self.state.workspace(&batch.workspace) else { return };
+        let known = Arc::make_mut(before.workspaces.get_mut(&batch.workspace).expect("as after"));
+        for (id, line) in &mut known.lines {
+            let now = &after.lines[id];
+            (line.heard_at, line.held, line.confirmed) = (now.heard_at, now.held, now.confirmed);
+            // Calls that cost nothing are counted without a credit that moves.
+            line.meters.clone_from(&now.meters);
+        }
+        known.meters.clone_from(&after.meters);
+        known.meter_numbers.clone_from(&after.meter_numbers);
+        known.metered_names.clone_from(&after.metered_names);
+        assert_eq!(&before, &self.state, "a batch that would not change anything did");
+    }
+
+    fn administrate(&mut self, verb: &str, workspace: WorkspaceId, words: &mut Words) -> Result<String, Bad> {
+        let if_match = words.revision("if-match")?;
+        let key: Option<types::IdempotencyKey> = words.option("key")?;
+        let change = words.change(verb, START)?;
+        let keyed = key.map(|key| ledger::KeyedBy { key, command_hash: hash(&change) });
+        Ok(self.apply(&Command::Admin(AdminCommand { workspace, keyed, if_match, change })))
+    }
+
+    fn holder_or_clock(&mut self, verb: &str, workspace: WorkspaceId, words: &mut Words) -> Result<String, Bad> {
+        let command = match verb {
+            "tick" => Command::Tick { workspace },
+            "prices" => Command::SetRateCard { prices: Vec::new(), if_match: words.revision("if-match")? },
+            "register" => Command::Register {
+                holder: words.holder()?,
+                journal_sequence: words.option_or("sequence", "0")?,
+            },
+            _ => Command::Forget { holder: words.holder()?, mode: words.forget_mode()? },
+        };
+        Ok(self.apply(&command))
+    }
+
+    /// `draw n1#1 ann 10 floor=2`, `report n1#1 used=shared/g1:3`, `close n1#1`.
+    fn line(&mut self, verb: &str, workspace: WorkspaceId, words: &mut Words) -> Result<String, Bad> {
+        let (holder, number) = words.line()?;
+        let id = LineId { holder, number };
+        let user = match words.option("user")? {
+            Some(user) => user,
+            None => match self.owners.get(&(workspace.clone(), id)) {
+                Some(user) => user.clone(),
+                None => words.parsed("a user")?,
+            },
+        };
+        self.owners.entry((workspace.clone(), id)).or_insert_with(|| user.clone());
+        let wish = match verb {
+            "report" => Wish::Report,
+            "close" => Wish::Close,
+            _ => {
+                let target = words.parsed("a target")?;
+                Wish::Draw { target, floor: words.option("floor")?.unwrap_or(target) }
+            }
+        };
+        let grant = |id: &str| self.grant(&workspace, id);
+        let message = LineMessage {
+            number,
+            user,
+            cycle: CycleNumber(words.option_or("cycle", "1")?),
+            team: words.option("team")?,
+            returned: words.returned(grant)?,
+            used: words.used(grant, self.at.day())?,
+            held: words.option_or("held", "0")?,
+            confirmed: words.option_or("confirmed", "0")?,
+            wish,
+        };
+        let journal_sequence = words.option_or("sequence", "0")?;
+        Ok(self.apply(&Command::Holder(HolderBatch { holder, journal_sequence, workspace, lines: vec![message] })))
+    }
+
+    fn grant(&self, workspace: &WorkspaceId, id: &str) -> Option<GrantNo> {
+        self.state.workspace(workspace)?.grant_ids.get(id).copied()
+    }
+
+    fn show(&self, id: WorkspaceId, words: &mut Words) -> Result<String, Bad> {
+        let what = words.next("what to show")?;
+        let query = match what.as_str() {
+            "lines" => {
+                return Ok(self.state.workspace(&id).map_or_else(String::new, answers::lines));
+            }
+            "pool" => Query::Workspace { id },
+            "grants" => Query::Grants { id, page: words.page()? },
+            "members" => Query::Members { id, page: words.page()? },
+            "member" => Query::Member { id, user: words.parsed("a user")? },
+            "allocation" => Query::Allocation { id, user: words.parsed("a user")? },
+            "reallocation" => Query::Reallocation { id, reallocation: words.parsed("an id")? },
+            "usage" => Query::Usage { id, query: words.usage_query(START.day())? },
+            _ => return Err(Bad::Unknown(what)),
+        };
+        Ok(answers::answer(&self.state.answer(&query, self.at)))
+    }
+}
+
+/// Any hash will do, as long as equal changes have equal ones.
+fn hash(change: &Change) -> [u8; 32] {
+    let mut hash = [0; 32];
+    for (i, byte) in format!("{change:?}").bytes().enumerate() {
+        let slot: &mut u8 = &mut hash[i % 32];
+        *slot = slot.wrapping_mul(31).wrapping_add(byte);
+    }
+    hash
+}
+
+/// Node and disk as scripts write them: `n1`, or `n1/2` for another disk than 1.
+fn holder_text(holder: HolderId) -> String {
+    if holder.disk.0 == 1 { holder.node.to_string() } else { format!("{}/{}", holder.node, holder.disk.0) }
+}
+
+fn line_text(id: LineId) -> String {
+    format!("{}#{}", holder_text(id.holder), id.number.0)
+}
+
+fn is_quiet(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Registered | Outcome::Ticked)
+}

@@ -1,0 +1,274 @@
+//! Words of one script line: positions, `name=value` options, and the ledger's commands they spell.
+
+use ledger::{Change, ForgetMode, GrantKind, GroupBy, Interval, Membership, NewGrant, Overflow, Page, Role};
+use ledger::{UsageQuery, Used, WorkspaceSettings, limits};
+use std::collections::{BTreeMap, VecDeque};
+use std::str::FromStr;
+use types::{
+    Backing, Credits, Day, DiskId, Durability, Feature, GrantNo, HolderId, LineNumber, Meter, Metered, Model,
+    Revision, Source, Timestamp, Unit,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Bad {
+    #[error("missing: {0}")]
+    Missing(&'static str),
+    #[error("not understood: {0}")]
+    Unknown(String),
+}
+
+pub struct Words {
+    positions: VecDeque<String>,
+    options: BTreeMap<String, String>,
+}
+
+fn read<T: FromStr>(text: &str) -> Result<T, Bad> {
+    text.parse().map_err(|_| Bad::Unknown(text.to_owned()))
+}
+
+fn pair<'a>(text: &'a str, at: &str) -> Result<(&'a str, &'a str), Bad> {
+    text.split_once(at).ok_or_else(|| Bad::Unknown(text.to_owned()))
+}
+
+impl Words {
+    pub fn of(line: &str) -> Result<Self, Bad> {
+        let (mut positions, mut options) = (VecDeque::new(), BTreeMap::new());
+        for word in line.split_whitespace() {
+            match word.split_once('=') {
+                None => positions.push_back(word.to_owned()),
+                Some((name, value)) => {
+                    if options.insert(name.to_owned(), value.to_owned()).is_some() {
+                        return Err(Bad::Unknown(word.to_owned()));
+                    }
+                }
+            }
+        }
+        Ok(Self { positions, options })
+    }
+
+    pub fn next(&mut self, what: &'static str) -> Result<String, Bad> {
+        self.positions.pop_front().ok_or(Bad::Missing(what))
+    }
+
+    pub fn parsed<T: FromStr>(&mut self, what: &'static str) -> Result<T, Bad> {
+        read(&self.next(what)?)
+    }
+
+    pub fn option<T: FromStr>(&mut self, name: &str) -> Result<Option<T>, Bad> {
+        self.options.remove(name).map(|text| read(&text)).transpose()
+    }
+
+    pub fn option_or<T: FromStr>(&mut self, name: &str, otherwise: &str) -> Result<T, Bad> {
+        read(&self.options.remove(name).unwrap_or_else(|| otherwise.to_owned()))
+    }
+
+    fn one_of<T: Copy>(&mut self, name: &str, all: &[(&str, T)]) -> Result<Option<T>, Bad> {
+        let Some(text) = self.options.remove(name) else { return Ok(None) };
+        let found = all.iter().find(|(word, _)| *word == text);
+        found.map(|(_, value)| Some(*value)).ok_or(Bad::Unknown(text))
+    }
+
+    /// Nothing may be left over.
+    pub fn end(self) -> Result<(), Bad> {
+        let left = self.positions.into_iter().chain(self.options.into_keys()).next();
+        left.map_or(Ok(()), |word| Err(Bad::Unknown(word)))
+    }
+
+    /// `90ms`, `5s`, `3h`, `2d` after `start`.
+    pub fn time(&mut self, start: Timestamp) -> Result<Timestamp, Bad> {
+        let text = self.next("a time")?;
+        instant(&text, start)
+    }
+
+    pub fn revision(&mut self, name: &str) -> Result<Option<Revision>, Bad> {
+        Ok(self.option(name)?.map(Revision))
+    }
+
+    pub fn holder(&mut self) -> Result<HolderId, Bad> {
+        holder(&self.next("a holder")?)
+    }
+
+    pub fn line(&mut self) -> Result<(HolderId, LineNumber), Bad> {
+        let text = self.next("a line")?;
+        let (of, number) = pair(&text, "#")?;
+        Ok((holder(of)?, LineNumber(read(number)?)))
+    }
+
+    pub fn forget_mode(&mut self) -> Result<ForgetMode, Bad> {
+        match self.next("charge or credit")?.as_str() {
+            "charge" => Ok(ForgetMode::Charge),
+            "credit" => Ok(ForgetMode::Credit),
+            other => Err(Bad::Unknown(other.to_owned())),
+        }
+    }
+
+    pub fn page(&mut self) -> Result<Page, Bad> {
+        Ok(Page { after: self.options.remove("after"), limit: self.option_or("limit", "100")? })
+    }
+
+    pub fn usage_query(&mut self, start: Day) -> Result<UsageQuery, Bad> {
+        let words = [
+            ("user", GroupBy::User),
+            ("team", GroupBy::Team),
+            ("feature", GroupBy::Feature),
+            ("model", GroupBy::Model),
+        ];
+        let by = self.options.remove("by").unwrap_or_default();
+        let group = |word: &str| {
+            let found = words.iter().find(|(name, _)| *name == word);
+            found.map(|(_, by)| *by).ok_or_else(|| Bad::Unknown(word.to_owned()))
+        };
+        let group_by = by.split(',').filter(|word| !word.is_empty()).map(group).collect::<Result<_, _>>()?;
+        let interval = self.one_of("interval", &[("day", Interval::Day), ("month", Interval::Month)])?;
+        let day = |n: Option<i32>| n.map(|n| Day(start.0 + n));
+        Ok(UsageQuery { group_by, interval, from: day(self.option("from")?), to: day(self.option("to")?) })
+    }
+
+    pub fn change(&mut self, verb: &str, start: Timestamp) -> Result<Change, Bad> {
+        Ok(match verb {
+            "workspace" => Change::PutWorkspace(self.settings()?),
+            "grant" => Change::MakeGrant(self.new_grant(start)?),
+            "void" => Change::VoidGrant { grant: self.parsed("a grant")? },
+            "member" => Change::PutMember {
+                user: self.parsed("a user")?,
+                ai_access: self.one_of("access", &[("on", true), ("off", false)])?,
+                team: self.option("team")?,
+                role: self.one_of(
+                    "role",
+                    &[("owner", Role::Owner), ("admin", Role::Admin), ("member", Role::Member)],
+                )?,
+            },
+            "allocate" => Change::SetAllocation {
+                user: self.parsed("a user")?,
+                amount: self.parsed("an amount")?,
+                overflow: self
+                    .one_of("overflow", &[("none", Overflow::None), ("shared", Overflow::Shared)])?,
+            },
+            "adjust" => Change::AdjustAllocation {
+                user: self.parsed("a user")?,
+                delta: self.parsed("a difference")?,
+            },
+            "deallocate" => Change::RemoveAllocation { user: self.parsed("a user")? },
+            "reallocate" => Change::Reallocate {
+                id: self.parsed("an id")?,
+                from: self.parsed("from whom")?,
+                to: self.parsed("to whom")?,
+                amount: self.parsed("an amount")?,
+            },
+            "limit" => {
+                let user = self.parsed("a user")?;
+                let amount = self.next("an amount, or none")?;
+                let amount = if amount == "none" { None } else { Some(read(&amount)?) };
+                Change::SetLimit { user, amount }
+            }
+            _ => return Err(Bad::Unknown(verb.to_owned())),
+        })
+    }
+
+    fn settings(&mut self) -> Result<WorkspaceSettings, Bad> {
+        let name = self.options.remove("name");
+        let membership =
+            self.one_of("membership", &[("open", Membership::Open), ("listed", Membership::Listed)])?;
+        let durability = [
+            ("local", Durability::Local),
+            ("disk", Durability::Disk),
+            ("quorum", Durability::Quorum),
+        ];
+        Ok(WorkspaceSettings { name, membership, durability: self.one_of("durability", &durability)? })
+    }
+
+    fn new_grant(&mut self, start: Timestamp) -> Result<NewGrant, Bad> {
+        let (id, amount) = (self.parsed("a grant")?, self.parsed("an amount")?);
+        let kinds = [
+            ("plan", GrantKind::Plan),
+            ("seat", GrantKind::Seat),
+            ("pack", GrantKind::Pack),
+            ("trial", GrantKind::Trial),
+            ("promotion", GrantKind::Promotion),
+            ("correction", GrantKind::Correction),
+        ];
+        let kind = self.one_of("kind", &kinds)?.unwrap_or(GrantKind::Plan);
+        let paid = self.one_of("paid", &[("yes", true), ("no", false)])?;
+        let mut time = |name| self.options.remove(name).map(|text| instant(&text, start)).transpose();
+        let (starts_at, expires_at) = (time("starts")?, time("expires")?);
+        let priority = self.option("priority")?.unwrap_or(limits::PRIORITY_DEFAULT);
+        let paid = paid.unwrap_or(kind.is_paid_by_default());
+        Ok(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at })
+    }
+
+    /// `own/g1:3,shared/g2:0.5` by the name of the option.
+    fn by_backing(
+        &mut self,
+        name: &str,
+        grant: impl Fn(&str) -> Option<GrantNo>,
+    ) -> Result<Vec<(Backing, Credits)>, Bad> {
+        let text = self.options.remove(name).unwrap_or_default();
+        let one = |part: &str| {
+            let (backing, amount) = pair(part, ":")?;
+            let (source, id) = pair(backing, "/")?;
+            let source = match source {
+                "own" => Source::Allocation,
+                "shared" => Source::Shared,
+                other => return Err(Bad::Unknown(other.to_owned())),
+            };
+            let grant = grant(id).ok_or_else(|| Bad::Unknown(id.to_owned()))?;
+            Ok((Backing { source, grant }, read(amount)?))
+        };
+        text.split(',').filter(|part| !part.is_empty()).map(one).collect()
+    }
+
+    pub fn returned(
+        &mut self,
+        grant: impl Fn(&str) -> Option<GrantNo>,
+    ) -> Result<Vec<(Backing, Credits)>, Bad> {
+        self.by_backing("returned", grant)
+    }
+
+    /// `used=`, `lost=` (unattributed) and `meters=`; without meters all of it is one call of `chat` `m-1` today.
+    pub fn used(&mut self, grant: impl Fn(&str) -> Option<GrantNo> + Copy, today: Day) -> Result<Used, Bad> {
+        let mut numbers: BTreeMap<Backing, (Credits, Credits)> = BTreeMap::new();
+        for (backing, amount) in self.by_backing("used", grant)? {
+            numbers.entry(backing).or_default().0 = amount;
+        }
+        let used = Credits::checked_sum(numbers.values().map(|(u, _)| *u)).expect("a small script");
+        for (backing, amount) in self.by_backing("lost", grant)? {
+            numbers.entry(backing).or_default().1 = amount;
+        }
+        let by_backing = numbers.into_iter().map(|(backing, (u, z))| (backing, u, z)).collect();
+        let by_meter = match self.options.remove("meters") {
+            Some(text) => text.split(',').map(|part| metered(part, today)).collect::<Result<_, _>>()?,
+            None if used.is_zero() => Vec::new(),
+            None => vec![metered(&format!("chat/m-1:{used}"), today)?],
+        };
+        Ok(Used { by_backing, by_meter })
+    }
+}
+
+/// `chat/m-1:3` or `image:2`, of today or with `@-1` of yesterday, one call each; `#400` counts tokens.
+fn metered(text: &str, today: Day) -> Result<(Meter, Metered), Bad> {
+    let (text, tokens) = text.split_once('#').map_or((text, None), |(text, n)| (text, Some(n)));
+    let (text, days) = text.split_once('@').unwrap_or((text, "0"));
+    let (name, credits) = pair(text, ":")?;
+    let (feature, model) = name.split_once('/').map_or((name, None), |(f, m)| (f, Some(m)));
+    let meter = Meter {
+        feature: read::<Feature>(feature)?,
+        model: model.map(read::<Model>).transpose()?,
+        day: Day(today.0 + read::<i32>(days)?),
+    };
+    let tokens = tokens.map(|n| Ok::<_, Bad>((read::<Unit>("token")?, read(n)?))).transpose()?;
+    Ok((meter, Metered { credits: read(credits)?, calls: 1, units: tokens.into_iter().collect() }))
+}
+
+fn instant(text: &str, start: Timestamp) -> Result<Timestamp, Bad> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let (digits, ms) = units
+        .iter()
+        .find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, *ms)))
+        .ok_or_else(|| Bad::Unknown(text.to_owned()))?;
+    Ok(start.plus_ms(read::<i64>(digits)? * ms))
+}
+
+fn holder(text: &str) -> Result<HolderId, Bad> {
+    let (node, disk) = text.split_once('/').unwrap_or((text, "1"));
+    Ok(HolderId { node: read(node)?, disk: DiskId(read(disk)?) })
+}

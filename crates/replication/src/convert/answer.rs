@@ -1,0 +1,78 @@
+//! What the ledger answers. Not here: what it keeps.
+
+use super::{Misshapen, Shaped, shaped};
+
+shaped! {
+    struct ledger::Applied { result, events }
+    struct ledger::GrantAnswer { grant, pending, at }
+    struct ledger::Pending { node, amount }
+    struct ledger::AllocationAnswer { user, amount, standing, overflow, used, pending, revision, at }
+    struct ledger::ReallocationAnswer { id, from, to, asked, moved, lapsed, pending, at }
+    struct ledger::LineAnswer { number, result }
+    struct ledger::Denial { reason, available, elsewhere }
+    struct ledger::WorkspaceView {
+        id, name, membership, durability, cycle, cycle_starts_at, cycle_ends_at, granted, used, held, available,
+        leased, leased_by_node, allocated, reserved, shared, unattributed, written_off, exposure, pending,
+        revision, at,
+    }
+    struct ledger::MemberView {
+        user, listed, ai_access, team, role, allocation, overflow, pending, limit, used, leased, remaining,
+        revision,
+    }
+}
+
+shaped! {
+    enum ledger::Outcome {
+        Workspace(view), Grant(answer), Member(view), Allocation(answer), Reallocation(answer),
+        Limit { user, amount, revision }, Lines(answers), Registered,
+        Forgotten { lines, written_off, exposure }, RateCard { revision }, Ticked,
+    }
+    enum ledger::LineResult { Line { drawn, frozen, denied }, Closed, Rejected(why) }
+    enum ledger::DenialReason {
+        Exhausted, AllocationExhausted, LimitReached, AccessDisabled, UnknownUser, Frozen,
+    }
+    enum ledger::LineRejection {
+        StaleLine { highest }, OtherLine, BeyondDrawn, MetersDisagree, OtherCycle { now }, WrittenOff,
+        TooManyLines,
+    }
+    enum ledger::Rejection {
+        UnknownWorkspace, UnknownUser(user), UnknownGrant, IdConflict { what }, KeyConflict,
+        KeyWindowFull { max }, Stale { now }, InsufficientShared { available, elsewhere },
+        InsufficientAllocation { user, available }, NoAllocation(user),
+        GrantBacksAllocations { earmarked, missing }, TooMuch, TooMany { what, max }, NeverValid, SameUser,
+        Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, UnknownHolder,
+    }
+    enum ledger::Event { Recall { line, user }, HolderFenced { holder } }
+}
+
+/// Every word a [`ledger::Rejection`] names a kind of thing by.
+const THINGS: [&str; 5] = ["users", "grant", "grants", "reallocation", "reallocations in a cycle"];
+
+impl Shaped for &'static str {
+    type Shape = String;
+
+    fn shape(&self) -> String {
+        (*self).to_owned()
+    }
+
+    fn from_shape(shape: String) -> Result<Self, Misshapen> {
+        // A word of a newer program is no reason to refuse its answer.
+        Ok(THINGS.into_iter().find(|word| *word == shape).unwrap_or("things"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::Rejection;
+
+    #[test]
+    fn a_rejection_keeps_its_words() {
+        for what in THINGS {
+            let rejection = Rejection::TooMany { what, max: 7 };
+            assert_eq!(Rejection::from_shape(rejection.shape()), Ok(rejection));
+        }
+        let newer = wire::ledger::Rejection::IdConflict { what: "moon".into() };
+        assert_eq!(Rejection::from_shape(newer), Ok(Rejection::IdConflict { what: "things" }));
+    }
+}

@@ -1,0 +1,39 @@
+//! What is asked of the ledger. Not here: what it answers.
+
+use super::shaped;
+
+shaped! {
+    enum ledger::Command {
+        Admin(admin), Holder(batch), Register { holder, journal_sequence }, Forget { holder, mode },
+        SetRateCard { prices, if_match }, Tick { workspace },
+    }
+    enum ledger::ForgetMode { Charge, Credit }
+    enum ledger::Change {
+        PutWorkspace(settings), MakeGrant(grant), VoidGrant { grant },
+        PutMember { user, ai_access, team, role }, SetAllocation { user, amount, overflow },
+        AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
+        SetLimit { user, amount },
+    }
+    enum ledger::Overflow { None, Shared }
+    enum ledger::Membership { Open, Listed }
+    enum ledger::Role { Owner, Admin, Member }
+    enum ledger::GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction }
+    enum ledger::Wish { Report, Draw { target, floor }, Close }
+    enum types::CreditsDelta { Lower(by), Raise(by) }
+    enum types::Durability { Local, Disk, Quorum }
+    enum types::Source { Allocation, Reserve(level), Shared, Overage }
+}
+
+shaped! {
+    struct ledger::AdminCommand { workspace, keyed, if_match, change }
+    struct ledger::KeyedBy { key, command_hash }
+    struct ledger::WorkspaceSettings { name, membership, durability }
+    struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at }
+    struct ledger::HolderBatch { holder, journal_sequence, workspace, lines }
+    struct ledger::LineMessage { number, user, cycle, team, returned, used, held, confirmed, wish }
+    struct ledger::Used { by_backing, by_meter }
+    struct types::Backing { source, grant }
+    struct types::Meter { feature, model, day }
+    struct types::Metered { credits, calls, units }
+    struct pricing::Price { feature, model, unit, per, credits }
+}

@@ -1,0 +1,208 @@
+//! What the ledger keeps. Fields that can be computed from others are computed again when a workspace is read.
+
+use super::{Misshapen, Shaped, shaped};
+use ledger::{Earmarks, Grant, GrantBooks, KeyRecord, Workspace};
+use std::collections::BTreeMap;
+use types::{Credits, GrantNo, Meter};
+use wire::ledger as shape;
+
+shaped! {
+    struct ledger::Meta { prices, rate_card }
+    struct ledger::HolderRecord { journal_sequence, status }
+    struct ledger::Grant {
+        no, id, kind, priority, paid, created_at, starts_at, expires_at, state, made, revision, books,
+    }
+    struct ledger::GrantBooks {
+        amount, available, earmarked, out, used, unattributed, written_off, expired, voided, refunded, exposure,
+    }
+    struct ledger::User { member, allocation, limit, used, out, lines }
+    struct ledger::Member { ai_access, team, role, revision }
+    struct ledger::Allocation { no, standing, overflow, used, out, pledged, earmarks, revision }
+    struct ledger::Line {
+        user, cycle, team, backings, meters, held, confirmed, allocation, frozen, written_off, pledges, heard_at,
+    }
+    struct ledger::BackingNumbers { backing, drawn, used, returned, unattributed, written_off }
+    struct ledger::Pledge { intent, amount }
+    struct ledger::Intent {
+        reallocation, from, from_allocation, to, asked, moved, lapsed, lines, first_answer,
+    }
+}
+
+shaped! {
+    enum ledger::HolderStatus { Active, Fenced }
+    enum ledger::GrantState { Live, Expired, Voided }
+    enum ledger::Recipient { Shared, Allocation(user, allocation) }
+}
+
+impl Shaped for Earmarks {
+    type Shape = Vec<(u32, u64)>;
+
+    fn shape(&self) -> Self::Shape {
+        self.iter().map(|(grant, amount)| (grant.shape(), amount.shape())).collect()
+    }
+
+    fn from_shape(shape: Self::Shape) -> Result<Self, Misshapen> {
+        let parts: Vec<(GrantNo, Credits)> = Shaped::from_shape(shape)?;
+        Self::from_sorted(parts).ok_or_else(|| Misshapen("earmarks out of order".to_owned()))
+    }
+}
+
+impl Shaped for Workspace {
+    type Shape = shape::Workspace;
+
+    fn shape(&self) -> Self::Shape {
+        // Every field by name, so that a new one is not forgotten here.
+        let Self {
+            id,
+            name,
+            membership,
+            durability,
+            created_at,
+            settings,
+            revision,
+            cycle,
+            cycle_starts_at,
+            cycle_ends_at,
+            grants,
+            grant_ids: _,
+            burn_order: _,
+            users,
+            lines,
+            highest_line,
+            intents,
+            next_intent,
+            reallocations,
+            next_allocation,
+            meters,
+            meter_numbers: _,
+            metered_names,
+            usage,
+            keys,
+            key_order,
+            totals: _,
+            shared_out,
+            frozen_out,
+        } = self;
+        let entry = |(at, key): &(types::Timestamp, types::IdempotencyKey)| {
+            let KeyRecord { command_hash, outcome } = &keys[key];
+            let (command_hash, outcome) = (*command_hash, outcome.shape());
+            shape::KeyEntry { at: at.shape(), key: key.shape(), command_hash, outcome }
+        };
+        shape::Workspace {
+            id: id.shape(),
+            name: name.shape(),
+            membership: membership.shape(),
+            durability: durability.shape(),
+            created_at: created_at.shape(),
+            settings: settings.shape(),
+            revision: revision.shape(),
+            cycle: cycle.shape(),
+            cycle_starts_at: cycle_starts_at.shape(),
+            cycle_ends_at: cycle_ends_at.shape(),
+            grants: grants.shape(),
+            users: users.shape(),
+            lines: lines.shape(),
+            highest_line: highest_line.shape(),
+            intents: intents.shape(),
+            next_intent: next_intent.shape(),
+            reallocations: reallocations.shape(),
+            next_allocation: next_allocation.shape(),
+            meters: meters.shape(),
+            metered_names: metered_names.shape(),
+            usage: usage.shape(),
+            keys: key_order.iter().map(entry).collect(),
+            shared_out: shared_out.shape(),
+            frozen_out: *frozen_out,
+        }
+    }
+
+    fn from_shape(shape: Self::Shape) -> Result<Self, Misshapen> {
+        let grants: Vec<Grant> = Shaped::from_shape(shape.grants)?;
+        if grants.iter().enumerate().any(|(i, grant)| u64::from(grant.no.0) != i.shape()) {
+            return Err(Misshapen("grants are not numbered by position".to_owned()));
+        }
+        let meters: Vec<Meter> = Shaped::from_shape(shape.meters)?;
+        let mut keys = BTreeMap::new();
+        let mut key_order = std::collections::VecDeque::new();
+        for shape::KeyEntry { at, key, command_hash, outcome } in shape.keys {
+            let key = types::IdempotencyKey::from_shape(key)?;
+            let outcome = Shaped::from_shape(outcome)?;
+            keys.insert(key.clone(), KeyRecord { command_hash, outcome });
+            key_order.push_back((Shaped::from_shape(at)?, key));
+        }
+        Ok(Self {
+            id: Shaped::from_shape(shape.id)?,
+            name: shape.name,
+            membership: Shaped::from_shape(shape.membership)?,
+            durability: Shaped::from_shape(shape.durability)?,
+            created_at: Shaped::from_shape(shape.created_at)?,
+            settings: Shaped::from_shape(shape.settings)?,
+            revision: Shaped::from_shape(shape.revision)?,
+            cycle: Shaped::from_shape(shape.cycle)?,
+            cycle_starts_at: Shaped::from_shape(shape.cycle_starts_at)?,
+            cycle_ends_at: Shaped::from_shape(shape.cycle_ends_at)?,
+            grant_ids: grants.iter().map(|grant| (grant.id.clone(), grant.no)).collect(),
+            burn_order: burn_order(&grants),
+            totals: totals(&grants)?,
+            grants,
+            users: Shaped::from_shape(shape.users)?,
+            lines: Shaped::from_shape(shape.lines)?,
+            highest_line: Shaped::from_shape(shape.highest_line)?,
+            intents: Shaped::from_shape(shape.intents)?,
+            next_intent: Shaped::from_shape(shape.next_intent)?,
+            reallocations: Shaped::from_shape(shape.reallocations)?,
+            next_allocation: Shaped::from_shape(shape.next_allocation)?,
+            meter_numbers: (0_u32..).zip(&meters).map(|(number, meter)| (meter.clone(), number)).collect(),
+            meters,
+            metered_names: Shaped::from_shape(shape.metered_names)?,
+            usage: Shaped::from_shape(shape.usage)?,
+            keys,
+            key_order,
+            shared_out: Shaped::from_shape(shape.shared_out)?,
+            frozen_out: shape.frozen_out,
+        })
+    }
+}
+
+fn burn_order(grants: &[Grant]) -> Vec<GrantNo> {
+    let mut order: Vec<&Grant> = grants.iter().collect();
+    order.sort_by(|a, b| a.burn_key().cmp(&b.burn_key()));
+    order.into_iter().map(|grant| grant.no).collect()
+}
+
+fn totals(grants: &[Grant]) -> Result<GrantBooks, Misshapen> {
+    let mut sums = GrantBooks::default();
+    for GrantBooks {
+        amount,
+        available,
+        earmarked,
+        out,
+        used,
+        unattributed,
+        written_off,
+        expired,
+        voided,
+        refunded,
+        exposure,
+    } in grants.iter().map(|grant| grant.books)
+    {
+        let parts = [
+            (&mut sums.amount, amount),
+            (&mut sums.available, available),
+            (&mut sums.earmarked, earmarked),
+            (&mut sums.out, out),
+            (&mut sums.used, used),
+            (&mut sums.unattributed, unattributed),
+            (&mut sums.written_off, written_off),
+            (&mut sums.expired, expired),
+            (&mut sums.voided, voided),
+            (&mut sums.refunded, refunded),
+            (&mut sums.exposure, exposure),
+        ];
+        for (sum, part) in parts {
+            let more = sum.checked_add(part);
+            *sum = more.ok_or_else(|| Misshapen("the grants sum past the bound".to_owned()))?;
+        }
+    }
+    Ok(sums)
+}

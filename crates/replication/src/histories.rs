@@ -1,0 +1,221 @@
+//! Random histories of commands for tests: most are accepted, some are not. Not here: what is expected of them.
+
+use ledger::{
+    AdminCommand, Change, Command, ForgetMode, GrantKind, HolderBatch, KeyedBy, LineMessage, Membership,
+    NewGrant, Overflow, Role, State, Used, Wish, WorkspaceSettings,
+};
+use pricing::Price;
+use proptest::prelude::*;
+use types::{
+    Backing, Credits, CreditsDelta, CycleNumber, DiskId, Durability, HolderId, LineId, LineNumber, Meter,
+    Metered, NodeId, Timestamp, UserId, WorkspaceId,
+};
+
+/// One step as dice: made into a command only when the state it meets is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    kind: u8,
+    workspace: u8,
+    user: u8,
+    other: u8,
+    holder: u8,
+    amount: u64,
+    pass_ms: i64,
+    odd: bool,
+}
+
+pub(crate) fn steps(max: usize) -> impl Strategy<Value = Vec<Step>> {
+    let step = (0..24_u8, 0..2_u8, 0..3_u8, 0..3_u8, 0..3_u8, 0..60_u64, 0..400_i64, any::<bool>());
+    let step = step.prop_map(|(kind, workspace, user, other, holder, amount, pass_ms, odd)| Step {
+        kind,
+        workspace,
+        user,
+        other,
+        holder,
+        amount,
+        pass_ms,
+        odd,
+    });
+    proptest::collection::vec(step, 1..max)
+}
+
+/// The commands of a history with their times, each as it fits the state before it.
+pub(crate) fn history(steps: &[Step]) -> Vec<(Timestamp, Command)> {
+    let (mut state, mut history) = (State::new(), Vec::new());
+    let begin = [step_of(0, 0), step_of(0, 1), step_of(1, 0), step_of(1, 1), step_of(2, 0), step_of(2, 1)];
+    let mut at = Timestamp::from_millis(1_000);
+    for step in begin.iter().chain(steps) {
+        at = at.plus_ms(step.pass_ms);
+        let command = step.command(&state, at, history.len());
+        state.apply(at, &command);
+        history.push((at, command));
+    }
+    history
+}
+
+fn step_of(kind: u8, workspace: u8) -> Step {
+    Step { kind, workspace, user: 0, other: 1, holder: workspace, amount: 50, pass_ms: 1, odd: false }
+}
+
+impl Step {
+    fn command(&self, state: &State, at: Timestamp, number: usize) -> Command {
+        let change = match self.kind {
+            0 => Change::PutWorkspace(self.settings()),
+            1 => Change::MakeGrant(self.grant(at, number)),
+            2 => return Command::Register { holder: self.holder(), journal_sequence: self.amount },
+            3 => Change::VoidGrant { grant: format!("g{}", self.amount).parse().unwrap() },
+            4 => Change::PutMember {
+                user: self.user(),
+                ai_access: Some(!self.odd),
+                team: self.odd.then(|| "t".parse().unwrap()),
+                role: Some(Role::Admin),
+            },
+            5 | 6 => {
+                let overflow = self.odd.then_some(Overflow::None);
+                Change::SetAllocation { user: self.user(), amount: self.credits(), overflow }
+            }
+            7 => Change::AdjustAllocation { user: self.user(), delta: CreditsDelta::Lower(self.credits()) },
+            8 => Change::RemoveAllocation { user: self.user() },
+            9 | 10 => Change::Reallocate {
+                id: format!("r{}", self.amount).parse().unwrap(),
+                from: self.user(),
+                to: user(self.other),
+                amount: self.credits(),
+            },
+            11 => Change::SetLimit { user: self.user(), amount: self.odd.then(|| self.credits()) },
+            12 => return Command::Tick { workspace: self.workspace() },
+            13 if self.odd && self.amount < 20 => {
+                return Command::Forget { holder: self.holder(), mode: ForgetMode::Credit };
+            }
+            14 => return Command::SetRateCard { prices: self.prices(), if_match: None },
+            _ => return Command::Holder(self.batch(state)),
+        };
+        let key = || KeyedBy {
+            key: format!("k{}", self.amount % 9).parse().unwrap(),
+            command_hash: [self.kind; 32],
+        };
+        Command::Admin(AdminCommand {
+            workspace: self.workspace(),
+            keyed: self.odd.then(key),
+            if_match: None,
+            change,
+        })
+    }
+
+    fn workspace(&self) -> WorkspaceId {
+        format!("w{}", self.workspace).parse().unwrap()
+    }
+
+    fn user(&self) -> UserId {
+        user(self.user)
+    }
+
+    fn holder(&self) -> HolderId {
+        HolderId { node: NodeId(u16::from(self.holder) + 1), disk: DiskId(9) }
+    }
+
+    fn credits(&self) -> Credits {
+        Credits::from_micros(self.amount).unwrap()
+    }
+
+    fn settings(&self) -> WorkspaceSettings {
+        WorkspaceSettings {
+            name: Some(format!("name {}", self.amount)),
+            membership: self.odd.then_some(Membership::Open),
+            durability: Some(Durability::Disk),
+        }
+    }
+
+    fn grant(&self, at: Timestamp, number: usize) -> NewGrant {
+        NewGrant {
+            id: format!("g{number}").parse().unwrap(),
+            kind: GrantKind::Pack,
+            amount: Credits::from_micros(self.amount * 10 + 1).unwrap(),
+            priority: self.user * 10,
+            paid: self.odd,
+            starts_at: None,
+            expires_at: (self.odd && number > 6).then(|| at.plus_ms(3_000)),
+        }
+    }
+
+    fn prices(&self) -> Vec<Price> {
+        let price = |unit: u64| Price {
+            feature: "chat".parse().unwrap(),
+            model: self.odd.then(|| "m".parse().unwrap()),
+            unit: format!("u{unit}").parse().unwrap(),
+            per: 1_000,
+            credits: self.credits(),
+        };
+        (0..self.amount % 4).map(price).collect()
+    }
+
+    /// What the holder's line for the user may say next: more used, more returned, and a wish.
+    fn batch(&self, state: &State) -> HolderBatch {
+        let workspace = state.workspace(&self.workspace()).expect("made at the start");
+        let highest = workspace.highest_line.get(&self.holder()).map_or(0, |number| number.0);
+        let mine =
+            |(id, line): &(&LineId, &ledger::Line)| id.holder == self.holder() && line.user == self.user();
+        let open = workspace.lines.iter().find(mine);
+        let number = open.map_or(LineNumber(highest + 1), |(id, _)| id.number);
+        let mut message = LineMessage {
+            number,
+            user: self.user(),
+            cycle: CycleNumber::FIRST,
+            team: None,
+            returned: Vec::new(),
+            used: Used::default(),
+            held: Credits::ZERO,
+            confirmed: Credits::ZERO,
+            wish: self.wish(open.map(|(_, line)| line)),
+        };
+        if let Some((_, line)) = open {
+            self.report(line, workspace, &mut message);
+        }
+        HolderBatch {
+            holder: self.holder(),
+            journal_sequence: 100,
+            workspace: self.workspace(),
+            lines: vec![message],
+        }
+    }
+
+    fn wish(&self, line: Option<&ledger::Line>) -> Wish {
+        let drawn = line.map_or(Credits::ZERO, ledger::Line::drawn);
+        match self.kind {
+            15..=18 => Wish::Draw { target: drawn.saturating_add(self.credits()), floor: Credits::ZERO },
+            19 => Wish::Draw { target: Credits::MAX, floor: Credits::MAX },
+            20 => Wish::Close,
+            _ => Wish::Report,
+        }
+    }
+
+    fn report(&self, line: &ledger::Line, workspace: &ledger::Workspace, message: &mut LineMessage) {
+        let mut fresh = Credits::ZERO;
+        for numbers in &line.backings {
+            let out = numbers.outstanding().micros();
+            let closing = message.wish == Wish::Close;
+            let (used, returned) = if closing { (out / 2, out - out / 2) } else { (out / 3, out / 4) };
+            let sum = |base: Credits, more: u64| base.saturating_add(Credits::from_micros(more).unwrap());
+            let backing: Backing = numbers.backing;
+            message.returned.push((backing, sum(numbers.returned, returned)));
+            message.used.by_backing.push((backing, sum(numbers.used, used), numbers.unattributed));
+            fresh.grow(Credits::from_micros(used).unwrap());
+        }
+        let known = line.meters.iter().map(|(no, m)| (workspace.meters[*no as usize].clone(), m.clone()));
+        message.used.by_meter = known.collect();
+        let meter = Meter {
+            feature: "chat".parse().unwrap(),
+            model: self.odd.then(|| "m-1".parse().unwrap()),
+            day: Timestamp::from_millis(0).day(),
+        };
+        let more = Metered { credits: fresh, calls: 1, units: vec![("u".parse().unwrap(), self.amount)] };
+        match message.used.by_meter.iter_mut().find(|(known, _)| *known == meter) {
+            Some((_, metered)) => metered.add(&more),
+            None => message.used.by_meter.push((meter, more)),
+        }
+    }
+}
+
+fn user(number: u8) -> UserId {
+    format!("u{number}").parse().unwrap()
+}

@@ -1,0 +1,157 @@
+//! What this node does for others: each request is read, given to the room it is for, and its answer written. Not here:
+//! how requests arrive (`mux`), and the asking side (`link`).
+//!
+//! A refusal here says *surely not done*: it is given only before a room was asked. From then on there is an answer, or
+//! one that nobody can read, and the asking side takes the outcome as unknown.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actors::{Holder, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, Shards};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use quota::Quota;
+use types::{DiskId, NodeId};
+use wire::envelope::Frozen;
+use wire::rpc::kind;
+
+use crate::travels::{Ask, Forward, Forwarded, Introduce, Known, Led, Travels, from_bytes, to_bytes};
+use crate::{Handler, HandlerError, RequestKind};
+
+/// Answers other nodes. The rooms are set as they come to be; what is asked of one that is not there yet is refused.
+pub struct Services {
+    known_disk: Box<dyn Fn(NodeId) -> Option<DiskId> + Send + Sync>,
+    shards: OnceLock<Arc<Shards>>,
+    holder: OnceLock<Holder>,
+    quota: OnceLock<Quota>,
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { known_disk: _, shards, holder, quota } = self;
+        f.debug_struct("Services")
+            .field("shards", &shards.get().is_some())
+            .field("holder", &holder.get().is_some())
+            .field("quota", &quota.get().is_some())
+            .finish()
+    }
+}
+
+impl Services {
+    /// `known_disk`: the disk this node knows another one by. It must not wait for anything.
+    pub fn new(known_disk: impl Fn(NodeId) -> Option<DiskId> + Send + Sync + 'static) -> Self {
+        Self {
+            known_disk: Box::new(known_disk),
+            shards: OnceLock::new(),
+            holder: OnceLock::new(),
+            quota: OnceLock::new(),
+        }
+    }
+
+    /// From now on its replica hears the others, and it answers as a leader. Soon after the replica is opened: until
+    /// then its groups are deaf. The first one stays.
+    pub fn set_shards(&self, shards: Arc<Shards>) {
+        let _first = self.shards.set(shards);
+    }
+
+    /// From now on leaders can recall. The first one stays.
+    pub fn set_holder(&self, holder: Holder) {
+        let _first = self.holder.set(holder);
+    }
+
+    /// From now on consumes are decided for others. The first one stays.
+    pub fn set_quota(&self, quota: Quota) {
+        let _first = self.quota.set(quota);
+    }
+
+    async fn replicate(&self, from: NodeId, body: Bytes) -> Result<Bytes, HandlerError> {
+        let replica = ready(&self.shards)?.replica();
+        replica.handle(from, body).await.map_err(|fault| refused(&fault))
+    }
+
+    async fn lead(&self, body: &[u8], within: Duration) -> Result<Bytes, HandlerError> {
+        let shards = ready(&self.shards)?;
+        let Ask { group, request } = read(body)?;
+        let is_read = matches!(request, LeaderRequest::Read { .. });
+        let answer = Led(shards.lead(group, request, before(within)).await);
+        Ok(to_bytes(&answer).unwrap_or_else(|bad| {
+            let Led(answer) = &answer;
+            tracing::warn!(%group, %bad, "the answer of a leader cannot travel");
+            // What was only read may be refused; asked again it would be as large.
+            let refusal = if is_read { LeaderRefusal::Overloaded } else { LeaderRefusal::Unknown };
+            written(&Led(Err(refusal)))
+        }))
+    }
+
+    async fn recall(&self, body: &[u8]) -> Result<Bytes, HandlerError> {
+        let holder = ready(&self.holder)?;
+        let recall: Recall = read(body)?;
+        Ok(written(&holder.recall(recall).await))
+    }
+
+    async fn consume(&self, body: &[u8]) -> Result<Bytes, HandlerError> {
+        let quota = ready(&self.quota)?;
+        let Forward { epoch, consume } = read(body)?;
+        Ok(written(&Forwarded(quota.consume_forwarded(epoch, consume).await)))
+    }
+
+    fn introduce(&self, from: NodeId, body: &[u8]) -> Result<Bytes, HandlerError> {
+        let Introduce { node, disk } = read(body)?;
+        if node != from {
+            return Err(HandlerError { text: format!("{from} introduces itself as {node}") });
+        }
+        let known = (self.known_disk)(node);
+        if let Some(known) = known.filter(|known| *known != disk) {
+            tracing::warn!(%node, %known, %disk, "a node starts with another disk than it is known with");
+        }
+        Ok(written(&Known(known)))
+    }
+}
+
+impl Handler for Services {
+    fn handle(
+        &self,
+        from: NodeId,
+        kind: RequestKind,
+        body: Bytes,
+        within: Duration,
+    ) -> BoxFuture<'_, Result<Bytes, HandlerError>> {
+        Box::pin(async move {
+            match kind.0 {
+                kind::REPLICATE => self.replicate(from, body).await,
+                kind::ASK_LEADER => self.lead(&body, within).await,
+                kind::RECALL => self.recall(&body).await,
+                kind::CONSUME => self.consume(&body).await,
+                kind::INTRODUCE => self.introduce(from, &body),
+                other => Err(HandlerError { text: format!("this program knows no request of kind {other}") }),
+            }
+        })
+    }
+}
+
+/// A little before the deadline: an answer at the deadline comes too late.
+fn before(deadline: Duration) -> Duration {
+    deadline - deadline / 8
+}
+
+fn ready<T>(part: &OnceLock<T>) -> Result<&T, HandlerError> {
+    part.get().ok_or_else(|| HandlerError { text: "this node is still starting".into() })
+}
+
+fn read<T: Travels<Shape: Frozen>>(body: &[u8]) -> Result<T, HandlerError> {
+    from_bytes(body).map_err(|bad| refused(&bad))
+}
+
+/// The bytes of an answer. One that cannot travel becomes an empty one, which nobody can read: it was done, so it must
+/// not look refused.
+fn written<T: Travels<Shape: Frozen>>(answer: &T) -> Bytes {
+    to_bytes(answer).unwrap_or_else(|bad| {
+        tracing::warn!(%bad, "an answer cannot travel");
+        Bytes::new()
+    })
+}
+
+fn refused(why: &impl fmt::Display) -> HandlerError {
+    HandlerError { text: why.to_string() }
+}

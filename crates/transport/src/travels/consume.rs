@@ -1,0 +1,98 @@
+//! A consume on its way to the user's home, and what the home decided. Not here: which node that is (`quota`).
+
+use super::{BadShape, Travels, travels};
+use placement::MembershipEpoch;
+use quota::{Charge, Consume, PriceBy, Refusal, Remaining};
+use types::{ChargeId, Credits, Unit};
+use wire::rpc;
+
+/// Most units one consume counts.
+const UNITS_MAX: usize = 16;
+
+/// A consume and the membership by which its home was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Forward {
+    pub(crate) epoch: MembershipEpoch,
+    pub(crate) consume: Consume,
+}
+
+/// What the home decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Forwarded(pub(crate) Result<Charge, Refusal>);
+
+travels! {
+    struct Forward as Forward { epoch, consume }
+    struct Consume as Consume { workspace, user, feature, model, price, durability, key }
+    struct Charge as Charge { id, charged, sources, remaining, durability, cycle }
+    struct ChargeId as ChargeId { node, line, sequence }
+    struct Remaining as Remaining { at_least, at_most }
+}
+
+travels! {
+    enum Refusal as Refusal {
+        Exhausted { user, available }, AllocationExhausted { user, available }, LimitReached { user, available },
+        InsufficientShared { available }, InsufficientAllocation { user, available },
+        AccessDisabled(user), UnknownWorkspace, UnknownUser(user), NotFound(thing),
+        KeyConflict, KeyInFlight, IdConflict(thing), Stale { now }, Conflict(why),
+        Invalid(why), Unpriced { feature, model, unit },
+        Overloaded, KeyWindowFull,
+        CreditsUnreachable { user, available }, HomeUnreachable, NoLeader, OutcomeUnknown, StorageUnavailable(why),
+    }
+}
+
+/// Every word a [`Refusal`] names a kind of thing by.
+const THINGS: [&str; 5] = ["grant", "member", "allocation", "reallocation", "holder"];
+
+impl Travels for &'static str {
+    type Shape = String;
+
+    fn shape(&self) -> String {
+        (*self).to_owned()
+    }
+
+    fn from_shape(shape: String) -> Result<Self, BadShape> {
+        // A word of a newer program is no reason to refuse its answer.
+        Ok(THINGS.into_iter().find(|word| *word == shape).unwrap_or("thing"))
+    }
+}
+
+impl Travels for MembershipEpoch {
+    type Shape = u64;
+
+    fn shape(&self) -> u64 {
+        self.0
+    }
+
+    fn from_shape(shape: u64) -> Result<Self, BadShape> {
+        Ok(Self(shape))
+    }
+}
+
+impl Travels for PriceBy {
+    type Shape = rpc::PriceBy;
+
+    fn shape(&self) -> rpc::PriceBy {
+        match self {
+            Self::Amount(amount) => rpc::PriceBy::Amount(amount.shape()),
+            Self::Usage(usage) => rpc::PriceBy::Usage(usage.shape()),
+        }
+    }
+
+    fn from_shape(shape: rpc::PriceBy) -> Result<Self, BadShape> {
+        match shape {
+            rpc::PriceBy::Amount(0) => Err(BadShape("a consume has an amount above 0".into())),
+            rpc::PriceBy::Amount(amount) => Credits::from_shape(amount).map(Self::Amount),
+            rpc::PriceBy::Usage(usage) if usage.len() > UNITS_MAX => {
+                Err(BadShape(format!("a consume counts at most {UNITS_MAX} units, not {}", usage.len())))
+            }
+            rpc::PriceBy::Usage(usage) => {
+                let usage: Vec<(Unit, u64)> = Travels::from_shape(usage)?;
+                if usage.is_sorted_by(|(a, _), (b, _)| a < b) {
+                    Ok(Self::Usage(usage))
+                } else {
+                    Err(BadShape("the units of a consume are sorted, none twice".into()))
+                }
+            }
+        }
+    }
+}

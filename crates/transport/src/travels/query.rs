@@ -1,0 +1,80 @@
+//! What can be read of a shard, and the answers. Not here: who asks.
+
+use super::{BadShape, Travels, travels};
+use ledger::{
+    Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageQuery, UsageReport,
+};
+use types::ID_BYTES_MAX;
+use wire::rpc;
+
+/// Most rows of one page.
+const PAGE_ROWS_MAX: u64 = 1_000;
+/// Usage is grouped by each thing at most once.
+const GROUP_BY_MAX: usize = 4;
+
+travels! {
+    struct UsageReport as UsageReport { rows, unattributed }
+    struct UsageGroup as UsageGroup { day, user, team, feature, model, metered }
+}
+
+travels! {
+    enum Query as Query {
+        Workspace { id }, Grant { id, grant }, Grants { id, page }, Member { id, user }, Members { id, page },
+        Allocation { id, user }, Reallocation { id, reallocation }, Usage { id, query },
+    }
+    enum GroupBy as GroupBy { User, Team, Feature, Model }
+    enum Interval as Interval { Day, Month }
+    enum Answer as ReadAnswer {
+        Workspace(view), Grants(grants), Members(members), Allocation(answer), Reallocation(answer),
+        Usage(report), Unknown(thing),
+    }
+    enum UnknownThing as UnknownThing { Workspace, Grant, User, Allocation, Reallocation }
+}
+
+impl Travels for Page {
+    type Shape = rpc::Page;
+
+    fn shape(&self) -> rpc::Page {
+        let Self { after, limit } = self;
+        let limit = u64::try_from(*limit).expect("a usize has at most 64 bits");
+        rpc::Page { after: after.clone(), limit }
+    }
+
+    fn from_shape(rpc::Page { after, limit }: rpc::Page) -> Result<Self, BadShape> {
+        if !(1..=PAGE_ROWS_MAX).contains(&limit) {
+            return Err(BadShape(format!("a page has 1 to {PAGE_ROWS_MAX} rows, not {limit}")));
+        }
+        if after.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
+            return Err(BadShape(format!("a page begins behind an id of at most {ID_BYTES_MAX} bytes")));
+        }
+        let limit = usize::try_from(limit).expect("it was checked");
+        Ok(Self { after, limit })
+    }
+}
+
+impl Travels for UsageQuery {
+    type Shape = rpc::UsageQuery;
+
+    fn shape(&self) -> rpc::UsageQuery {
+        let Self { group_by, interval, from, to } = self;
+        rpc::UsageQuery {
+            group_by: group_by.shape(),
+            interval: interval.shape(),
+            from: from.shape(),
+            to: to.shape(),
+        }
+    }
+
+    fn from_shape(shape: rpc::UsageQuery) -> Result<Self, BadShape> {
+        let rpc::UsageQuery { group_by, interval, from, to } = shape;
+        if group_by.len() > GROUP_BY_MAX {
+            return Err(BadShape(format!("usage is grouped by at most {GROUP_BY_MAX} things")));
+        }
+        Ok(Self {
+            group_by: Travels::from_shape(group_by)?,
+            interval: Travels::from_shape(interval)?,
+            from: Travels::from_shape(from)?,
+            to: Travels::from_shape(to)?,
+        })
+    }
+}

@@ -1,0 +1,405 @@
+//! The bytes of every shape, every variant of them at least once, as they are for ever: `golden.txt` has a name and
+//! the bytes in a line. A line is added with a new shape and never changed.
+
+use super::*;
+use crate::envelope::{Frozen, decode, encode};
+use std::fmt::Debug;
+
+fn check<T: Frozen + PartialEq + Debug>(name: &str, value: T) {
+    let bytes = encode(&value).unwrap();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let line = format!("{name} {hex}");
+    assert!(include_str!("golden.txt").lines().any(|golden| golden == line), "not golden: {line}");
+    assert_eq!(decode::<T>(&bytes), Ok(value));
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn admin(change: Change) -> Command {
+    let keyed = Some(KeyedBy { key: "k".into(), command_hash: [9; 32] });
+    Command::Admin(AdminCommand { workspace: "w".into(), keyed, if_match: Some(3), change })
+}
+
+fn holder() -> HolderId {
+    HolderId { node: 300, disk: 1 << 40 }
+}
+
+fn line_id() -> LineId {
+    LineId { holder: holder(), number: 7 }
+}
+
+fn backing(source: Source) -> Backing {
+    Backing { source, grant: 2 }
+}
+
+fn meter() -> Meter {
+    Meter { feature: "chat".into(), model: some("m-1"), day: 20_000 }
+}
+
+fn metered() -> Metered {
+    Metered { credits: 1_500_000, calls: 2, units: vec![("u".into(), 70_000)] }
+}
+
+fn price() -> Price {
+    Price { feature: "chat".into(), model: None, unit: "u".into(), per: 1_000, credits: 5 }
+}
+
+fn commands() -> Vec<(&'static str, Command)> {
+    let settings = |membership, durability| {
+        Change::PutWorkspace(WorkspaceSettings { name: some("n"), membership, durability })
+    };
+    let grant = |kind| {
+        Change::MakeGrant(NewGrant {
+            id: "g".into(),
+            kind,
+            amount: 12_500_000,
+            priority: 50,
+            paid: true,
+            starts_at: None,
+            expires_at: Some(-1),
+        })
+    };
+    let member = |role| Change::PutMember {
+        user: "a".into(),
+        ai_access: Some(false),
+        team: some("t"),
+        role: Some(role),
+    };
+    let allocation =
+        |overflow| Change::SetAllocation { user: "a".into(), amount: 1, overflow: Some(overflow) };
+    let adjust = |delta| Change::AdjustAllocation { user: "a".into(), delta };
+    let sources = [Source::Allocation, Source::Reserve(1), Source::Shared, Source::Overage];
+    let line = |wish| LineMessage {
+        number: 7,
+        user: "a".into(),
+        cycle: 1,
+        team: None,
+        returned: sources.clone().map(|source| (backing(source), 1)).to_vec(),
+        used: Used {
+            by_backing: vec![(backing(Source::Shared), 3, 4)],
+            by_meter: vec![(meter(), metered())],
+        },
+        held: 5,
+        confirmed: 6,
+        wish,
+    };
+    let wishes = [Wish::Report, Wish::Draw { target: 8, floor: 9 }, Wish::Close];
+    let batch = HolderBatch {
+        holder: holder(),
+        journal_sequence: 11,
+        workspace: "w".into(),
+        lines: wishes.map(line).to_vec(),
+    };
+    vec![
+        ("put-workspace-open", admin(settings(Some(Membership::Open), Some(Durability::Local)))),
+        ("put-workspace-listed", admin(settings(Some(Membership::Listed), Some(Durability::Disk)))),
+        ("put-workspace-quorum", admin(settings(None, Some(Durability::Quorum)))),
+        ("make-plan", admin(grant(GrantKind::Plan))),
+        ("make-seat", admin(grant(GrantKind::Seat))),
+        ("make-pack", admin(grant(GrantKind::Pack))),
+        ("make-trial", admin(grant(GrantKind::Trial))),
+        ("make-promotion", admin(grant(GrantKind::Promotion))),
+        ("make-correction", admin(grant(GrantKind::Correction))),
+        ("void", admin(Change::VoidGrant { grant: "g".into() })),
+        ("owner", admin(member(Role::Owner))),
+        ("admin", admin(member(Role::Admin))),
+        ("member", admin(member(Role::Member))),
+        ("allocation-none", admin(allocation(Overflow::None))),
+        ("allocation-shared", admin(allocation(Overflow::Shared))),
+        ("lower", admin(adjust(CreditsDelta::Lower(1)))),
+        ("raise", admin(adjust(CreditsDelta::Raise(2)))),
+        ("remove-allocation", admin(Change::RemoveAllocation { user: "a".into() })),
+        (
+            "reallocate",
+            admin(Change::Reallocate { id: "r".into(), from: "a".into(), to: "b".into(), amount: 1 }),
+        ),
+        ("limit", admin(Change::SetLimit { user: "a".into(), amount: Some(1) })),
+        ("holder", Command::Holder(batch)),
+        ("register", Command::Register { holder: holder(), journal_sequence: 1 }),
+        ("forget-charge", Command::Forget { holder: holder(), mode: ForgetMode::Charge }),
+        ("forget-credit", Command::Forget { holder: holder(), mode: ForgetMode::Credit }),
+        ("rate-card", Command::SetRateCard { prices: vec![price()], if_match: None }),
+        ("tick", Command::Tick { workspace: "w".into() }),
+    ]
+}
+
+fn pending() -> Vec<Pending> {
+    vec![Pending { node: 1, amount: 2 }]
+}
+
+fn reallocation() -> ReallocationAnswer {
+    ReallocationAnswer {
+        id: "r".into(),
+        from: "a".into(),
+        to: "b".into(),
+        asked: 6,
+        moved: 1,
+        lapsed: 3,
+        pending: pending(),
+        at: 9,
+    }
+}
+
+fn grant(no: u32, state: GrantState) -> Grant {
+    let books = GrantBooks {
+        amount: 1,
+        available: 2,
+        earmarked: 3,
+        out: 4,
+        used: 5,
+        unattributed: 6,
+        written_off: 7,
+        expired: 8,
+        voided: 9,
+        refunded: 10,
+        exposure: 11,
+    };
+    Grant {
+        no,
+        id: "g".into(),
+        kind: GrantKind::Pack,
+        priority: 1,
+        paid: false,
+        created_at: 2,
+        starts_at: 3,
+        expires_at: Some(4),
+        state,
+        made: 5,
+        revision: 6,
+        books,
+    }
+}
+
+fn outcomes() -> Vec<(&'static str, Outcome)> {
+    let view = WorkspaceView {
+        id: "w".into(),
+        name: "n".into(),
+        membership: Membership::Open,
+        durability: Durability::Local,
+        cycle: 1,
+        cycle_starts_at: 2,
+        cycle_ends_at: Some(3),
+        granted: 4,
+        used: 5,
+        held: 6,
+        available: 7,
+        leased: 8,
+        leased_by_node: vec![(1, 8)],
+        allocated: 9,
+        reserved: 10,
+        shared: 11,
+        unattributed: 12,
+        written_off: 13,
+        exposure: 14,
+        pending: 15,
+        revision: 16,
+        at: 17,
+    };
+    let member = MemberView {
+        user: "a".into(),
+        listed: true,
+        ai_access: false,
+        team: some("t"),
+        role: Role::Member,
+        allocation: Some(1),
+        overflow: Some(Overflow::Shared),
+        pending: 2,
+        limit: Some(3),
+        used: 4,
+        leased: 5,
+        remaining: 6,
+        revision: 7,
+    };
+    let allocation = AllocationAnswer {
+        user: "a".into(),
+        amount: Some(1),
+        standing: 2,
+        overflow: Overflow::None,
+        used: 3,
+        pending: pending(),
+        revision: 4,
+        at: 5,
+    };
+    let denial = |reason| LineResult::Line {
+        drawn: vec![(backing(Source::Shared), 1)],
+        frozen: true,
+        denied: Some(Denial { reason, available: 2, elsewhere: 3 }),
+    };
+    let rejected = LineResult::Rejected;
+    let lines = [
+        denial(DenialReason::Exhausted),
+        denial(DenialReason::AllocationExhausted),
+        denial(DenialReason::LimitReached),
+        denial(DenialReason::AccessDisabled),
+        denial(DenialReason::UnknownUser),
+        denial(DenialReason::Frozen),
+        LineResult::Closed,
+        rejected(LineRejection::StaleLine { highest: 1 }),
+        rejected(LineRejection::OtherLine),
+        rejected(LineRejection::BeyondDrawn),
+        rejected(LineRejection::MetersDisagree),
+        rejected(LineRejection::OtherCycle { now: 2 }),
+        rejected(LineRejection::WrittenOff),
+        rejected(LineRejection::TooManyLines),
+    ];
+    let answer = GrantAnswer { grant: grant(0, GrantState::Live), pending: pending(), at: 1 };
+    vec![
+        ("workspace", Outcome::Workspace(Box::new(view))),
+        ("grant", Outcome::Grant(Box::new(answer))),
+        ("member-view", Outcome::Member(Box::new(member))),
+        ("allocation", Outcome::Allocation(allocation)),
+        ("reallocation", Outcome::Reallocation(reallocation())),
+        ("limit-set", Outcome::Limit { user: "a".into(), amount: None, revision: 1 }),
+        ("lines", Outcome::Lines(lines.map(|result| LineAnswer { number: 1, result }).to_vec())),
+        ("registered", Outcome::Registered),
+        ("forgotten", Outcome::Forgotten { lines: 1, written_off: 2, exposure: 3 }),
+        ("rate-card-set", Outcome::RateCard { revision: 1 }),
+        ("ticked", Outcome::Ticked),
+    ]
+}
+
+fn rejections() -> Vec<(&'static str, Rejection)> {
+    vec![
+        ("unknown-workspace", Rejection::UnknownWorkspace),
+        ("unknown-user", Rejection::UnknownUser("a".into())),
+        ("unknown-grant", Rejection::UnknownGrant),
+        ("id-conflict", Rejection::IdConflict { what: "grant".into() }),
+        ("key-conflict", Rejection::KeyConflict),
+        ("key-window-full", Rejection::KeyWindowFull { max: 1 }),
+        ("stale", Rejection::Stale { now: 1 }),
+        ("insufficient-shared", Rejection::InsufficientShared { available: 1, elsewhere: 2 }),
+        ("insufficient-allocation", Rejection::InsufficientAllocation { user: "a".into(), available: 1 }),
+        ("no-allocation", Rejection::NoAllocation("a".into())),
+        ("grant-backs", Rejection::GrantBacksAllocations { earmarked: 1, missing: 2 }),
+        ("too-much", Rejection::TooMuch),
+        ("too-many", Rejection::TooMany { what: "users".into(), max: 1 }),
+        ("never-valid", Rejection::NeverValid),
+        ("same-user", Rejection::SameUser),
+        ("unregistered", Rejection::Unregistered),
+        ("fenced", Rejection::Fenced),
+        ("rolled-back", Rejection::RolledBack { known: 1 }),
+        ("other-disk", Rejection::OtherDisk { node: 1, known: 2 }),
+        ("unknown-holder", Rejection::UnknownHolder),
+    ]
+}
+
+fn workspace() -> Workspace {
+    let numbers = BackingNumbers {
+        backing: backing(Source::Shared),
+        drawn: 1,
+        used: 2,
+        returned: 3,
+        unattributed: 4,
+        written_off: 5,
+    };
+    let line = Line {
+        user: "a".into(),
+        cycle: 1,
+        team: some("t"),
+        backings: vec![numbers],
+        meters: vec![(0, metered())],
+        held: 1,
+        confirmed: 2,
+        allocation: Some(3),
+        frozen: true,
+        written_off: false,
+        pledges: vec![Pledge { intent: 1, amount: 2 }],
+        heard_at: 3,
+    };
+    let intent = |to| Intent {
+        reallocation: some("r"),
+        from: "a".into(),
+        from_allocation: 1,
+        to,
+        asked: 2,
+        moved: 3,
+        lapsed: 4,
+        lines: vec![line_id()],
+        first_answer: Some(reallocation()),
+    };
+    let allocation = Allocation {
+        no: 1,
+        standing: 2,
+        overflow: Overflow::Shared,
+        used: 3,
+        out: 4,
+        pledged: 5,
+        earmarks: vec![(0, 6)],
+        revision: 7,
+    };
+    let member = Member { ai_access: true, team: None, role: Role::Owner, revision: 1 };
+    let user = User {
+        member: Some(Box::new(member)),
+        allocation: Some(allocation),
+        limit: Some((1, 2)),
+        used: 3,
+        out: 4,
+        lines: vec![line_id()],
+    };
+    let states = [GrantState::Live, GrantState::Expired, GrantState::Voided];
+    Workspace {
+        id: "w".into(),
+        name: "n".into(),
+        membership: Membership::Listed,
+        durability: Durability::Quorum,
+        created_at: 1,
+        settings: 2,
+        revision: 3,
+        cycle: 4,
+        cycle_starts_at: 5,
+        cycle_ends_at: None,
+        grants: (0..).zip(states).map(|(no, state)| grant(no, state)).collect(),
+        users: vec![("a".into(), user)],
+        lines: vec![(line_id(), line)],
+        highest_line: vec![(holder(), 7)],
+        intents: vec![(1, intent(Recipient::Shared)), (2, intent(Recipient::Allocation("b".into(), 1)))],
+        next_intent: 3,
+        reallocations: vec![("r".into(), 1)],
+        next_allocation: 2,
+        meters: vec![meter()],
+        metered_names: vec![("chat".into(), some("m-1"))],
+        usage: vec![("a".into(), vec![(0, metered())])],
+        keys: vec![KeyEntry { at: 1, key: "k".into(), command_hash: [9; 32], outcome: Outcome::Ticked }],
+        shared_out: 8,
+        frozen_out: 9,
+    }
+}
+
+#[test]
+fn commands_are_golden() {
+    for (name, command) in commands() {
+        check(name, command);
+    }
+    let commands = vec![vec![41, 1].into(), vec![].into()];
+    check("batch", Batch { at: 1_000, commands });
+}
+
+#[test]
+fn answers_are_golden() {
+    let events = || {
+        vec![Event::Recall { line: line_id(), user: "a".into() }, Event::HolderFenced { holder: holder() }]
+    };
+    for (name, outcome) in outcomes() {
+        check(name, Applied { result: Ok(outcome), events: events() });
+    }
+    for (name, rejection) in rejections() {
+        check(name, Applied { result: Err(rejection), events: vec![] });
+    }
+}
+
+#[test]
+fn the_state_is_golden() {
+    let record = |status| (holder(), HolderRecord { journal_sequence: 1, status });
+    check(
+        "state",
+        StateHead {
+            now: 1,
+            meta: Meta { prices: vec![price()], rate_card: 2 },
+            holders: vec![record(HolderStatus::Active), record(HolderStatus::Fenced)],
+            workspaces: 3,
+        },
+    );
+    check("a-workspace", workspace());
+}

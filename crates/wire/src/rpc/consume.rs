@@ -1,0 +1,84 @@
+//! A consume on its way to the user's home, and what the home decided. Not here: what clients send (`json`).
+
+use super::KIB;
+use crate::envelope::Frozen;
+use crate::ledger::{Durability, Source};
+use serde::{Deserialize, Serialize};
+
+shapes! {
+    pub struct Forward {
+        /// Of the membership by which the home was chosen.
+        pub epoch: u64,
+        pub consume: Consume,
+    }
+
+    pub struct Consume {
+        pub workspace: String,
+        pub user: String,
+        pub feature: String,
+        pub model: Option<String>,
+        pub price: PriceBy,
+        pub durability: Option<Durability>,
+        pub key: Option<String>,
+    }
+
+    pub enum PriceBy {
+        Amount(u64),
+        Usage(Vec<(String, u64)>),
+    }
+
+    pub struct Forwarded(pub Result<Charge, Refusal>);
+
+    pub struct Charge {
+        pub id: ChargeId,
+        pub charged: u64,
+        pub sources: Vec<(Source, u64)>,
+        pub remaining: Remaining,
+        pub durability: Durability,
+        pub cycle: u32,
+    }
+
+    pub struct ChargeId {
+        pub node: u16,
+        pub line: u64,
+        pub sequence: u64,
+    }
+
+    pub struct Remaining {
+        pub at_least: u64,
+        pub at_most: u64,
+    }
+
+    pub enum Refusal {
+        Exhausted { user: String, available: u64 },
+        AllocationExhausted { user: String, available: u64 },
+        LimitReached { user: String, available: u64 },
+        InsufficientShared { available: u64 },
+        InsufficientAllocation { user: String, available: u64 },
+        AccessDisabled(String),
+        UnknownWorkspace,
+        UnknownUser(String),
+        NotFound(String),
+        KeyConflict,
+        KeyInFlight,
+        IdConflict(String),
+        Stale { now: u64 },
+        Conflict(String),
+        Invalid(String),
+        Unpriced { feature: String, model: Option<String>, unit: String },
+        Overloaded,
+        KeyWindowFull,
+        CreditsUnreachable { user: String, available: u64 },
+        HomeUnreachable,
+        NoLeader,
+        OutcomeUnknown,
+        StorageUnavailable(String),
+    }
+}
+
+frozen! {
+    // Five ids and 16 units, each of at most 128 bytes, have some 3 KiB.
+    Forward 84 at most 4 * KIB;
+    // A refusal may quote the operating system.
+    Forwarded 85 at most 64 * KIB;
+}

@@ -1,0 +1,59 @@
+//! What can be read of a shard, and the answers. Not here: who may read.
+
+use crate::ledger::{AllocationAnswer, GrantAnswer, MemberView, Metered, ReallocationAnswer, WorkspaceView};
+use serde::{Deserialize, Serialize};
+
+shapes! {
+    pub enum Query {
+        Workspace { id: String },
+        Grant { id: String, grant: String },
+        Grants { id: String, page: Page },
+        Member { id: String, user: String },
+        Members { id: String, page: Page },
+        Allocation { id: String, user: String },
+        Reallocation { id: String, reallocation: String },
+        Usage { id: String, query: UsageQuery },
+    }
+
+    pub struct Page {
+        pub after: Option<String>,
+        pub limit: u64,
+    }
+
+    pub struct UsageQuery {
+        pub group_by: Vec<GroupBy>,
+        pub interval: Option<Interval>,
+        pub from: Option<i32>,
+        pub to: Option<i32>,
+    }
+
+    pub enum GroupBy { User, Team, Feature, Model }
+
+    pub enum Interval { Day, Month }
+
+    pub enum ReadAnswer {
+        Workspace(Box<WorkspaceView>),
+        Grants(Vec<GrantAnswer>),
+        Members(Vec<MemberView>),
+        Allocation(AllocationAnswer),
+        Reallocation(ReallocationAnswer),
+        Usage(UsageReport),
+        Unknown(UnknownThing),
+    }
+
+    pub enum UnknownThing { Workspace, Grant, User, Allocation, Reallocation }
+
+    pub struct UsageReport {
+        pub rows: Vec<UsageGroup>,
+        pub unattributed: u64,
+    }
+
+    pub struct UsageGroup {
+        pub day: Option<i32>,
+        pub user: Option<String>,
+        pub team: Option<String>,
+        pub feature: Option<String>,
+        pub model: Option<String>,
+        pub metered: Metered,
+    }
+}
