@@ -54,6 +54,7 @@ pub fn replication(node: NodeId, groups: Vec<GroupSpec>) -> replication::Options
         snapshot_every_bytes: 64 * 1024 * 1024,
         log_keep_entries: 1_000,
         chunk_bytes: MIB,
+        snapshot_timeout_ms: 30_000,
         snapshot_bytes_max: 16 * 1024 * 1024 * 1024,
         tail_bytes: 4 * MIB,
         database_cache_bytes: 16 * MIB,

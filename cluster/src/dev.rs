@@ -64,7 +64,7 @@ pub async fn dev(arguments: Dev) -> Result<(), DevFault> {
     let home = Home::open(&data, arguments.nodes)?;
     let mut signal = Signal::new().map_err(DevFault::Signals)?;
     let started = tokio::select! {
-        nodes = start(&home, &arguments) => nodes?,
+        nodes = Box::pin(start(&home, &arguments)) => nodes?,
         () = signal.next() => return Ok(()),
     };
     announce(&home, &started);
@@ -108,7 +108,7 @@ async fn start(home: &Home, arguments: &Dev) -> Result<Vec<Node>, DevFault> {
     }
     let each = linked.into_iter().map(|one| async move {
         let node = one.node().0;
-        one.start().await.map_err(|source| DevFault::Node { node, source })
+        Box::pin(one.start()).await.map_err(|source| DevFault::Node { node, source })
     });
     let nodes = futures::future::try_join_all(each).await?;
     for node in &nodes {

@@ -9,28 +9,28 @@ use quota::Quota;
 use replication::Role;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use transport::Link;
+use transport::Mux;
 
-pub fn registry(quota: Arc<OnceLock<Quota>>, link: Arc<Link>) -> Registry {
+pub fn registry(quota: Arc<OnceLock<Quota>>, mux: Arc<Mux>) -> Registry {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(NodeCollector { quota, link }));
+    registry.register_collector(Box::new(NodeCollector { quota, mux }));
     registry
 }
 
 #[derive(Debug)]
 struct NodeCollector {
     quota: Arc<OnceLock<Quota>>,
-    link: Arc<Link>,
+    mux: Arc<Mux>,
 }
 
 impl Collector for NodeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let traffic = self.link.counters();
+        let traffic = self.mux.counters();
         let mut counters = vec![
-            ("tranche_peer_frames_sent", "Frames written to other nodes", traffic.frames_out),
-            ("tranche_peer_frames_received", "Frames read from other nodes", traffic.frames_in),
-            ("tranche_peer_bytes_sent", "Bytes written to other nodes", traffic.bytes_out),
-            ("tranche_peer_bytes_received", "Bytes read from other nodes", traffic.bytes_in),
+            ("tranche_peer_frames_sent", "Frames written to other nodes", traffic.frames_out.get()),
+            ("tranche_peer_frames_received", "Frames read from other nodes", traffic.frames_in.get()),
+            ("tranche_peer_bytes_sent", "Bytes written to other nodes", traffic.bytes_out.get()),
+            ("tranche_peer_bytes_received", "Bytes read from other nodes", traffic.bytes_in.get()),
         ];
         let mut gauges = Vec::new();
         if let Some(quota) = self.quota.get() {

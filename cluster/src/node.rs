@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use transport::Link;
+use transport::{Link, Mux, Services, Versions};
 use types::{DiskId, HolderId, NodeId};
 
 /// The outside world a node runs in.
@@ -64,14 +64,19 @@ pub struct Linked {
     world: World,
     identity: Identity,
     directories: Directories,
-    link: Arc<Link>,
+    mux: Arc<Mux>,
+    services: Arc<Services>,
+    /// What answers for this node, once it does.
+    quota: Arc<OnceLock<Quota>>,
+    /// Nothing of the cluster's state was ever kept here.
+    is_new: bool,
 }
 
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
     quota: Quota,
-    link: Arc<Link>,
+    mux: Arc<Mux>,
     shards: Arc<Shards>,
     api_address: SocketAddr,
     stop_api: watch::Sender<bool>,
@@ -103,17 +108,20 @@ impl Linked {
     pub async fn open(settings: Settings, world: World) -> Result<Self, NodeFault> {
         let (root, directories) = Directories::open(&world, &settings.data)?;
         let identity = Identity::open_or_create(root.as_ref(), &settings.cluster, world.entropy.as_ref())?;
+        let fault = |source| NodeFault::Data { path: settings.data.display().to_string(), source };
+        let is_new = identity.is_new || directories.raft.list().map_err(fault)?.is_empty();
         let me = transport::Identity {
             cluster_id: cluster_id(&settings.cluster),
             node: settings.node,
-            versions: transport::VERSIONS,
+            versions: VERSIONS,
         };
         let options = defaults::transport(settings.peer_listen);
-        let link = Link::start(options, me, world.net.clone(), world.entropy.clone()).await?;
-        if identity.is_new {
-            link.knows_nobody();
-        }
-        Ok(Self { settings, world, identity, directories, link })
+        let quota: Arc<OnceLock<Quota>> = Arc::default();
+        let asked = quota.clone();
+        let services = Arc::new(Services::new(move |node| known_disk(is_new, asked.get(), node)));
+        let (net, entropy) = (world.net.clone(), world.entropy.clone());
+        let mux = Arc::new(Mux::start(options, me, Vec::new(), services.clone(), net, entropy).await?);
+        Ok(Self { settings, world, identity, directories, mux, services, quota, is_new })
     }
 
     pub fn node(&self) -> NodeId {
@@ -121,32 +129,32 @@ impl Linked {
     }
 
     pub fn peer_address(&self) -> SocketAddr {
-        self.link.local_addr()
+        self.mux.local_addr()
     }
 
     /// Where the other nodes are.
     pub fn add_peers(&self, peers: impl IntoIterator<Item = (NodeId, SocketAddr)>) -> Result<(), NodeFault> {
         for (node, address) in peers.into_iter().filter(|(node, _)| *node != self.settings.node) {
-            self.link.add_peer(node, address)?;
+            self.mux.add_peer(node, address)?;
         }
         Ok(())
     }
 
     /// Opens everything and serves. Returns once the API listens; `ready` says when the node decides.
     pub async fn start(self) -> Result<Node, NodeFault> {
-        let Self { settings, world, identity, directories, link } = self;
+        let Self { settings, world, identity, directories, mux, services, quota: served, is_new } = self;
+        let link = Arc::new(Link::new(&mux));
         let listener = TcpListener::bind(settings.api_listen).await;
         let address = settings.api_listen;
         let listener = listener.map_err(|source| NodeFault::Listen { address, source })?;
         let api_address = listener.local_addr().map_err(|source| NodeFault::Listen { address, source })?;
 
-        let served: Arc<OnceLock<Quota>> = Arc::default();
         let operator_key = OperatorKey::parse(&settings.operator_key);
         let app = Arc::new(App {
             quota: served.clone(),
             operator_key: operator_key.map_err(|why| NodeFault::OperatorKey(why.to_string()))?,
             deadlines: defaults::api_deadlines(),
-            metrics: api::Metrics::new(registry(served.clone(), link.clone())),
+            metrics: api::Metrics::new(registry(served.clone(), mux.clone())),
         });
         let (stop_api, mut stopped) = watch::channel(false);
         let until = async move {
@@ -154,7 +162,7 @@ impl Linked {
         };
         let serving = tokio::spawn(api::serve(listener, defaults::api_connections(), app, until));
 
-        if identity.is_new {
+        if is_new {
             introduce(&link, &settings, identity.disk).await?;
         }
         let clock = Arc::new(CoarseClock::new(world.clock.clone()));
@@ -170,8 +178,13 @@ impl Linked {
             world.entropy.as_ref(),
         )
         .await?;
+        let options = defaults::actors(settings.node);
+        let desk = Arc::new(Desk::new(options.lease, options.session_ttl_ms, clock.clone()));
         let replica = Arc::new(replica);
-        link.serve_replica(replica.clone());
+        let shards =
+            Shards::new(settings.node, map, meta, replica, desk.clone(), link.clone(), options.attempt_ms);
+        let shards = Arc::new(shards);
+        services.set_shards(shards.clone());
 
         let opened =
             Journal::open(defaults::journal(), directories.journal, identity.disk, world.clock.clone())
@@ -183,20 +196,12 @@ impl Linked {
                 "the journal was not provably whole; watermarks were charged"
             );
         }
-        let desk = Arc::new(Desk::new(
-            defaults::actors(settings.node).lease,
-            defaults::SESSION_TTL_MS,
-            clock.clone(),
-        ));
-        let options = defaults::actors(settings.node);
-        let attempt_ms = options.attempt_ms;
-        let shards =
-            Arc::new(Shards::new(settings.node, map, meta, replica, desk.clone(), link.clone(), attempt_ms));
         let id = HolderId { node: settings.node, disk: identity.disk };
         let started =
             actors::start(id, options, journal, keys, clock.clone(), shards.clone(), recovered).await;
         let holder = started.map_err(|why| NodeFault::Actors(why.to_string()))?;
         desk.set_holder(holder.clone());
+        services.set_holder(holder.clone());
         let quota = Quota::new(
             defaults::quota(),
             holder,
@@ -205,14 +210,14 @@ impl Linked {
             link.clone(),
             clock.clone(),
         );
-        link.serve_quota(quota.clone());
+        services.set_quota(quota.clone());
         let background = vec![
             tokio::spawn(clock.keep_ticking(defaults::CLOCK_TICK_MS)),
             tokio::spawn(desk.keep_sweeping(shards.clone(), Duration::from_millis(defaults::TICK_MS))),
             tokio::spawn(keep_registering(quota.clone())),
         ];
         let _first = served.set(quota.clone());
-        Ok(Node { quota, link, shards, api_address, stop_api, serving, background, _identity: identity })
+        Ok(Node { quota, mux, shards, api_address, stop_api, serving, background, _identity: identity })
     }
 }
 
@@ -256,7 +261,7 @@ impl Node {
 
     /// Ends the node. What was answered is on its disk.
     pub async fn stop(self) {
-        let Self { quota, link, shards, stop_api, background, .. } = self;
+        let Self { quota, mux, shards, stop_api, background, .. } = self;
         let _already = stop_api.send(true);
         for task in &background {
             task.abort();
@@ -265,7 +270,7 @@ impl Node {
             tracing::warn!(%why, "the journal did not sync at the end");
         }
         shards.replica().shutdown().await;
-        link.shutdown().await;
+        mux.shutdown().await;
     }
 }
 
@@ -290,6 +295,22 @@ fn cluster_id(name: &str) -> u64 {
     u64::from_be_bytes(first)
 }
 
+/// The protocol this program speaks with other nodes.
+const VERSIONS: Versions = Versions { min: 1, max: 1 };
+
+/// The disk this node knows another one by. A new node knows nobody; others say so only once they are up to date.
+fn known_disk(is_new: bool, quota: Option<&Quota>, node: NodeId) -> Result<Option<DiskId>, String> {
+    match quota {
+        None if is_new => Ok(None),
+        None => Err("this node is still starting".into()),
+        Some(quota) => match quota.known_disk(node) {
+            Some(disk) => Ok(Some(disk)),
+            None if is_new => Ok(None),
+            None => quota.ready().map(|()| None),
+        },
+    }
+}
+
 /// Asks every other node whether it knows this one with another disk. An emptied node that voted again would break
 /// promises it has made.
 async fn introduce(link: &Link, settings: &Settings, disk: DiskId) -> Result<(), NodeFault> {
@@ -297,7 +318,7 @@ async fn introduce(link: &Link, settings: &Settings, disk: DiskId) -> Result<(),
     for other in others {
         let mut waits = 0_u32;
         loop {
-            match link.introduce(other, settings.node, disk, Duration::from_secs(1)).await {
+            match link.introduce(other, disk, Duration::from_secs(1)).await {
                 Ok(Some(known)) if known != disk => {
                     return Err(NodeFault::KnownWithOtherDisk { node: settings.node, known, by: other });
                 }

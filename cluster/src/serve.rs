@@ -35,7 +35,7 @@ pub async fn serve(arguments: Serve) -> Result<(), ServeFault> {
     linked.add_peers(peers.map_err(ServeFault::Peer)?)?;
     let mut signal = Signal::new().map_err(ServeFault::Signals)?;
     let mut node = tokio::select! {
-        started = linked.start() => started?,
+        started = Box::pin(linked.start()) => started?,
         () = signal.next() => return Ok(()),
     };
     tracing::info!(node = %node.id(), api = %node.api_address(), "serving");

@@ -1,42 +1,58 @@
 //! All handles of this node, by workspace and user. Looked up by each consume, changed seldom.
 //!
-//! Not here: when a handle is made or dropped.
+//! One hash a look-up, and the handle itself is the key: at a million users what counts is how often memory is
+//! touched. Not here: when a handle is made or dropped.
 
 use crate::handle::Handle;
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use types::{UserId, WorkspaceId};
 
 const PARTS: usize = 64;
 
 #[derive(Debug)]
 pub struct Directory {
-    parts: Vec<RwLock<HashMap<WorkspaceId, HashMap<UserId, Arc<Handle>>>>>,
-    hasher: RandomState,
+    parts: Vec<Part>,
+    hasher: DefaultHashBuilder,
     len: AtomicUsize,
     max: usize,
 }
 
-impl Directory {
-    pub fn new(max: usize) -> Self {
-        let parts = (0..PARTS).map(|_| RwLock::default()).collect();
-        Self { parts, hasher: RandomState::new(), len: AtomicUsize::new(0), max }
+/// On a cache line of its own, so that readers of different parts do not meet.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Part(RwLock<HashTable<Arc<Handle>>>);
+
+impl Part {
+    fn read(&self) -> RwLockReadGuard<'_, HashTable<Arc<Handle>>> {
+        self.0.read().expect("nobody panics holding it")
     }
 
-    fn part(
-        &self,
-        workspace: &WorkspaceId,
-        user: &UserId,
-    ) -> &RwLock<HashMap<WorkspaceId, HashMap<UserId, Arc<Handle>>>> {
-        let hash = self.hasher.hash_one((workspace.as_str(), user.as_str()));
-        &self.parts[(hash % PARTS as u64) as usize]
+    fn write(&self) -> RwLockWriteGuard<'_, HashTable<Arc<Handle>>> {
+        self.0.write().expect("nobody panics holding it")
+    }
+}
+
+impl Directory {
+    pub fn new(max: usize) -> Self {
+        let parts = (0..PARTS).map(|_| Part::default()).collect();
+        Self { parts, hasher: DefaultHashBuilder::default(), len: AtomicUsize::new(0), max }
+    }
+
+    fn hash(&self, workspace: &WorkspaceId, user: &UserId) -> u64 {
+        self.hasher.hash_one((workspace.as_str(), user.as_str()))
+    }
+
+    /// By the middle bits: the table itself uses the ends.
+    fn part(&self, hash: u64) -> &Part {
+        &self.parts[(hash >> 32) as usize % PARTS]
     }
 
     pub fn find(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {
-        let part = self.part(workspace, user).read().expect("nobody panics holding it");
-        part.get(workspace)?.get(user).cloned()
+        let hash = self.hash(workspace, user);
+        self.part(hash).read().find(hash, |handle| handle.is_of(workspace, user)).cloned()
     }
 
     /// The handle that is there, or the one that `make` makes; `None` where there are too many.
@@ -46,8 +62,9 @@ impl Directory {
         user: &UserId,
         make: impl FnOnce() -> Handle,
     ) -> Option<Arc<Handle>> {
-        let mut part = self.part(workspace, user).write().expect("nobody panics holding it");
-        if let Some(known) = part.get(workspace).and_then(|users| users.get(user)) {
+        let hash = self.hash(workspace, user);
+        let mut part = self.part(hash).write();
+        if let Some(known) = part.find(hash, |handle| handle.is_of(workspace, user)) {
             return Some(known.clone());
         }
         if self.len.fetch_add(1, Ordering::AcqRel) >= self.max {
@@ -55,24 +72,48 @@ impl Directory {
             return None;
         }
         let handle = Arc::new(make());
-        part.entry(workspace.clone()).or_default().insert(user.clone(), handle.clone());
+        part.insert_unique(hash, handle.clone(), |handle| self.hash(&handle.workspace, &handle.user));
         Some(handle)
     }
 
     /// Drops this very handle.
     pub fn drop_handle(&self, handle: &Arc<Handle>) {
-        let mut part = self.part(&handle.workspace, &handle.user).write().expect("nobody panics holding it");
-        let Some(users) = part.get_mut(&handle.workspace) else { return };
-        if users.get(&handle.user).is_some_and(|known| Arc::ptr_eq(known, handle)) {
-            users.remove(&handle.user);
+        let hash = self.hash(&handle.workspace, &handle.user);
+        let mut part = self.part(hash).write();
+        if let Ok(entry) = part.find_entry(hash, |known| Arc::ptr_eq(known, handle)) {
+            entry.remove();
             self.len.fetch_sub(1, Ordering::AcqRel);
-        }
-        if users.is_empty() {
-            part.remove(&handle.workspace);
         }
     }
 
     pub fn len(&self) -> usize {
         self.len.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use journal::HandleNo;
+    use types::ShardId;
+
+    #[test]
+    fn one_handle_a_user_and_no_more_than_allowed() {
+        let directory = Directory::new(2);
+        let workspace = WorkspaceId::parse("w").unwrap();
+        let user = |name: &str| UserId::parse(name).unwrap();
+        let make = |name: &str| {
+            let user = user(name);
+            directory.find_or_make(&workspace, &user, || {
+                Handle::new(HandleNo(1), workspace.clone(), user.clone(), ShardId(0))
+            })
+        };
+        let ann = make("ann").unwrap();
+        assert!(Arc::ptr_eq(&ann, &make("ann").unwrap()));
+        assert!(make("bob").is_some() && make("eve").is_none(), "at the bound and one past it");
+        directory.drop_handle(&ann);
+        directory.drop_handle(&ann);
+        assert_eq!((directory.len(), directory.find(&workspace, &user("ann")).is_none()), (1, true));
+        assert!(make("eve").is_some());
     }
 }

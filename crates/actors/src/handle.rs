@@ -50,6 +50,10 @@ impl Handle {
         }
     }
 
+    pub(crate) fn is_of(&self, workspace: &WorkspaceId, user: &UserId) -> bool {
+        self.user == *user && self.workspace == *workspace
+    }
+
     /// Spends on the word, all or nothing. Whoever may not call this without a journal permit and a live session.
     pub fn try_spend(&self, amount: Credits) -> Result<Spent, NoSpend> {
         let spent = match self.striped.get() {

@@ -40,10 +40,7 @@ impl App {
     }
 
     /// Waits for a write. Past the deadline nobody knows whether it was done; it may still be.
-    pub(crate) async fn change<T>(
-        &self,
-        asked: Question<'_, Result<T, Refusal>>,
-    ) -> Result<T, Refused> {
+    pub(crate) async fn change<T>(&self, asked: Question<'_, Result<T, Refusal>>) -> Result<T, Refused> {
         let late = || Refused::new(Code::OutcomeUnknown, "the answer did not come in time; ask again");
         Ok(self.within(asked).await.ok_or_else(late)??)
     }
@@ -62,10 +59,7 @@ impl App {
     }
 
     /// Waits for something that has no effect.
-    pub(crate) async fn read<T>(
-        &self,
-        asked: Question<'_, Result<T, Refusal>>,
-    ) -> Result<T, Refused> {
+    pub(crate) async fn read<T>(&self, asked: Question<'_, Result<T, Refusal>>) -> Result<T, Refused> {
         let late = || Refused::new(Code::TimedOut, "the answer did not come in time; nothing was changed");
         Ok(self.within(asked).await.ok_or_else(late)??)
     }

@@ -71,10 +71,9 @@ fn pool_json(books: quota::Conservation) -> json::Pool {
         voided: Text(terms.books.voided),
     });
     let grants = grants.collect();
-    let violations = violations.into_iter().map(|violation| json::Violation {
-        invariant: violation.invariant.into(),
-        what: violation.what,
-    });
+    let violations = violations
+        .into_iter()
+        .map(|violation| json::Violation { invariant: violation.invariant.into(), what: violation.what });
     json::Pool { workspace: Text(workspace), holds, grants, violations: violations.collect() }
 }
 
@@ -130,7 +129,8 @@ mod tests {
             lines: 3,
             leased: Credits::whole(9).unwrap(),
         };
-        let node = |id, status, holder| NodeView { id, api: "a:1".into(), peer: "p:2".into(), status, holder };
+        let node =
+            |id, status, holder| NodeView { id, api: "a:1".into(), peer: "p:2".into(), status, holder };
         let view = ClusterView {
             node: NodeId(1),
             now: Timestamp::from_millis(0),

@@ -64,10 +64,7 @@ pub(crate) async fn batch(
 }
 
 /// The items that can be asked, in order, and for each item whether it is among them.
-fn sort_out(
-    workspace: &WorkspaceId,
-    items: Vec<json::BatchItem>,
-) -> (Vec<Consume>, Vec<Option<Refused>>) {
+fn sort_out(workspace: &WorkspaceId, items: Vec<json::BatchItem>) -> (Vec<Consume>, Vec<Option<Refused>>) {
     let mut asked = Vec::with_capacity(items.len());
     let refused = items.into_iter().map(|item| {
         let (key, consume) = item.split();
@@ -148,18 +145,13 @@ fn units(usage: json::GivenUsage) -> Result<Vec<(Unit, u64)>, Refused> {
 
 fn charge_json(charge: Charge) -> json::Charge {
     let Charge { id, charged, sources, remaining, durability, cycle } = charge;
-    let paid = |(source, amount)| json::Paid {
-        from: Text(json::SourceKind::from(source)),
-        amount: Text(amount),
-    };
+    let paid =
+        |(source, amount)| json::Paid { from: Text(json::SourceKind::from(source)), amount: Text(amount) };
     json::Charge {
         id: Text(id),
         charged: Text(charged),
         sources: sources.into_iter().map(paid).collect(),
-        remaining: json::Remaining {
-            at_least: Text(remaining.at_least),
-            at_most: Text(remaining.at_most),
-        },
+        remaining: json::Remaining { at_least: Text(remaining.at_least), at_most: Text(remaining.at_most) },
         durability: Text(durability.into()),
         node: Text(id.node),
         cycle: cycle.0,
@@ -247,7 +239,8 @@ mod tests {
             (format!(r#""amount":1,"model":"{long}""#), "model: an id has at most 128"),
             (r#""amount":1,"durability":"raid""#.into(), "durability: it is one of: local disk quorum"),
         ] {
-            let detail = parsed(&format!(r#"{{"user":"ann","feature":"chat",{fields}}}"#)).expect_err(&fields);
+            let detail =
+                parsed(&format!(r#"{{"user":"ann","feature":"chat",{fields}}}"#)).expect_err(&fields);
             assert!(detail.starts_with(why) || detail.contains(why), "{fields}: {detail}");
         }
         assert!(parsed(r#"{"user":"","feature":"chat","amount":1}"#).unwrap_err().starts_with("user: "));
@@ -305,11 +298,16 @@ mod tests {
         // One answer too few: the last item says so instead of taking another's.
         let answers = [Ok(charge()), Err(Refusal::KeyInFlight.into())];
         let noted = std::cell::RefCell::new(Vec::new());
-        let result = put_together(answers.into_iter(), refused, |refused| noted.borrow_mut().push(refused.code));
-        let codes: Vec<String> = result.items.iter().map(|item| match item {
-            json::BatchAnswer::Charged(charged) => charged.status.to_string(),
-            json::BatchAnswer::Refused(problem) => problem.code.clone(),
-        }).collect();
+        let result =
+            put_together(answers.into_iter(), refused, |refused| noted.borrow_mut().push(refused.code));
+        let codes: Vec<String> = result
+            .items
+            .iter()
+            .map(|item| match item {
+                json::BatchAnswer::Charged(charged) => charged.status.to_string(),
+                json::BatchAnswer::Refused(problem) => problem.code.clone(),
+            })
+            .collect();
         assert_eq!(codes, ["200", "invalid", "invalid", "key_in_flight", "internal"]);
         assert_eq!(noted.take(), [Code::Invalid, Code::Invalid, Code::KeyInFlight, Code::Internal]);
     }

@@ -23,7 +23,9 @@ pub enum BadKey {
         "an operator key has {OPERATOR_KEY_BYTES_MIN} to {OPERATOR_KEY_BYTES_MAX} characters, this one has {0}"
     )]
     Length(usize),
-    #[error("an operator key has only visible ASCII characters; look for a space or a line break in its file")]
+    #[error(
+        "an operator key has only visible ASCII characters; look for a space or a line break in its file"
+    )]
     Character,
 }
 

@@ -18,7 +18,11 @@ pub(crate) fn maybe<T: Word>(field: &str, given: Option<Given<T>>) -> Result<Opt
 /// An amount that is not zero.
 pub(crate) fn positive(field: &str, given: GivenAmount) -> Result<Credits, Refused> {
     let amount = good(field, given)?;
-    if amount.is_zero() { Err(Refused::invalid(format!("{field}: it must be more than zero"))) } else { Ok(amount) }
+    if amount.is_zero() {
+        Err(Refused::invalid(format!("{field}: it must be more than zero")))
+    } else {
+        Ok(amount)
+    }
 }
 
 /// The query of a list.

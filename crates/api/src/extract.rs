@@ -62,7 +62,7 @@ impl<T: DeserializeOwned + 'static> FromRequestParts<Arc<App>> for Asked<T> {
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What the headers of a write say.
+/// What the headers of a write say. Its query says nothing: one that did, and was not read, could have meant *do not*.
 pub(crate) struct Conditions {
     pub key: Option<IdempotencyKey>,
     pub if_match: Option<Revision>,
@@ -92,7 +92,9 @@ impl Conditions {
     /// For commands whose repetition changes nothing more; nobody keeps a key for them.
     pub fn without_key(self, instead: &str) -> Result<Option<Revision>, Refused> {
         if self.key.is_some() {
-            return Err(Refused::invalid(format!("Idempotency-Key: none is kept for this request; {instead}")));
+            return Err(Refused::invalid(format!(
+                "Idempotency-Key: none is kept for this request; {instead}"
+            )));
         }
         Ok(self.if_match)
     }
@@ -102,6 +104,12 @@ impl FromRequestParts<Arc<App>> for Conditions {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refused> {
+        if parts.uri.query().is_some_and(|query| !query.is_empty()) {
+            return Err(Refused::new(
+                Code::Malformed,
+                "this route takes no query; everything stands in the body",
+            ));
+        }
         Self::read(&parts.headers)
     }
 }
@@ -160,9 +168,7 @@ where
     }
 }
 
-async fn whole<const MAX: usize>(
-    body: RawBody,
-) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+async fn whole<const MAX: usize>(body: RawBody) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
     Ok(Limited::new(body, MAX).collect().await?.to_bytes())
 }
 

@@ -21,7 +21,8 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
     match change {
         Change::PutWorkspace(WorkspaceSettings { name, membership, durability }) => {
             print.tag(1).maybe(name.as_deref(), |print, name| print.text(name));
-            print.maybe(membership.as_ref(), |print, choice| print.word(&translate::membership_json(*choice)));
+            print
+                .maybe(membership.as_ref(), |print, choice| print.word(&translate::membership_json(*choice)));
             print.maybe(durability.as_ref(), |print, choice| print.word(&Durability::from(*choice)));
         }
         Change::MakeGrant(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at }) => {

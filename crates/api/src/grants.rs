@@ -172,7 +172,10 @@ mod tests {
             (r#"{"id":"g","kind":"pack","amount":"0"}"#, "amount: it must be more"),
             (r#"{"id":"g","kind":"pack","amount":"1","priority":-1}"#, "priority: a count is not"),
             (r#"{"id":"g","kind":"pack","amount":"1","expires_at":"tomorrow"}"#, "expires_at: a time is"),
-            (r#"{"id":"g","kind":"pack","amount":"1","starts_at":"2026-02-30T00:00:00Z"}"#, "starts_at: there"),
+            (
+                r#"{"id":"g","kind":"pack","amount":"1","starts_at":"2026-02-30T00:00:00Z"}"#,
+                "starts_at: there",
+            ),
         ] {
             let detail = parsed(body).expect_err(body);
             assert!(detail.starts_with(why), "{body}: {detail}");

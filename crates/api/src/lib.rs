@@ -11,6 +11,7 @@
 mod allocations;
 mod answer;
 mod app;
+mod cluster;
 mod consume;
 mod door;
 mod edge;
@@ -18,7 +19,6 @@ mod error;
 mod extract;
 mod fingerprint;
 mod grants;
-mod cluster;
 mod members;
 mod metrics;
 mod openapi;

@@ -42,7 +42,8 @@ struct Generated;
 /// Every route, shape and error code of this node.
 pub fn document() -> OpenApi {
     let mut document = Generated::openapi();
-    document.info.description = Some(format!("{}\n\n{}", "The credit ledger on the request path.", error_table()));
+    document.info.description =
+        Some(format!("{}\n\n{}", "The credit ledger on the request path.", error_table()));
     for (path, item) in &mut document.paths.paths {
         let methods = [
             (HttpMethod::Get, item.get.as_mut()),
@@ -87,7 +88,13 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     if keyed {
         let text = "The same key with the same command gives the same answer; with another command 409.";
         let schema = Given::<IdempotencyKey>::schema();
-        parameters.push(parameter("Idempotency-Key", ParameterIn::Header, Required::False, schema, Some(text)));
+        parameters.push(parameter(
+            "Idempotency-Key",
+            ParameterIn::Header,
+            Required::False,
+            schema,
+            Some(text),
+        ));
     }
     if resource {
         let text = "The ETag of the resource as it was read; 412 if it changed meanwhile.";
@@ -143,7 +150,9 @@ fn id_schema(name: &str) -> RefOr<Schema> {
 }
 
 fn error_table() -> String {
-    let mut table = String::from("Errors are `application/problem+json`:\n\n| status | code | what would help |\n|---|---|---|\n");
+    let mut table = String::from(
+        "Errors are `application/problem+json`:\n\n| status | code | what would help |\n|---|---|---|\n",
+    );
     for code in Code::ALL {
         let Row { code, status, would_help, .. } = code.row();
         let _ = writeln!(table, "| {status} | `{code}` | {would_help} |");
@@ -220,5 +229,8 @@ mod tests {
         assert_eq!(schemas["Consume"]["additionalProperties"], false);
         assert_eq!(schemas["PutLimit"]["required"], serde_json::json!(["amount"]));
         assert_eq!(schemas["GrantKind"]["enum"][2], "pack");
+        let text = schemas["PutMember"].to_string() + &schemas["PutWorkspace"].to_string();
+        assert!(!text.contains("null"), "null is refused there: {text}");
+        assert!(schemas["PutLimit"]["properties"]["amount"].to_string().contains("null"));
     }
 }

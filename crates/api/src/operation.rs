@@ -22,7 +22,8 @@ pub(crate) async fn healthz() -> &'static str {
     responses((status = 200, description = "Ready", content_type = "text/plain", body = String),
         (status = 503, description = "What is not ready yet", content_type = "text/plain", body = String)))]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
-    let ready = app.quota.get().map_or_else(|| Err("this node is still starting".into()), quota::Quota::ready);
+    let ready =
+        app.quota.get().map_or_else(|| Err("this node is still starting".into()), quota::Quota::ready);
     match ready {
         Ok(()) => (StatusCode::OK, "ready\n".into()),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
@@ -80,10 +81,8 @@ pub(crate) async fn error_table() -> Html<String> {
     for code in Code::ALL {
         let row = code.row();
         let (code, status, title, help) = (row.code, row.status, row.title, row.would_help);
-        let _ = write!(
-            rows,
-            "<tr id=\"{code}\"><td>{status}<td><code>{code}</code><td>{title}<td>{help}</tr>\n"
-        );
+        let _ =
+            writeln!(rows, "<tr id=\"{code}\"><td>{status}<td><code>{code}</code><td>{title}<td>{help}</tr>");
     }
     Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Tranche: errors</title>\n\

@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn values_that_cannot_be() {
-        let parsed = |body: &str| parse(json::read(body.as_bytes()).unwrap()).map_err(|refused| refused.detail);
+        let parsed =
+            |body: &str| parse(json::read(body.as_bytes()).unwrap()).map_err(|refused| refused.detail);
         assert!(parsed(r#"{"id":"r","from":"ann","to":"bob","amount":1}"#).is_ok());
         for (body, why) in [
             (r#"{"id":"r","from":"ann","to":"ann","amount":1}"#, "to: it is the same"),

@@ -51,12 +51,8 @@ pub async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(head_read_ms))
         .max_headers(HEADERS_MAX)
-        .max_header_size(HEAD_BYTES_MAX)
-        .pipeline_flush(true);
-    let ends = Ends {
-        life: Duration::from_millis(connection_ms),
-        drain: Duration::from_millis(drain_ms),
-    };
+        .max_header_size(HEAD_BYTES_MAX);
+    let ends = Ends { life: Duration::from_millis(connection_ms), drain: Duration::from_millis(drain_ms) };
     let places = Arc::new(Semaphore::new(connections_max));
     let lobby = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
     let (closing, closed) = watch::channel(false);
@@ -80,7 +76,14 @@ pub async fn serve(
         match places.clone().try_acquire_owned() {
             Ok(place) => {
                 let place = Place::taken(place, app.clone());
-                connections.spawn(connection(http.clone(), stream, router.clone(), closed.clone(), ends, place));
+                connections.spawn(connection(
+                    http.clone(),
+                    stream,
+                    router.clone(),
+                    closed.clone(),
+                    ends,
+                    place,
+                ));
             }
             Err(_) => {
                 app.metrics.turned_away.inc();

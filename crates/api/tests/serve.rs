@@ -100,7 +100,11 @@ async fn one_connection_too_many_is_told_so_and_a_place_that_is_left_is_free_aga
 #[tokio::test]
 async fn a_slow_head_and_an_idle_connection_are_cut_off() {
     let running = start(ConnectionOptions { head_read_ms: 50, ..PATIENT }, 1_000).await;
-    assert_eq!(to_the_end(running.connect().await, "GET /healthz HTTP/1.1\r\nhost:").await, "", "half a head");
+    assert_eq!(
+        to_the_end(running.connect().await, "GET /healthz HTTP/1.1\r\nhost:").await,
+        "",
+        "half a head"
+    );
     assert_eq!(to_the_end(running.connect().await, "").await, "", "nothing at all");
     let answer = to_the_end(running.connect().await, ALIVE).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "idle behind an answer: {answer}");
@@ -113,8 +117,14 @@ async fn heads_at_their_bounds() {
     let headers = |count: usize| -> String { (0..count - 2).map(|i| format!("x-{i}: 1\r\n")).collect() };
     let head = |headers: &str| LAST.replace("host: a\r\n", &format!("host: a\r\n{headers}"));
     let status = |answer: String| answer.split(' ').nth(1).map(str::to_owned);
-    assert_eq!(status(to_the_end(running.connect().await, &head(&headers(64))).await).as_deref(), Some("200"));
-    assert_eq!(status(to_the_end(running.connect().await, &head(&headers(65))).await).as_deref(), Some("431"));
+    assert_eq!(
+        status(to_the_end(running.connect().await, &head(&headers(64))).await).as_deref(),
+        Some("200")
+    );
+    assert_eq!(
+        status(to_the_end(running.connect().await, &head(&headers(65))).await).as_deref(),
+        Some("431")
+    );
     let large = |bytes: usize| {
         let filler = bytes - head("x: \r\n").len();
         head(&format!("x: {}\r\n", "y".repeat(filler)))

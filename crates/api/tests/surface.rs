@@ -81,7 +81,10 @@ const BODY: &str = r#"{"user":"ann","feature":"chat","amount":"1.5"}"#;
 const IN_ORDER: [(&str, &str); 25] = [
     (CONSUME, BODY),
     ("POST /v1/workspaces/acme/quote", BODY),
-    ("POST /v1/workspaces/acme/consume/batch", r#"{"items":[{"key":"k","user":"a","feature":"f","amount":1}]}"#),
+    (
+        "POST /v1/workspaces/acme/consume/batch",
+        r#"{"items":[{"key":"k","user":"a","feature":"f","amount":1}]}"#,
+    ),
     ("PUT /v1/workspaces/acme", r#"{"name":"Acme","membership":"listed","durability":"disk"}"#),
     ("GET /v1/workspaces/acme?fresh=true", ""),
     ("POST /v1/workspaces/acme/grants", r#"{"id":"g","kind":"plan","amount":"100"}"#),
@@ -115,14 +118,16 @@ async fn what_is_in_order_gets_through_to_the_product() {
         assert_eq!(answered.json()["detail"], "this node is still starting");
     }
     let routes = api::document().paths.paths.keys().filter(|path| path.starts_with("/v1/")).count();
-    let tried: std::collections::BTreeSet<_> = IN_ORDER.iter().map(|(route, _)| route.split_once(' ')).collect();
+    let tried: std::collections::BTreeSet<_> =
+        IN_ORDER.iter().map(|(route, _)| route.split_once(' ')).collect();
     assert!(tried.len() >= routes, "each documented route is tried here");
 }
 
 #[tokio::test]
 async fn without_a_valid_key_nothing_of_v1_is_answered() {
     let bearer = format!("Bearer {KEY}");
-    let (lower, longer, shorter) = (format!("bearer {KEY}"), format!("{bearer}x"), &bearer[..bearer.len() - 1]);
+    let (lower, longer, shorter) =
+        (format!("bearer {KEY}"), format!("{bearer}x"), &bearer[..bearer.len() - 1]);
     for (route, body) in IN_ORDER {
         let answered = send(&surface(), request(route, &[], body)).await;
         assert_eq!((answered.status, &*answered.code()), (401, "unauthenticated"), "{route}");
@@ -191,9 +196,8 @@ async fn health_metrics_and_documents_need_no_key() {
 async fn the_documentation_asks_no_other_host() {
     let page = send(&surface(), request("GET /docs/", &[], "")).await;
     let page = String::from_utf8(page.body.to_vec()).unwrap();
-    for reference in page.split(['"', '\'']).filter(|text| text.contains("//")) {
-        panic!("{reference}");
-    }
+    let elsewhere: Vec<&str> = page.split(['"', '\'']).filter(|text| text.contains("//")).collect();
+    assert!(page.contains("swagger-ui-bundle.js") && elsewhere.is_empty(), "{elsewhere:?}");
 }
 
 #[tokio::test]
@@ -206,7 +210,6 @@ async fn what_is_no_route_or_no_method_of_it() {
         "POST /v1/workspaces/acme/refunds",
         "GET /v1/workspaces/acme/",
         "GET /v2/workspaces/acme",
-        "POST /v1/workspaces//consume",
     ] {
         let answered = ask(route, "").await;
         assert_eq!((answered.status, &*answered.code()), (404, "unknown_route"), "{route}");
@@ -227,6 +230,7 @@ async fn ids_in_the_path_are_checked() {
     let long = format!("GET /v1/workspaces/{}", "x".repeat(129));
     for route in [
         "GET /v1/workspaces/a%20b",
+        "GET /v1/workspaces//grants",
         "GET /v1/workspaces/%ff",
         "GET /v1/workspaces/a%2Fb",
         &*long,
@@ -287,6 +291,9 @@ async fn a_body_of_the_wrong_shape_is_malformed_and_a_wrong_value_is_invalid() {
         ("PUT /v1/rate-card", r#"{"prices":[{"feature":"f","unit":"u","per":1.5,"credits":1}]}"#, "invalid"),
         ("PUT /v1/rate-card", r#"{"prices":[["f",null,"u",1,1]]}"#, "malformed"),
         ("POST /v1/nodes/n2/forget", r#"{"mode":"burn"}"#, "invalid"),
+        ("POST /v1/workspaces/acme/consume?dry_run=true", BODY, "malformed"),
+        ("DELETE /v1/workspaces/acme/grants/g?dry_run=true", "", "malformed"),
+        ("DELETE /v1/workspaces/acme/grants/g?", "", "no_leader"),
         ("GET /v1/workspaces/acme?fresh=perhaps", "", "malformed"),
         ("GET /v1/workspaces/acme?stale=true", "", "malformed"),
         ("GET /v1/workspaces/acme?fresh=true&fresh=true", "", "malformed"),
@@ -329,7 +336,9 @@ async fn a_body_that_does_not_arrive_is_not_waited_for() {
 #[tokio::test]
 async fn what_is_not_json_is_not_read() {
     let bearer = format!("Bearer {KEY}");
-    for media_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")] {
+    for media_type in
+        [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")]
+    {
         let mut headers = vec![("authorization", &*bearer)];
         headers.extend(media_type.map(|media_type| ("content-type", media_type)));
         let answered = send(&surface(), request(CONSUME, &headers, BODY)).await;

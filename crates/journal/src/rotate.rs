@@ -142,6 +142,7 @@ fn make(
         let file = directory.create(UNFINISHED)?;
         file.reserve(capacity_bytes)?;
         file.write_at(0, opening)?;
+        file.sync()?;
         directory.rename(UNFINISHED, name)?;
         Ok(file)
     };

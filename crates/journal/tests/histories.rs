@@ -44,7 +44,12 @@ const CASES: u32 = 3_000;
 #[test]
 fn nothing_that_was_promised_is_lost_and_nothing_is_spent_twice() {
     let seen = std::cell::Cell::new(Seen::default());
-    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        ..ProptestConfig::default()
+    };
     let run = TestRunner::new(config).run(&(steps(), any::<bool>()), |(steps, last)| {
         let mut world = World::new();
         world.seen = seen.get();

@@ -7,7 +7,7 @@ use actors::{LeaderAnswer, LeaderRefusal, LeaderRequest, Unavailable};
 use ledger::{Command, HolderStatus, Rejection};
 use replication::GroupId;
 use std::time::Duration;
-use types::{Credits, HolderId, NodeId};
+use types::{Credits, DiskId, HolderId, NodeId};
 
 impl Quota {
     /// Every administrator's write. `Outcome` is the variant that belongs to the `Change`.
@@ -41,6 +41,12 @@ impl Quota {
             let active = state.holders.iter().filter(|(_, record)| record.status == HolderStatus::Active);
             active.map(|(id, _)| *id).find(|id| id.node == node)
         })
+    }
+
+    /// The disk of the node's holder, fenced or not, as the meta group knows it.
+    pub fn known_disk(&self, node: NodeId) -> Option<DiskId> {
+        let meta = self.shards().replica().group(GroupId::Meta)?;
+        meta.peek(|state| state.holders.keys().find(|id| id.node == node).map(|id| id.disk))
     }
 
     pub(crate) async fn command(&self, group: GroupId, request: LeaderRequest) -> Result<Outcome, Refusal> {

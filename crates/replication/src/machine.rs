@@ -173,3 +173,47 @@ impl RaftSnapshotBuilder<Types> for Builder {
         Ok(Snapshot { meta: saved.meta.clone(), snapshot: saved })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::encode_command;
+    use platform::{Disk, MemDisk};
+    use std::path::Path;
+    use wire::raft as shape;
+
+    fn machine() -> Machine {
+        let directory = MemDisk::new().directory(Path::new("/d")).unwrap();
+        let (snapshots, replicated) = SnapshotStore::open(1, directory).unwrap();
+        Machine::new(snapshots, replicated, u64::MAX)
+    }
+
+    fn entry(index: u64, at: i64, commands: Vec<Blob>) -> Entry {
+        let proposals = encode_batch(Timestamp::from_millis(at), commands).unwrap();
+        let log_id = crate::shapes::log_id(shape::LogId { term: 1, node: 1, index });
+        Entry { log_id, payload: EntryPayload::Normal(proposals) }
+    }
+
+    fn tick() -> Blob {
+        let command = Command::Tick { workspace: "w".parse().unwrap() };
+        encode_command(&command).unwrap().into()
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_not_half_applied() {
+        let machine = machine();
+        let answers = machine.apply_entry(entry(1, 5, vec![tick(), tick()])).unwrap();
+        assert_eq!((answers.applied.len(), answers.at.millis()), (2, 5));
+        let unreadable = vec![tick(), vec![41, 99, 0].into()];
+        let error = machine.apply_entry(entry(2, 7, unreadable)).unwrap_err();
+        assert!(error.to_string().contains("run a newer one"), "{error}");
+        machine.look(|index, state| assert_eq!((index, state.now.millis()), (1, 5)));
+    }
+
+    #[test]
+    fn the_time_of_an_earlier_entry_stands() {
+        let machine = machine();
+        machine.apply_entry(entry(1, 9, vec![tick()])).unwrap();
+        assert_eq!(machine.apply_entry(entry(2, 3, vec![tick()])).unwrap().at.millis(), 9);
+    }
+}

@@ -61,8 +61,9 @@ pub struct Options {
 
     /// How often a leader says that it lives; 250.
     pub heartbeat_ms: u64,
-    /// How long a follower hears nothing before it stands for election, at least and at most; 800 and 1,400. More
-    /// than three heartbeats. The larger is also how long a leader without a quorum still takes proposals.
+    /// A follower that hears nothing for `election_max_ms` gives its leader up, and after at least `election_min_ms`
+    /// and at most `election_max_ms` more it stands for election; 500 and 800: a new leader within two seconds.
+    /// At least two heartbeats. A leader that hears no quorum for `election_max_ms` takes no proposals.
     pub election_min_ms: u64,
     pub election_max_ms: u64,
     /// How long one request to another node may take; 1,000.
@@ -102,8 +103,8 @@ impl Options {
         let ensure = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
         ensure(self.heartbeat_ms >= 5, "heartbeat_ms must be at least 5")?;
         ensure(
-            self.election_min_ms > 3 * self.heartbeat_ms,
-            "election_min_ms must be more than three times heartbeat_ms",
+            self.election_min_ms >= 2 * self.heartbeat_ms,
+            "election_min_ms must be at least two heartbeats",
         )?;
         ensure(
             self.election_max_ms > self.election_min_ms,
@@ -142,6 +143,70 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn options() -> Options {
+        let voters = vec![NodeId(1), NodeId(2), NodeId(3)];
+        let group = |id| GroupSpec { id, voters: voters.clone(), learners: vec![NodeId(4)] };
+        Options {
+            node: NodeId(1),
+            groups: vec![group(GroupId::Meta), group(GroupId::Shard(ShardId(0)))],
+            heartbeat_ms: 250,
+            election_min_ms: 500,
+            election_max_ms: 800,
+            rpc_timeout_ms: 1_000,
+            snapshot_timeout_ms: 30_000,
+            command_bytes_max: MIB,
+            entry_commands_max: 1_024,
+            entry_bytes_max: MIB,
+            waiting_commands_max: 16_384,
+            snapshot_every_entries: 10_000,
+            snapshot_every_bytes: 64 * 1024 * 1024,
+            log_keep_entries: 1_000,
+            chunk_bytes: MIB,
+            snapshot_bytes_max: 1 << 34,
+            tail_bytes: 4 * MIB,
+            database_cache_bytes: 16 * MIB,
+        }
+    }
+
+    fn accepts(change: impl FnOnce(&mut Options)) -> bool {
+        let mut options = options();
+        change(&mut options);
+        options.check().is_ok()
+    }
+
+    #[test]
+    fn options_at_their_bounds_and_past_them() {
+        assert!(accepts(|_| {}));
+        assert!(accepts(|o| (o.heartbeat_ms, o.election_min_ms) = (5, 10)));
+        assert!(!accepts(|o| o.heartbeat_ms = 4));
+        assert!(!accepts(|o| o.election_min_ms = 499));
+        assert!(accepts(|o| o.election_max_ms = 501));
+        assert!(!accepts(|o| o.election_max_ms = 500));
+        assert!(!accepts(|o| o.rpc_timeout_ms = 0));
+        assert!(!accepts(|o| o.snapshot_timeout_ms = 0));
+        assert!(accepts(|o| (o.command_bytes_max, o.entry_bytes_max) = (2 * MIB, 3 * MIB)));
+        assert!(!accepts(|o| (o.command_bytes_max, o.entry_bytes_max) = (2 * MIB + 1, 3 * MIB)));
+        assert!(!accepts(|o| o.command_bytes_max = 0));
+        assert!(!accepts(|o| o.entry_bytes_max = 3 * MIB + 1));
+        assert!(!accepts(|o| o.entry_bytes_max = MIB - 1));
+        assert!(!accepts(|o| o.entry_commands_max = 0));
+        assert!(!accepts(|o| o.waiting_commands_max = 0));
+        assert!(!accepts(|o| o.snapshot_every_entries = 0));
+        assert!(!accepts(|o| o.snapshot_every_bytes = 0));
+        assert!(accepts(|o| o.chunk_bytes = 4 * MIB));
+        assert!(!accepts(|o| o.chunk_bytes = 4 * MIB + 1));
+        assert!(!accepts(|o| o.chunk_bytes = 0));
+    }
+
+    #[test]
+    fn groups_that_make_no_sense() {
+        assert!(!accepts(|o| o.groups[1].id = GroupId::Meta));
+        assert!(!accepts(|o| o.groups[1].id = GroupId::Shard(ShardId(u16::MAX))));
+        assert!(!accepts(|o| o.groups[1].voters.clear()));
+        assert!(!accepts(|o| o.groups[1].learners.push(NodeId(3))));
+        assert!(accepts(|o| o.groups[1].learners.clear()));
+    }
 
     #[test]
     fn numbers_of_groups() {

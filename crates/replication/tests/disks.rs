@@ -177,7 +177,7 @@ async fn a_directory_serves_only_what_it_was_made_for() {
     assert!(matches!(fault, ReplicationFault::OtherNode { expected: N2, found: N1 }), "{fault}");
 
     let mut options = right.clone();
-    options.election_min_ms = 90;
+    options.election_min_ms = 59;
     assert!(matches!(try_with(options).await, Err(ReplicationFault::BadOptions(_))));
 
     let mut options = right;

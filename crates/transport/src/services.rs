@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actors::{Holder, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, Shards};
+use actors::{Holder, LeaderRefusal, LeaderRequest, Recall, Shards};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use quota::Quota;
@@ -19,9 +19,12 @@ use wire::rpc::kind;
 use crate::travels::{Ask, Forward, Forwarded, Introduce, Known, Led, Travels, from_bytes, to_bytes};
 use crate::{Handler, HandlerError, RequestKind};
 
+/// The disk this node knows another one by, or why it cannot say yet.
+type KnownDisk = dyn Fn(NodeId) -> Result<Option<DiskId>, String> + Send + Sync;
+
 /// Answers other nodes. The rooms are set as they come to be; what is asked of one that is not there yet is refused.
 pub struct Services {
-    known_disk: Box<dyn Fn(NodeId) -> Option<DiskId> + Send + Sync>,
+    known_disk: Box<KnownDisk>,
     shards: OnceLock<Arc<Shards>>,
     holder: OnceLock<Holder>,
     quota: OnceLock<Quota>,
@@ -39,8 +42,8 @@ impl fmt::Debug for Services {
 }
 
 impl Services {
-    /// `known_disk`: the disk this node knows another one by. It must not wait for anything.
-    pub fn new(known_disk: impl Fn(NodeId) -> Option<DiskId> + Send + Sync + 'static) -> Self {
+    /// `known_disk`: the disk this node knows another one by, or why it cannot say yet. It must not wait for anything.
+    pub fn new(known_disk: impl Fn(NodeId) -> Result<Option<DiskId>, String> + Send + Sync + 'static) -> Self {
         Self {
             known_disk: Box::new(known_disk),
             shards: OnceLock::new(),
@@ -74,9 +77,8 @@ impl Services {
         let shards = ready(&self.shards)?;
         let Ask { group, request } = read(body)?;
         let is_read = matches!(request, LeaderRequest::Read { .. });
-        let answer = Led(shards.lead(group, request, before(within)).await);
-        Ok(to_bytes(&answer).unwrap_or_else(|bad| {
-            let Led(answer) = &answer;
+        let answer = shards.lead(group, request, before(within)).await;
+        Ok(to_bytes(&Led(answer)).unwrap_or_else(|bad| {
             tracing::warn!(%group, %bad, "the answer of a leader cannot travel");
             // What was only read may be refused; asked again it would be as large.
             let refusal = if is_read { LeaderRefusal::Overloaded } else { LeaderRefusal::Unknown };
@@ -101,7 +103,7 @@ impl Services {
         if node != from {
             return Err(HandlerError { text: format!("{from} introduces itself as {node}") });
         }
-        let known = (self.known_disk)(node);
+        let known = (self.known_disk)(node).map_err(|text| HandlerError { text })?;
         if let Some(known) = known.filter(|known| *known != disk) {
             tracing::warn!(%node, %known, %disk, "a node starts with another disk than it is known with");
         }

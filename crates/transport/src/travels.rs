@@ -154,7 +154,7 @@ macro_rules! wrapped {
             type Shape = rpc::$name;
 
             fn shape(&self) -> Self::Shape {
-                rpc::$name(self.0.shape())
+                rpc::$name(Travels::shape(&self.0))
             }
 
             fn from_shape(shape: Self::Shape) -> Result<Self, BadShape> {

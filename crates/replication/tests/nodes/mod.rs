@@ -103,7 +103,7 @@ impl Peers for Port {
             let unreachable = || PeerFault::Unreachable { node: to, why: "the wire is cut".to_owned() };
             let count = self.wires.requests.fetch_add(1, Ordering::Relaxed);
             let lose_each = self.wires.lose_each.load(Ordering::Relaxed);
-            if self.wires.is_cut(self.me, to) || (lose_each > 0 && count % lose_each == 0) {
+            if self.wires.is_cut(self.me, to) || (lose_each > 0 && count.is_multiple_of(lose_each)) {
                 return Err(unreachable());
             }
             self.wires.largest_request.fetch_max(body.len() as u64, Ordering::Relaxed);

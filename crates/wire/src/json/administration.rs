@@ -20,8 +20,10 @@ pub struct PutWorkspace {
     #[schema(nullable = false)]
     pub name: Option<String>,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub membership: Option<GivenMembership>,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub durability: Option<GivenDurability>,
 }
 
@@ -105,8 +107,10 @@ pub struct PutMember {
     #[schema(nullable = false)]
     pub ai_access: Option<bool>,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub team: Option<GivenTeam>,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub role: Option<GivenRole>,
 }
 
@@ -141,6 +145,7 @@ pub struct PutAllocation {
     pub amount: GivenAmount,
     /// Left out: as it is; `none` for a new allocation.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub overflow: Option<GivenOverflow>,
 }
 
@@ -202,6 +207,7 @@ pub struct PutLimit {
     pub amount: Option<GivenAmount>,
     /// Left out: `cycle`.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub window: Option<GivenWindow>,
 }
 
@@ -220,6 +226,7 @@ pub struct Limit {
 pub struct Forget {
     /// Left out: `charge`.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub mode: Option<GivenForgetMode>,
 }
 

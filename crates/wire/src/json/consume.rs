@@ -123,6 +123,7 @@ pub struct Quote {
 mod tests {
     use super::*;
     use crate::json::{Malformed, read, write};
+    use proptest::prelude::*;
 
     #[test]
     fn a_request_there_and_back() {
@@ -160,7 +161,10 @@ mod tests {
             (r#"{"user":"ann","feature":"chat","usage":[1]}"#, "expected an object of units"),
             (r#"{"user":"ann","feature":"chat","usage":{"a":"1"}}"#, "expected an integer"),
             (&format!(r#"{{"user":{deep},"feature":"chat"}}"#), "expected a string"),
-            (&format!(r#"{{"user":"ann","feature":"chat","amount":{deep}}}"#), "expected a string or a number"),
+            (
+                &format!(r#"{{"user":"ann","feature":"chat","amount":{deep}}}"#),
+                "expected a string or a number",
+            ),
             (&deep, "expected an object"),
         ] {
             let Malformed(text) = read::<Consume>(body.as_bytes()).expect_err(body);
@@ -194,10 +198,29 @@ mod tests {
         assert_eq!(String::from_utf8(write(&charge)).unwrap(), golden);
 
         let charged = format!(r#"{{"status":200,{}"#, &golden[1..]);
-        let problem = r#"{"type":"/docs/errors#exhausted","title":"t","status":402,"detail":"d","code":"exhausted"}"#;
+        let problem =
+            r#"{"type":"/docs/errors#exhausted","title":"t","status":402,"detail":"d","code":"exhausted"}"#;
         let both = format!(r#"{{"items":[{charged},{problem}]}}"#);
         let result: BatchResult = read(both.as_bytes()).unwrap();
         assert!(matches!(&result.items[..], [BatchAnswer::Charged(_), BatchAnswer::Refused(_)]));
         assert_eq!(String::from_utf8(write(&result)).unwrap(), both);
+    }
+
+    proptest! {
+        /// Bytes that are nearly a consume: what is read is written and read again as the same.
+        #[test]
+        fn any_bytes_are_read_or_refused(cut in 0..90_usize, at in 0..90_usize, byte: u8) {
+            let body = r#"{"user":"ann","feature":"chat","model":"m-1","usage":{"a":1200,"b":3},"amount":1.5}"#;
+            let mut bytes = body.as_bytes().to_vec();
+            bytes.truncate(body.len().saturating_sub(cut / 2));
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            if let Ok(consume) = read::<Consume>(&bytes)
+                && let Ok(text) = serde_json::to_vec(&consume)
+            {
+                prop_assert_eq!(read::<Consume>(&text), Ok(consume));
+            }
+        }
     }
 }

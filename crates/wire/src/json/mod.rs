@@ -25,7 +25,9 @@ pub use choice::{
     BadChoice, Durability, ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, Overflow, Role,
     SourceKind, Window,
 };
-pub use consume::{Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining};
+pub use consume::{
+    Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
+};
 pub use inspection::{
     AsOf, Cluster, Conservation, Cycle, GrantTerms, Group, Holder, Node, Pool, Price, PutPrice, PutRateCard,
     QuotePart, RateCard, RateCardSet, Replica, UsageGroup, UsageReport, Violation, Workspace,

@@ -44,7 +44,9 @@ impl Word for Credits {
 
     fn describe(schema: ObjectBuilder) -> ObjectBuilder {
         schema
-            .description(Some("Credits: at most six decimals, no exponent, below 10^12. Exact, never a float."))
+            .description(Some(
+                "Credits: at most six decimals, no exponent, below 10^12. Exact, never a float.",
+            ))
             .pattern(Some(r"^[0-9]+(\.[0-9]{1,6})?$"))
             .examples(["12.5"])
     }

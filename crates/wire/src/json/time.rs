@@ -23,7 +23,8 @@ pub struct BadDay;
 
 /// Whether `text` has digits where `shape` has zeros, and the same characters elsewhere.
 fn has_shape(text: &str, shape: &str) -> bool {
-    let fits = |(given, wanted): (u8, u8)| if wanted == b'0' { given.is_ascii_digit() } else { given == wanted };
+    let fits =
+        |(given, wanted): (u8, u8)| if wanted == b'0' { given.is_ascii_digit() } else { given == wanted };
     text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
 }
 
@@ -33,7 +34,8 @@ impl Word for Timestamp {
 
     fn read(text: &str) -> Result<Self, BadInstant> {
         let seconds = text.strip_suffix('Z').ok_or(BadInstant::Shape)?;
-        let (seconds, fraction) = seconds.split_once('.').map_or((seconds, "0"), |(s, fraction)| (s, fraction));
+        let (seconds, fraction) =
+            seconds.split_once('.').map_or((seconds, "0"), |(s, fraction)| (s, fraction));
         let digits = !fraction.is_empty() && fraction.bytes().all(|b| b.is_ascii_digit());
         if !has_shape(seconds, "0000-00-00T00:00:00") || !digits {
             return Err(BadInstant::Shape);

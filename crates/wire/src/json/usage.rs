@@ -55,7 +55,8 @@ impl<'de> Visitor<'de> for Units {
         let mut usage = GivenUsage { units: Vec::new(), too_many: false };
         while let Some(unit) = map.next_key::<Given<Unit>>()? {
             // Only good names can be told to repeat; a bad one is refused for itself.
-            let repeats = |(known, _): &(Given<Unit>, Given<u64>)| *known == unit && unit.clone().value().is_ok();
+            let repeats =
+                |(known, _): &(Given<Unit>, Given<u64>)| *known == unit && unit.clone().value().is_ok();
             if usage.units.iter().any(repeats) {
                 let name = unit.value().map_or_else(|_| String::new(), |unit| unit.to_string());
                 return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
@@ -72,16 +73,20 @@ impl<'de> Visitor<'de> for Units {
     }
 }
 
+fn schema_of_counts(description: &str) -> RefOr<schema::Schema> {
+    let count = schema::Object::builder().schema_type(schema::Type::Integer).minimum(Some(0));
+    let units = schema::Object::builder()
+        .schema_type(schema::Type::Object)
+        .description(Some(description))
+        .property_names(Some(<Given<Unit> as utoipa::PartialSchema>::schema()))
+        .additional_properties(Some(schema::Schema::Object(count.build())))
+        .examples([serde_json::json!({ "input_token": 1200, "output_token": 300 })]);
+    RefOr::T(schema::Schema::Object(units.build()))
+}
+
 impl utoipa::PartialSchema for GivenUsage {
     fn schema() -> RefOr<schema::Schema> {
-        let count = schema::Object::builder().schema_type(schema::Type::Integer).minimum(Some(0));
-        let units = schema::Object::builder()
-            .schema_type(schema::Type::Object)
-            .description(Some("Unit → count, at most 16 units."))
-            .property_names(Some(<Given<Unit> as utoipa::PartialSchema>::schema()))
-            .additional_properties(Some(schema::Schema::Object(count.build())))
-            .examples([serde_json::json!({ "input_tokens": 1200, "output_tokens": 300 })]);
-        RefOr::T(schema::Schema::Object(units.build()))
+        schema_of_counts("Unit → count, 1 to 16 units, each as the rate card names it.")
     }
 }
 
@@ -131,7 +136,7 @@ impl<'de> Visitor<'de> for Counts {
 
 impl utoipa::PartialSchema for UnitCounts {
     fn schema() -> RefOr<schema::Schema> {
-        <GivenUsage as utoipa::PartialSchema>::schema()
+        schema_of_counts("Unit → count.")
     }
 }
 

@@ -87,3 +87,6 @@ pub fn decode<T: Frozen>(bytes: &[u8]) -> Result<T, BadBytes> {
         bincode::serde::decode_from_slice(body, layout).map_err(|error| damaged(error.to_string()))?;
     if read == body.len() { Ok(value) } else { Err(damaged(format!("{} bytes too many", body.len() - read))) }
 }
+
+#[cfg(test)]
+mod golden;

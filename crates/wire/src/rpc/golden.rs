@@ -1,0 +1,324 @@
+//! The bytes of every message, for ever. A test here that fails is a message that older nodes do not understand.
+
+use super::*;
+use crate::envelope::encode;
+use crate::ledger as log;
+use std::fmt::Debug;
+
+fn golden<T: Frozen + PartialEq + Debug>(value: &T, hex: &str) {
+    let bytes = encode(value).unwrap();
+    let seen: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(seen, hex.replace(' ', ""), "{value:?}");
+    assert_eq!(decode::<T>(&bytes).as_ref(), Ok(value));
+}
+
+fn holder() -> log::HolderId {
+    log::HolderId { node: 2, disk: 9 }
+}
+
+fn backing() -> log::Backing {
+    log::Backing { source: log::Source::Reserve(1), grant: 3 }
+}
+
+fn metered() -> log::Metered {
+    log::Metered { credits: 5, calls: 1, units: vec![("t".into(), 300)] }
+}
+
+fn line() -> log::LineMessage {
+    let meter = log::Meter { feature: "f".into(), model: None, day: -1 };
+    let used = log::Used { by_backing: vec![(backing(), 5, 6)], by_meter: vec![(meter, metered())] };
+    let (user, returned) = ("u".into(), vec![(backing(), 4)]);
+    let wish = log::Wish::Draw { target: 8, floor: 7 };
+    log::LineMessage { number: 1, user, cycle: 1, team: None, returned, used, held: 2, confirmed: 3, wish }
+}
+
+#[test]
+fn what_is_asked_of_a_leader() {
+    let ask = |group, request| Ask { group, request };
+    let batch = log::HolderBatch {
+        holder: holder(),
+        journal_sequence: 7,
+        workspace: "w".into(),
+        lines: vec![line()],
+    };
+    golden(&ask(Group::Shard(1), LeaderRequest::Batch(batch)), "5001 0101000209070177010101750100010101030401010103050601016600010501010174fb2c010203010807");
+    let command = Box::new(log::Command::Tick { workspace: "w".into() });
+    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5001 0001050177");
+    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5001 00020209");
+}
+
+#[test]
+fn what_is_read() {
+    let read = |query, fresh| Ask { group: Group::Meta, request: LeaderRequest::Read { query, fresh } };
+    let id = || "w".to_owned();
+    let page = || Page { after: Some("x".into()), limit: 9 };
+    golden(&read(Query::Workspace { id: id() }, true), "5001 000300017701");
+    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5001 0003010177016700");
+    golden(&read(Query::Grants { id: id(), page: page() }, false), "5001 00030201770101780900");
+    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5001 0003030177017500");
+    golden(&read(Query::Members { id: id(), page: page() }, false), "5001 00030401770101780900");
+    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5001 0003050177017500");
+    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5001 0003060177017200");
+    let query = UsageQuery {
+        group_by: vec![GroupBy::User, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
+        interval: Some(Interval::Month),
+        from: Some(1),
+        to: None,
+    };
+    golden(&read(Query::Usage { id: id(), query }, false), "5001 00030701770400010203010101020000");
+}
+
+#[test]
+fn what_a_leader_answers() {
+    let drawn = vec![(backing(), 8)];
+    let denial = log::Denial { reason: log::DenialReason::Exhausted, available: 1, elsewhere: 2 };
+    let line = log::LineResult::Line { drawn, frozen: true, denied: Some(denial) };
+    let answer = BatchAnswer {
+        lines: vec![log::LineAnswer { number: 1, result: line }],
+        remaining: vec![9],
+        durability: log::Durability::Quorum,
+        cut_off: true,
+    };
+    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5101 00000101000101010308010100010201090201");
+    let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
+    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5101 0001fb2c01010400");
+    golden(&Led(Ok(LeaderAnswer::Renewed)), "5101 0002");
+    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5101 01000103");
+    golden(&Led(Err(LeaderRefusal::Overloaded)), "5101 0101");
+    golden(&Led(Err(LeaderRefusal::Unknown)), "5101 0102");
+    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5101 01030173");
+    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5101 010410");
+}
+
+#[test]
+fn what_was_read() {
+    let read = |answer| Led(Ok(LeaderAnswer::Read { index: 1, answer, silent: vec![2] }));
+    let pending = || vec![log::Pending { node: 2, amount: 4 }];
+    golden(&read(ReadAnswer::Workspace(Box::new(workspace()))), "5101 00030100017701570101010401060405060708010208090a0b0c0d0e0f10220102");
+    golden(&read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])), "5101 00030101010101670232010406000204050102030405060708090a0b0102040c0102");
+    golden(&read(ReadAnswer::Members(vec![member()])), "5101 00030102010175010001017401010101000200030405060102");
+    let allocation = log::AllocationAnswer {
+        user: "u".into(),
+        amount: Some(1),
+        standing: 2,
+        overflow: log::Overflow::Shared,
+        used: 3,
+        pending: pending(),
+        revision: 5,
+        at: 6,
+    };
+    golden(&read(ReadAnswer::Allocation(allocation)), "5101 0003010301750101020103010204050c0102");
+    let reallocation = log::ReallocationAnswer {
+        id: "r".into(),
+        from: "a".into(),
+        to: "b".into(),
+        asked: 9,
+        moved: 3,
+        lapsed: 2,
+        pending: pending(),
+        at: 6,
+    };
+    golden(&read(ReadAnswer::Reallocation(reallocation)), "5101 000301040172016101620903020102040c0102");
+    let row = UsageGroup {
+        day: Some(-1),
+        user: Some("u".into()),
+        team: None,
+        feature: Some("f".into()),
+        model: None,
+        metered: metered(),
+    };
+    golden(&read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7 })), "5101 0003010501010101017500010166000501010174fb2c01070102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5101 00030106040102");
+}
+
+fn workspace() -> log::WorkspaceView {
+    log::WorkspaceView {
+        id: "w".into(),
+        name: "W".into(),
+        membership: log::Membership::Listed,
+        durability: log::Durability::Disk,
+        cycle: 1,
+        cycle_starts_at: 2,
+        cycle_ends_at: Some(3),
+        granted: 4,
+        used: 5,
+        held: 6,
+        available: 7,
+        leased: 8,
+        leased_by_node: vec![(2, 8)],
+        allocated: 9,
+        reserved: 10,
+        shared: 11,
+        unattributed: 12,
+        written_off: 13,
+        exposure: 14,
+        pending: 15,
+        revision: 16,
+        at: 17,
+    }
+}
+
+fn grant() -> log::Grant {
+    let books = log::GrantBooks {
+        amount: 1,
+        available: 2,
+        earmarked: 3,
+        out: 4,
+        used: 5,
+        unattributed: 6,
+        written_off: 7,
+        expired: 8,
+        voided: 9,
+        refunded: 10,
+        exposure: 11,
+    };
+    log::Grant {
+        no: 1,
+        id: "g".into(),
+        kind: log::GrantKind::Pack,
+        priority: 50,
+        paid: true,
+        created_at: 2,
+        starts_at: 3,
+        expires_at: None,
+        state: log::GrantState::Voided,
+        made: 4,
+        revision: 5,
+        books,
+    }
+}
+
+fn member() -> log::MemberView {
+    log::MemberView {
+        user: "u".into(),
+        listed: true,
+        ai_access: false,
+        team: Some("t".into()),
+        role: log::Role::Admin,
+        allocation: Some(1),
+        overflow: Some(log::Overflow::None),
+        pending: 2,
+        limit: None,
+        used: 3,
+        leased: 4,
+        remaining: 5,
+        revision: 6,
+    }
+}
+
+#[test]
+fn what_holders_are_asked_for_and_answer() {
+    let recalled = RecallLine {
+        line: log::LineId { holder: holder(), number: 1 },
+        user: "u".into(),
+        drawn: vec![(backing(), 8)],
+        frozen: true,
+        keep: 2,
+    };
+    golden(&Recall { workspace: "w".into(), lines: vec![recalled] }, "5201 017701020901017501010103080102");
+    golden(&RecallAnswer { holder: holder(), journal_sequence: 7, lines: vec![line()] }, "5301 020907010101750100010101030401010103050601016600010501010174fb2c010203010807");
+}
+
+#[test]
+fn a_consume_and_its_charge() {
+    let consume = |price, durability, key: Option<&str>| Consume {
+        workspace: "w".into(),
+        user: "u".into(),
+        feature: "f".into(),
+        model: Some("m".into()),
+        price,
+        durability,
+        key: key.map(Into::into),
+    };
+    let usage = PriceBy::Usage(vec![("call".into(), 1), ("token".into(), 300)]);
+    golden(&Forward { epoch: 1, consume: consume(usage, Some(log::Durability::Local), Some("k")) }, "5401 0101770175016601016d01020463616c6c0105746f6b656efb2c01010001016b");
+    golden(&Forward { epoch: 1, consume: consume(PriceBy::Amount(1_000_000), None, None) }, "5401 0101770175016601016d00fc40420f000000");
+    let charge = Charge {
+        id: ChargeId { node: 1, line: 42, sequence: 7 },
+        charged: 5,
+        sources: vec![(log::Source::Allocation, 2), (log::Source::Shared, 3)],
+        remaining: Remaining { at_least: 10, at_most: 20 },
+        durability: log::Durability::Local,
+        cycle: 1,
+    };
+    golden(&Forwarded(Ok(charge)), "5501 00012a070502000202030a140001");
+}
+
+#[test]
+fn every_refusal_of_a_consume() {
+    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 01 01 {hex}"));
+    let (user, available) = (|| "u".to_owned(), 1);
+    refused(Refusal::Exhausted { user: user(), available }, "00 0175 01");
+    refused(Refusal::AllocationExhausted { user: user(), available }, "01 0175 01");
+    refused(Refusal::LimitReached { user: user(), available }, "02 0175 01");
+    refused(Refusal::InsufficientShared { available }, "03 01");
+    refused(Refusal::InsufficientAllocation { user: user(), available }, "04 0175 01");
+    refused(Refusal::AccessDisabled(user()), "05 0175");
+    refused(Refusal::UnknownWorkspace, "06");
+    refused(Refusal::UnknownUser(user()), "07 0175");
+    refused(Refusal::NotFound("x".into()), "08 0178");
+    refused(Refusal::KeyConflict, "09");
+    refused(Refusal::KeyInFlight, "0a");
+    refused(Refusal::IdConflict("x".into()), "0b 0178");
+    refused(Refusal::Stale { now: 2 }, "0c 02");
+    refused(Refusal::Conflict("x".into()), "0d 0178");
+    refused(Refusal::Invalid("x".into()), "0e 0178");
+    let unpriced = Refusal::Unpriced { feature: "f".into(), model: None, unit: "t".into() };
+    refused(unpriced, "0f 0166 00 0174");
+    refused(Refusal::Overloaded, "10");
+    refused(Refusal::KeyWindowFull, "11");
+    refused(Refusal::CreditsUnreachable { user: user(), available }, "12 0175 01");
+    refused(Refusal::HomeUnreachable, "13");
+    refused(Refusal::NoLeader, "14");
+    refused(Refusal::OutcomeUnknown, "15");
+    refused(Refusal::StorageUnavailable("x".into()), "16 0178");
+}
+
+#[test]
+fn who_is_known() {
+    golden(&Introduce { node: 300, disk: 0xFFFF_FFFF_FFFF_FFFF }, "56 01 fb2c01 fdffffffffffffffff");
+    golden(&Known(None), "57 01 00");
+    golden(&Known(Some(9)), "57 01 01 09");
+}
+
+#[test]
+fn no_length_is_believed() {
+    // A workspace whose name says it has 2^60, 2^64 - 1, and 64 MiB bytes.
+    for length in ["fd0000000000000010", "fdffffffffffffffff", "fc00000004"] {
+        let hex = format!("5201{length}");
+        let bytes: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
+        assert!(matches!(decode::<Recall>(&bytes), Err(BadBytes::Damaged { .. })), "{hex}");
+    }
+}
+
+#[test]
+fn a_message_of_the_largest_size_is_read_and_one_past_it_is_not() {
+    // Numbers of one byte each claim the most memory.
+    let lines = |count| {
+        let drawn = vec![(log::Backing { source: log::Source::Shared, grant: 0 }, 0); count];
+        let line = log::LineId { holder: log::HolderId { node: 0, disk: 0 }, number: 0 };
+        let line = RecallLine { line, user: String::new(), drawn, frozen: false, keep: 0 };
+        Recall { workspace: "w".into(), lines: vec![line] }
+    };
+    // 15 bytes around the list, 3 for each of it.
+    let fitting = (Recall::BYTES_MAX - 15) / 3;
+    let bytes = encode(&lines(fitting)).unwrap();
+    assert!(bytes.len() > Recall::BYTES_MAX - 3, "{} bytes", bytes.len());
+    assert_eq!(decode::<Recall>(&bytes), Ok(lines(fitting)));
+    assert!(matches!(encode(&lines(fitting + 1)), Err(BadBytes::TooLarge { .. })));
+    let mut longer = bytes;
+    longer.resize(Recall::BYTES_MAX + 3, 0);
+    assert!(matches!(decode::<Recall>(&longer), Err(BadBytes::TooLarge { .. })));
+}
+
+#[test]
+fn what_is_not_the_message() {
+    assert_eq!(decode::<Known>(&[]), Err(BadBytes::Short));
+    assert_eq!(decode::<Known>(&[86, 1, 0]), Err(BadBytes::Type { expected: 87, found: 86 }));
+    let newer = BadBytes::Version { type_id: 87, version: 2, newest: 1 };
+    assert_eq!(decode::<Known>(&[87, 2, 0]), Err(newer));
+    for damaged in [&[87, 1][..], &[87, 1, 0, 0], &[87, 1, 2], &[87, 1, 1]] {
+        assert!(matches!(decode::<Known>(damaged), Err(BadBytes::Damaged { .. })), "{damaged:?}");
+    }
+}
