@@ -134,12 +134,15 @@ fn units(usage: json::GivenUsage) -> Result<Vec<(Unit, u64)>, Refused> {
         return Err(Refused::invalid("usage: it names no unit"));
     }
     let unit = |(unit, count)| {
-        let unit = good("usage", unit)?;
+        let unit: Unit = good("usage", unit)?;
         let count = good(&format!("usage.{unit}"), count)?;
-        Ok((unit, count))
+        Ok((unit.singular(), count))
     };
     let mut units = units.into_iter().map(unit).collect::<Result<Vec<_>, Refused>>()?;
     units.sort_unstable();
+    if let Some(pair) = units.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(Refused::invalid(format!("usage: {} is named twice, once in the plural", pair[0].0)));
+    }
     Ok(units)
 }
 
@@ -232,9 +235,11 @@ mod tests {
             (r#""amount":"1","usage":{"a":1}"#.into(), "either amount or usage"),
             (r#""model":"m-1""#.into(), "give the amount, or the usage"),
             (r#""usage":{}"#.into(), "usage: it names no unit"),
+            (r#""usage":{"token":1,"tokens":2}"#.into(), "usage: token is named twice"),
             (r#""usage":{"a b":1}"#.into(), "usage: an id has only letters"),
             (r#""usage":{"a":-1}"#.into(), "usage.a: a count is not negative"),
             (r#""usage":{"a":1.5}"#.into(), "usage.a: a count is a whole number"),
+            (r#""usage":{"a":1,"as":1}"#.into(), "usage: a is named twice, once in the plural"),
             (r#""amount":1,"model":"""#.into(), "model: an id must not be empty"),
             (format!(r#""amount":1,"model":"{long}""#), "model: an id has at most 128"),
             (r#""amount":1,"durability":"raid""#.into(), "durability: it is one of: local disk quorum"),

@@ -42,7 +42,7 @@ fn parse(asked: json::PutRateCard) -> Result<Vec<Price>, Refused> {
         Ok(Price {
             feature: good(&field("feature"), feature)?,
             model: maybe(&field("model"), model)?,
-            unit: good(&field("unit"), unit)?,
+            unit: good(&field("unit"), unit)?.singular(),
             per: good(&field("per"), per)?,
             credits: good(&field("credits"), credits)?,
         })

@@ -101,6 +101,16 @@ text_id! {
     IdempotencyKey;
 }
 
+impl Unit {
+    /// Usage counts `input_tokens`, a price is per `input_token`: both are the same unit, whose name is the singular.
+    pub fn singular(self) -> Self {
+        match self.0.strip_suffix('s') {
+            Some(one) if !one.is_empty() => Self(one.into()),
+            Some(_) | None => self,
+        }
+    }
+}
+
 /// A node of the cluster; its text is `n` and the number. Never reused for another machine's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u16);
@@ -168,6 +178,15 @@ mod tests {
         assert_eq!(UserId::parse(""), Err(BadId::Empty));
         assert_eq!(UserId::parse("a/b"), Err(BadId::BadCharacter('/')));
         assert_eq!(UserId::parse("ü"), Err(BadId::BadCharacter('ü')));
+    }
+
+    #[test]
+    fn a_unit_is_one_of_what_is_counted() {
+        let unit = |text: &str| Unit::parse(text).unwrap().singular().to_string();
+        assert_eq!(
+            [unit("input_tokens"), unit("input_token"), unit("s")],
+            ["input_token", "input_token", "s"]
+        );
     }
 
     #[test]
