@@ -239,7 +239,6 @@ mod tests {
             (r#""usage":{"a b":1}"#.into(), "usage: an id has only letters"),
             (r#""usage":{"a":-1}"#.into(), "usage.a: a count is not negative"),
             (r#""usage":{"a":1.5}"#.into(), "usage.a: a count is a whole number"),
-            (r#""usage":{"a":1,"as":1}"#.into(), "usage: a is named twice, once in the plural"),
             (r#""amount":1,"model":"""#.into(), "model: an id must not be empty"),
             (format!(r#""amount":1,"model":"{long}""#), "model: an id has at most 128"),
             (r#""amount":1,"durability":"raid""#.into(), "durability: it is one of: local disk quorum"),

@@ -4,7 +4,7 @@
 //! transfer intent. Not here: replay of keys (`state`), what returns do to intents (`intent`).
 
 use crate::allocation::{Allocation, Earmarks, Overflow};
-use crate::command::{Change, NewGrant, Role, WorkspaceSettings};
+use crate::command::{Change, Membership, NewGrant, Role, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
 use crate::intent::{Intent, Pledge, Recipient};
 use crate::limits;
@@ -19,7 +19,10 @@ use types::{
 #[derive(Debug)]
 pub(crate) enum Plan {
     Replay(Outcome),
-    Settings(WorkspaceSettings),
+    Settings {
+        settings: WorkspaceSettings,
+        freeze: Vec<LineId>,
+    },
     MakeGrant(NewGrant),
     VoidGrant {
         grant: GrantNo,
@@ -68,6 +71,9 @@ type Decision = Result<Plan, Rejection>;
 
 impl Workspace {
     pub(crate) fn decide(&self, change: &Change, if_match: Option<Revision>, at: Timestamp) -> Decision {
+        if let Some(answered) = self.answered_before(change) {
+            return answered.map(Plan::Replay);
+        }
         let (resource, user) = self.target(change);
         if let Some(expected) = if_match
             && expected != resource
@@ -81,7 +87,7 @@ impl Workspace {
             return Err(Rejection::TooMany { what: "users", max: limits::USERS_MAX });
         }
         match change {
-            Change::PutWorkspace(settings) => Ok(Plan::Settings(settings.clone())),
+            Change::PutWorkspace(settings) => Ok(self.decide_settings(settings)),
             Change::MakeGrant(grant) => self.decide_grant(grant, at),
             Change::VoidGrant { grant } => self.decide_void(grant, at),
             Change::PutMember { user, ai_access, team, role } => {
@@ -95,6 +101,31 @@ impl Workspace {
             Change::Reallocate { id, from, to, amount } => self.decide_reallocate(id, from, to, *amount),
             Change::SetLimit { user, amount } => self.decide_limit(user, *amount),
         }
+    }
+
+    /// What a grant or reallocation of this id was answered at first; ids are permanent.
+    fn answered_before(&self, change: &Change) -> Option<Result<Outcome, Rejection>> {
+        let (answer, what) = match change {
+            Change::MakeGrant(new) => {
+                let known = self.grant(*self.grant_ids.get(&new.id)?);
+                let answer = || Outcome::Grant(Box::new(known.answer_when_made()));
+                (known.was_made_as(new).then(answer), "grant")
+            }
+            Change::Reallocate { id, from, to, amount } => {
+                let first = self.intents[self.reallocations.get(id)?].first_answer.as_ref();
+                let first = first.expect("a reallocation keeps its first answer");
+                let same = (&first.from, &first.to, &first.asked) == (from, to, amount);
+                (same.then(|| Outcome::Reallocation(first.clone())), "reallocation")
+            }
+            Change::PutWorkspace(_)
+            | Change::VoidGrant { .. }
+            | Change::PutMember { .. }
+            | Change::SetAllocation { .. }
+            | Change::AdjustAllocation { .. }
+            | Change::RemoveAllocation { .. }
+            | Change::SetLimit { .. } => return None,
+        };
+        Some(answer.ok_or(Rejection::IdConflict { what }))
     }
 
     /// The revision of the resource that is changed, and the user it would make known.
@@ -125,14 +156,15 @@ impl Workspace {
         self.grant_ids.get(id).map_or(Revision(0), |no| self.grant(*no).revision)
     }
 
+    fn decide_settings(&self, settings: &WorkspaceSettings) -> Plan {
+        // Once membership is listed, strangers hold no lines.
+        let lists = settings.membership == Some(Membership::Listed);
+        let is_stranger = |line: &crate::Line| self.user(&line.user).is_none_or(|u| u.member.is_none());
+        let strangers = self.lines.iter().filter(|(_, line)| lists && is_stranger(line));
+        Plan::Settings { settings: settings.clone(), freeze: strangers.map(|(id, _)| *id).collect() }
+    }
+
     fn decide_grant(&self, new: &NewGrant, at: Timestamp) -> Decision {
-        if let Some(no) = self.grant_ids.get(&new.id) {
-            let known = self.grant(*no);
-            if !known.was_made_as(new) {
-                return Err(Rejection::IdConflict { what: "grant" });
-            }
-            return Ok(Plan::Replay(Outcome::Grant(Box::new(known.answer_when_made()))));
-        }
         if self.grants.len() >= limits::GRANTS_MAX {
             return Err(Rejection::TooMany { what: "grants", max: limits::GRANTS_MAX });
         }
@@ -269,15 +301,6 @@ impl Workspace {
         to: &UserId,
         amount: Credits,
     ) -> Decision {
-        if let Some(no) = self.reallocations.get(id) {
-            let known = &self.intents[no];
-            let to_same = matches!(&known.to, Recipient::Allocation(user, _) if user == to);
-            if known.from != *from || !to_same || known.asked != amount {
-                return Err(Rejection::IdConflict { what: "reallocation" });
-            }
-            let first = known.first_answer.clone().expect("a reallocation keeps its first answer");
-            return Ok(Plan::Replay(Outcome::Reallocation(first)));
-        }
         if from == to {
             return Err(Rejection::SameUser);
         }
@@ -381,7 +404,10 @@ impl Workspace {
         let mut events = Vec::new();
         let outcome = match plan {
             Plan::Replay(outcome) => outcome,
-            Plan::Settings(settings) => self.commit_settings(settings, at),
+            Plan::Settings { settings, freeze } => {
+                self.recall(&freeze, &mut events);
+                self.commit_settings(settings, at)
+            }
             Plan::MakeGrant(new) => self.commit_grant(new, at),
             Plan::VoidGrant { grant, rebacked, freeze } => {
                 self.commit_void(grant, rebacked, at, &mut events, &freeze)

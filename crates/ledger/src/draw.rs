@@ -90,9 +90,13 @@ impl Workspace {
             if !closes {
                 return Err(LineRejection::WrittenOff);
             }
-            return line.evidence(&message.used).map(LineStep::Evidence);
+            let growth = line.evidence(&message.used)?;
+            self.check_meters_grow_alike(line, &message.used, &growth)?;
+            return Ok(LineStep::Evidence(growth));
         }
-        line.growth(&message.returned, &message.used).map(LineStep::Numbers)
+        let growth = line.growth(&message.returned, &message.used)?;
+        self.check_meters_grow_alike(line, &message.used, &growth)?;
+        Ok(LineStep::Numbers(growth))
     }
 
     fn decide_unknown_line(
@@ -177,14 +181,14 @@ impl Workspace {
         }
         let to = self.on_grant(backing.grant, |g| g.take_back(amount));
         self.book_out(id, backing.source, amount, false);
-        if backing.source != Source::Allocation {
+        if backing.source != Source::Allocation || to != ReturnedTo::Available {
+            // Where the grant has ended there is nothing to pay with: what cannot be paid any more lapses.
             return;
         }
         let for_donor = self.pay_pledges(id, backing.grant, amount);
         let line = &self.lines[&id];
         let (user, allocation) = (line.user.clone(), line.allocation);
-        if to == ReturnedTo::Available
-            && !for_donor.is_zero()
+        if !for_donor.is_zero()
             && let Some(donor) = allocation.and_then(|no| self.current_allocation(&user, no))
         {
             donor.earmarks.add(backing.grant, for_donor);
@@ -385,20 +389,9 @@ impl Workspace {
     }
 
     fn commit_meters(&mut self, id: LineId, used: &Used) {
-        if used.by_meter.is_empty() {
-            return;
-        }
-        // Names past the bound are counted together; which ones these are never changes again.
-        let mut counted: Vec<(u32, Metered)> = Vec::with_capacity(used.by_meter.len());
-        for (meter, metered) in &used.by_meter {
+        for (meter, metered) in self.counted(used) {
             let no = self.meter_number(meter);
-            match counted.iter_mut().find(|(known, _)| *known == no) {
-                Some((_, sum)) => sum.add(metered),
-                None => counted.push((no, metered.clone())),
-            }
-        }
-        let line = self.lines.get_mut(&id).expect("a report belongs to a line");
-        for (no, metered) in counted {
+            let line = self.lines.get_mut(&id).expect("a report belongs to a line");
             match line.meters.binary_search_by_key(&no, |(known, _)| *known) {
                 Ok(i) => line.meters[i].1.max(&metered),
                 Err(i) => line.meters.insert(i, (no, metered)),
@@ -406,26 +399,61 @@ impl Workspace {
         }
     }
 
-    fn meter_number(&mut self, meter: &Meter) -> u32 {
-        if let Some(no) = self.meter_numbers.get(meter) {
-            return *no;
-        }
-        let name = (meter.feature.clone(), meter.model.clone());
-        let meter =
-            if self.metered_names.contains(&name) || self.metered_names.len() < limits::METERED_NAMES_MAX {
-                self.metered_names.insert(name);
+    /// Usage by the meters it is counted under. Names past the bound are counted together as `other`; which ones
+    /// these are never changes again.
+    fn counted(&self, used: &Used) -> Vec<(Meter, Metered)> {
+        let mut room = limits::METERED_NAMES_MAX.saturating_sub(self.metered_names.len());
+        let mut counted: Vec<(Meter, Metered)> = Vec::with_capacity(used.by_meter.len());
+        for (meter, metered) in &used.by_meter {
+            let name = (meter.feature.clone(), meter.model.clone());
+            let said = |(m, _): &(Meter, Metered)| (&m.feature, &m.model) == (&name.0, &name.1);
+            let is_known = self.metered_names.contains(&name) || counted.iter().any(said);
+            let meter = if is_known || room > 0 {
+                room = room.saturating_sub(usize::from(!is_known));
                 meter.clone()
             } else {
                 let other = Feature::parse("other").expect("a valid id");
                 Meter { feature: other, model: None, day: meter.day }
             };
+            match counted.iter_mut().find(|(known, _)| *known == meter) {
+                Some((_, sum)) => sum.add(metered),
+                None => counted.push((meter, metered.clone())),
+            }
+        }
+        counted
+    }
+
+    fn meter_number(&mut self, meter: Meter) -> u32 {
         if let Some(no) = self.meter_numbers.get(&meter) {
             return *no;
+        }
+        if self.metered_names.len() < limits::METERED_NAMES_MAX {
+            self.metered_names.insert((meter.feature.clone(), meter.model.clone()));
         }
         let no = u32::try_from(self.meters.len()).expect("2^32 meters do not happen");
         self.meters.push(meter.clone());
         self.meter_numbers.insert(meter, no);
         no
+    }
+
+    /// S8 beyond one message: merged into what is known, usage by meter grows by what usage by backing grows.
+    fn check_meters_grow_alike(
+        &self,
+        line: &Line,
+        used: &Used,
+        growth: &[Growth],
+    ) -> Result<(), LineRejection> {
+        let known = |meter: &Meter| {
+            let no = self.meter_numbers.get(meter)?;
+            let i = line.meters.binary_search_by_key(no, |(known, _)| *known).ok()?;
+            Some(line.meters[i].1.credits)
+        };
+        let grown = |(meter, metered): (Meter, Metered)| {
+            metered.credits.saturating_sub(known(&meter).unwrap_or(Credits::ZERO))
+        };
+        let by_meter = Credits::checked_sum(self.counted(used).into_iter().map(grown));
+        let by_backing = Credits::checked_sum(growth.iter().map(|step| step.used));
+        if by_meter == by_backing { Ok(()) } else { Err(LineRejection::MetersDisagree) }
     }
 }
 

@@ -67,8 +67,11 @@ impl Workspace {
                 entry.pledges.remove(0);
             }
             left.shrink(paid);
+            let recipient = self.intents.get(&intent).map(|intent| intent.to.clone());
             self.settle_pledge(intent, line, paid, Settled::Paid);
-            self.hand_over(intent, grant, paid);
+            if let Some(Recipient::Allocation(user, allocation)) = recipient {
+                self.hand_over(&user, allocation, grant, paid);
+            }
         }
         left
     }
@@ -115,17 +118,9 @@ impl Workspace {
         }
     }
 
-    /// The paid credits keep their grant and change their earmark. Where the grant has ended they ended with it.
-    fn hand_over(&mut self, no: IntentNo, grant: types::GrantNo, amount: Credits) {
-        let to = match self.intents.get(&no) {
-            Some(intent) => intent.to.clone(),
-            None => Recipient::Shared,
-        };
-        let Recipient::Allocation(user, allocation) = to else { return };
-        if self.grant(grant).state != crate::GrantState::Live {
-            return;
-        }
-        if let Some(recipient) = self.current_allocation(&user, allocation) {
+    /// The paid credits keep their grant and change their earmark. Where the allocation is gone they are shared.
+    fn hand_over(&mut self, to: &UserId, allocation: AllocationNo, grant: types::GrantNo, amount: Credits) {
+        if let Some(recipient) = self.current_allocation(to, allocation) {
             recipient.earmarks.add(grant, amount);
             self.on_grant(grant, |g| g.earmark(amount));
         }

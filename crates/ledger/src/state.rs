@@ -10,7 +10,7 @@ use crate::outcome::{Event, Outcome, Rejection};
 use crate::workspace::{KeyRecord, Workspace};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use types::{Credits, GrantNo, HolderId, LineId, Timestamp, WorkspaceId};
+use types::{Credits, GrantNo, HolderId, IdempotencyKey, LineId, Timestamp, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -175,8 +175,7 @@ impl State {
             for id in ids {
                 let lost = workspace.write_off(id);
                 if mode == ForgetMode::Credit {
-                    workspace.credit_back(id);
-                    exposure = exposure.saturating_add(lost);
+                    exposure = exposure.saturating_add(workspace.credit_back(id));
                 }
                 written_off = written_off.saturating_add(lost);
                 lines = lines.saturating_add(1);
@@ -189,18 +188,15 @@ impl State {
 impl Workspace {
     /// What the key was answered before, if it was used within its window.
     fn replay(&self, keyed: &KeyedBy, at: Timestamp) -> Option<Result<Outcome, Rejection>> {
-        if let Some(record) = self.keys.get(&keyed.key).filter(|_| self.key_is_fresh(keyed, at)) {
+        // Oldest first: the window begins behind the last one that is over.
+        let over = self.key_order.partition_point(|(then, _)| at.since_ms(*then) >= limits::KEY_WINDOW_MS);
+        let is_over = |key: &IdempotencyKey| self.key_order.range(..over).any(|(_, other)| other == key);
+        if let Some(record) = self.keys.get(&keyed.key).filter(|_| !is_over(&keyed.key)) {
             let same = record.command_hash == keyed.command_hash;
             return Some(if same { Ok(record.outcome.clone()) } else { Err(Rejection::KeyConflict) });
         }
-        let fresh =
-            self.key_order.iter().filter(|(then, _)| at.since_ms(*then) < limits::KEY_WINDOW_MS).count();
+        let fresh = self.key_order.len().saturating_sub(over);
         (fresh >= limits::KEYS_MAX).then_some(Err(Rejection::KeyWindowFull { max: limits::KEYS_MAX }))
-    }
-
-    fn key_is_fresh(&self, keyed: &KeyedBy, at: Timestamp) -> bool {
-        let used = self.key_order.iter().find(|(_, key)| *key == keyed.key);
-        used.is_some_and(|(then, _)| at.since_ms(*then) < limits::KEY_WINDOW_MS)
     }
 
     fn remember(&mut self, keyed: &KeyedBy, outcome: &Outcome, at: Timestamp) {
@@ -237,12 +233,18 @@ impl Workspace {
         }
     }
 
-    /// After a write-off: gives the credits back to their grants, as an exposure.
-    fn credit_back(&mut self, id: LineId) {
+    /// After a write-off: gives the credits back to their grants, as an exposure. What would pass the bound of a pool
+    /// stays written off. Answers what was given back.
+    fn credit_back(&mut self, id: LineId) -> Credits {
         let lost: Vec<_> =
             self.lines[&id].backings.iter().map(|n| (n.backing.grant, n.written_off)).collect();
+        let mut exposed = Credits::ZERO;
         for (grant, amount) in lost {
+            let (given, _) = self.totals.sides();
+            let amount = amount.min(Credits::MAX.saturating_sub(given.expect("S1 holds of the totals")));
             self.on_grant(grant, |g| g.expose(amount));
+            exposed.grow(amount);
         }
+        exposed
     }
 }

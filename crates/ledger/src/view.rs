@@ -78,9 +78,11 @@ impl Workspace {
         let held = Credits::checked_sum(open().map(|line| line.held.min(line.outstanding())))
             .expect("parts of one pool");
         // What has expired by the clock but not yet by an entry is not shown as available.
-        let over = self.grants.iter().filter(|g| g.state == GrantState::Live && g.is_over(at));
-        let over = Credits::checked_sum(over.map(|g| g.books.available)).expect("parts of one pool");
-        let available = totals.available.saturating_sub(over);
+        let (mut available, mut earmarked) = (totals.available, totals.earmarked);
+        for over in self.grants.iter().filter(|g| g.state == GrantState::Live && g.is_over(at)) {
+            available.shrink(over.books.available);
+            earmarked.shrink(over.books.earmarked);
+        }
         let mut leased_by_node = BTreeMap::new();
         for (id, line) in &self.lines {
             let out = line.outstanding();
@@ -107,7 +109,7 @@ impl Workspace {
             leased_by_node,
             allocated: Credits::checked_sum(allocated).expect("funded by one pool"),
             reserved: Credits::ZERO,
-            shared: available.saturating_sub(totals.earmarked),
+            shared: available.saturating_sub(earmarked),
             unattributed: totals.unattributed,
             written_off: totals.written_off,
             exposure: totals.exposure,

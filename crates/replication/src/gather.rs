@@ -2,8 +2,7 @@
 //!
 //! Not here: what becomes of an entry.
 
-use crate::machine::Machine;
-use crate::machine::encode_batch;
+use crate::machine::{Machine, encode_batch};
 use crate::raft::{Answers, Raft, Types};
 use crate::shapes;
 use crate::{Committed, ProposeError};
