@@ -114,7 +114,7 @@ struct OpenedLine {
     drawing: bool,
     /// The ledger knows it: even a price of 0 needs that.
     known: bool,
-    /// `Lease::spent` when the rate was last noted.
+    /// `Handle::spent` when the rate was last noted.
     noted: Credits,
 }
 
@@ -197,23 +197,23 @@ impl Allocation {
         let view = self.holder.journal.attach(key, self.handle.no, self.epoch.number()).await?;
         let lease = Lease { drawn: view.drawn, returned: view.returned, watermark: view.watermark };
         let settled = view.used.saturating_add(view.unattributed);
-        self.open_word();
+        self.open_word(view.used);
         let on_word = micros(self.handle.observe().balance);
         // After a restart the word is empty; after a panic it still has its balance.
         if on_word.is_zero() {
             let balance = view.watermark.saturating_sub(settled);
             let _room = self.handle.deposit(self.epoch, balance);
         }
-        let noted = lease.spent(micros(self.handle.observe().balance));
+        let noted = self.handle.spent();
         self.line = Some(OpenedLine { number: view.line.number, lease, drawing: false, known: true, noted });
         Ok(())
     }
 
-    /// Opens the word for the line, if it is not open.
-    fn open_word(&mut self) {
+    /// Opens the word for a line of which `used` was spent, if it is not open.
+    fn open_word(&mut self, used: Credits) {
         let word = self.handle.observe();
         if word.sealed
-            && let Err(why) = self.handle.open(word.epoch, self.is_hot())
+            && let Err(why) = self.handle.open(word.epoch, used, self.is_hot())
         {
             tracing::error!(%why, "a sealed word did not open");
         }
@@ -223,16 +223,12 @@ impl Allocation {
     fn line_is_known(&mut self) {
         if let Some(line) = self.line.as_mut().filter(|line| !line.known) {
             line.known = true;
-            self.open_word();
+            self.open_word(Credits::ZERO);
         }
     }
 
     fn want(&mut self, amount: Credits, reply: oneshot::Sender<Result<(), Denied>>) {
         self.waiting.retain(|waiter| !waiter.reply.is_closed());
-        if self.waiting.len() >= self.holder.options.waiting_max {
-            let _gone = reply.send(Err(Denied::Overloaded));
-            return;
-        }
         self.largest = self.largest.max(amount);
         self.waiting.push(Waiter { amount, reply });
     }
@@ -437,10 +433,9 @@ impl Allocation {
     /// Seals the word and ends the line. The pool sees the close to the ledger.
     async fn close(&mut self) -> Option<LineMessage> {
         let key = self.key()?;
-        // A word that was never opened for the line is sealed already.
-        let taken = self.handle.seal(self.epoch).unwrap_or(Credits::ZERO);
-        let line = self.line.take()?;
-        let spent = line.lease.watermark.saturating_sub(taken);
+        // A word that was never opened for the line is sealed already: nothing was spent.
+        let spent = self.handle.seal(self.epoch).unwrap_or(Credits::ZERO);
+        self.line = None;
         self.epoch = self.handle.observe().epoch.next();
         let numbers = self.holder.journal.close(key, spent).await;
         match numbers {
@@ -481,9 +476,8 @@ impl Allocation {
 
     fn note_rate(&mut self) {
         let now_ms = self.holder.clock.boottime_ms();
-        let balance = self.balance();
-        let Some(line) = &mut self.line else { return };
-        let spent = line.lease.spent(balance);
+        let spent = self.handle.spent();
+        let Some(line) = self.line.as_mut().filter(|line| line.known) else { return };
         let since = spent.saturating_sub(line.noted);
         if !since.is_zero() {
             self.last_spent_ms = now_ms;

@@ -105,7 +105,7 @@ mod tests {
         let make = |name: &str| {
             let user = user(name);
             directory.find_or_make(&workspace, &user, || {
-                Handle::new(HandleNo(1), workspace.clone(), user.clone(), ShardId(0))
+                Handle::new(HandleNo(1), workspace.clone(), user.clone(), ShardId(0), 1)
             })
         };
         let ann = make("ann").unwrap();

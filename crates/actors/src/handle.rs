@@ -6,7 +6,7 @@ use crate::allocation::{AllocationMessage, Denied};
 use escrow::{Epoch, Escrow, NoSpend, Refused, Snapshot, Spent, Striped, Stripes};
 use journal::HandleNo;
 use ractor::{ActorRef, ActorStatus};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use tokio::sync::oneshot;
 use types::{Credits, Durability, ShardId, UserId, WorkspaceId};
@@ -20,6 +20,9 @@ pub struct Handle {
     /// The word. Sealed for good once the allocation is hot and `striped` is there.
     one: Escrow,
     striped: OnceLock<Striped>,
+    /// What was ever put on the word for its line, less what was taken off again. With the balance it tells what was
+    /// spent, exactly, also after its actor failed; only the owner writes it.
+    put: AtomicU64,
     /// A spend that leaves less than this wakes the actor.
     low_water: AtomicU64,
     woken: AtomicBool,
@@ -27,13 +30,22 @@ pub struct Handle {
     above: AtomicU64,
     /// What the user could spend at most, by the ledger's last word.
     ledger_remaining: AtomicU64,
+    /// Consumes that wait for credits, counted before they enter the mailbox.
+    waiting: AtomicUsize,
+    waiting_max: usize,
     /// The workspace's durability, by the ledger's last word.
     durability: AtomicU8,
     actor: Mutex<Option<ActorRef<AllocationMessage>>>,
 }
 
 impl Handle {
-    pub(crate) fn new(no: HandleNo, workspace: WorkspaceId, user: UserId, shard: ShardId) -> Self {
+    pub(crate) fn new(
+        no: HandleNo,
+        workspace: WorkspaceId,
+        user: UserId,
+        shard: ShardId,
+        waiting_max: usize,
+    ) -> Self {
         Self {
             no,
             workspace,
@@ -41,13 +53,24 @@ impl Handle {
             shard,
             one: Escrow::new(Epoch::START),
             striped: OnceLock::new(),
+            put: AtomicU64::new(0),
             low_water: AtomicU64::new(0),
             woken: AtomicBool::new(false),
             above: AtomicU64::new(0),
             ledger_remaining: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            waiting_max,
             durability: AtomicU8::new(0),
             actor: Mutex::new(None),
         }
+    }
+
+    /// One that nobody refills, with `amount` on its word: what measurements spend from.
+    pub fn filled(no: HandleNo, workspace: WorkspaceId, user: UserId, amount: Credits) -> Self {
+        let handle = Self::new(no, workspace, user, ShardId(0), 1);
+        let opened = handle.open(Epoch::START, false).and_then(|epoch| handle.deposit(epoch, amount));
+        opened.expect("a new word is sealed and empty, and an amount of credits fits on it");
+        handle
     }
 
     pub(crate) fn is_of(&self, workspace: &WorkspaceId, user: &UserId) -> bool {
@@ -81,6 +104,7 @@ impl Handle {
 
     /// Waits until the word might have `amount`. `Ok`: try again.
     pub async fn want(&self, amount: Credits) -> Result<(), Denied> {
+        let Some(_place) = Waiting::enter(self) else { return Err(Denied::Overloaded) };
         let (reply, answer) = oneshot::channel();
         if !self.tell(AllocationMessage::Want { amount, reply }) {
             return Err(Denied::Gone);
@@ -111,31 +135,43 @@ impl Handle {
         }
     }
 
-    pub(crate) fn deposit(&self, epoch: Epoch, amount: Credits) -> Result<u64, Refused> {
+    pub(crate) fn deposit(&self, epoch: Epoch, amount: Credits) -> Result<(), Refused> {
         match self.striped.get() {
             Some(words) => words.deposit(epoch, amount.micros()),
             None => self.one.deposit(epoch, amount.micros()),
-        }
+        }?;
+        self.put.fetch_add(amount.micros(), Ordering::AcqRel);
+        Ok(())
     }
 
     pub(crate) fn withdraw(&self, epoch: Epoch, keep: Credits) -> Result<Credits, Refused> {
-        match self.striped.get() {
+        let taken = match self.striped.get() {
             Some(words) => words.withdraw(epoch, keep.micros()),
             None => self.one.withdraw(epoch, keep.micros()),
-        }
-        .map(micros)
+        }?;
+        self.put.fetch_sub(taken, Ordering::AcqRel);
+        Ok(micros(taken))
     }
 
+    /// Seals the word: from now on nothing is spent in this epoch. Answers all that was ever spent on the line.
     pub(crate) fn seal(&self, epoch: Epoch) -> Result<Credits, Refused> {
-        match self.striped.get() {
+        let taken = match self.striped.get() {
             Some(words) => words.seal(epoch),
             None => self.one.seal(epoch),
-        }
-        .map(micros)
+        }?;
+        self.put.fetch_sub(taken, Ordering::AcqRel);
+        Ok(micros(self.put.load(Ordering::Acquire)))
     }
 
-    /// Opens the epoch after `sealed`; from here on striped where the allocation is hot.
-    pub(crate) fn open(&self, sealed: Epoch, hot: bool) -> Result<Epoch, Refused> {
+    /// All that was ever spent on the line, as far as the word shows just now.
+    pub(crate) fn spent(&self) -> Credits {
+        micros(self.put.load(Ordering::Acquire).saturating_sub(self.observe().balance))
+    }
+
+    /// Opens the epoch after `sealed` for a line of which `used` was spent before; from here on striped where the
+    /// allocation is hot.
+    pub(crate) fn open(&self, sealed: Epoch, used: Credits, hot: bool) -> Result<Epoch, Refused> {
+        self.put.store(used.micros(), Ordering::Release);
         if hot && self.striped.get().is_none() {
             // Made sealed, in the epoch the single word stays sealed in: who still has that one looks again.
             let _already = self.striped.set(Striped::new(Stripes::for_threads(available_threads()), sealed));
@@ -175,6 +211,23 @@ impl Handle {
         };
         self.durability.store(number, Ordering::Relaxed);
         self.ledger_remaining.store(remaining.micros(), Ordering::Relaxed);
+    }
+}
+
+/// A place in front of the actor's mailbox, which itself has no bound.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(handle: &'a Handle) -> Option<Self> {
+        let place = Self(&handle.waiting);
+        let before = handle.waiting.fetch_add(1, Ordering::AcqRel);
+        (before < handle.waiting_max).then_some(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use types::{CycleNumber, HolderId, ShardId, UserId, WorkspaceId};
 
 /// Cheap to clone.
@@ -40,6 +40,8 @@ pub(crate) struct HolderInner {
     /// Workspaces whose cycle is not the first, as the ledger last said.
     cycles: Mutex<HashMap<WorkspaceId, CycleNumber>>,
     next_handle: AtomicU32,
+    /// Users being made active at once: what the supervisor's mailbox holds at most of them.
+    activating: Semaphore,
     fault: watch::Sender<Option<HolderFault>>,
 }
 
@@ -65,6 +67,7 @@ impl HolderInner {
         shards: Arc<Shards>,
     ) -> Self {
         Self {
+            activating: Semaphore::new(options.activating_max),
             directory: Directory::new(options.handles_max),
             sessions: Sessions::new(shards.map().shards().count(), options.session_ttl_ms),
             id,
@@ -84,7 +87,7 @@ impl HolderInner {
         let shard = self.shards.map().shard_of(workspace);
         let make = || {
             let no = HandleNo(self.next_handle.fetch_add(1, Ordering::Relaxed));
-            Handle::new(no, workspace.clone(), user.clone(), shard)
+            Handle::new(no, workspace.clone(), user.clone(), shard, self.options.waiting_max)
         };
         self.directory.find_or_make(workspace, user, make)
     }
@@ -220,6 +223,7 @@ impl Holder {
     pub async fn activate(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {
         let handle = self.0.make_handle(workspace, user)?;
         if !handle.has_actor() {
+            let _place = self.0.activating.try_acquire().ok()?;
             let (reply, done) = oneshot::channel();
             let message = SupervisorMessage::Spawn { handle: handle.clone(), reply };
             self.0.supervisor.get()?.cast(message).ok()?;

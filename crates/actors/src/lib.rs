@@ -16,12 +16,15 @@ mod leader;
 mod options;
 mod pool;
 mod ports;
+#[cfg(test)]
+mod rebuilt;
 mod sessions;
 mod shards;
 mod supervisor;
 
 pub use allocation::Denied;
 pub use desk::Desk;
+pub use directory::Directory;
 pub use handle::Handle;
 pub use holder::{Holder, HolderFault};
 pub use leader::{BatchAnswer, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};

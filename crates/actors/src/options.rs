@@ -18,6 +18,8 @@ pub struct Options {
     pub ask_ms: u64,
     /// Users that may be active on one node; past it a consume is refused `Overloaded`. 1,000,000.
     pub handles_max: usize,
+    /// Users that may be in the middle of becoming active; past it `Overloaded`. 10,000.
+    pub activating_max: usize,
     /// Consumes that may wait for one user's credits; past it `Overloaded`. 10,000.
     pub waiting_max: usize,
     /// Batches of one pool on their way at once; 4.

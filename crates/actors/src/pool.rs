@@ -40,6 +40,8 @@ pub(crate) enum PoolMessage {
     Drain {
         reply: oneshot::Sender<()>,
     },
+    #[cfg(test)]
+    Panic,
 }
 
 /// A draw of a child.
@@ -155,7 +157,9 @@ impl Actor for PoolActor {
             PoolMessage::Tick => pool.tick(&myself).await,
             PoolMessage::Recall { recall, reply } => pool.recall(recall, reply),
             PoolMessage::Confirm { line, reply } => pool.confirm(line, reply, &myself).await,
-            PoolMessage::Drain { reply } => pool.drain(reply).await,
+            PoolMessage::Drain { reply } => pool.drain(reply, &myself).await,
+            #[cfg(test)]
+            PoolMessage::Panic => panic!("asked to"),
         }
         pool.answer_drained();
         Ok(())
@@ -450,13 +454,13 @@ impl Pool {
         });
     }
 
-    async fn drain(&mut self, reply: oneshot::Sender<()>) {
+    async fn drain(&mut self, reply: oneshot::Sender<()>, myself: &ActorRef<PoolMessage>) {
+        self.take_up_recovered(myself).await;
         self.drained.push(reply);
         for child in self.children.values() {
             let (reply, _answer) = oneshot::channel();
             let _stopped = child.actor.cast(AllocationMessage::Drain { reply });
         }
-        self.resume_closes().await;
     }
 
     fn answer_drained(&mut self) {

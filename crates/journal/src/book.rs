@@ -331,7 +331,7 @@ impl Book {
     /// A charge that was spent on the word was refused: a close does not wait for it.
     pub fn abandon(&mut self, slot: Slot, amount: Credits) {
         if let Some(line) = self.lines.get_mut(&slot) {
-            
+            line.abandoned = line.abandoned.saturating_add(amount);
         }
     }
 

@@ -93,7 +93,9 @@ impl Line {
 
     /// Below the watermark and not yet charged.
     pub fn unspent(&self) -> Credits {
-        self.watermark.saturating_sub(self.used()).saturating_sub(self.unattributed())
+        let held = Credits::checked_sum(self.tally.backings.iter().map(|backing| backing.held));
+        let spoken_for = [self.used(), self.unattributed(), held.unwrap_or(Credits::MAX)];
+        spoken_for.into_iter().fold(self.watermark, Credits::saturating_sub)
     }
 
     /// Whether a close that waits may go on.

@@ -223,6 +223,23 @@ fn damage_in_the_middle_refuses_to_open() {
 }
 
 #[test]
+fn a_torn_tail_is_not_trusted_even_in_the_same_boot() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(1_000))]);
+    spend(&holder, 2);
+    machine.kill(holder);
+    let path = machine.segments().pop().unwrap();
+    let content = machine.disk.content(&path).unwrap();
+    let last = content.iter().rposition(|byte| *byte != 0).unwrap();
+    machine.disk.flip_bit(&path, last, 0);
+    let holder = machine.start();
+    assert!(!holder.recovered.exact);
+    let view = &holder.recovered.lines[0];
+    assert_eq!((view.used, view.unattributed), (credits(1), credits(999)));
+}
+
+#[test]
 fn damage_in_an_older_segment_that_has_keys_refuses_to_open() {
     let machine = Machine::new(options());
     let holder = machine.start();

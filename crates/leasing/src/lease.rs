@@ -67,11 +67,6 @@ impl Lease {
         self.drawn.saturating_sub(self.returned).saturating_sub(self.watermark)
     }
 
-    /// Used so far, with what is on its way to the journal.
-    pub fn spent(&self, balance: Credits) -> Credits {
-        self.watermark.saturating_sub(balance)
-    }
-
     pub fn next(&self, facts: &Facts, policy: &LeasePolicy) -> Step {
         let need = facts.waiting.map_or(Credits::ZERO, |waiting| waiting.smallest);
         let above = self.above();

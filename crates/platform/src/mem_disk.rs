@@ -178,7 +178,14 @@ impl MemDisk {
     }
 
     fn alive(&self, life: u64) -> io::Result<MutexGuard<'_, State>> {
-        let state = self.state();
+        let mut state = self.state();
+        if state.life == life {
+            match &mut state.calls_left {
+                Some(0) => state.kill(),
+                Some(left) => *left -= 1,
+                None => {}
+            }
+        }
         if state.life == life {
             Ok(state)
         } else {

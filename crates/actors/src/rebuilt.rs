@@ -1,0 +1,241 @@
+//! Test: an allocation actor, then a pool actor, panics in the middle; both are rebuilt from the journal and the word,
+//! and no credit is lost or made. One node, real rooms, a disk in memory.
+
+use crate::allocation::AllocationMessage;
+use crate::leader::{LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
+use crate::pool::PoolMessage;
+use crate::supervisor::SupervisorMessage;
+use crate::{BoxFuture, Desk, Handle, Holder, Options, PeerFault, Peers, Shards, start};
+use journal::{Charge, Journal};
+use leasing::LeasePolicy;
+use ledger::{
+    AdminCommand, Answer, Change, Command, GrantKind, NewGrant, Query, WorkspaceSettings, WorkspaceView,
+};
+use placement::{Membership, MembershipEpoch, Node, Shape};
+use platform::{Clock, CoarseClock, Disk, MemDisk, SeededEntropy, SystemClock};
+use replication::{GroupId, GroupSpec, Replica};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use types::{
+    Credits, DiskId, Durability, Feature, GrantId, HolderId, Meter, NodeId, ShardId, UserId, WorkspaceId,
+};
+
+const ME: NodeId = NodeId(1);
+const SHARD: GroupId = GroupId::Shard(ShardId(0));
+const GUARD: Duration = Duration::from_secs(20);
+
+/// Nobody else is there.
+#[derive(Debug)]
+struct Alone;
+
+impl Peers for Alone {
+    fn ask_leader(
+        &self,
+        to: NodeId,
+        _: GroupId,
+        _: LeaderRequest,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<Result<LeaderAnswer, LeaderRefusal>, PeerFault>> {
+        Box::pin(async move { Err(PeerFault::Unreachable(to)) })
+    }
+
+    fn recall(&self, to: NodeId, _: Recall, _: Duration) -> BoxFuture<'_, Result<RecallAnswer, PeerFault>> {
+        Box::pin(async move { Err(PeerFault::Unreachable(to)) })
+    }
+}
+
+impl replication::Peers for Alone {
+    fn call(
+        &self,
+        node: NodeId,
+        _: bytes::Bytes,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<bytes::Bytes, replication::PeerFault>> {
+        Box::pin(async move { Err(replication::PeerFault::Unreachable { node, why: "alone".into() }) })
+    }
+}
+
+async fn node() -> (Holder, Arc<Shards>) {
+    let (disk, entropy) = (MemDisk::new(), SeededEntropy::new(7));
+    let directory = |name: &str| disk.directory(Path::new(name)).unwrap();
+    let exact: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let clock = Arc::new(CoarseClock::new(exact.clone()));
+    tokio::spawn(clock.clone().keep_ticking(5));
+    let group = |id| GroupSpec { id, voters: vec![ME], learners: Vec::new() };
+    let options = replication_options(vec![group(GroupId::Meta), group(SHARD)]);
+    let replica =
+        Replica::open(options, directory("raft"), Arc::new(Alone), exact.clone(), &entropy).await.unwrap();
+    let membership =
+        Membership::new(MembershipEpoch(1), vec![Node { id: ME, zone: String::new(), weight: 1 }]).unwrap();
+    let map = placement::propose(&membership, Shape { shards: 1, replicas: 1 }).unwrap();
+    let options = actor_options();
+    let desk = Arc::new(Desk::new(options.lease, options.session_ttl_ms, clock.clone()));
+    let shards =
+        Shards::new(ME, map, vec![ME], Arc::new(replica), desk.clone(), Arc::new(Alone), options.attempt_ms);
+    let shards = Arc::new(shards);
+    tokio::time::timeout(GUARD, shards.replica().group(SHARD).unwrap().ready()).await.unwrap().unwrap();
+    let opened = Journal::open(journal_options(), directory("journal"), DiskId(9), exact).await.unwrap();
+    let (journal, keys, recovered) = opened;
+    let id = HolderId { node: ME, disk: DiskId(9) };
+    let holder = start(id, options, journal, keys, clock, shards.clone(), recovered).await.unwrap();
+    desk.set_holder(holder.clone());
+    (holder, shards)
+}
+
+fn workspace() -> WorkspaceId {
+    WorkspaceId::parse("w").unwrap()
+}
+
+async fn change(shards: &Shards, change: Change) {
+    let command = AdminCommand { workspace: workspace(), keyed: None, if_match: None, change };
+    let request = LeaderRequest::Command(Box::new(Command::Admin(command)));
+    let answer = shards.ask(SHARD, request, GUARD).await.unwrap();
+    assert!(matches!(answer, LeaderAnswer::Applied { applied, .. } if applied.result.is_ok()));
+}
+
+async fn summary(shards: &Shards) -> WorkspaceView {
+    let request = LeaderRequest::Read { query: Query::Workspace { id: workspace() }, fresh: true };
+    match shards.ask(SHARD, request, GUARD).await.unwrap() {
+        LeaderAnswer::Read { answer: Answer::Workspace(view), .. } => *view,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Spends one credit, as a request does.
+async fn spend(holder: &Holder, user: &UserId) {
+    loop {
+        let handle = match holder.find(&workspace(), user) {
+            Some(handle) => handle,
+            None => holder.activate(&workspace(), user).await.unwrap(),
+        };
+        if holder.may_spend(&handle) && charged(holder, &handle).await {
+            return;
+        }
+        if !holder.may_spend(&handle) {
+            assert!(holder.renew(&handle).await);
+        }
+        if handle.want(one()).await.is_err() {
+            holder.activate(&workspace(), user).await.unwrap();
+        }
+    }
+}
+
+fn one() -> Credits {
+    Credits::whole(1).unwrap()
+}
+
+async fn charged(holder: &Holder, handle: &Handle) -> bool {
+    let permit = holder.journal().reserve().unwrap();
+    let Ok(spent) = handle.try_spend(one()) else { return false };
+    let at = SystemClock::new().now();
+    let charge = Charge {
+        handle: handle.no,
+        epoch: spent.epoch.number(),
+        amount: one(),
+        meter: Meter { feature: Feature::parse("chat").unwrap(), model: None, day: at.day() },
+        units: Vec::new(),
+        at,
+        key: None,
+        durability: Durability::Local,
+        remaining_at_least: Credits::ZERO,
+        remaining_at_most: Credits::ZERO,
+    };
+    permit.charge(charge).await.is_ok()
+}
+
+#[tokio::test]
+async fn actors_that_panic_are_rebuilt_and_no_credit_is_lost_or_made() {
+    let (holder, shards) = node().await;
+    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+    change(&shards, Change::PutWorkspace(settings)).await;
+    let granted = Credits::whole(1_000).unwrap();
+    change(&shards, Change::MakeGrant(grant(granted))).await;
+    let ann = UserId::parse("ann").unwrap();
+    let spends = async {
+        for turn in 0..300_u32 {
+            spend(&holder, &ann).await;
+            if turn % 50 == 20 {
+                let handle = holder.find(&workspace(), &ann).unwrap();
+                assert!(handle.tell(AllocationMessage::Panic));
+            }
+            if turn % 100 == 70 {
+                let message =
+                    SupervisorMessage::ToPool { workspace: workspace(), message: PoolMessage::Panic };
+                holder.0.supervisor.get().unwrap().cast(message).unwrap();
+            }
+        }
+    };
+    tokio::time::timeout(GUARD, spends).await.expect("spending goes on after each panic");
+    assert!(holder.drain(GUARD).await, "every line is folded");
+    let view = summary(&shards).await;
+    assert_eq!(view.used, Credits::whole(300).unwrap());
+    assert_eq!((view.leased, view.unattributed), (Credits::ZERO, Credits::ZERO));
+    assert_eq!(view.available, granted.checked_sub(view.used).unwrap());
+}
+
+fn grant(amount: Credits) -> NewGrant {
+    NewGrant {
+        id: GrantId::parse("g").unwrap(),
+        kind: GrantKind::Pack,
+        amount,
+        priority: 50,
+        paid: true,
+        starts_at: None,
+        expires_at: None,
+    }
+}
+
+fn actor_options() -> Options {
+    Options {
+        node: ME,
+        lease: LeasePolicy::STANDARD,
+        session_ttl_ms: 60_000,
+        tick_ms: 50,
+        wait_ms: 2_000,
+        attempt_ms: 1_000,
+        ask_ms: 2_000,
+        handles_max: 100,
+        activating_max: 100,
+        waiting_max: 100,
+        batches_max: 4,
+        batch_lines_max: 100,
+        hot_spends_per_s: 20_000,
+    }
+}
+
+fn journal_options() -> journal::Options {
+    journal::Options {
+        segment_bytes: 1 << 20,
+        tail_bytes: 1 << 16,
+        queue_max: 1_024,
+        batch_max: 64,
+        waiting_max: 1_024,
+        lines_max: 1_000,
+        key_window_ms: 1_000,
+        keys_bytes_max: 1 << 20,
+    }
+}
+
+fn replication_options(groups: Vec<GroupSpec>) -> replication::Options {
+    replication::Options {
+        node: ME,
+        groups,
+        heartbeat_ms: 50,
+        election_min_ms: 160,
+        election_max_ms: 300,
+        rpc_timeout_ms: 500,
+        snapshot_timeout_ms: 500,
+        command_bytes_max: 1 << 20,
+        entry_commands_max: 64,
+        entry_bytes_max: 1 << 20,
+        waiting_commands_max: 1_024,
+        snapshot_every_entries: 1_000,
+        snapshot_every_bytes: 1 << 20,
+        log_keep_entries: 10,
+        chunk_bytes: 1 << 16,
+        snapshot_bytes_max: 1 << 24,
+        tail_bytes: 1 << 20,
+        database_cache_bytes: 1 << 20,
+    }
+}

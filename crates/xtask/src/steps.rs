@@ -1,0 +1,120 @@
+//! The steps of `test` and `lint`, in their order. Not here: how a step's output is read or reported.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::cargo::Cargo;
+use crate::report::Report;
+use crate::suites;
+
+const FORMAT: &str = "fmt --all --check";
+const LINTS: &str = "clippy --workspace --all-targets --locked -- -D warnings";
+const BINARY: &str = "build --locked --package cluster --bin tranche";
+const TESTS: &str = "test --workspace --locked --no-fail-fast";
+const TESTS_BUT_BLACK_BOX: &str = "test --workspace --exclude tests --locked --no-fail-fast";
+/// With `--workspace`, so that the parts are built with the same features as above and not a second time.
+const HOUSE: &str = "test --workspace --test house --locked";
+const LOOM: &str = "test --package escrow --release --test loom --locked";
+const LOOM_FLAGS: &str = "--cfg loom --cfg tokio_unstable";
+
+/// Everything; true when nothing failed. A step that fails does not keep the next one from running.
+///
+/// # Errors
+/// cargo can't read the workspace.
+pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
+    println!("No test needs a server, so nothing is installed.");
+    let mut report = Report::default();
+    check(cargo, &mut report);
+    if quick {
+        suites(&mut report, "tests", || cargo.command(TESTS_BUT_BLACK_BOX));
+        suites(&mut report, "house", || cargo.command(HOUSE));
+        println!("\nleft out by --quick: black-box tests, loom");
+    } else {
+        let binary = binary(cargo, &mut report)?;
+        suites(&mut report, "tests", || {
+            let mut command = cargo.command(TESTS);
+            command.envs(binary.iter().map(|binary| ("TRANCHE_BIN", binary)));
+            command
+        });
+        suites(&mut report, "loom", || {
+            let mut command = cargo.command(LOOM);
+            command.env("RUSTFLAGS", LOOM_FLAGS).env("CARGO_TARGET_DIR", cargo.root().join("target-loom"));
+            command
+        });
+    }
+    Ok(report.print())
+}
+
+/// Format and lints; supply chain too where cargo-deny is installed.
+///
+/// # Errors
+/// cargo-deny is there and can't be started.
+pub(crate) fn lint(cargo: &Cargo) -> Result<bool, String> {
+    let mut report = Report::default();
+    check(cargo, &mut report);
+    let deny =
+        cargo.command("deny --version").output().map_err(|why| format!("cargo did not start: {why}"))?;
+    if deny.status.success() {
+        plain(&mut report, "supply chain", cargo.command("deny --locked check"));
+    } else {
+        println!(
+            "\ncargo-deny is not installed, so deny.toml was not checked: cargo install cargo-deny --locked"
+        );
+    }
+    Ok(report.print())
+}
+
+fn check(cargo: &Cargo, report: &mut Report) {
+    plain(report, "format", cargo.command(FORMAT));
+    plain(report, "lints", cargo.command(LINTS));
+}
+
+/// The binary as users build it. A copy, because `cargo test` builds `target/debug/tranche` anew with the
+/// features that the tests of all rooms ask for.
+fn binary(cargo: &Cargo, report: &mut Report) -> Result<Option<PathBuf>, String> {
+    if !plain(report, "binary", cargo.command(BINARY)) {
+        return Ok(None);
+    }
+    let target = cargo.target()?;
+    let name = format!("tranche{}", std::env::consts::EXE_SUFFIX);
+    let copy = target.join("xtask").join(&name);
+    // Removed first: a file that is being executed can't be written, but its name can be given away.
+    let _ = fs::remove_file(&copy);
+    let copied = fs::create_dir_all(target.join("xtask"))
+        .and_then(|()| fs::copy(target.join("debug").join(&name), &copy))
+        .map_err(|why| format!("the binary can't be copied to {}: {why}", copy.display()));
+    copied.map(|_| Some(copy))
+}
+
+fn plain(report: &mut Report, name: &'static str, mut command: Command) -> bool {
+    announce(name, &command);
+    let started = now();
+    let status = command.status().map_err(|why| format!("cargo did not start: {why}"));
+    let done = status.and_then(suites::ended);
+    let good = done.is_ok();
+    report.step(name, Vec::new(), done, started.elapsed());
+    good
+}
+
+fn suites(report: &mut Report, name: &'static str, command: impl Fn() -> Command) {
+    announce(name, &command());
+    let started = now();
+    let (suites, done) = match suites::build(command()) {
+        Ok(names) if names.is_empty() => (Vec::new(), Err("cargo built no test".to_owned())),
+        Ok(names) => suites::run(command(), names),
+        Err(why) => (Vec::new(), Err(format!("not run, because it was not built ({why})"))),
+    };
+    report.step(name, suites, done, started.elapsed());
+}
+
+fn announce(name: &str, command: &Command) {
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    println!("\n── {name}: cargo {}", arguments.join(" "));
+}
+
+#[expect(clippy::disallowed_methods, reason = "a tool that measures itself; nothing is decided by it")]
+fn now() -> Instant {
+    Instant::now()
+}
