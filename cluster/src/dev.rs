@@ -102,7 +102,8 @@ async fn start(home: &Home, arguments: &Dev) -> Result<Vec<Node>, DevFault> {
         linked.push(opened.map_err(|source| DevFault::Node { node: i, source })?);
     }
     let addresses: Vec<(NodeId, SocketAddr)> = linked.iter().map(|l| (l.node(), l.peer_address())).collect();
-    for one in &linked {
+    // The lower id dials: the higher ones know it first.
+    for one in linked.iter().rev() {
         let added = one.add_peers(addresses.iter().copied());
         added.map_err(|source| DevFault::Node { node: one.node().0, source })?;
     }

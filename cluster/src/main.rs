@@ -14,15 +14,28 @@ struct Tranche {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "made once, from the command line")]
 enum Command {
     /// Three nodes in one process, to try things on; data is kept in ./tranche-data
     Dev(Dev),
     /// One node of a real cluster
     Serve(Serve),
+    #[command(flatten)]
+    Remote(cli::Command),
+}
+
+/// What starts nodes in this process.
+enum Start {
+    Dev(Dev),
+    Serve(Serve),
 }
 
 fn main() -> ExitCode {
-    let command = Tranche::parse().command;
+    let command = match Tranche::parse().command {
+        Command::Remote(command) => return cli::run(command),
+        Command::Dev(arguments) => Start::Dev(arguments),
+        Command::Serve(arguments) => Start::Serve(arguments),
+    };
     // Logs go to stderr; RUST_LOG chooses. openraft reports each lost connection at its own levels: quiet by default.
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -32,8 +45,8 @@ fn main() -> ExitCode {
     };
     let ended = runtime.block_on(async {
         match command {
-            Command::Dev(arguments) => dev(arguments).await.map_err(|why| why.to_string()),
-            Command::Serve(arguments) => serve(arguments).await.map_err(|why| why.to_string()),
+            Start::Dev(arguments) => dev(arguments).await.map_err(|why| why.to_string()),
+            Start::Serve(arguments) => serve(arguments).await.map_err(|why| why.to_string()),
         }
     });
     match ended {

@@ -34,6 +34,13 @@ impl Collector for NodeCollector {
         ];
         let mut gauges = Vec::new();
         if let Some(quota) = self.quota.get() {
+            let counts = quota.counts();
+            counters.push(("tranche_consumes_waited", "Consumes that waited for credits", counts.waited()));
+            counters.push((
+                "tranche_consumes_forwarded",
+                "Consumes passed on to the user's home",
+                counts.forwarded(),
+            ));
             let holder = quota.holder();
             let replica = holder.shards().replica();
             let log = replica.log_counts();

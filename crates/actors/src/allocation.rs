@@ -146,7 +146,7 @@ impl Actor for AllocationActor {
             AllocationMessage::Want { amount, reply } => state.want(amount, reply),
             AllocationMessage::Low => {}
             AllocationMessage::Answered { number, sent, answer } => {
-                state.answered(number, sent, answer).await
+                state.answered(number, sent, answer).await;
             }
             AllocationMessage::Recall { recall, reply } => state.recall(recall, reply).await,
             AllocationMessage::Tick => {
@@ -364,7 +364,7 @@ impl Allocation {
                 }
             }
             DrawAnswer::Line { result: LineResult::Rejected(rejection), .. } => {
-                self.rejected(rejection).await
+                self.rejected(rejection).await;
             }
             // The ledger has folded it: whatever it had is settled.
             DrawAnswer::Line { result: LineResult::Closed, .. } => {
@@ -512,7 +512,9 @@ impl Allocation {
     }
 
     fn deny_denied(&mut self, denial: &Denial, cut_off: bool) {
-        let denied = Denied::Ledger { denial: denial.clone(), cut_off };
+        // What this node has left counts too.
+        let available = denial.available.saturating_add(self.have());
+        let denied = Denied::Ledger { denial: Denial { available, ..denial.clone() }, cut_off };
         match denial.reason {
             DenialReason::AccessDisabled | DenialReason::UnknownUser => self.deny_all(&denied),
             DenialReason::Exhausted

@@ -65,11 +65,13 @@ impl Handle {
         }
     }
 
-    /// One that nobody refills, with `amount` on its word: what measurements spend from.
+    /// One that nobody refills, with `amount` on its word: what measurements spend from. Panics past
+    /// [`escrow::BALANCE_MAX`].
     pub fn filled(no: HandleNo, workspace: WorkspaceId, user: UserId, amount: Credits) -> Self {
         let handle = Self::new(no, workspace, user, ShardId(0), 1);
-        let opened = handle.open(Epoch::START, false).and_then(|epoch| handle.deposit(epoch, amount));
-        opened.expect("a new word is sealed and empty, and an amount of credits fits on it");
+        let opened =
+            handle.open(Epoch::START, Credits::ZERO, false).and_then(|epoch| handle.deposit(epoch, amount));
+        opened.expect("a new word is sealed and empty, and takes what a word can hold");
         handle
     }
 

@@ -85,7 +85,16 @@ impl Shards {
         request: LeaderRequest,
         within: Duration,
     ) -> Result<LeaderAnswer, Unavailable> {
-        let end = Instant::now() + within;
+        // Boxed: every verb of the product stands on this future.
+        Box::pin(self.ask_until(group, request, Instant::now() + within)).await
+    }
+
+    async fn ask_until(
+        &self,
+        group: GroupId,
+        request: LeaderRequest,
+        end: Instant,
+    ) -> Result<LeaderAnswer, Unavailable> {
         let may_repeat = request.may_repeat();
         let mut unknown = false;
         let mut candidate = self.first_candidate(group);

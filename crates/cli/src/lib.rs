@@ -1,1 +1,186 @@
-//! The commands of tranche, thin over the client.
+//! The commands of `tranche`, thin over the client: parse arguments, ask, print a short table or the API's JSON.
+//!
+//! [`Command`] is flattened by the binary next to its own `dev` and `serve`; [`run`] does one. Exit status 0 only on
+//! success; an error is one line on stderr that says what to do next.
+//!
+//! Not here: running a node (`cluster`), HTTP and retries (`client`), shapes (`wire::json`).
+
+mod allocation;
+mod consume;
+mod grant;
+mod member;
+mod node;
+mod rate_card;
+mod replay;
+mod table;
+mod target;
+mod usage;
+mod workspace;
+
+pub use allocation::{AllocationCommand, LimitCommand, Reallocate};
+pub use consume::{Consume, Quote};
+pub use grant::GrantCommand;
+pub use member::MemberCommand;
+pub use node::NodeCommand;
+pub use rate_card::RateCardCommand;
+pub use replay::Replay;
+pub use target::{Group, Single, Target, When};
+pub use usage::Usage;
+pub use workspace::WorkspaceCommand;
+
+use clap::Subcommand;
+use std::process::ExitCode;
+use target::Failure;
+
+/// Everything `tranche` asks a running cluster.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Workspaces: their settings and the summary of their pool
+    Workspace(Group<WorkspaceCommand>),
+    /// Grants: credits put into a pool
+    Grant(Group<GrantCommand>),
+    /// Members and their balance
+    Member(Group<MemberCommand>),
+    /// Allocations: funded amounts set aside for one user
+    Allocation(Group<AllocationCommand>),
+    /// Moves unused credits from one user's allocation to another's
+    Reallocate(Single<Reallocate>),
+    /// Limits: ceilings on what a user may use
+    Limit(Group<LimitCommand>),
+    /// Credits, calls and units used
+    Usage(Single<Usage>),
+    /// The prices
+    RateCard(Group<RateCardCommand>),
+    /// The nodes of the cluster
+    Node(Group<NodeCommand>),
+    /// Spends credits
+    Consume(Single<Consume>),
+    /// The price of a consume, without effect
+    Quote(Single<Quote>),
+    /// Drives the cluster with a recorded trace and checks the books at the end
+    Replay(Single<Replay>),
+}
+
+/// Does one command and says how it went.
+pub fn run(command: Command) -> ExitCode {
+    let done = tokio::runtime::Runtime::new()
+        .map_err(Failure::Runtime)
+        .and_then(|runtime| runtime.block_on(dispatch(command)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("tranche: {}", table::printable(failure.to_string()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<(), Failure> {
+    // Boxed one by one: together they would make one very large future.
+    match command {
+        Command::Workspace(Group { target, what }) => Box::pin(workspace::run(&target, what)).await,
+        Command::Grant(Group { target, what }) => Box::pin(grant::run(&target, what)).await,
+        Command::Member(Group { target, what }) => Box::pin(member::run(&target, what)).await,
+        Command::Allocation(Group { target, what }) => Box::pin(allocation::run(&target, what)).await,
+        Command::Reallocate(Single { target, what }) => Box::pin(allocation::reallocate(&target, what)).await,
+        Command::Limit(Group { target, what }) => Box::pin(allocation::limit(&target, what)).await,
+        Command::Usage(Single { target, what }) => Box::pin(usage::run(&target, what)).await,
+        Command::RateCard(Group { target, what }) => Box::pin(rate_card::run(&target, what)).await,
+        Command::Node(Group { target, what }) => Box::pin(node::run(&target, what)).await,
+        Command::Consume(Single { target, what }) => Box::pin(consume::run(&target, what)).await,
+        Command::Quote(Single { target, what }) => Box::pin(consume::quote(&target, what)).await,
+        Command::Replay(Single { target, what }) => Box::pin(replay::run(&target, what)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, Parser};
+
+    #[derive(Parser, Debug)]
+    struct Tranche {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn parse(line: &str) -> Result<Command, String> {
+        let parsed = Tranche::try_parse_from(line.split_whitespace());
+        parsed.map(|tranche| tranche.command).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Tranche::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        for line in [
+            "workspace show acme --fresh",
+            "workspace set acme --name Acme --membership listed --durability disk",
+            "grant add acme plan-1 --kind plan --amount 350000 --expires-at 2027-01-01T00:00:00Z",
+            "grant list acme --json",
+            "grant show acme plan-1",
+            "grant void acme plan-1 --if-match 7",
+            "member set acme ann --ai-access false --team design --role admin",
+            "member show acme ann",
+            "member list acme",
+            "allocation set acme ann 1000 --overflow shared",
+            "allocation adjust acme ann -12.5",
+            "allocation show acme ann",
+            "allocation remove acme ann",
+            "reallocate acme move-1 --from ann --to bob --amount 2000",
+            "reallocate acme move-1 --show",
+            "limit set acme ann 500 --idempotency-key k-1",
+            "limit lift acme ann",
+            "usage acme --group-by user,feature --interval day --from 2026-11-01 --to 2026-12-01",
+            "rate-card show",
+            "rate-card set prices.json --if-match 3",
+            "node list",
+            "node forget n3 --mode credit --yes",
+            "consume acme ann chat --amount 1.5 --idempotency-key k-1",
+            "consume acme ann chat --model m-1 --usage input_tokens=1200 --usage output_tokens=300",
+            "quote acme ann chat --amount 1.5",
+            "replay --trace t.csv --users u.csv --workspace acme --credits 1000 --seed 7 --speed max --url http://a,http://b",
+        ] {
+            parse(&format!("tranche {line}")).unwrap_or_else(|why| panic!("{line}: {why}"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_command() {
+        for (line, why) in [
+            ("grant add acme g --kind gift --amount 1", "it is one of: plan"),
+            ("grant add acme g --kind plan --amount 1e3", "decimal digits"),
+            ("grant add acme g --kind plan --amount 0.1234567", "six decimals"),
+            ("allocation set acme a/b 1", "an id has only"),
+            ("consume acme ann chat", "--amount"),
+            ("consume acme ann chat --amount 1 --usage a=1", "cannot be used with"),
+            ("consume acme ann chat --usage tokens", "unit=count"),
+            ("reallocate acme m --from a --to b", "--amount"),
+            ("reallocate acme m --show --from a", "cannot be used with"),
+            ("usage acme --group-by colour", "it is one of: user"),
+            ("node forget three", "a node id is"),
+            ("replay --trace t --users u --workspace w --speed=-1", "a number above 0"),
+            ("replay --trace t --users u --workspace w --speed fast", "a number above 0"),
+            ("replay --trace t --users u --workspace w --concurrency 0", "1..=4096"),
+            ("replay --trace t --users u --workspace w --concurrency 4097", "1..=4096"),
+        ] {
+            let text = parse(&format!("tranche {line}")).expect_err(line);
+            assert!(text.contains(why), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn several_nodes_and_a_key_that_is_not_shown() {
+        let line = "tranche node list --url http://a:1,http://b:2 --key very-secret-key --json";
+        let command = parse(line).unwrap();
+        let Command::Node(Group { ref target, .. }) = command else { panic!("{command:?}") };
+        assert_eq!(target.url, ["http://a:1", "http://b:2"]);
+        assert!(target.json && target.options().is_ok());
+        assert!(!format!("{command:?}").contains("very-secret"));
+        let Command::Node(empty) = parse("tranche node list --key=").unwrap() else { panic!() };
+        assert!(empty.target.options().unwrap().key.is_none(), "an empty key is none");
+    }
+}

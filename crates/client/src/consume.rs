@@ -33,6 +33,6 @@ impl Client {
     /// The price of a consume, without effect.
     pub async fn quote(&self, workspace: &WorkspaceId, asked: &Consume) -> Result<Quote, Error> {
         let path = path(&["v1", "workspaces", workspace.as_str(), "quote"])?;
-        self.ask(&Ask::send(Method::POST, path, asked, Repeat::Harmless)).await
+        self.ask(&Ask::send(Method::POST, path, asked, Repeat::Effectless)).await
     }
 }

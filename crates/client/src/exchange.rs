@@ -3,9 +3,11 @@
 use crate::administration::Versioned;
 use crate::error::{BadOptions, Error, Transport, TransportKind};
 use crate::options::Options;
-use crate::repeat::{Patience, Repeat};
+use crate::repeat::{Patience, Repeat, verdict};
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
+};
 use reqwest::{Method, Request, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,7 +49,7 @@ pub(crate) struct Ask {
 impl Ask {
     pub fn read(path: String) -> Self {
         let (query, body) = (Vec::new(), None);
-        Self { method: Method::GET, path, query, body, key: None, if_match: None, repeat: Repeat::Harmless }
+        Self { method: Method::GET, path, query, body, key: None, if_match: None, repeat: Repeat::Effectless }
     }
 
     pub fn send<T: Serialize>(method: Method, path: String, body: &T, repeat: Repeat) -> Self {
@@ -76,8 +78,22 @@ pub(crate) fn path(segments: &[&str]) -> Result<String, Error> {
 
 struct Answered {
     status: StatusCode,
+    is_problem: bool,
     revision: Option<Revision>,
     bytes: Vec<u8>,
+}
+
+impl Answered {
+    /// The answer, if it is one; the node's no else.
+    fn or_problem(self, node: &Url) -> Result<Self, Error> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        match json::read::<json::Problem>(&self.bytes) {
+            Ok(problem) if self.is_problem => Err(Error::Problem(Box::new(problem))),
+            Ok(_) | Err(_) => Err(unreadable(node, said(self.status, &self.bytes))),
+        }
+    }
 }
 
 impl Client {
@@ -144,15 +160,18 @@ impl Client {
 
     pub(crate) async fn ask_versioned<T: DeserializeOwned>(&self, ask: &Ask) -> Result<Versioned<T>, Error> {
         self.repeated(ask, |answered, node| {
+            let answered = answered.or_problem(node)?;
             let value = json::read(&answered.bytes).map_err(|why| unreadable(node, why.to_string()))?;
             Ok(Versioned { value, revision: answered.revision })
         })
         .await
     }
 
-    pub(crate) async fn ask_text(&self, ask: &Ask) -> Result<String, Error> {
+    /// For the routes that answer in plain text, whatever they answer.
+    pub(crate) async fn ask_text(&self, ask: &Ask) -> Result<(StatusCode, String), Error> {
         self.repeated(ask, |answered, node| {
-            String::from_utf8(answered.bytes).map_err(|why| unreadable(node, why.to_string()))
+            let text = String::from_utf8(answered.bytes).map_err(|why| unreadable(node, why.to_string()))?;
+            Ok((answered.status, text))
         })
         .await
     }
@@ -165,6 +184,7 @@ impl Client {
         // Wraps around after 2^64 requests, which only shifts the turn.
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut made: u32 = 0;
+        let mut unknown = None;
         loop {
             let node = &self.nodes[first.wrapping_add(made as usize) % self.nodes.len()];
             let answer = self.once(ask, node).await.and_then(|answered| read(answered, node));
@@ -174,9 +194,12 @@ impl Client {
                 Err(error) => error,
             };
             match self.patience.rest(made, &error, ask.repeat) {
-                None => return Err(error),
+                None => return Err(verdict(unknown, error, ask.repeat)),
                 Some(rest) if rest.is_zero() => {}
                 Some(rest) => tokio::time::sleep(rest).await,
+            }
+            if error.outcome_unknown() {
+                unknown = Some(error);
             }
         }
     }
@@ -185,17 +208,12 @@ impl Client {
         let request = self.request(ask, node);
         let response = self.http.execute(request).await.map_err(|error| no_answer(node, &error))?;
         let (status, revision) = (response.status(), revision(response.headers()));
-        let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
-            kind.as_bytes().starts_with(b"application/problem+json")
-        });
+        let is_problem = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
         let bytes = whole(response, node).await?;
-        if status.is_success() {
-            return Ok(Answered { status, revision, bytes });
-        }
-        match json::read::<json::Problem>(&bytes) {
-            Ok(problem) if is_problem => Err(Error::Problem(Box::new(problem))),
-            Ok(_) | Err(_) => Err(unreadable(node, said(status, &bytes))),
-        }
+        Ok(Answered { status, is_problem, revision, bytes })
     }
 
     fn request(&self, ask: &Ask, node: &Url) -> Request {
@@ -252,7 +270,8 @@ fn revision(headers: &HeaderMap) -> Option<Revision> {
 /// The body, as far as it is allowed to go.
 async fn whole(mut response: reqwest::Response, node: &Url) -> Result<Vec<u8>, Error> {
     let too_large = || unreadable(node, format!("more than {ANSWER_BYTES_MAX} bytes"));
-    let announced = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let announced =
+        response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let announced: usize = announced.unwrap_or(0);
     if announced > ANSWER_BYTES_MAX {
         return Err(too_large());
@@ -305,7 +324,9 @@ mod tests {
 
     #[test]
     fn base_urls() {
-        for good in ["http://127.0.0.1:7071", "http://127.0.0.1:7071/", "http://[::1]:80", "http://node.local"] {
+        for good in
+            ["http://127.0.0.1:7071", "http://127.0.0.1:7071/", "http://[::1]:80", "http://node.local"]
+        {
             assert!(base(good).is_ok(), "{good}");
         }
         for (bad, why) in [
@@ -324,7 +345,8 @@ mod tests {
 
     #[test]
     fn numbers_of_nodes_at_their_bounds() {
-        let client = |nodes: usize| Client::new(Options::usual(vec!["http://n".into(); nodes], None)).map(|_| ());
+        let client =
+            |nodes: usize| Client::new(Options::usual(vec!["http://n".into(); nodes], None)).map(|_| ());
         assert_eq!(client(0), Err(BadOptions::Urls(0)));
         assert_eq!(client(1), Ok(()));
         assert_eq!(client(64), Ok(()));

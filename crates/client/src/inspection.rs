@@ -68,18 +68,19 @@ impl Client {
         self.ask(&Ask::read(path(&["v1", "debug", "conservation"])?)).await
     }
 
-    /// `Ok` where the asked node answers at all.
+    /// Whether the asked node answers at all.
     pub async fn health(&self) -> Result<(), Error> {
         self.ask_text(&Ask::read(path(&["healthz"])?)).await.map(|_| ())
     }
 
-    /// `Ok` where the asked node is ready; else [`crate::TransportKind::Unreadable`] with what is missing.
-    pub async fn ready(&self) -> Result<(), Error> {
-        self.ask_text(&Ask::read(path(&["readyz"])?)).await.map(|_| ())
+    /// Whether the asked node is ready; the inner error says what it waits for.
+    pub async fn ready(&self) -> Result<Result<(), String>, Error> {
+        let (status, text) = self.ask_text(&Ask::read(path(&["readyz"])?)).await?;
+        Ok(if status.is_success() { Ok(()) } else { Err(text.trim().into()) })
     }
 
     /// The asked node's metrics, in the OpenMetrics text format.
     pub async fn metrics(&self) -> Result<String, Error> {
-        self.ask_text(&Ask::read(path(&["metrics"])?)).await
+        self.ask_text(&Ask::read(path(&["metrics"])?)).await.map(|(_, text)| text)
     }
 }

@@ -29,7 +29,8 @@
 //!   [`Options::wait_ms_max`]): only if asking twice is the same as asking once. That holds for reads and quotes, for
 //!   everything with an idempotency key, and for grants and reallocations, whose own id is permanent.
 //!
-//! What remains is the caller's: [`Error::outcome_unknown`] says whether the request may have been done.
+//! What remains is the caller's: [`Error::outcome_unknown`] says whether the request may have been done, by any of its
+//! attempts. All of them together take at most `attempts_max × (answer_ms + wait_ms_max)`.
 //!
 //! **Not here**: the JSON shapes (`wire::json`), commands and tables (`cli`), TLS (only `http://` is spoken).
 

@@ -7,10 +7,29 @@ use std::time::Duration;
 /// What asking twice would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// The same as asking once: a read, or something with a key or a permanent id.
+    /// Nothing, as asking once: a read, a quote.
+    Effectless,
+    /// The same as asking once: it has a key or a permanent id.
     Harmless,
     /// It would be done twice.
     Harmful,
+}
+
+impl Repeat {
+    fn is_safe(self) -> bool {
+        self != Self::Harmful
+    }
+}
+
+/// What the caller is told in the end, after an attempt with an unknown outcome and a last one with `error`: a later
+/// failure to ask again does not make the first attempt undone.
+pub(crate) fn verdict(unknown: Option<Error>, error: Error, repeat: Repeat) -> Error {
+    // Who is refused for want of credits was not answered before: keys and ids are looked at first.
+    let settled = error.problem().is_some_and(|problem| problem.status == 402);
+    match unknown {
+        Some(unknown) if repeat == Repeat::Harmless && !settled && !error.outcome_unknown() => unknown,
+        Some(_) | None => error,
+    }
 }
 
 /// The bounds, out of [`Options`].
@@ -40,10 +59,10 @@ impl Patience {
             Error::Transport(transport) if transport.kind == TransportKind::Unreachable => {
                 Some(self.rest_between_nodes(made))
             }
-            Error::Transport(_) => (repeat == Repeat::Harmless).then(|| self.rest_between_nodes(made)),
+            Error::Transport(_) => repeat.is_safe().then(|| self.rest_between_nodes(made)),
             Error::Problem(problem) => {
                 let asked_ms = problem.retry_after_ms.filter(|ms| *ms <= self.wait_ms_max)?;
-                (repeat == Repeat::Harmless).then(|| Duration::from_millis(asked_ms))
+                repeat.is_safe().then(|| Duration::from_millis(asked_ms))
             }
         }
     }
@@ -89,9 +108,13 @@ mod tests {
     #[test]
     fn nodes_that_were_not_asked_are_asked_at_once_then_rests_double_up_to_their_bound() {
         let unreachable = transport(TransportKind::Unreachable);
-        for repeat in [Repeat::Harmless, Repeat::Harmful] {
+        for repeat in [Repeat::Effectless, Repeat::Harmless, Repeat::Harmful] {
             let rests: Vec<_> = (1..=7).map(|made| rest_ms(made, &unreachable, repeat)).collect();
-            assert_eq!(rests, [Some(0), Some(100), Some(200), Some(300), Some(300), None, None], "{repeat:?}");
+            assert_eq!(
+                rests,
+                [Some(0), Some(100), Some(200), Some(300), Some(300), None, None],
+                "{repeat:?}"
+            );
         }
         assert!(PATIENCE.rest_between_nodes(u32::MAX).as_millis() == 300, "no overflow");
     }
@@ -101,7 +124,22 @@ mod tests {
         for kind in [TransportKind::TimedOut, TransportKind::Broken, TransportKind::Unreadable] {
             assert_eq!(rest_ms(1, &transport(kind), Repeat::Harmful), None, "{kind:?}");
             assert_eq!(rest_ms(1, &transport(kind), Repeat::Harmless), Some(0), "{kind:?}");
+            assert_eq!(rest_ms(1, &transport(kind), Repeat::Effectless), Some(0), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn an_unknown_outcome_stays_unknown_until_the_key_was_looked_at() {
+        let broken = || Some(transport(TransportKind::Broken));
+        let unreachable = || transport(TransportKind::Unreachable);
+        let told = |unknown, error, repeat| verdict(unknown, error, repeat).outcome_unknown();
+        assert!(told(broken(), unreachable(), Repeat::Harmless));
+        assert!(told(broken(), problem(Some(1)), Repeat::Harmless));
+        assert!(!told(None, unreachable(), Repeat::Harmless));
+        assert!(!told(broken(), unreachable(), Repeat::Effectless), "a read leaves nothing behind");
+        let Error::Problem(mut exhausted) = problem(None) else { panic!() };
+        exhausted.status = 402;
+        assert!(!told(broken(), Error::Problem(exhausted), Repeat::Harmless));
     }
 
     #[test]

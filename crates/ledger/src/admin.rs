@@ -1,14 +1,13 @@
 //! Administrators' changes: settings, grants, members, allocations, reallocations, limits.
 //!
-//! Each change is decided against the books as they are and then written; what is out on leases becomes a
-//! transfer intent. Not here: replay of keys (`state`), what returns do to intents (`intent`).
+//! Each change is decided against the books as they are; what is out on leases becomes a transfer intent. Not here:
+//! the writing (`commit`), replay of keys (`state`), what returns do to intents (`intent`).
 
 use crate::allocation::{Allocation, Earmarks, Overflow};
 use crate::command::{Change, Membership, NewGrant, Role, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
-use crate::intent::{Intent, Pledge, Recipient};
 use crate::limits;
-use crate::outcome::{Event, GrantAnswer, Outcome, ReallocationAnswer, Rejection};
+use crate::outcome::{Outcome, Rejection};
 use crate::workspace::{Member, Workspace};
 use types::{
     Credits, CreditsDelta, GrantId, GrantNo, LineId, ReallocationId, Revision, Source, TeamId, Timestamp,
@@ -62,9 +61,9 @@ pub(crate) enum Plan {
 /// How an allocation changes: what is newly set aside, what is released at once, what is promised out of lines.
 #[derive(Debug, Default)]
 pub(crate) struct Shift {
-    fund: Earmarks,
-    release: Earmarks,
-    pledge: Vec<(LineId, Credits)>,
+    pub(crate) fund: Earmarks,
+    pub(crate) release: Earmarks,
+    pub(crate) pledge: Vec<(LineId, Credits)>,
 }
 
 type Decision = Result<Plan, Rejection>;
@@ -396,236 +395,5 @@ impl Workspace {
             }
         }
         (release, pledge)
-    }
-
-    // ---- commit -------------------------------------------------------------------------------------------------
-
-    pub(crate) fn commit(&mut self, plan: Plan, at: Timestamp) -> (Outcome, Vec<Event>) {
-        let mut events = Vec::new();
-        let outcome = match plan {
-            Plan::Replay(outcome) => outcome,
-            Plan::Settings { settings, freeze } => {
-                self.recall(&freeze, &mut events);
-                self.commit_settings(settings, at)
-            }
-            Plan::MakeGrant(new) => self.commit_grant(new, at),
-            Plan::VoidGrant { grant, rebacked, freeze } => {
-                self.commit_void(grant, rebacked, at, &mut events, &freeze)
-            }
-            Plan::Member { user, mut member, freeze } => {
-                member.revision = self.next_revision();
-                self.user_mut(&user).member = Some(Box::new(member));
-                self.recall(&freeze, &mut events);
-                Outcome::Member(Box::new(self.member_view(&user).expect("just written")))
-            }
-            Plan::Allocation { user, standing, overflow, shift, freeze } => {
-                self.commit_allocation(&user, standing, overflow, shift, &mut events);
-                self.recall(&freeze, &mut events);
-                Outcome::Allocation(self.allocation_answer(&user, at))
-            }
-            Plan::RemoveAllocation { user, shift } => {
-                self.commit_shift(&user, shift, &Recipient::Shared, None, &mut events);
-                self.user_mut(&user).allocation = None;
-                self.next_revision();
-                let answer = self.allocation_answer(&user, at);
-                self.drop_nobody(&user);
-                Outcome::Allocation(answer)
-            }
-            Plan::Reallocate { id, from, to, amount, shift } => {
-                self.commit_reallocation(&id, &from, &to, amount, shift, at, &mut events)
-            }
-            Plan::Limit { user, amount, freeze } => {
-                let revision = self.next_revision();
-                self.user_mut(&user).limit = amount.map(|amount| (amount, revision));
-                self.drop_nobody(&user);
-                self.recall(&freeze, &mut events);
-                Outcome::Limit { user, amount, revision }
-            }
-        };
-        (outcome, events)
-    }
-
-    fn commit_settings(&mut self, settings: WorkspaceSettings, at: Timestamp) -> Outcome {
-        let WorkspaceSettings { name, membership, durability } = settings;
-        self.name = name.unwrap_or_else(|| std::mem::take(&mut self.name));
-        self.membership = membership.unwrap_or(self.membership);
-        self.durability = durability.unwrap_or(self.durability);
-        self.settings = self.next_revision();
-        Outcome::Workspace(Box::new(self.view(at)))
-    }
-
-    fn commit_grant(&mut self, new: NewGrant, at: Timestamp) -> Outcome {
-        let no = GrantNo(u32::try_from(self.grants.len()).expect("bounded by GRANTS_MAX"));
-        let revision = self.next_revision();
-        let grant = Grant::new(no, new, at, revision);
-        let answer = grant.answer_when_made();
-        self.add_grant(grant);
-        Outcome::Grant(Box::new(answer))
-    }
-
-    fn commit_void(
-        &mut self,
-        no: GrantNo,
-        rebacked: Vec<(UserId, Earmarks)>,
-        at: Timestamp,
-        events: &mut Vec<Event>,
-        freeze: &[LineId],
-    ) -> Outcome {
-        if self.grant(no).state == GrantState::Live {
-            for (user, other) in rebacked {
-                let moved = other.total();
-                self.on_grant(no, |g| g.release(moved));
-                for (grant, amount) in other.iter() {
-                    self.on_grant(grant, |g| g.earmark(amount));
-                }
-                let allocation = self.user_mut(&user).allocation.as_mut().expect("decided on an allocation");
-                allocation.earmarks.remove(no, moved);
-                for (grant, amount) in other.iter() {
-                    allocation.earmarks.add(grant, amount);
-                }
-            }
-            let revision = self.next_revision();
-            self.on_grant(no, |g| g.end(GrantState::Voided, revision));
-            self.recall(freeze, events);
-        }
-        let pending = self.pending_on(no);
-        Outcome::Grant(Box::new(GrantAnswer { grant: self.grant(no).clone(), pending, at }))
-    }
-
-    fn commit_allocation(
-        &mut self,
-        user: &UserId,
-        standing: Option<Credits>,
-        overflow: Overflow,
-        shift: Shift,
-        events: &mut Vec<Event>,
-    ) {
-        let revision = self.next_revision();
-        let next = self.next_allocation;
-        let entry = self.user_mut(user);
-        if entry.allocation.is_none() {
-            entry.allocation = Some(Allocation::new(next, overflow));
-            self.next_allocation = next.next();
-        }
-        self.commit_shift(user, shift, &Recipient::Shared, None, events);
-        let allocation = self.user_mut(user).allocation.as_mut().expect("made above");
-        allocation.standing = standing.unwrap_or(allocation.standing);
-        allocation.overflow = overflow;
-        allocation.revision = revision;
-    }
-
-    /// Writes a shift of `user`'s allocation towards `to`. What is released at once has moved; what is pledged
-    /// becomes an intent, which a reallocation also keeps when nothing is pending.
-    fn commit_shift(
-        &mut self,
-        user: &UserId,
-        shift: Shift,
-        to: &Recipient,
-        reallocation: Option<(ReallocationId, Credits)>,
-        events: &mut Vec<Event>,
-    ) {
-        let Shift { fund, release, pledge } = shift;
-        for (grant, amount) in fund.iter() {
-            self.on_grant(grant, |g| g.earmark(amount));
-        }
-        for (grant, amount) in release.iter() {
-            self.on_grant(grant, |g| g.release(amount));
-        }
-        let pledged =
-            Credits::checked_sum(pledge.iter().map(|(_, amount)| *amount)).expect("parts of one pool");
-        let allocation = self.user_mut(user).allocation.as_mut().expect("a shift is of an allocation");
-        fund.iter().for_each(|(grant, amount)| allocation.earmarks.add(grant, amount));
-        release.iter().for_each(|(grant, amount)| allocation.earmarks.remove(grant, amount));
-        allocation.pledged.grow(pledged);
-        let from_allocation = allocation.no;
-        if pledge.is_empty() && reallocation.is_none() {
-            return;
-        }
-        let no = self.next_intent;
-        self.next_intent = no.next();
-        for (line, amount) in &pledge {
-            let entry = self.lines.get_mut(line).expect("decided on a line");
-            entry.pledges.push(Pledge { intent: no, amount: *amount });
-        }
-        let lines: Vec<LineId> = pledge.into_iter().map(|(line, _)| line).collect();
-        self.recall(&lines, events);
-        let (id, asked) = reallocation.map_or((None, pledged), |(id, asked)| (Some(id), asked));
-        if let Some(id) = &id {
-            self.reallocations.insert(id.clone(), no);
-        }
-        let moved = asked.saturating_sub(pledged);
-        let intent = Intent {
-            reallocation: id,
-            from: user.clone(),
-            from_allocation,
-            to: to.clone(),
-            asked,
-            moved,
-            lapsed: Credits::ZERO,
-            lines,
-            first_answer: None,
-        };
-        self.intents.insert(no, intent);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a reallocation is exactly these facts")]
-    fn commit_reallocation(
-        &mut self,
-        id: &ReallocationId,
-        from: &UserId,
-        to: &UserId,
-        amount: Credits,
-        shift: Shift,
-        at: Timestamp,
-        events: &mut Vec<Event>,
-    ) -> Outcome {
-        let revision = self.next_revision();
-        let next = self.next_allocation;
-        let recipient = self.user_mut(to);
-        if recipient.allocation.is_none() {
-            // So that a gift never shrinks what its receiver may spend.
-            recipient.allocation = Some(Allocation::new(next, Overflow::Shared));
-            self.next_allocation = next.next();
-        }
-        let gift = shift.release.clone();
-        let allocation_no = self.user(to).and_then(|u| u.allocation.as_ref()).expect("made above").no;
-        let recipient = Recipient::Allocation(to.clone(), allocation_no);
-        self.commit_shift(from, shift, &recipient, Some((id.clone(), amount)), events);
-        for (grant, part) in gift.iter() {
-            self.on_grant(grant, |g| g.earmark(part));
-        }
-        let allocation = self.user_mut(to).allocation.as_mut().expect("made above");
-        gift.iter().for_each(|(grant, part)| allocation.earmarks.add(grant, part));
-        allocation.revision = revision;
-        self.user_mut(from).allocation.as_mut().expect("decided on it").revision = revision;
-        let answer = self.reallocation_answer(id, at).expect("made above");
-        let no = self.reallocations[id];
-        self.intents.get_mut(&no).expect("made above").first_answer = Some(answer.clone());
-        Outcome::Reallocation(answer)
-    }
-
-    /// Freezes lines and asks for a recall of each that was not frozen before.
-    pub(crate) fn recall(&mut self, lines: &[LineId], events: &mut Vec<Event>) {
-        for line in lines {
-            if self.freeze(*line) {
-                events.push(Event::Recall { line: *line, user: self.lines[line].user.clone() });
-            }
-        }
-    }
-
-    pub fn reallocation_answer(&self, id: &ReallocationId, at: Timestamp) -> Option<ReallocationAnswer> {
-        let no = self.reallocations.get(id)?;
-        let intent = &self.intents[no];
-        let Recipient::Allocation(to, _) = &intent.to else { return None };
-        Some(ReallocationAnswer {
-            id: id.clone(),
-            from: intent.from.clone(),
-            to: to.clone(),
-            asked: intent.asked,
-            moved: intent.moved,
-            lapsed: intent.lapsed,
-            pending: self.pending_of_intent(*no),
-            at,
-        })
     }
 }

@@ -129,7 +129,7 @@ impl Workspace {
         Ok(LineStep::Numbers(Vec::new()))
     }
 
-    fn raise_highest(&mut self, id: LineId) {
+    pub(crate) fn raise_highest(&mut self, id: LineId) {
         let highest = self.highest_line.entry(id.holder).or_insert(id.number);
         *highest = (*highest).max(id.number);
     }
@@ -230,10 +230,11 @@ impl Workspace {
         if line.is_some_and(|l| l.frozen) {
             return Err(no(DenialReason::Frozen));
         }
-        if !self.is_member(&message.user) {
+        let user = self.user(&message.user);
+        let is_one_too_many = user.is_none() && self.users.len() >= limits::USERS_MAX;
+        if !self.is_member(&message.user) || is_one_too_many {
             return Err(no(DenialReason::UnknownUser));
         }
-        let user = self.user(&message.user);
         if user.is_some_and(|u| !u.has_access()) {
             return Err(no(DenialReason::AccessDisabled));
         }
@@ -315,7 +316,8 @@ impl Workspace {
         let user = message.user.clone();
         let allocation = self.user(&user).and_then(|u| u.allocation.as_ref()).map(|a| a.no);
         if !self.lines.contains_key(&id) {
-            self.raise_highest(id);
+            // Known from now on, but no number is passed over: draws of several users may overtake each other.
+            self.highest_line.entry(id.holder).or_insert(LineNumber(0));
             self.lines.insert(id, Line::new(user.clone(), message.cycle, message.team.clone(), at));
             self.user_mut(&user).lines.push(id);
         }

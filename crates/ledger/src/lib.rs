@@ -21,6 +21,7 @@
 mod admin;
 mod allocation;
 mod command;
+mod commit;
 mod draw;
 mod grant;
 mod intent;

@@ -105,7 +105,7 @@ pub enum DenialReason {
     LimitReached,
     /// His AI access is off.
     AccessDisabled,
-    /// He is no member, and membership is listed.
+    /// He is no member, and membership is listed; or the workspace knows as many users as it may.
     UnknownUser,
     /// The line is frozen: close it and open another.
     Frozen,
@@ -114,7 +114,7 @@ pub enum DenialReason {
 /// Why a line message has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineRejection {
-    #[error("this line number was closed or passed over; take one above {highest:?}")]
+    #[error("this line number was passed over by a closed one; take one above {highest:?}")]
     StaleLine { highest: LineNumber },
     #[error("the line belongs to another user or cycle than the message says")]
     OtherLine,

@@ -31,7 +31,7 @@ pub struct Workspace {
     pub burn_order: Vec<GrantNo>,
     pub users: BTreeMap<UserId, User>,
     pub lines: BTreeMap<LineId, Line>,
-    /// The highest line number seen of each holder.
+    /// The highest line number closed of each holder, 0 where none was: all that is kept of closed lines.
     pub highest_line: BTreeMap<HolderId, LineNumber>,
     pub intents: BTreeMap<IntentNo, Intent>,
     pub next_intent: IntentNo,
@@ -200,6 +200,7 @@ impl Workspace {
     pub(crate) fn fold_line(&mut self, id: LineId) {
         let line = self.lines.remove(&id).expect("a line that is folded exists");
         assert!(line.outstanding().is_zero(), "a line is folded when nothing is out on it");
+        self.raise_highest(id);
         if line.frozen {
             self.frozen_out = self.frozen_out.saturating_sub(1);
         }

@@ -28,6 +28,7 @@ impl Quota {
         match self.route(&consume) {
             Route::Here => self.decide(consume, price).await,
             Route::Home(home) => {
+                self.counts().note_forwarded();
                 let within = Duration::from_millis(self.options().forward_ms);
                 let forwarded =
                     self.peers().consume(home, self.membership().epoch(), consume.clone(), within).await;
@@ -88,13 +89,18 @@ impl Quota {
             KeyState::Refused(refusal) => return Err(refusal),
         };
         let end = Instant::now() + Duration::from_millis(self.holder().options().wait_ms);
-        let mut key = key;
+        let (mut key, mut has_waited) = (key, false);
         loop {
             let handle = self.active_handle(&consume).await?;
             match self.try_here(&handle, &consume, price.charge, &mut key).await {
                 Ok(charge) => return Ok(charge),
                 Err(Attempt::Refused(refusal)) => return Err(refusal),
-                Err(Attempt::Short) => self.wait_for_credits(&handle, price.charge, end).await?,
+                Err(Attempt::Short) => {
+                    if !std::mem::replace(&mut has_waited, true) {
+                        self.counts().note_waited();
+                    }
+                    self.wait_for_credits(&handle, price.charge, end).await?;
+                }
             }
         }
     }

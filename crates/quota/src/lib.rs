@@ -6,6 +6,7 @@
 mod administer;
 mod answers;
 mod consume;
+mod counts;
 mod inspect;
 mod ports;
 mod prices;
@@ -20,6 +21,7 @@ pub use answers::{
     Remaining, ReplicaView, Summary,
 };
 pub use consume::CHARGE_MICROS_MAX;
+pub use counts::Counts;
 pub use ports::{BoxFuture, PeerFault, Peers};
 pub use refusal::Refusal;
 pub use requests::{Consume, PriceBy};

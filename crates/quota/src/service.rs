@@ -1,5 +1,6 @@
 //! One node's door to everything Tranche can do; the verbs are in files of their own.
 
+use crate::counts::Counts;
 use crate::ports::Peers;
 use crate::prices::Prices;
 use crate::route::Strays;
@@ -46,6 +47,7 @@ struct Inner {
     clock: Arc<CoarseClock>,
     prices: Prices,
     strays: Strays,
+    counts: Counts,
 }
 
 impl Quota {
@@ -58,8 +60,17 @@ impl Quota {
         clock: Arc<CoarseClock>,
     ) -> Self {
         let strays = Strays::new(options.generation_ms, options.regular_from);
-        let prices = Prices::new();
-        Self(Arc::new(Inner { options, holder, membership, listed, peers, clock, prices, strays }))
+        Self(Arc::new(Inner {
+            options,
+            holder,
+            membership,
+            listed,
+            peers,
+            clock,
+            prices: Prices::new(),
+            strays,
+            counts: Counts::default(),
+        }))
     }
 
     pub fn node(&self) -> NodeId {
@@ -73,6 +84,10 @@ impl Quota {
 
     pub fn holder(&self) -> &Holder {
         &self.0.holder
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.0.counts
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -46,13 +46,7 @@ impl Link {
         Ok(known)
     }
 
-    async fn call(
-        &self,
-        to: NodeId,
-        kind: u8,
-        body: Bytes,
-        deadline: Duration,
-    ) -> Result<Bytes, CallError> {
+    async fn call(&self, to: NodeId, kind: u8, body: Bytes, deadline: Duration) -> Result<Bytes, CallError> {
         let Some(mux) = self.mux.upgrade() else {
             return Err(CallError::Unreachable { peer: to, why: "this node has ended".into() });
         };
@@ -127,7 +121,8 @@ impl quota::Peers for Link {
         deadline: Duration,
     ) -> BoxFuture<'_, Result<Result<Charge, Refusal>, PeerFault>> {
         Box::pin(async move {
-            let Forwarded(answer) = self.ask(to, kind::CONSUME, &Forward { epoch, consume }, deadline).await?;
+            let Forwarded(answer) =
+                self.ask(to, kind::CONSUME, &Forward { epoch, consume }, deadline).await?;
             Ok(answer)
         })
     }
@@ -156,3 +151,6 @@ fn replica_fault(node: NodeId, error: CallError) -> replication::PeerFault {
         | CallError::Closed { .. }) => replication::PeerFault::Unreachable { node, why: other.to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests;

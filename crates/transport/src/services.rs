@@ -43,7 +43,9 @@ impl fmt::Debug for Services {
 
 impl Services {
     /// `known_disk`: the disk this node knows another one by, or why it cannot say yet. It must not wait for anything.
-    pub fn new(known_disk: impl Fn(NodeId) -> Result<Option<DiskId>, String> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        known_disk: impl Fn(NodeId) -> Result<Option<DiskId>, String> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             known_disk: Box::new(known_disk),
             shards: OnceLock::new(),

@@ -49,7 +49,7 @@ where
     T: Travels,
     T::Shape: Frozen,
 {
-    let shape: T::Shape = rpc::decode(bytes)?;
+    let shape: T::Shape = wire::envelope::decode(bytes)?;
     T::from_shape(shape).map_err(|bad| BadBytes::Damaged { type_id: T::Shape::TYPE_ID, why: bad.to_string() })
 }
 
@@ -228,3 +228,6 @@ impl<T: Travels, E: Travels> Travels for Result<T, E> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,11 +61,22 @@ pub fn decode<T: Frozen>(bytes: &[u8]) -> Result<T, BadBytes> {
     if *version == T::VERSION { decode_body(T::TYPE_ID, body) } else { T::upcast(*version, body) }
 }
 
+/// Bodies up to this size come from peers and small files; larger ones only from snapshots, which have a checksum.
+const DISTRUSTED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What the lengths in such a body may claim together before they are read, in bytes: a damaged or hostile one must
+/// not have memory set aside that no body could fill. A number claims eight, whatever it takes.
+const CLAIMED_BYTES_MAX: usize = 8 * DISTRUSTED_BYTES_MAX;
+
 /// A body alone, for upcasts: every byte must belong to it.
 pub fn decode_body<T: DeserializeOwned>(type_id: u8, body: &[u8]) -> Result<T, BadBytes> {
     let damaged = |why: String| BadBytes::Damaged { type_id, why };
-    let (value, read) =
-        bincode::serde::decode_from_slice(body, layout()).map_err(|error| damaged(error.to_string()))?;
+    let read = if body.len() <= DISTRUSTED_BYTES_MAX {
+        let bounded = bincode::config::standard().with_limit::<CLAIMED_BYTES_MAX>();
+        bincode::serde::decode_from_slice(body, bounded)
+    } else {
+        bincode::serde::decode_from_slice(body, layout())
+    };
+    let (value, read): (T, usize) = read.map_err(|error| damaged(error.to_string()))?;
     if read == body.len() { Ok(value) } else { Err(damaged(format!("{} bytes too many", body.len() - read))) }
 }
 
@@ -112,6 +123,12 @@ mod tests {
             encode(&Sample(vec![0; 11])),
             Err(BadBytes::TooLarge { type_id: 250, bytes: 12, max: 11 })
         );
+    }
+
+    #[test]
+    fn a_length_that_claims_more_than_any_body_has_is_refused() {
+        let hostile = [250, 2, 253, 255, 255, 255, 255, 255, 255, 255, 127];
+        assert!(matches!(decode::<Sample>(&hostile), Err(BadBytes::Damaged { .. })));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Ledger {
     pub funds: Funds,
     /// Lines that are not forgotten, in order of their names.
     pub lines: Vec<Line>,
-    /// The highest n seen of each holder: all that is kept of closed lines.
+    /// The highest n closed of each holder: all that is kept of closed lines.
     pub highest: [u8; NODES * DISKS],
     pub fenced: [bool; NODES * DISKS],
     pub cycle: u8,
@@ -121,12 +121,12 @@ impl Ledger {
         asked.then_some(Message::Drawn { line: id, drawn: line.drawn, give_back: line.frozen_at.is_some() })
     }
 
-    /// The first draw of an unknown n opens the line, if n is higher than any n seen. A Close of a
-    /// line that was never opened is remembered too, or its own late draw would open it for nobody.
+    /// The first draw of an unknown n opens the line, if n is higher than any n that was closed: draws of
+    /// several users may overtake each other. A Close of a line that was never opened is remembered too,
+    /// or its own late draw would open it for nobody.
     fn receive_unknown(&mut self, protocol: &Protocol, message: Numbers) -> Option<Message> {
         let Numbers { line: id, wish, .. } = message;
-        let numbered_by = if protocol.world.one_holder { Holder { node: 0, ..id.holder } } else { id.holder };
-        let highest = &mut self.highest[numbered_by.index()];
+        let highest = self.highest_of(protocol, id);
         if id.n <= *highest && !protocol.has(Mistake::ForgottenLineReopened) {
             return Some(Message::StaleLine { line: id });
         }
@@ -139,13 +139,17 @@ impl Ledger {
             }
             Wish::Draw { .. } if self.fenced[id.holder.index()] => None,
             Wish::Draw { .. } => {
-                *highest = id.n.max(*highest);
                 let line = Line::open(id, protocol.world.users[id.holder.node as usize], self.cycle);
                 self.lines.push(line);
                 self.lines.sort_by_key(|line| line.id);
                 self.receive(protocol, message)
             }
         }
+    }
+
+    fn highest_of(&mut self, protocol: &Protocol, id: LineId) -> &mut u8 {
+        let numbered_by = if protocol.world.one_holder { Holder { node: 0, ..id.holder } } else { id.holder };
+        &mut self.highest[numbered_by.index()]
     }
 
     /// R10: a node that speaks with a new disk has lost the old one, and the old holder with it.
@@ -260,6 +264,8 @@ impl Ledger {
     /// The line is done: what its numbers do not claim goes back, the rest is added to the totals, and
     /// the line is forgotten. Only the highest n stays.
     fn fold(&mut self, protocol: &Protocol, mut line: Line) -> Message {
+        let highest = self.highest_of(protocol, line.id);
+        *highest = line.id.n.max(*highest);
         let unclaimed = line.outstanding();
         self.take_back(protocol, &mut line, unclaimed);
         if !protocol.has(Mistake::IntentForgottenAtClose) {

@@ -1,9 +1,7 @@
 //! What can be read of a shard, and the answers. Not here: who asks.
 
 use super::{BadShape, Travels, travels};
-use ledger::{
-    Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageQuery, UsageReport,
-};
+use ledger::{Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageQuery, UsageReport};
 use types::ID_BYTES_MAX;
 use wire::rpc;
 

@@ -117,6 +117,17 @@ async fn a_deadline_beyond_the_longest_is_cut() {
 }
 
 #[tokio::test]
+async fn a_handler_is_told_how_long_its_asker_waits() {
+    let (n1, _n2, _handler) = pair(options()).await;
+    let told = n1.call(N2, HOW_LONG, Bytes::new(), Duration::from_millis(12_345));
+    let told: u64 = std::str::from_utf8(&within(told).await.unwrap()).unwrap().parse().unwrap();
+    assert!((1..=12_345).contains(&told), "{told} ms");
+    let longest = n1.call(N2, HOW_LONG, Bytes::new(), Duration::MAX);
+    let told: u64 = std::str::from_utf8(&within(longest).await.unwrap()).unwrap().parse().unwrap();
+    assert!((12_346..=60_000).contains(&told), "{told} ms of at most a minute");
+}
+
+#[tokio::test]
 async fn a_late_answer_is_dropped_and_never_taken_for_another() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peers = vec![(N2, listener.local_addr().unwrap())];

@@ -34,6 +34,8 @@ pub const IN_TURN: RequestKind = RequestKind(5);
 pub const SIZED: RequestKind = RequestKind(6);
 /// Panics.
 pub const PANIC: RequestKind = RequestKind(7);
+/// Answers with how many milliseconds it has, in text.
+pub const HOW_LONG: RequestKind = RequestKind(8);
 
 pub struct Scripted {
     pub gate: Semaphore,
@@ -87,6 +89,7 @@ impl Handler for Scripted {
             self.begun.send_modify(|count| *count += 1);
             match kind {
                 ECHO => {}
+                HOW_LONG => return Ok(Bytes::from(within.as_millis().to_string())),
                 WHO => return Ok(Bytes::from(from.to_string())),
                 REFUSE => return Err(HandlerError { text: String::from_utf8_lossy(&body).into() }),
                 GATED => self.gate.acquire().await.unwrap().forget(),

@@ -1,7 +1,7 @@
 //! The bytes of every message, for ever. A test here that fails is a message that older nodes do not understand.
 
 use super::*;
-use crate::envelope::encode;
+use crate::envelope::{BadBytes, decode, encode};
 use crate::ledger as log;
 use std::fmt::Debug;
 
@@ -41,7 +41,10 @@ fn what_is_asked_of_a_leader() {
         workspace: "w".into(),
         lines: vec![line()],
     };
-    golden(&ask(Group::Shard(1), LeaderRequest::Batch(batch)), "5001 0101000209070177010101750100010101030401010103050601016600010501010174fb2c010203010807");
+    golden(
+        &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
+        "5001 0101000209070177010101750100010101030401010103050601016600010501010174fb2c010203010807",
+    );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
     golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5001 0001050177");
     golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5001 00020209");
@@ -94,9 +97,18 @@ fn what_a_leader_answers() {
 fn what_was_read() {
     let read = |answer| Led(Ok(LeaderAnswer::Read { index: 1, answer, silent: vec![2] }));
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
-    golden(&read(ReadAnswer::Workspace(Box::new(workspace()))), "5101 00030100017701570101010401060405060708010208090a0b0c0d0e0f10220102");
-    golden(&read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])), "5101 00030101010101670232010406000204050102030405060708090a0b0102040c0102");
-    golden(&read(ReadAnswer::Members(vec![member()])), "5101 00030102010175010001017401010101000200030405060102");
+    golden(
+        &read(ReadAnswer::Workspace(Box::new(workspace()))),
+        "5101 00030100017701570101010401060405060708010208090a0b0c0d0e0f10220102",
+    );
+    golden(
+        &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
+        "5101 00030101010101670232010406000204050102030405060708090a0b0102040c0102",
+    );
+    golden(
+        &read(ReadAnswer::Members(vec![member()])),
+        "5101 00030102010175010001017401010101000200030405060102",
+    );
     let allocation = log::AllocationAnswer {
         user: "u".into(),
         amount: Some(1),
@@ -127,7 +139,10 @@ fn what_was_read() {
         model: None,
         metered: metered(),
     };
-    golden(&read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7 })), "5101 0003010501010101017500010166000501010174fb2c01070102");
+    golden(
+        &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7 })),
+        "5101 0003010501010101017500010166000501010174fb2c01070102",
+    );
     golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5101 00030106040102");
 }
 
@@ -216,7 +231,10 @@ fn what_holders_are_asked_for_and_answer() {
         keep: 2,
     };
     golden(&Recall { workspace: "w".into(), lines: vec![recalled] }, "5201 017701020901017501010103080102");
-    golden(&RecallAnswer { holder: holder(), journal_sequence: 7, lines: vec![line()] }, "5301 020907010101750100010101030401010103050601016600010501010174fb2c010203010807");
+    golden(
+        &RecallAnswer { holder: holder(), journal_sequence: 7, lines: vec![line()] },
+        "5301 020907010101750100010101030401010103050601016600010501010174fb2c010203010807",
+    );
 }
 
 #[test]
@@ -231,8 +249,14 @@ fn a_consume_and_its_charge() {
         key: key.map(Into::into),
     };
     let usage = PriceBy::Usage(vec![("call".into(), 1), ("token".into(), 300)]);
-    golden(&Forward { epoch: 1, consume: consume(usage, Some(log::Durability::Local), Some("k")) }, "5401 0101770175016601016d01020463616c6c0105746f6b656efb2c01010001016b");
-    golden(&Forward { epoch: 1, consume: consume(PriceBy::Amount(1_000_000), None, None) }, "5401 0101770175016601016d00fc40420f000000");
+    golden(
+        &Forward { epoch: 1, consume: consume(usage, Some(log::Durability::Local), Some("k")) },
+        "5401 0101770175016601016d01020463616c6c0105746f6b656efb2c01010001016b",
+    );
+    golden(
+        &Forward { epoch: 1, consume: consume(PriceBy::Amount(1_000_000), None, None) },
+        "5401 0101770175016601016d00fc40420f000000",
+    );
     let charge = Charge {
         id: ChargeId { node: 1, line: 42, sequence: 7 },
         charged: 5,

@@ -4,7 +4,7 @@
 //!
 //! A changed shape, also one of `ledger` that is part of one here, is a new version of every message it is in.
 
-use crate::envelope::{BadBytes, Frozen};
+use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
 
 macro_rules! shapes {
@@ -63,29 +63,6 @@ shapes! {
 frozen! {
     Introduce 86 at most 64;
     Known 87 at most 64;
-}
-
-/// Most that the numbers, texts and lists of one message may say they take, in bytes as they are in memory.
-const CLAIMS_BYTES_MAX: usize = 64 * MIB;
-
-/// The value in `bytes`, all of them. Unlike [`crate::envelope::decode`] it believes no length before it is checked:
-/// a text that says it has 2^60 bytes is an error, not an allocation.
-pub fn decode<T: Frozen>(bytes: &[u8]) -> Result<T, BadBytes> {
-    let [found, version, body @ ..] = bytes else { return Err(BadBytes::Short) };
-    if *found != T::TYPE_ID {
-        return Err(BadBytes::Type { expected: T::TYPE_ID, found: *found });
-    }
-    if body.len() > T::BYTES_MAX {
-        return Err(BadBytes::TooLarge { type_id: T::TYPE_ID, bytes: body.len(), max: T::BYTES_MAX });
-    }
-    if *version != T::VERSION {
-        return T::upcast(*version, body);
-    }
-    let damaged = |why: String| BadBytes::Damaged { type_id: T::TYPE_ID, why };
-    let layout = bincode::config::standard().with_limit::<CLAIMS_BYTES_MAX>();
-    let (value, read) =
-        bincode::serde::decode_from_slice(body, layout).map_err(|error| damaged(error.to_string()))?;
-    if read == body.len() { Ok(value) } else { Err(damaged(format!("{} bytes too many", body.len() - read))) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,100 @@
+//! `tranche member`: users of a workspace and their balance.
+
+use crate::table::{Side, Table, fields, or_dash};
+use crate::target::{Failure, Target, When, word};
+use clap::Subcommand;
+use types::{TeamId, UserId, WorkspaceId};
+use wire::json::{self, Role};
+
+#[derive(Subcommand, Clone, Debug)]
+pub enum MemberCommand {
+    /// Makes or changes a member; what is left out stays as it is
+    Set {
+        workspace: WorkspaceId,
+        user: UserId,
+        #[arg(long, value_name = "true|false")]
+        ai_access: Option<bool>,
+        #[arg(long)]
+        team: Option<TeamId>,
+        /// owner, admin or member
+        #[arg(long, value_parser = word::<Role>)]
+        role: Option<Role>,
+        #[command(flatten)]
+        when: When,
+    },
+    /// One member and his balance
+    Show { workspace: WorkspaceId, user: UserId },
+    /// All users of a workspace
+    List { workspace: WorkspaceId },
+}
+
+pub(crate) async fn run(target: &Target, command: MemberCommand) -> Result<(), Failure> {
+    let client = target.client()?;
+    match command {
+        MemberCommand::Set { workspace, user, ai_access, team, role, when } => {
+            let member =
+                json::PutMember { ai_access, team: team.map(Into::into), role: role.map(Into::into) };
+            target.print(&client.put_member(&workspace, &user, &member, &when.into()).await?.value, one)
+        }
+        MemberCommand::Show { workspace, user } => {
+            target.print(&client.member(&workspace, &user).await?.value, one)
+        }
+        MemberCommand::List { workspace } => {
+            let mut all = client.members(&workspace, None).await?;
+            while let Some(cursor) = all.cursor.take() {
+                let page = client.members(&workspace, Some(&cursor)).await?;
+                all.items.extend(page.items);
+                all.cursor = page.cursor;
+            }
+            target.print(&all, list)
+        }
+    }
+}
+
+fn access(member: &json::Member) -> String {
+    if member.ai_access { "yes".into() } else { "no".into() }
+}
+
+fn one(member: &json::Member) -> String {
+    let overflow = or_dash(member.overflow.as_ref().map(|overflow| overflow.0.as_str()));
+    fields(&[
+        ("user", member.user.0.to_string()),
+        ("listed", if member.listed { "yes".into() } else { "no".into() }),
+        ("AI access", access(member)),
+        ("role", member.role.0.as_str().into()),
+        ("team", or_dash(member.team.as_ref().map(|team| &team.0))),
+        ("allocation", or_dash(member.allocation.map(|amount| amount.0))),
+        ("overflow", overflow),
+        ("limit", or_dash(member.limit.map(|amount| amount.0))),
+        ("used", member.used.0.to_string()),
+        ("leased", member.leased.0.to_string()),
+        ("pending", member.pending.0.to_string()),
+        ("remaining", member.remaining.0.to_string()),
+    ])
+}
+
+fn list(members: &json::Members) -> String {
+    let mut table = Table::new(&[
+        ("user", Side::Left),
+        ("team", Side::Left),
+        ("role", Side::Left),
+        ("ai", Side::Left),
+        ("allocation", Side::Right),
+        ("limit", Side::Right),
+        ("used", Side::Right),
+        ("remaining", Side::Right),
+    ]);
+    for member in &members.items {
+        table.row([
+            member.user.0.to_string(),
+            or_dash(member.team.as_ref().map(|team| &team.0)),
+            member.role.0.as_str().into(),
+            access(member),
+            or_dash(member.allocation.map(|amount| amount.0)),
+            or_dash(member.limit.map(|amount| amount.0)),
+            member.used.0.to_string(),
+            member.remaining.0.to_string(),
+        ]);
+    }
+    table.to_string()
+}
