@@ -1,1 +1,18 @@
-//! Workload, naive reference model, checkers.
+//! What tests share: a naive reference model, simulated holders, a workload, ghost records and checkers.
+//!
+//! Everything is a function of a seed. Not here: networks with time, disks, real nodes (`simulations`); product code
+//! imports nothing of this room.
+//!
+//! - [`naive`]: a pool without leases, as plain numbers; what the ledger must amount to.
+//! - [`holder`]: the other half of the lease protocol, with true local numbers.
+//! - [`workload`]: steps of a history drawn from a seed, and how a failing history is made small.
+//! - [`ghost`]: what clients were told and what was answered, for the checkers.
+//! - [`checkers`]: the invariants as functions named as sentences.
+//! - [`history`]: runs steps against one ledger through a bad network and checks all of the above.
+
+pub mod checkers;
+pub mod ghost;
+pub mod history;
+pub mod holder;
+pub mod naive;
+pub mod workload;

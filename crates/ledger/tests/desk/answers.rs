@@ -3,7 +3,8 @@
 use super::{holder_text, is_quiet, line_text};
 use ledger::{
     AllocationAnswer, Answer, Applied, Command, Event, Grant, GrantState, Intent, LineAnswer, LineResult,
-    MemberView, Outcome, Overflow, Pending, ReallocationAnswer, State, UsageReport, Workspace, WorkspaceView,
+    MemberView, Outcome, Overflow, Pending, ReallocationAnswer, Rejection, State, UsageReport, Workspace,
+    WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, Source, Timestamp};
@@ -11,7 +12,13 @@ use types::{Backing, Credits, Source, Timestamp};
 pub fn applied(state: &State, command: &Command, applied: &Applied) -> String {
     let workspace = command.workspace().and_then(|id| state.workspace(id));
     let mut out = match &applied.result {
-        Err(rejection) => format!("rejected ({:?}): {rejection}\n", rejection.retry()),
+        Err(rejection) => {
+            let elsewhere = match rejection {
+                Rejection::InsufficientShared { elsewhere, .. } => parts(&[("elsewhere", *elsewhere)]),
+                _ => String::new(),
+            };
+            format!("rejected ({:?}): {rejection}{elsewhere}\n", rejection.retry())
+        }
         Ok(outcome) if is_quiet(outcome) => String::new(),
         Ok(outcome) => self::outcome(workspace, outcome),
     };

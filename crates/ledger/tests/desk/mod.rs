@@ -19,12 +19,14 @@ pub struct Desk {
     at: Timestamp,
     /// Whose line it is, since its first message.
     owners: BTreeMap<(WorkspaceId, LineId), UserId>,
+    /// In the middle of a long repetition, where comparing with what was before would copy everything each time.
+    is_quick: bool,
 }
 
 impl Desk {
     /// With workspace `w` made and nodes `n1` to `n3` registered.
     pub fn new() -> Self {
-        let mut desk = Self { state: State::new(), at: START, owners: BTreeMap::new() };
+        let mut desk = Self { state: State::new(), at: START, owners: BTreeMap::new(), is_quick: false };
         for command in ["workspace", "register n1", "register n2", "register n3"] {
             desk.perform(command).unwrap();
         }
@@ -50,7 +52,9 @@ impl Desk {
             "time" => self.set_time(words.time(START)?)?,
             "repeat" => return self.repeat(line),
             "cycle-ends" => self.set_cycle_end(&workspace, words.time(START)?),
-            "register" | "forget" | "tick" | "prices" => self.holder_or_clock(&verb, workspace, &mut words)?,
+            "register" | "forget" | "tick" | "prices" => {
+                self.holder_or_clock(&verb, workspace, &mut words)?
+            }
             "draw" | "report" | "close" => self.line(&verb, workspace, &mut words)?,
             "show" => self.show(workspace, &mut words)?,
             _ => self.administrate(&verb, workspace, &mut words)?,
@@ -79,18 +83,23 @@ impl Desk {
         let count: u64 = count.parse().map_err(|_| bad())?;
         let mut shown = String::new();
         for i in 1..=count {
+            self.is_quick = i < count;
             shown = self.perform(&command.replace("{}", &i.to_string()))?;
         }
         Ok(shown)
     }
 
     fn apply(&mut self, command: &Command) -> String {
+        if self.is_quick {
+            let applied = self.state.apply(self.at, command);
+            return answers::applied(&self.state, command, &applied);
+        }
         let before = self.state.clone();
         let applied = self.state.apply(self.at, command);
         if let Command::Holder(batch) = command
             && !before.would_change(batch, self.at)
         {
-            self.assert_only_heard(before, batch);
+            self.assert_only_heard(before.clone(), batch);
         }
         if applied.result.is_err() {
             self.assert_only_time_passed(before, command);
@@ -133,7 +142,12 @@ impl Desk {
         Ok(self.apply(&Command::Admin(AdminCommand { workspace, keyed, if_match, change })))
     }
 
-    fn holder_or_clock(&mut self, verb: &str, workspace: WorkspaceId, words: &mut Words) -> Result<String, Bad> {
+    fn holder_or_clock(
+        &mut self,
+        verb: &str,
+        workspace: WorkspaceId,
+        words: &mut Words,
+    ) -> Result<String, Bad> {
         let command = match verb {
             "tick" => Command::Tick { workspace },
             "prices" => Command::SetRateCard { prices: Vec::new(), if_match: words.revision("if-match")? },
@@ -153,7 +167,10 @@ impl Desk {
         let user = match words.option("user")? {
             Some(user) => user,
             None => match self.owners.get(&(workspace.clone(), id)) {
-                Some(user) => user.clone(),
+                Some(user) => {
+                    words.skip(user.as_str());
+                    user.clone()
+                }
                 None => words.parsed("a user")?,
             },
         };
@@ -179,7 +196,12 @@ impl Desk {
             wish,
         };
         let journal_sequence = words.option_or("sequence", "0")?;
-        Ok(self.apply(&Command::Holder(HolderBatch { holder, journal_sequence, workspace, lines: vec![message] })))
+        Ok(self.apply(&Command::Holder(HolderBatch {
+            holder,
+            journal_sequence,
+            workspace,
+            lines: vec![message],
+        })))
     }
 
     fn grant(&self, workspace: &WorkspaceId, id: &str) -> Option<GrantNo> {

@@ -50,6 +50,13 @@ impl Words {
         self.positions.pop_front().ok_or(Bad::Missing(what))
     }
 
+    /// Passes over a word that may be said again.
+    pub fn skip(&mut self, word: &str) {
+        if self.positions.front().is_some_and(|next| next == word) {
+            self.positions.pop_front();
+        }
+    }
+
     pub fn parsed<T: FromStr>(&mut self, what: &'static str) -> Result<T, Bad> {
         read(&self.next(what)?)
     }
@@ -144,10 +151,9 @@ impl Words {
                 overflow: self
                     .one_of("overflow", &[("none", Overflow::None), ("shared", Overflow::Shared)])?,
             },
-            "adjust" => Change::AdjustAllocation {
-                user: self.parsed("a user")?,
-                delta: self.parsed("a difference")?,
-            },
+            "adjust" => {
+                Change::AdjustAllocation { user: self.parsed("a user")?, delta: self.parsed("a difference")? }
+            }
             "deallocate" => Change::RemoveAllocation { user: self.parsed("a user")? },
             "reallocate" => Change::Reallocate {
                 id: self.parsed("an id")?,
@@ -169,11 +175,8 @@ impl Words {
         let name = self.options.remove("name");
         let membership =
             self.one_of("membership", &[("open", Membership::Open), ("listed", Membership::Listed)])?;
-        let durability = [
-            ("local", Durability::Local),
-            ("disk", Durability::Disk),
-            ("quorum", Durability::Quorum),
-        ];
+        let durability =
+            [("local", Durability::Local), ("disk", Durability::Disk), ("quorum", Durability::Quorum)];
         Ok(WorkspaceSettings { name, membership, durability: self.one_of("durability", &durability)? })
     }
 

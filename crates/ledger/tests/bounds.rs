@@ -1,0 +1,141 @@
+//! Every bound of `limits` that a script cannot reach in reasonable time: at it, and one past it.
+//!
+//! Keys, lines per holder and metered names are scripts.
+
+use ledger::{
+    AdminCommand, Change, Command, GrantKind, HolderBatch, LineMessage, NewGrant, Outcome, Rejection, State,
+    Used, Wish, WorkspaceSettings, limits,
+};
+use std::sync::Arc;
+use types::{
+    Backing, Credits, CycleNumber, DiskId, Feature, GrantId, GrantNo, HolderId, LineNumber, Meter, Metered,
+    NodeId, Source, Timestamp, Unit, UserId, WorkspaceId,
+};
+
+const AT: Timestamp = Timestamp::from_millis(1_000);
+const HOLDER: HolderId = HolderId { node: NodeId(1), disk: DiskId(1) };
+
+fn workspace() -> WorkspaceId {
+    WorkspaceId::parse("w").unwrap()
+}
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+fn credits(micros: u64) -> Credits {
+    Credits::from_micros(micros).unwrap()
+}
+
+fn admin(state: &mut State, change: Change) -> Result<Outcome, Rejection> {
+    let command = AdminCommand { workspace: workspace(), keyed: None, if_match: None, change };
+    state.apply(AT, &Command::Admin(command)).result
+}
+
+fn grant(state: &mut State, i: usize) -> Result<Outcome, Rejection> {
+    let id = GrantId::parse(&format!("g{i}")).unwrap();
+    let (starts_at, expires_at) = (None, None);
+    let grant = NewGrant {
+        id,
+        kind: GrantKind::Pack,
+        amount: credits(1_000),
+        priority: 50,
+        paid: true,
+        starts_at,
+        expires_at,
+    };
+    admin(state, Change::MakeGrant(grant))
+}
+
+fn state() -> State {
+    let mut state = State::new();
+    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+    admin(&mut state, Change::PutWorkspace(settings)).unwrap();
+    state.apply(AT, &Command::Register { holder: HOLDER, journal_sequence: 0 }).result.unwrap();
+    state
+}
+
+fn line(state: &mut State, number: u64, name: &str, used: Used, wish: Wish) -> String {
+    let (number, user, cycle, team) = (LineNumber(number), user(name), CycleNumber::FIRST, None);
+    let (returned, held, confirmed) = (Vec::new(), Credits::ZERO, Credits::ZERO);
+    let lines = vec![LineMessage { number, user, cycle, team, returned, used, held, confirmed, wish }];
+    let batch = HolderBatch { holder: HOLDER, journal_sequence: 0, workspace: workspace(), lines };
+    format!("{:?}", state.apply(AT, &Command::Holder(batch)).result)
+}
+
+#[test]
+fn grants_of_a_workspace() {
+    let mut state = state();
+    for i in 0..limits::GRANTS_MAX {
+        grant(&mut state, i).unwrap();
+    }
+    let past = grant(&mut state, limits::GRANTS_MAX);
+    assert_eq!(past, Err(Rejection::TooMany { what: "grants", max: limits::GRANTS_MAX }));
+    assert!(grant(&mut state, 7).is_ok(), "one that was made is answered as at first");
+}
+
+#[test]
+fn reallocations_of_a_cycle() {
+    let mut state = state();
+    grant(&mut state, 1).unwrap();
+    admin(&mut state, Change::SetAllocation { user: user("ann"), amount: credits(5), overflow: None })
+        .unwrap();
+    let mut move_one = |i: usize| {
+        let id = types::ReallocationId::parse(&format!("r{i}")).unwrap();
+        let (from, to) = if i.is_multiple_of(2) { ("ann", "bob") } else { ("bob", "ann") };
+        let change = Change::Reallocate { id, from: user(from), to: user(to), amount: credits(1) };
+        admin(&mut state, change)
+    };
+    for i in 0..limits::REALLOCATIONS_MAX {
+        move_one(i).unwrap();
+    }
+    let max = limits::REALLOCATIONS_MAX;
+    assert_eq!(move_one(max), Err(Rejection::TooMany { what: "reallocations in a cycle", max }));
+    assert!(move_one(7).is_ok(), "one that was made is answered as at first");
+}
+
+#[test]
+fn users_of_a_workspace() {
+    let mut state = state();
+    grant(&mut state, 1).unwrap();
+    let known = Arc::make_mut(state.workspaces.get_mut(&workspace()).unwrap());
+    for i in 1..limits::USERS_MAX {
+        known.users.insert(user(&format!("u{i}")), ledger::User::default());
+    }
+    let draw = Wish::Draw { target: credits(1), floor: credits(1) };
+    let drawn = line(&mut state, 1, "last", Used::default(), draw);
+    assert!(drawn.contains("denied: None"), "{drawn}");
+    let max = limits::USERS_MAX;
+    let limit = |name| Change::SetLimit { user: user(name), amount: Some(credits(1)) };
+    assert_eq!(admin(&mut state, limit("past")), Err(Rejection::TooMany { what: "users", max }));
+    assert!(admin(&mut state, limit("last")).is_ok());
+    let drawn = line(&mut state, 2, "past", Used::default(), draw);
+    assert!(drawn.contains("UnknownUser"), "{drawn}");
+    let drawn = line(&mut state, 3, "u7", Used::default(), draw);
+    assert!(drawn.contains("denied: None"), "{drawn}");
+}
+
+#[test]
+fn meters_and_units_of_a_message() {
+    let mut state = state();
+    grant(&mut state, 1).unwrap();
+    let draw = Wish::Draw { target: credits(500), floor: credits(500) };
+    line(&mut state, 1, "ann", Used::default(), draw);
+    let backing = Backing { source: Source::Shared, grant: GrantNo(0) };
+    let mut report = |meters: usize, units: usize| {
+        let meter = |i: usize| {
+            let feature = Feature::parse(&format!("f{i}")).unwrap();
+            let mut units: Vec<_> = (0..units).map(|i| (Unit::parse(&format!("u{i}")).unwrap(), 1)).collect();
+            units.sort();
+            (Meter { feature, model: None, day: AT.day() }, Metered { credits: credits(1), calls: 1, units })
+        };
+        let by_backing = vec![(backing, credits(meters as u64), Credits::ZERO)];
+        let used = Used { by_backing, by_meter: (0..meters).map(meter).collect() };
+        line(&mut state, 1, "ann", used, Wish::Report).contains("MetersDisagree")
+    };
+    // One more than on a line: `other`.
+    let (meters, units) = (limits::METERS_PER_LINE_MAX + 1, limits::UNITS_PER_METER_MAX);
+    assert!(report(meters + 1, 1));
+    assert!(report(1, units + 1));
+    assert!(!report(meters, units));
+}

@@ -1,0 +1,294 @@
+//! The invariants as functions named as sentences, judged from outside: over the ledger's state, what it was before,
+//! and the ghost records.
+//!
+//! They recount from other numbers than the ledger's own `violations()`. Not here: S5 and S7 (a holder's disk and
+//! keys), S11 and on (real nodes).
+
+use crate::ghost::Ghost;
+use ledger::{Command, GrantState, HolderBatch, HolderStatus, Line, State, Wish, Workspace};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use types::{Credits, Source, Timestamp, UserId};
+
+/// A sentence that turned out to be untrue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    pub sentence: &'static str,
+    pub what: String,
+}
+
+pub type Verdict = Result<(), Broken>;
+
+fn holds(condition: bool, sentence: &'static str, what: impl FnOnce() -> String) -> Verdict {
+    if condition { Ok(()) } else { Err(Broken { sentence, what: what() }) }
+}
+
+/// All that can be judged from one state.
+pub fn all_of_a_state(workspace: &Workspace, state: &State, ghost: &Ghost) -> Verdict {
+    each_grant_is_conserved(workspace, ghost)?;
+    no_line_settles_more_than_was_drawn(workspace)?;
+    nobody_was_told_more_than_was_granted(workspace, ghost)?;
+    what_was_told_is_gone_from_the_pool(workspace, ghost)?;
+    nothing_is_told_on_a_line_beyond_what_it_has(workspace, ghost)?;
+    allocations_stand_on_grants_that_last(workspace, state.now)?;
+    usage_by_meter_sums_to_used(workspace)?;
+    nothing_that_was_closed_opens_again(workspace, ghost)?;
+    no_holder_comes_back(state, ghost)
+}
+
+/// All that can be judged from one step.
+pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace) -> Verdict {
+    draws_keep_within_limits(before, after)?;
+    draws_reach_no_further_than_their_target(before, command, after)?;
+    other_cycles_change_nothing(before, command, after)
+}
+
+/// S1: what a grant was given is, to the last micro-credit, somewhere; what is out is on lines.
+pub fn each_grant_is_conserved(workspace: &Workspace, ghost: &Ghost) -> Verdict {
+    for grant in &workspace.grants {
+        let books = &grant.books;
+        let on_lines: u64 = workspace
+            .lines
+            .values()
+            .flat_map(|line| &line.backings)
+            .filter(|n| n.backing.grant == grant.no)
+            .map(|n| n.drawn.micros() - n.used.micros() - n.returned.micros())
+            .sum();
+        let unattributed_on_lines = of_lines(workspace, |n| {
+            if n.backing.grant == grant.no { n.unattributed.micros() + n.written_off.micros() } else { 0 }
+        });
+        let settled =
+            [books.available, books.used, books.unattributed, books.written_off, books.expired, books.voided];
+        let places: u64 = settled.iter().map(|part| part.micros()).sum();
+        let given = ghost.granted.get(&grant.id).copied().unwrap_or_default()
+            + books.exposure.micros()
+            + books.refunded.micros();
+        holds(places + on_lines == given + unattributed_on_lines, "S1 each grant is conserved", || {
+            format!("{}: {books:?}, on lines {on_lines}, given {given}", grant.id)
+        })?;
+    }
+    holds(workspace.grants.len() == ghost.granted.len(), "S1 each grant is conserved", || {
+        format!("{} grants, {} were made", workspace.grants.len(), ghost.granted.len())
+    })
+}
+
+fn of_lines(workspace: &Workspace, of: impl Fn(&ledger::BackingNumbers) -> u64) -> u64 {
+    workspace.lines.values().flat_map(|line| &line.backings).map(of).sum()
+}
+
+/// S2.
+pub fn no_line_settles_more_than_was_drawn(workspace: &Workspace) -> Verdict {
+    for (id, line) in &workspace.lines {
+        for n in &line.backings {
+            let settled: u64 =
+                [n.used, n.returned, n.unattributed, n.written_off].iter().map(|part| part.micros()).sum();
+            let sentence = "S2 no line settles more than was drawn";
+            holds(settled <= n.drawn.micros(), sentence, || format!("{id:?}: {n:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// S3, by grant: never overdrawn.
+pub fn nobody_was_told_more_than_was_granted(workspace: &Workspace, ghost: &Ghost) -> Verdict {
+    for grant in &workspace.grants {
+        let told = ghost.told_by_grant.get(&grant.no).copied().unwrap_or_default();
+        let granted = grant.books.amount.micros() + grant.books.exposure.micros();
+        let sentence = "S3 nobody was told more than was granted";
+        holds(told <= granted, sentence, || format!("{}: told {told} of {granted}", grant.id))?;
+    }
+    Ok(())
+}
+
+/// The rule behind all rules: spend only what a more durable layer already counts as gone.
+pub fn what_was_told_is_gone_from_the_pool(workspace: &Workspace, ghost: &Ghost) -> Verdict {
+    for grant in &workspace.grants {
+        let told = ghost.told_by_grant.get(&grant.no).copied().unwrap_or_default();
+        let books = &grant.books;
+        let gone = [books.out, books.used, books.unattributed, books.written_off];
+        let gone: u64 = gone.iter().map(|part| part.micros()).sum();
+        let sentence = "what was told is gone from the pool";
+        holds(told <= gone, sentence, || format!("{}: told {told}, gone {gone}, {books:?}", grant.id))?;
+    }
+    Ok(())
+}
+
+/// S4: acknowledged on a line ≤ D − R, by backing.
+pub fn nothing_is_told_on_a_line_beyond_what_it_has(workspace: &Workspace, ghost: &Ghost) -> Verdict {
+    for (id, line) in &workspace.lines {
+        for n in &line.backings {
+            let told = ghost.told.get(&(*id, n.backing)).copied().unwrap_or_default();
+            let has = n.drawn.micros() - n.returned.micros();
+            let sentence = "S4 nothing is told on a line beyond what it has";
+            holds(told <= has, sentence, || format!("{id:?}: told {told}, {n:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// S6, R12: what is set aside is set aside on live grants that last to the end of the cycle.
+pub fn allocations_stand_on_grants_that_last(workspace: &Workspace, now: Timestamp) -> Verdict {
+    let sentence = "S6 allocations stand on grants that last";
+    let mut set_aside = BTreeMap::new();
+    for (name, user) in &workspace.users {
+        for (no, amount) in user.allocation.iter().flat_map(|a| a.earmarks.iter()) {
+            let grant = workspace.grant(no);
+            let cycle_end = workspace.cycle_ends_at.unwrap_or(Timestamp::from_millis(i64::MAX));
+            let lasts = grant.expires_at.is_none_or(|end| end >= cycle_end);
+            let stands = grant.state == GrantState::Live && grant.starts_at <= now && lasts;
+            holds(stands, sentence, || format!("{name}: {amount} on {grant:?}"))?;
+            *set_aside.entry(no).or_insert(0) += amount.micros();
+        }
+    }
+    for (no, amount) in set_aside {
+        let books = &workspace.grant(no).books;
+        holds(amount <= books.available.micros(), sentence, || format!("{amount} on {books:?}"))?;
+    }
+    Ok(())
+}
+
+/// S6 at every draw: outstanding + used ≤ limit where more was drawn; an excess never grows.
+pub fn draws_keep_within_limits(before: &Workspace, after: &Workspace) -> Verdict {
+    for (name, user) in &after.users {
+        let Some((limit, revision)) = user.limit else { continue };
+        let counted = |user: &ledger::User| user.used.micros() + user.out.micros();
+        let was = before.user(name);
+        let same_limit = was.is_some_and(|was| was.limit == Some((limit, revision)));
+        let was = was.map_or(0, counted);
+        let now = counted(user);
+        let kept = now <= limit.micros() || (now <= was || !same_limit);
+        let sentence = "S6 draws keep within limits";
+        holds(kept, sentence, || format!("{name}: {now} was {was}, limit {limit}"))?;
+    }
+    Ok(())
+}
+
+/// R1: a draw names what D should become; it becomes no more than that, however often it is asked.
+pub fn draws_reach_no_further_than_their_target(
+    before: &Workspace,
+    command: &Command,
+    after: &Workspace,
+) -> Verdict {
+    let Command::Holder(batch) = command else { return Ok(()) };
+    for message in &batch.lines {
+        let id = batch.line_id(message);
+        let (Wish::Draw { target, .. }, Some(line)) = (message.wish, after.lines.get(&id)) else { continue };
+        let was = before.lines.get(&id).map_or(Credits::ZERO, Line::drawn);
+        let sentence = "R1 draws reach no further than their target";
+        holds(line.drawn() <= target.max(was), sentence, || format!("{message:?}: {line:?}"))?;
+    }
+    Ok(())
+}
+
+/// S8: usage by user and meter sums to what is used; users' sums are the pool's.
+pub fn usage_by_meter_sums_to_used(workspace: &Workspace) -> Verdict {
+    let sentence = "S8 usage by meter sums to used";
+    let mut metered: BTreeMap<UserId, u64> = BTreeMap::new();
+    for row in workspace.usage_rows() {
+        *metered.entry(row.user).or_default() += row.metered.credits.micros();
+    }
+    let sum: u64 = metered.values().sum();
+    let used = workspace.totals.used.micros();
+    holds(sum == used, sentence, || format!("metered {sum}, used {used}"))?;
+    for (name, amount) in &metered {
+        let used = workspace.user(name).map_or(0, |user| user.used.micros());
+        holds(*amount <= used, sentence, || format!("{name}: metered {amount}, used {used}"))?;
+    }
+    let users: u64 = workspace.users.values().map(|user| user.used.micros()).sum();
+    let totals = &workspace.totals;
+    let charged = used + totals.unattributed.micros() + totals.written_off.micros();
+    holds(users == charged, sentence, || format!("users {users}, pool {charged}"))
+}
+
+/// S9: a batch that speaks only of other cycles changes nothing here.
+pub fn other_cycles_change_nothing(before: &Workspace, command: &Command, after: &Workspace) -> Verdict {
+    let Command::Holder(batch) = command else { return Ok(()) };
+    if batch.lines.iter().any(|message| message.cycle == before.cycle) {
+        return Ok(());
+    }
+    let same = before.lines == after.lines && before.users == after.users && before.totals == after.totals;
+    // Time goes on with every entry: grants may end, and their lines are recalled.
+    let ended = before.grants.iter().zip(&after.grants).any(|(was, is)| was.state != is.state);
+    holds(same || ended, "S9 other cycles change nothing", || format!("{batch:?}"))
+}
+
+/// S10 of lines.
+pub fn nothing_that_was_closed_opens_again(workspace: &Workspace, ghost: &Ghost) -> Verdict {
+    let sentence = "S10 nothing that was closed opens again";
+    for id in &ghost.closed {
+        holds(!workspace.lines.contains_key(id), sentence, || format!("{id:?}"))?;
+        let highest = workspace.highest_line.get(&id.holder);
+        holds(highest.is_some_and(|highest| id.number <= *highest), sentence, || {
+            format!("{id:?}: {highest:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// S10 of holders: fenced for ever, one disk per node, no journal older than known.
+pub fn no_holder_comes_back(state: &State, ghost: &Ghost) -> Verdict {
+    let sentence = "S10 no holder comes back";
+    let mut nodes = BTreeSet::new();
+    for (id, record) in &state.holders {
+        let is_fenced = record.status == HolderStatus::Fenced;
+        holds(is_fenced == ghost.fenced.contains(id), sentence, || format!("{id}: {record:?}"))?;
+        holds(is_fenced || nodes.insert(id.node), sentence, || format!("two disks of {}", id.node))?;
+        let known = ghost.sequences.get(id).copied().unwrap_or_default();
+        holds(record.journal_sequence >= known, sentence, || format!("{id}: {record:?}, known {known}"))?;
+    }
+    Ok(())
+}
+
+/// S13: equal logs make equal states.
+pub fn equal_logs_make_equal_states(
+    mut fresh: State,
+    log: &[(Timestamp, Command)],
+    state: &State,
+) -> Verdict {
+    for (at, command) in log {
+        fresh.apply(*at, command);
+    }
+    holds(fresh == *state, "S13 equal logs make equal states", || format!("after {} commands", log.len()))
+}
+
+/// A batch that `would_change` nothing leaves all but the hearing of it as a tick would: who was heard, what is held,
+/// and calls that cost nothing.
+pub fn a_batch_without_change_changes_nothing(
+    before: &State,
+    batch: &HolderBatch,
+    at: Timestamp,
+    after: &State,
+) -> Verdict {
+    let mut expected = before.clone();
+    expected.apply(at, &Command::Tick { workspace: batch.workspace.clone() });
+    expected.holders.clone_from(&after.holders);
+    if let (Some(known), Some(now)) =
+        (expected.workspaces.get_mut(&batch.workspace), after.workspace(&batch.workspace))
+    {
+        let known = Arc::make_mut(known);
+        for (id, line) in &mut known.lines {
+            if let Some(now) = now.lines.get(id) {
+                (line.heard_at, line.held, line.confirmed) = (now.heard_at, now.held, now.confirmed);
+                line.meters.clone_from(&now.meters);
+            }
+        }
+        known.meters.clone_from(&now.meters);
+        known.meter_numbers.clone_from(&now.meter_numbers);
+        known.metered_names.clone_from(&now.metered_names);
+    }
+    holds(expected == *after, "a batch without change changes nothing", || format!("{batch:?}"))
+}
+
+/// When nothing is out on open lines, nothing is pending either and every reallocation is settled.
+pub fn nothing_is_pending_when_nothing_is_out(workspace: &Workspace) -> Verdict {
+    let sentence = "nothing is pending when nothing is out";
+    let out = |line: &Line| line.outstanding_from(Source::Allocation);
+    if workspace.lines.values().any(|line| !out(line).is_zero()) {
+        return Ok(());
+    }
+    let owing = workspace.intents.values().find(|intent| !intent.pending().is_zero());
+    holds(owing.is_none(), sentence, || format!("{owing:?}"))?;
+    let pledged = workspace.users.values().filter_map(|user| user.allocation.as_ref());
+    let pledged = Credits::checked_sum(pledged.map(|a| a.pledged));
+    holds(pledged == Some(Credits::ZERO), sentence, || format!("{pledged:?}"))
+}

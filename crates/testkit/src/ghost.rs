@@ -1,0 +1,59 @@
+//! What nobody in the system knows: what clients were truly told, and what the ledger once answered for good.
+//!
+//! One record per workspace, in micro-credits. Not here: the judgement (`checkers`).
+
+use crate::holder::Charge;
+use ledger::{Applied, Change, Command, GrantAnswer, LineResult, Outcome, Wish};
+use std::collections::{BTreeMap, BTreeSet};
+use types::{Backing, GrantId, GrantNo, HolderId, LineId, UserId};
+
+#[derive(Clone, Debug, Default)]
+pub struct Ghost {
+    /// Amounts of grants as their makers were answered.
+    pub granted: BTreeMap<GrantId, u64>,
+    /// Acknowledged to clients.
+    pub told: BTreeMap<(LineId, Backing), u64>,
+    pub told_by_user: BTreeMap<UserId, u64>,
+    pub told_by_grant: BTreeMap<GrantNo, u64>,
+    /// Answered as closed.
+    pub closed: BTreeSet<LineId>,
+    pub fenced: BTreeSet<HolderId>,
+    /// The highest journal sequence that was accepted.
+    pub sequences: BTreeMap<HolderId, u64>,
+}
+
+impl Ghost {
+    /// A client was told that this was charged.
+    pub fn acknowledged(&mut self, charge: &Charge) {
+        for (backing, amount) in &charge.parts {
+            *self.told.entry((charge.line, *backing)).or_default() += amount;
+            *self.told_by_user.entry(charge.user.clone()).or_default() += amount;
+            *self.told_by_grant.entry(backing.grant).or_default() += amount;
+        }
+    }
+
+    /// The ledger took a command.
+    pub fn applied(&mut self, command: &Command, applied: &Applied) {
+        match (command, &applied.result) {
+            (Command::Admin(admin), Ok(Outcome::Grant(answer))) => {
+                let GrantAnswer { grant, .. } = answer.as_ref();
+                if matches!(admin.change, Change::MakeGrant(_)) {
+                    self.granted.insert(grant.id.clone(), grant.books.amount.micros());
+                }
+            }
+            (Command::Holder(batch), Ok(Outcome::Lines(answers))) => {
+                let sequence = self.sequences.entry(batch.holder).or_default();
+                *sequence = (*sequence).max(batch.journal_sequence);
+                for (message, answer) in batch.lines.iter().zip(answers) {
+                    if message.wish == Wish::Close && answer.result == LineResult::Closed {
+                        self.closed.insert(batch.line_id(message));
+                    }
+                }
+            }
+            (Command::Forget { holder, .. }, Ok(_)) => {
+                self.fenced.insert(*holder);
+            }
+            _ => {}
+        }
+    }
+}

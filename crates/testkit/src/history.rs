@@ -1,0 +1,547 @@
+//! Runs the steps of a history against one ledger: holders, a network that loses, repeats and reorders, ghosts, the
+//! naive model, and every checker after every command.
+//!
+//! Not here: virtual time, actors, disks as bytes (`simulations`).
+
+use crate::checkers::{self, Broken, Verdict};
+use crate::ghost::Ghost;
+use crate::holder::Holder;
+use crate::naive::{Ended, Pool};
+use crate::workload::{NODES, Pace, Step};
+use ledger::{
+    AdminCommand, Applied, Change, Command, Event, ForgetMode, HolderBatch, LineAnswer, LineMessage,
+    LineRejection, LineResult, Outcome, State, Wish, Workspace, WorkspaceSettings,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use types::{
+    Credits, CycleNumber, Day, DiskId, GrantId, HolderId, LineNumber, NodeId, Timestamp, UserId, WorkspaceId,
+};
+
+/// When histories begin.
+pub const START: Timestamp = Timestamp::from_millis(20_000 * 86_400_000);
+/// Messages on their way at once; past it the oldest is lost.
+const NETWORK_MAX: usize = 24;
+
+#[derive(Clone, Debug)]
+enum Packet {
+    ToLedger(HolderBatch),
+    Answers(HolderId, Vec<LineAnswer>),
+    Recall(HolderId, LineNumber),
+}
+
+/// What a history has seen: how often each rare crossing happened.
+pub type Seen = BTreeMap<&'static str, u64>;
+
+#[derive(Debug)]
+pub struct History {
+    pace: Pace,
+    workspace: WorkspaceId,
+    at: Timestamp,
+    state: State,
+    fresh: State,
+    log: Vec<(Timestamp, Command)>,
+    holders: Vec<Holder>,
+    /// Declared lost, and still running.
+    lost: Vec<Holder>,
+    network: Vec<Packet>,
+    naive: Pool,
+    ghost: Ghost,
+    /// Final numbers of lines: what each user was charged on each grant.
+    charged: BTreeMap<(UserId, GrantId), u64>,
+    /// Nothing was rounded up: no crash, nobody lost.
+    is_exact: bool,
+    pub seen: Seen,
+}
+
+fn credits(micros: u64) -> Credits {
+    Credits::from_micros(micros).expect("a small number")
+}
+
+fn broken(sentence: &'static str, what: impl Into<String>) -> Broken {
+    Broken { sentence, what: what.into() }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(sentence: &'static str, of: &str, ledger: T, expected: T) -> Verdict {
+    match (ledger, expected) {
+        (ledger, expected) if ledger == expected => Ok(()),
+        (ledger, expected) => {
+            Err(broken(sentence, format!("{of}: the ledger says {ledger:?}, expected {expected:?}")))
+        }
+    }
+}
+
+/// Runs all steps and then brings everything to rest.
+pub fn run(steps: &[Step], pace: Pace, cycle_days: Option<i64>) -> Result<History, Broken> {
+    let mut history = History::new(pace, cycle_days)?;
+    for step in steps {
+        history.step(step)?;
+    }
+    history.come_to_rest()?;
+    Ok(history)
+}
+
+impl History {
+    fn new(pace: Pace, cycle_days: Option<i64>) -> Result<Self, Broken> {
+        let workspace = WorkspaceId::parse("w").expect("a valid id");
+        let cycle_ends_at = cycle_days.map(|days| START.plus_ms(days * 86_400_000));
+        let mut fresh = State::new();
+        let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+        let change = Change::PutWorkspace(settings);
+        let admin = AdminCommand { workspace: workspace.clone(), keyed: None, if_match: None, change };
+        fresh.apply(START, &Command::Admin(admin));
+        // Until there is a command for cycles, the end of this one is written.
+        let made = fresh.workspaces.get_mut(&workspace).expect("just made");
+        Arc::make_mut(made).cycle_ends_at = cycle_ends_at;
+        let mut history = Self {
+            pace,
+            workspace,
+            at: START,
+            state: fresh.clone(),
+            fresh,
+            log: Vec::new(),
+            holders: Vec::new(),
+            lost: Vec::new(),
+            network: Vec::new(),
+            naive: Pool::new(cycle_ends_at),
+            ghost: Ghost::default(),
+            charged: BTreeMap::new(),
+            is_exact: true,
+            seen: Seen::new(),
+        };
+        for node in 0..NODES {
+            history.start_holder(node)?;
+        }
+        Ok(history)
+    }
+
+    pub fn commands(&self) -> usize {
+        self.log.len()
+    }
+
+    fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    fn pool(&self) -> &Workspace {
+        self.state.workspace(&self.workspace).expect("made at the start")
+    }
+
+    /// A new disk at a node: the first, or after the old one was declared lost.
+    fn start_holder(&mut self, node: usize) -> Verdict {
+        let disk = DiskId((self.holders.len() + self.lost.len()) as u64 + 1);
+        let id = HolderId { node: NodeId(u16::try_from(node).expect("a few nodes") + 1), disk };
+        let holder = Holder::new(id, self.workspace.clone(), 3);
+        let applied = self.apply(Command::Register { holder: id, journal_sequence: 0 })?;
+        same("a new disk may register", &id.to_string(), applied.result, Ok(Outcome::Registered))?;
+        if node < self.holders.len() {
+            let old = std::mem::replace(&mut self.holders[node], holder);
+            self.lost.push(old);
+        } else {
+            self.holders.push(holder);
+        }
+        Ok(())
+    }
+
+    /// The one door to the ledger: every command is followed by every check.
+    fn apply(&mut self, command: Command) -> Result<Applied, Broken> {
+        let before = self.state.clone();
+        let applied = self.state.apply(self.at, &command);
+        self.ghost.applied(&command, &applied);
+        let pool = self.state.workspace(&self.workspace).expect("made at the start");
+        let was = before.workspace(&self.workspace).expect("made at the start");
+        if let Some(violation) = self.state.violations().first() {
+            return Err(broken(violation.invariant, format!("{} after {command:?}", violation.what)));
+        }
+        checkers::all_of_a_state(pool, &self.state, &self.ghost)?;
+        checkers::all_of_a_step(was, &command, pool)?;
+        checkers::nothing_is_pending_when_nothing_is_out(pool)?;
+        view_sums_are_right(pool, self.at)?;
+        if let Command::Holder(batch) = &command
+            && !before.would_change(batch, self.at)
+        {
+            checkers::a_batch_without_change_changes_nothing(&before, batch, self.at, &self.state)?;
+        }
+        self.book_final_numbers(&before, &command, &applied);
+        self.log.push((self.at, command));
+        Ok(applied)
+    }
+
+    /// What is final about charges: the last word of a holder, or all a lost holder had.
+    fn book_final_numbers(&mut self, before: &State, command: &Command, applied: &Applied) {
+        let was = before.workspace(&self.workspace).expect("made at the start");
+        let mut charge = |user: &UserId, grant: types::GrantNo, amount: u64| {
+            let grant = was.grant(grant).id.clone();
+            *self.charged.entry((user.clone(), grant)).or_default() += amount;
+        };
+        match (command, &applied.result) {
+            (Command::Holder(batch), Ok(Outcome::Lines(answers))) => {
+                for (message, answer) in batch.lines.iter().zip(answers) {
+                    let was_open =
+                        was.lines.get(&batch.line_id(message)).is_some_and(|line| !line.written_off);
+                    if message.wish == Wish::Close && answer.result == LineResult::Closed && was_open {
+                        for (backing, used, unattributed) in &message.used.by_backing {
+                            charge(&message.user, backing.grant, used.micros() + unattributed.micros());
+                        }
+                    }
+                }
+            }
+            (Command::Forget { holder, .. }, Ok(_)) => {
+                for (_, line) in
+                    was.lines.iter().filter(|(id, line)| id.holder == *holder && !line.written_off)
+                {
+                    for n in &line.backings {
+                        charge(&line.user, n.backing.grant, n.drawn.micros() - n.returned.micros());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Verdict {
+        match step {
+            Step::Admin(change) => self.administrate(change),
+            Step::Wait { ms } => self.wait_until(self.at.plus_ms(*ms)),
+            Step::WaitForMidnight => self.wait_until(Day(self.at.day().0 + 1).starts_at()),
+            Step::Spend { node, user, price } if self.pace == Pace::Prompt => {
+                self.spend_promptly(*node, user, *price)
+            }
+            Step::Spend { node, user, price } => {
+                if let Some(charge) = self.holders[*node].spend(user, *price, self.at) {
+                    self.ghost.acknowledged(&charge);
+                    self.saw("spent locally");
+                }
+                Ok(())
+            }
+            Step::Draw { node, user, more, floor } => {
+                let holder = &mut self.holders[*node];
+                let message = holder.draw(user, *more, *floor);
+                self.send(*node, message);
+                Ok(())
+            }
+            Step::Report { node, pick } => self.line_step(*node, *pick, Holder::report),
+            Step::RepeatReport { node, pick } => self.line_step(*node, *pick, |h, n| h.repeat_report(n)),
+            Step::GiveBack { node, pick, keep } => self.line_step(*node, *pick, |h, n| h.give_back(n, *keep)),
+            Step::Close { node, pick } => self.line_step(*node, *pick, Holder::close),
+            Step::OtherCycle { node, pick } => {
+                self.line_step(*node, *pick, |h, n| LineMessage { cycle: CycleNumber(2), ..h.report(n) })
+            }
+            Step::Deliver { pick } => self.deliver(*pick, false),
+            Step::DeliverTwice { pick } => self.deliver(*pick, true),
+            Step::Lose { pick } => {
+                if !self.network.is_empty() {
+                    let at = pick % self.network.len();
+                    self.network.remove(at);
+                }
+                Ok(())
+            }
+            Step::Crash { node } => {
+                self.holders[*node].crash();
+                self.is_exact = false;
+                Ok(())
+            }
+            Step::Forget { node, mode } => self.forget(*node, *mode),
+            Step::LostSpends { pick, user, price } => {
+                let (at, count) = (self.at, self.lost.len().max(1));
+                if let Some(charge) = self.lost.get_mut(pick % count).and_then(|h| h.spend(user, *price, at))
+                {
+                    self.ghost.acknowledged(&charge);
+                    self.saw("spent by a holder declared lost");
+                }
+                Ok(())
+            }
+            Step::LostCloses { pick, line } => self.lost_closes(*pick, *line),
+        }
+    }
+
+    fn wait_until(&mut self, at: Timestamp) -> Verdict {
+        self.at = at;
+        if self.pace == Pace::Prompt { self.tick().and_then(|()| self.compare()) } else { Ok(()) }
+    }
+
+    fn tick(&mut self) -> Verdict {
+        self.naive.expire(self.at);
+        self.apply(Command::Tick { workspace: self.workspace.clone() }).map(|_| ())
+    }
+
+    fn administrate(&mut self, change: &Change) -> Verdict {
+        let workspace = self.workspace.clone();
+        let admin = AdminCommand { workspace, keyed: None, if_match: None, change: change.clone() };
+        let applied = self.apply(Command::Admin(admin))?;
+        for event in &applied.events {
+            if let Event::Recall { line, .. } = event {
+                self.put(Packet::Recall(line.holder, line.number));
+            }
+        }
+        if let Ok(Outcome::Reallocation(answer)) = &applied.result
+            && !answer.pending.is_empty()
+        {
+            self.saw("a reallocation left a pending part");
+        }
+        let tells_books = matches!(change, Change::MakeGrant(_) | Change::VoidGrant { .. });
+        if self.pace == Pace::Prompt {
+            let allowed = self.naive.change(change, self.at).is_ok();
+            same("what is allowed is allowed", &format!("{change:?}"), applied.result.is_ok(), allowed)?;
+            self.saw(if allowed { "allowed" } else { "not allowed" });
+            self.naive.expire(self.at);
+            return self.compare();
+        }
+        if tells_books && applied.result.is_ok() {
+            let allowed = self.naive.change(change, self.at);
+            same("grants are made and voided alike", &format!("{change:?}"), Ok(()), allowed)?;
+        }
+        Ok(())
+    }
+
+    /// Draws exactly the price, spends it and closes the line.
+    fn spend_promptly(&mut self, node: usize, user: &UserId, price: u64) -> Verdict {
+        let expected = self.naive.spend(user, price, self.at);
+        let message = self.holders[node].draw(user, price, price);
+        let number = message.number;
+        self.exchange(node, message)?;
+        let charge = self.holders[node].spend(user, price, self.at);
+        let parts = charge.as_ref().map(|charge| {
+            let part = |(backing, amount): &(types::Backing, u64)| {
+                (backing.source, self.pool().grant(backing.grant).id.clone(), *amount)
+            };
+            charge.parts.iter().map(part).collect::<Vec<_>>()
+        });
+        same("a consume is decided as without leases", &format!("{price} for {user}"), parts, expected)?;
+        if let Some(charge) = &charge {
+            self.ghost.acknowledged(charge);
+        }
+        self.saw(if charge.is_some() { "spent as predicted" } else { "refused as predicted" });
+        let message = self.holders[node].close(number);
+        self.exchange(node, message)?;
+        self.compare()
+    }
+
+    /// There and back without a network.
+    fn exchange(&mut self, node: usize, message: LineMessage) -> Verdict {
+        let batch = self.holders[node].batch(vec![message]);
+        let applied = self.apply(Command::Holder(batch))?;
+        let Ok(Outcome::Lines(answers)) = applied.result else {
+            return Err(broken("a registered holder is heard", format!("{:?}", applied.result)));
+        };
+        answers.iter().for_each(|answer| self.holders[node].hear(answer));
+        Ok(())
+    }
+
+    fn line_step(
+        &mut self,
+        node: usize,
+        pick: usize,
+        message: impl FnOnce(&mut Holder, LineNumber) -> LineMessage,
+    ) -> Verdict {
+        let holder = &mut self.holders[node];
+        let numbers: Vec<LineNumber> = holder.lines.keys().copied().collect();
+        let Some(number) = numbers.get(pick % numbers.len().max(1)) else { return Ok(()) };
+        // What was closed is final: only the Close is said again.
+        let is_closing = holder.lines[number].is_closing;
+        let message = if is_closing { holder.close(*number) } else { message(holder, *number) };
+        self.send(node, message);
+        Ok(())
+    }
+
+    fn send(&mut self, node: usize, message: LineMessage) {
+        let batch = self.holders[node].batch(vec![message]);
+        self.put(Packet::ToLedger(batch));
+    }
+
+    fn put(&mut self, packet: Packet) {
+        self.network.push(packet);
+        if self.network.len() > NETWORK_MAX {
+            self.network.remove(0);
+        }
+    }
+
+    fn deliver(&mut self, pick: usize, keep: bool) -> Verdict {
+        if self.network.is_empty() {
+            return Ok(());
+        }
+        let at = pick % self.network.len();
+        let packet = if keep { self.network[at].clone() } else { self.network.remove(at) };
+        match packet {
+            Packet::ToLedger(batch) => {
+                let holder = batch.holder;
+                let applied = self.apply(Command::Holder(batch))?;
+                for event in &applied.events {
+                    if let Event::Recall { line, .. } = event {
+                        self.put(Packet::Recall(line.holder, line.number));
+                    }
+                }
+                if let Ok(Outcome::Lines(answers)) = applied.result {
+                    answers.iter().for_each(|answer| self.note(answer));
+                    self.put(Packet::Answers(holder, answers));
+                }
+            }
+            Packet::Answers(holder, answers) => {
+                if let Some(holder) = self.running(holder) {
+                    answers.iter().for_each(|answer| holder.hear(answer));
+                }
+            }
+            Packet::Recall(holder, number) => {
+                let Some(holder) = self.running(holder) else { return Ok(()) };
+                let open = holder.lines.get(&number).is_some_and(|line| !line.is_closing);
+                if open && let Some(message) = holder.recall(number) {
+                    let batch = holder.batch(vec![message]);
+                    self.put(Packet::ToLedger(batch));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, answer: &LineAnswer) {
+        self.saw(match &answer.result {
+            LineResult::Closed => "closed",
+            LineResult::Line { denied: Some(denial), .. } => match denial.reason {
+                ledger::DenialReason::Frozen => "denied: frozen",
+                ledger::DenialReason::LimitReached => "denied: limit",
+                ledger::DenialReason::AllocationExhausted => "denied: allocation",
+                ledger::DenialReason::Exhausted => "denied: exhausted",
+                ledger::DenialReason::AccessDisabled => "denied: access",
+                ledger::DenialReason::UnknownUser => "denied: stranger",
+            },
+            LineResult::Line { .. } => "answered",
+            LineResult::Rejected(LineRejection::StaleLine { .. }) => "stale line",
+            LineResult::Rejected(LineRejection::WrittenOff) => "late word on a written-off line",
+            LineResult::Rejected(_) => "rejected otherwise",
+        });
+    }
+
+    fn running(&mut self, id: HolderId) -> Option<&mut Holder> {
+        self.holders.iter_mut().chain(&mut self.lost).find(|holder| holder.id == id)
+    }
+
+    fn forget(&mut self, node: usize, mode: ForgetMode) -> Verdict {
+        self.is_exact = false;
+        let applied = self.apply(Command::Forget { holder: self.holders[node].id, mode })?;
+        if let Ok(Outcome::Forgotten { written_off, .. }) = applied.result
+            && !written_off.is_zero()
+        {
+            self.saw("written off");
+        }
+        self.start_holder(node)
+    }
+
+    /// Evidence: a fenced holder's final word.
+    fn lost_closes(&mut self, pick: usize, line: usize) -> Verdict {
+        let count = self.lost.len().max(1);
+        let Some(holder) = self.lost.get_mut(pick % count) else { return Ok(()) };
+        let numbers: Vec<LineNumber> = holder.lines.keys().copied().collect();
+        let Some(number) = numbers.get(line % numbers.len().max(1)) else { return Ok(()) };
+        let message = holder.close(*number);
+        let batch = holder.batch(vec![message]);
+        let was_written_off = self.pool().lines.contains_key(&batch.line_id(&batch.lines[0]));
+        self.put(Packet::ToLedger(batch));
+        if was_written_off {
+            self.saw("evidence sent");
+        }
+        Ok(())
+    }
+
+    /// Faults stop: every running holder closes everything, and the books must be those of a pool without leases.
+    fn come_to_rest(&mut self) -> Verdict {
+        self.network.clear();
+        for node in 0..self.holders.len() {
+            let numbers: Vec<LineNumber> = self.holders[node].lines.keys().copied().collect();
+            for number in numbers {
+                let message = self.holders[node].close(number);
+                self.exchange(node, message)?;
+            }
+            let left = self.holders[node].lines.len();
+            same("every line of a running holder can be closed", "lines left", left, 0)?;
+        }
+        self.tick()?;
+        let still_open = self.pool().lines.values().filter(|line| !line.written_off).count();
+        same("after all were closed no line is open", "lines", still_open, 0)?;
+        if self.pace == Pace::Racy {
+            self.charge_naively();
+            self.compare_told()?;
+        }
+        self.compare_books()?;
+        checkers::equal_logs_make_equal_states(self.fresh.clone(), &self.log, &self.state)
+    }
+
+    /// What was truly charged is spent in the naive pool; what was credited back is its exposure.
+    fn charge_naively(&mut self) {
+        for ((user, grant), amount) in &self.charged {
+            self.naive.charge(user, grant, *amount);
+        }
+        let pool = self.state.workspace(&self.workspace).expect("made at the start");
+        for grant in &pool.grants {
+            let naive = self.naive.grants.get_mut(&grant.id).expect("made in both");
+            naive.exposure = grant.books.exposure.micros();
+        }
+    }
+
+    fn compare_told(&self) -> Verdict {
+        for (name, user) in &self.pool().users {
+            let told = self.ghost.told_by_user.get(name).copied().unwrap_or_default();
+            let used = user.used.micros();
+            let right = if self.is_exact { told == used } else { told <= used + self.exposed() };
+            if !right {
+                return Err(broken(
+                    "users are charged what they were told",
+                    format!("{name}: {told}, charged {used}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn exposed(&self) -> u64 {
+        self.pool().totals.exposure.micros()
+    }
+
+    /// Everything the naive model predicts.
+    fn compare(&self) -> Verdict {
+        self.compare_books()?;
+        for (name, user) in &self.naive.users {
+            let known = self.pool().user(name);
+            let allocation = known.and_then(|user| user.allocation.as_ref());
+            let ledger = allocation.map(|a| (a.amount().micros(), a.used.micros(), a.unused().micros()));
+            let naive = user.allocation.as_ref().map(|a| (a.amount(), a.used, a.unused()));
+            same("allocations are as without leases", name.as_str(), ledger, naive)?;
+        }
+        Ok(())
+    }
+
+    fn compare_books(&self) -> Verdict {
+        for grant in &self.pool().grants {
+            let books = &grant.books;
+            let naive = &self.naive.grants[&grant.id];
+            let (expired, voided) = match naive.ended {
+                None => (0, 0),
+                Some(Ended::Expired) => (naive.unspent(), 0),
+                Some(Ended::Voided) => (0, naive.unspent()),
+            };
+            let spent = books.used.micros() + books.unattributed.micros() + books.written_off.micros();
+            let ledger = [books.available.micros(), spent, books.expired.micros(), books.voided.micros()];
+            let naive = [naive.left(), naive.spent, expired, voided];
+            same(
+                "grants are as without leases (available, spent, expired, voided)",
+                grant.id.as_str(),
+                ledger,
+                naive,
+            )?;
+        }
+        for (name, user) in &self.naive.users {
+            let used = self.pool().user(name).map_or(0, |known| known.used.micros());
+            same("users have used what they used without leases", name.as_str(), used, user.used)?;
+        }
+        Ok(())
+    }
+}
+
+/// The surface's sums: granted = used + held + available + leased; allocations and what is shared fit the pool.
+fn view_sums_are_right(pool: &Workspace, at: Timestamp) -> Verdict {
+    let view = pool.view(at);
+    let sum = [view.used, view.held, view.available, view.leased].iter().map(|part| part.micros()).sum();
+    let sentence = "granted = used + held + available + leased";
+    same(sentence, &format!("{view:?}"), view.granted, credits(sum))?;
+    let by_node = Credits::checked_sum(view.leased_by_node.values().copied());
+    same("what is out is out at nodes", &format!("{view:?}"), by_node, view.leased.checked_add(view.held))
+}

@@ -1,0 +1,265 @@
+//! A simulated holder: the other half of the lease protocol, with true local numbers and a disk that can be behind.
+//!
+//! It keeps the rules R2 to R6: D is merged by max, the watermark is on disk before anything is spent beyond it, after
+//! a crash what is above the synced numbers is unattributed, returns and closes are on disk before they are sent.
+//! Not here: when it draws, reports or closes (`workload`), what the network does (`history`).
+
+use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Used, Wish};
+use std::collections::BTreeMap;
+use types::{
+    Backing, Credits, CycleNumber, Feature, HolderId, LineId, LineNumber, Meter, Metered, Timestamp, UserId,
+    WorkspaceId,
+};
+
+#[derive(Clone, Debug)]
+pub struct Holder {
+    pub id: HolderId,
+    pub workspace: WorkspaceId,
+    pub lines: BTreeMap<LineNumber, HeldLine>,
+    /// Of the journal; grows with everything that is synced.
+    pub sequence: u64,
+    last_line: LineNumber,
+    /// How far the watermark runs ahead of what is used, in micro-credits.
+    pub chunk: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct HeldLine {
+    pub user: UserId,
+    pub cycle: CycleNumber,
+    /// In the order in which they are spent.
+    pub backings: Vec<HeldBacking>,
+    meters: BTreeMap<Meter, Metered>,
+    synced_meters: BTreeMap<Meter, Metered>,
+    /// Its Close is on disk: nothing is spent any more.
+    pub is_closing: bool,
+    /// Asked back whole: nothing is drawn any more.
+    pub is_recalled: bool,
+}
+
+/// All in micro-credits.
+#[derive(Clone, Debug)]
+pub struct HeldBacking {
+    pub backing: Backing,
+    pub drawn: u64,
+    pub used: u64,
+    pub returned: u64,
+    pub unattributed: u64,
+    /// Used, as far as the disk knows.
+    synced: u64,
+    /// Used and unattributed never pass it.
+    watermark: u64,
+}
+
+/// What a client was told: charged on this line, out of these backings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    pub line: LineId,
+    pub user: UserId,
+    pub parts: Vec<(Backing, u64)>,
+}
+
+fn credits(micros: u64) -> Credits {
+    Credits::from_micros(micros).expect("a small number")
+}
+
+impl HeldBacking {
+    /// What may still be spent or given back.
+    pub fn left(&self) -> u64 {
+        self.drawn - self.used - self.returned - self.unattributed
+    }
+}
+
+impl HeldLine {
+    fn new(user: UserId) -> Self {
+        let (backings, meters, synced_meters) = Default::default();
+        let cycle = CycleNumber::FIRST;
+        Self { user, cycle, backings, meters, synced_meters, is_closing: false, is_recalled: false }
+    }
+
+    pub fn left(&self) -> u64 {
+        self.backings.iter().map(HeldBacking::left).sum()
+    }
+
+    fn drawn(&self) -> u64 {
+        self.backings.iter().map(|b| b.drawn).sum()
+    }
+
+    fn sync(&mut self) {
+        self.backings.iter_mut().for_each(|b| b.synced = b.used);
+        self.synced_meters.clone_from(&self.meters);
+    }
+
+    /// R2: by max, and in the order the ledger gives.
+    fn install(&mut self, drawn: &[(Backing, Credits)]) {
+        for (i, (backing, amount)) in drawn.iter().enumerate() {
+            let at = self.backings.iter().position(|b| b.backing == *backing).unwrap_or_else(|| {
+                let i = i.min(self.backings.len());
+                let zero = HeldBacking {
+                    backing: *backing,
+                    drawn: 0,
+                    used: 0,
+                    returned: 0,
+                    unattributed: 0,
+                    synced: 0,
+                    watermark: 0,
+                };
+                self.backings.insert(i, zero);
+                i
+            });
+            self.backings[at].drawn = self.backings[at].drawn.max(amount.micros());
+        }
+    }
+}
+
+impl Holder {
+    pub fn new(id: HolderId, workspace: WorkspaceId, chunk: u64) -> Self {
+        Self { id, workspace, lines: BTreeMap::new(), sequence: 0, last_line: LineNumber(0), chunk }
+    }
+
+    /// The line this user's consumes are decided on.
+    pub fn open_line(&self, user: &UserId) -> Option<LineNumber> {
+        let open = |line: &HeldLine| line.user == *user && !line.is_closing && !line.is_recalled;
+        self.lines.iter().find(|(_, line)| open(line)).map(|(number, _)| *number)
+    }
+
+    fn message(&self, number: LineNumber, wish: Wish) -> LineMessage {
+        let line = &self.lines[&number];
+        // R6: never ahead of the disk.
+        let used = |b: &HeldBacking| (b.backing, credits(b.synced), credits(b.unattributed));
+        LineMessage {
+            number,
+            user: line.user.clone(),
+            cycle: line.cycle,
+            team: None,
+            returned: line.backings.iter().map(|b| (b.backing, credits(b.returned))).collect(),
+            used: Used {
+                by_backing: line.backings.iter().map(used).collect(),
+                by_meter: line.synced_meters.iter().map(|(m, n)| (m.clone(), n.clone())).collect(),
+            },
+            held: Credits::ZERO,
+            confirmed: Credits::ZERO,
+            wish,
+        }
+    }
+
+    pub fn batch(&self, lines: Vec<LineMessage>) -> HolderBatch {
+        let (holder, journal_sequence) = (self.id, self.sequence);
+        HolderBatch { holder, journal_sequence, workspace: self.workspace.clone(), lines }
+    }
+
+    /// Asks for `more` than was drawn so far, on a new line if there is none.
+    pub fn draw(&mut self, user: &UserId, more: u64, floor: u64) -> LineMessage {
+        let number = self.open_line(user).unwrap_or_else(|| {
+            self.last_line = LineNumber(self.last_line.0 + 1);
+            self.lines.insert(self.last_line, HeldLine::new(user.clone()));
+            self.last_line
+        });
+        let drawn = self.lines[&number].drawn();
+        self.message(
+            number,
+            Wish::Draw { target: credits(drawn + more), floor: credits(drawn + floor.min(more)) },
+        )
+    }
+
+    /// Decides a consume: out of the open line or not at all.
+    pub fn spend(&mut self, user: &UserId, price: u64, now: Timestamp) -> Option<Charge> {
+        let number = self.open_line(user).filter(|number| self.lines[number].left() >= price)?;
+        let chunk = self.chunk;
+        let line = self.lines.get_mut(&number).expect("it is open");
+        let mut missing = price;
+        let mut parts = Vec::new();
+        for b in &mut line.backings {
+            let part = missing.min(b.left());
+            if part == 0 {
+                continue;
+            }
+            b.used += part;
+            // R3: synced before it is spent.
+            if b.used + b.unattributed > b.watermark {
+                b.watermark = (b.used + b.unattributed + chunk).min(b.drawn - b.returned);
+            }
+            parts.push((b.backing, part));
+            missing -= part;
+        }
+        let feature = ["chat", "image", "search"][usize::try_from(price % 3).expect("below 3")];
+        let feature = Feature::parse(feature).expect("a valid id");
+        let metered = line.meters.entry(Meter { feature, model: None, day: now.day() }).or_default();
+        metered.add(&Metered { credits: credits(price), calls: 1, units: Vec::new() });
+        Some(Charge { line: LineId { holder: self.id, number }, user: user.clone(), parts })
+    }
+
+    fn sync(&mut self, number: LineNumber) {
+        self.sequence += 1;
+        self.lines.get_mut(&number).expect("a known line").sync();
+    }
+
+    pub fn report(&mut self, number: LineNumber) -> LineMessage {
+        self.sync(number);
+        self.message(number, Wish::Report)
+    }
+
+    /// What was last synced, once more.
+    pub fn repeat_report(&self, number: LineNumber) -> LineMessage {
+        self.message(number, Wish::Report)
+    }
+
+    /// R5: gives back all but `keep`, from the end that is spent last; the watermark falls in the same record.
+    pub fn give_back(&mut self, number: LineNumber, keep: u64) -> LineMessage {
+        let line = self.lines.get_mut(&number).expect("a known line");
+        let mut back = line.left().saturating_sub(keep);
+        for b in line.backings.iter_mut().rev() {
+            let part = back.min(b.left());
+            b.returned += part;
+            b.watermark = b.used + b.unattributed;
+            back -= part;
+        }
+        self.report(number)
+    }
+
+    /// Final: from now on nothing is spent on it.
+    pub fn close(&mut self, number: LineNumber) -> LineMessage {
+        self.lines.get_mut(&number).expect("a known line").is_closing = true;
+        self.lines.get_mut(&number).expect("a known line").backings.iter_mut().for_each(|b| {
+            b.watermark = b.used + b.unattributed;
+        });
+        self.sync(number);
+        self.message(number, Wish::Close)
+    }
+
+    /// R4: the power goes. What was not synced is unattributed, up to the watermark.
+    pub fn crash(&mut self) {
+        for line in self.lines.values_mut() {
+            for b in &mut line.backings {
+                b.used = b.synced;
+                b.unattributed = b.watermark.max(b.synced + b.unattributed) - b.synced;
+            }
+            line.meters.clone_from(&line.synced_meters);
+        }
+        self.sequence += 1;
+    }
+
+    pub fn recall(&mut self, number: LineNumber) -> Option<LineMessage> {
+        self.lines.get_mut(&number)?.is_recalled = true;
+        Some(self.give_back(number, 0))
+    }
+
+    /// Takes an answer. A line with credits on it is never stale before it was closed.
+    pub fn hear(&mut self, answer: &LineAnswer) {
+        let LineAnswer { number, result } = answer;
+        match result {
+            LineResult::Line { drawn, frozen, .. } => {
+                if let Some(line) = self.lines.get_mut(number).filter(|line| !line.is_closing) {
+                    line.install(drawn);
+                    line.is_recalled |= frozen;
+                }
+            }
+            LineResult::Closed => drop(self.lines.remove(number)),
+            LineResult::Rejected(LineRejection::StaleLine { highest }) => {
+                self.last_line = self.last_line.max(*highest);
+                self.lines.remove(number);
+            }
+            LineResult::Rejected(_) => {}
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Steps of a history, drawn from a seed. A step is resolved against the world as it is found, so that any subset of a
+//! history is a history too: a failing one is made small by leaving steps out.
+//!
+//! Not here: what a step does (`history`).
+
+use ledger::{Change, ForgetMode, GrantKind, Membership, NewGrant, Overflow, WorkspaceSettings, limits};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use types::{Credits, CreditsDelta, GrantId, ReallocationId, Timestamp, UserId};
+
+pub const NODES: usize = 3;
+const USERS: [&str; 4] = ["ann", "bob", "cid", "dee"];
+const AMOUNT_MAX: u64 = 60;
+/// Grants of one history, by id; some are asked for twice.
+const GRANTS: u64 = 12;
+const REALLOCATIONS: u64 = 30;
+
+/// How holders keep up with the administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Every consume is drawn, spent and closed before anything else happens: the naive model predicts everything.
+    Prompt,
+    /// Leases stay out while everything changes, over a network that loses, repeats and reorders.
+    Racy,
+}
+
+/// Numbers that pick something are taken modulo what there is.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Admin(Change),
+    /// A client asks at a node.
+    Spend {
+        node: usize,
+        user: UserId,
+        price: u64,
+    },
+    Draw {
+        node: usize,
+        user: UserId,
+        more: u64,
+        floor: u64,
+    },
+    Report {
+        node: usize,
+        pick: usize,
+    },
+    RepeatReport {
+        node: usize,
+        pick: usize,
+    },
+    GiveBack {
+        node: usize,
+        pick: usize,
+        keep: u64,
+    },
+    Close {
+        node: usize,
+        pick: usize,
+    },
+    /// A line's report as if of the next cycle.
+    OtherCycle {
+        node: usize,
+        pick: usize,
+    },
+    Deliver {
+        pick: usize,
+    },
+    DeliverTwice {
+        pick: usize,
+    },
+    Lose {
+        pick: usize,
+    },
+    /// The node loses its power; its disk stays.
+    Crash {
+        node: usize,
+    },
+    /// The node is declared lost, and replaced; the old holder may go on for a while.
+    Forget {
+        node: usize,
+        mode: ForgetMode,
+    },
+    /// A holder that was declared lost spends, returns or closes.
+    LostSpends {
+        pick: usize,
+        user: UserId,
+        price: u64,
+    },
+    LostCloses {
+        pick: usize,
+        line: usize,
+    },
+    Wait {
+        ms: i64,
+    },
+    /// To the instant at which grants begin and end.
+    WaitForMidnight,
+}
+
+pub fn user(i: usize) -> UserId {
+    UserId::parse(USERS[i % USERS.len()]).expect("a valid id")
+}
+
+fn credits(micros: u64) -> Credits {
+    Credits::from_micros(micros).expect("a small number")
+}
+
+/// The steps of one seed: the first ones make grants, so that there is something to spend.
+pub fn steps(seed: u64, pace: Pace, count: usize, start: Timestamp) -> Vec<Step> {
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let mut steps = Vec::with_capacity(count);
+    for _ in 0..3 {
+        steps.push(Step::Admin(Change::MakeGrant(new_grant(&mut rng, start))));
+    }
+    while steps.len() < count {
+        steps.push(match pace {
+            Pace::Prompt => prompt_step(&mut rng, start),
+            Pace::Racy => racy_step(&mut rng, start),
+        });
+    }
+    steps
+}
+
+fn prompt_step(rng: &mut SmallRng, start: Timestamp) -> Step {
+    match rng.random_range(0..10) {
+        0..=4 => spend(rng),
+        5..=8 => Step::Admin(change(rng, start)),
+        _ => wait(rng),
+    }
+}
+
+fn racy_step(rng: &mut SmallRng, start: Timestamp) -> Step {
+    // Mostly in order: what was sent first arrives first.
+    let pick = if rng.random_bool(0.7) { 0 } else { rng.random_range(0..1_000) };
+    let node = rng.random_range(0..NODES);
+    match rng.random_range(0..120) {
+        0..=17 => spend(rng),
+        18..=31 => {
+            let more = rng.random_range(1..50);
+            let floor = if rng.random() { more } else { rng.random_range(0..12) };
+            Step::Draw { node, user: any_user(rng), more, floor }
+        }
+        32..=36 => Step::Report { node, pick: rng.random_range(0..1_000) },
+        37..=38 => Step::RepeatReport { node, pick: rng.random_range(0..1_000) },
+        39..=42 => Step::GiveBack { node, pick: rng.random_range(0..1_000), keep: rng.random_range(0..8) },
+        43..=45 => Step::Close { node, pick: rng.random_range(0..1_000) },
+        46 => Step::OtherCycle { node, pick: rng.random_range(0..1_000) },
+        47..=94 => Step::Deliver { pick },
+        95..=98 => Step::DeliverTwice { pick },
+        99..=100 => Step::Lose { pick },
+        101 => Step::Crash { node },
+        102 if rng.random_bool(0.3) => Step::Forget { node, mode: forget_mode(rng) },
+        102..=103 => Step::LostSpends { pick, user: any_user(rng), price: rng.random_range(1..9) },
+        104 => Step::LostCloses { pick, line: rng.random_range(0..1_000) },
+        105..=118 => Step::Admin(change(rng, start)),
+        _ => wait(rng),
+    }
+}
+
+fn forget_mode(rng: &mut SmallRng) -> ForgetMode {
+    if rng.random_bool(0.6) { ForgetMode::Charge } else { ForgetMode::Credit }
+}
+
+fn any_user(rng: &mut SmallRng) -> UserId {
+    user(rng.random_range(0..USERS.len()))
+}
+
+fn spend(rng: &mut SmallRng) -> Step {
+    Step::Spend { node: rng.random_range(0..NODES), user: any_user(rng), price: rng.random_range(1..12) }
+}
+
+fn wait(rng: &mut SmallRng) -> Step {
+    if rng.random() { Step::WaitForMidnight } else { Step::Wait { ms: rng.random_range(1..2 * 86_400_000) } }
+}
+
+fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
+    let amount = |rng: &mut SmallRng| credits(rng.random_range(0..AMOUNT_MAX));
+    match rng.random_range(0..26) {
+        0..=3 => Change::MakeGrant(new_grant(rng, start)),
+        4..=5 => Change::VoidGrant { grant: grant_id(rng) },
+        6..=7 => Change::PutMember {
+            user: any_user(rng),
+            ai_access: Some(rng.random_bool(0.9)),
+            team: None,
+            role: None,
+        },
+        8..=13 => Change::SetAllocation { user: any_user(rng), amount: amount(rng), overflow: overflow(rng) },
+        14..=16 => {
+            let by = amount(rng);
+            let delta = if rng.random() { CreditsDelta::Raise(by) } else { CreditsDelta::Lower(by) };
+            Change::AdjustAllocation { user: any_user(rng), delta }
+        }
+        17..=18 => Change::RemoveAllocation { user: any_user(rng) },
+        19..=21 => Change::Reallocate {
+            id: reallocation_id(rng),
+            from: any_user(rng),
+            to: any_user(rng),
+            amount: credits(rng.random_range(1..25)),
+        },
+        22..=23 => {
+            let limit = rng.random_bool(0.6).then(|| credits(rng.random_range(0..3 * AMOUNT_MAX)));
+            Change::SetLimit { user: any_user(rng), amount: limit }
+        }
+        24 => {
+            let membership = if rng.random_bool(0.15) { Membership::Listed } else { Membership::Open };
+            let membership = Some(membership);
+            Change::PutWorkspace(WorkspaceSettings { name: None, membership, durability: None })
+        }
+        // One grant of a history is large, so that there is something to spend at the end as well.
+        _ => Change::MakeGrant(NewGrant { amount: credits(20 * AMOUNT_MAX), ..new_grant(rng, start) }),
+    }
+}
+
+fn overflow(rng: &mut SmallRng) -> Option<Overflow> {
+    [None, Some(Overflow::None), Some(Overflow::Shared)][rng.random_range(0..3)]
+}
+
+fn grant_id(rng: &mut SmallRng) -> GrantId {
+    GrantId::parse(&format!("g{}", rng.random_range(0..GRANTS))).expect("a valid id")
+}
+
+fn reallocation_id(rng: &mut SmallRng) -> ReallocationId {
+    ReallocationId::parse(&format!("r{}", rng.random_range(0..REALLOCATIONS))).expect("a valid id")
+}
+
+/// Half of them last for ever; the others begin and end within the days a history takes.
+fn new_grant(rng: &mut SmallRng, start: Timestamp) -> NewGrant {
+    let day = |rng: &mut SmallRng, from: i64, to: i64| start.plus_ms(86_400_000 * rng.random_range(from..to));
+    let kind = if rng.random() { GrantKind::Pack } else { GrantKind::Promotion };
+    NewGrant {
+        id: grant_id(rng),
+        kind,
+        amount: credits(rng.random_range(1..4 * AMOUNT_MAX)),
+        priority: limits::PRIORITY_DEFAULT + rng.random_range(0..3),
+        paid: rng.random(),
+        starts_at: rng.random_bool(0.2).then(|| day(rng, 0, 10)),
+        expires_at: rng.random_bool(0.5).then(|| day(rng, 1, 40)),
+    }
+}
+
+/// The shortest history found that still fails, by leaving out ever smaller parts.
+pub fn minimised(steps: Vec<Step>, fails: impl Fn(&[Step]) -> bool) -> Vec<Step> {
+    let mut steps = steps;
+    let mut part = steps.len().div_ceil(2);
+    while part > 0 {
+        let (mut at, mut shrunk) = (0, false);
+        while at < steps.len() {
+            let mut without = steps.clone();
+            without.drain(at..(at + part).min(steps.len()));
+            if fails(&without) {
+                (steps, shrunk) = (without, true);
+            } else {
+                at += part;
+            }
+        }
+        if !shrunk || part > 1 {
+            part /= 2;
+        }
+    }
+    steps
+}
