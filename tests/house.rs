@@ -52,7 +52,7 @@ openraft-rt-tokio | replication simulations               | simulations seed the
 redb              | replication                           | one store, one owner of its files
 bincode           | wire                                  | unmaintained and frozen: its bytes are made in one place
 ractor            | actors                                | mailboxes are the shells' business
-axum              | api                                   | everything behind the edge knows no HTTP
+axum              | api benches                           | everything behind the edge knows no HTTP; benches measure beside an empty route
 rustix            | platform tests benches                | the operating system is behind the traits; tests stop and kill processes
 getrandom         | platform                              | chance comes from platform::Entropy
 rand              | cli testkit simulations benches tests | seeded streams of load, never a decision of the product

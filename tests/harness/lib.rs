@@ -1,1 +1,28 @@
-//! The harness.
+//! The harness of the black-box tests: real processes, real ports, links that can be cut. Not here: what must hold; that
+//! stands in the tests themselves, which see nothing of the product but its binary.
+//!
+//! A test starts a [`Cluster`], talks to its nodes through an [`Api`] each, and counts what clients were told in a
+//! [`Tally`]. Clusters of one test binary run one after the other: they share two cores with everything else.
+
+mod api;
+mod binary;
+mod cluster;
+mod disk;
+mod http;
+mod link;
+mod load;
+mod node;
+mod process;
+mod wait;
+
+pub use api::{Api, NOT_SENT, Spent, credits, number, text};
+pub use binary::binary;
+pub use cluster::{Cluster, Shard};
+pub use disk::SmallDisk;
+pub use http::{Answer, Lost, exchange_raw};
+pub use link::Way;
+pub use load::{Books, Tally, assert_conserved};
+pub use node::Node;
+pub use process::Process;
+pub use rustix::process::Signal;
+pub use wait::{PATIENCE, eventually, one_at_a_time};

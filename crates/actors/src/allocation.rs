@@ -412,6 +412,8 @@ impl Allocation {
             }
             return;
         }
+        // What the ledger recalls it has, though its answer to the first draw may still be on its way.
+        self.line_is_known();
         let Some(key) = self.key() else { return };
         let Some(line) = &self.line else { return };
         let give = line.lease.give_back(self.balance(), recall.keep);

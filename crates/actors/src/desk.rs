@@ -35,6 +35,9 @@ pub struct Desk {
     to_sweep: tokio::sync::Notify,
 }
 
+/// How long the last wave of a recall round waits for holders that were heard lately.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// How long a fresh summary waits for holders.
 const FRESHEN: Duration = Duration::from_millis(900);
 
@@ -187,7 +190,8 @@ impl Desk {
                 return Ok(answer);
             }
             let brought = self.fetch(group, shards, &batch.workspace, &short, wave == 1, left).await;
-            if brought.silent && !brought.something {
+            // What the others brought says nothing of him who was silent.
+            if brought.silent {
                 answer.cut_off = true;
             }
             if !brought.asked && wave == 1 {
@@ -279,8 +283,9 @@ impl Desk {
             }
             chosen
         });
-        let within = Duration::from_millis(self.policy.round_ms).min(left);
-        self.recall_lines(group, shards, workspace, lines.into_values().collect(), within).await
+        // The last word before a refusal: whoever was heard lately gets time to sync what he gives back.
+        let within = if all { PATIENCE } else { Duration::from_millis(self.policy.round_ms) };
+        self.recall_lines(group, shards, workspace, lines.into_values().collect(), within.min(left)).await
     }
 
     fn some_are_young(&self, group: &Group, workspace: &WorkspaceId) -> bool {
@@ -306,10 +311,12 @@ impl Desk {
         }
         let ask = |(node, lines)| {
             let recall = Recall { workspace: workspace.clone(), lines };
+            let round = Duration::from_millis(self.policy.round_ms);
+            let within = if self.is_heard(group.id(), node) { within } else { within.min(round) };
             async move { (node, shards.recall(node, recall, within).await) }
         };
         let answers = futures::future::join_all(by_node.into_iter().map(ask)).await;
-        let mut brought = Brought { asked, something: false, silent: false };
+        let mut brought = Brought { asked, silent: false };
         for (node, answer) in answers {
             let Some(answer) = answer else {
                 brought.silent = true;
@@ -322,7 +329,7 @@ impl Desk {
             let RecallAnswer { holder, journal_sequence, lines } = answer;
             let batch = HolderBatch { holder, journal_sequence, workspace: workspace.clone(), lines };
             match self.book(group, &batch, within.max(Duration::from_millis(500))).await {
-                Ok(_) => brought.something = true,
+                Ok(_) => {}
                 Err(why) => tracing::warn!(
                     ?why,
                     "what a recall brought was not booked; it comes with the next report"
@@ -426,7 +433,6 @@ impl Desk {
 /// What a wave brought.
 struct Brought {
     asked: bool,
-    something: bool,
     /// Somebody did not answer.
     silent: bool,
 }

@@ -16,7 +16,7 @@ use platform::CoarseClock;
 use ractor::ActorRef;
 use replication::GroupId;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -36,6 +36,10 @@ pub(crate) struct HolderInner {
     pub shards: Arc<Shards>,
     pub directory: Directory,
     pub sessions: Sessions,
+    /// The journal's sequence when this process began: what a registration says. A rolled-back disk shows in it.
+    start_sequence: u64,
+    /// The highest sequence this process has told anybody.
+    reported: AtomicU64,
     pub supervisor: OnceLock<ActorRef<SupervisorMessage>>,
     /// Workspaces whose cycle is not the first, as the ledger last said.
     cycles: Mutex<HashMap<WorkspaceId, CycleNumber>>,
@@ -65,6 +69,7 @@ impl HolderInner {
         keys: Arc<KeyTable>,
         clock: Arc<CoarseClock>,
         shards: Arc<Shards>,
+        start_sequence: u64,
     ) -> Self {
         Self {
             activating: Semaphore::new(options.activating_max),
@@ -79,6 +84,8 @@ impl HolderInner {
             supervisor: OnceLock::new(),
             cycles: Mutex::default(),
             next_handle: AtomicU32::new(1),
+            start_sequence,
+            reported: AtomicU64::new(0),
             fault: watch::Sender::new(None),
         }
     }
@@ -111,6 +118,7 @@ impl HolderInner {
     /// Sends a batch to the leader of its shard. Absolute numbers: asked again unchanged until there is an answer.
     pub async fn submit(&self, shard: ShardId, batch: HolderBatch) -> Result<BatchAnswer, NotSubmitted> {
         self.register(shard).await?;
+        self.reported.fetch_max(batch.journal_sequence, Ordering::AcqRel);
         let sent_ms = self.clock.boottime_ms();
         let answer = self.ask(shard, LeaderRequest::Batch(batch)).await;
         match answer {
@@ -143,12 +151,17 @@ impl HolderInner {
             return Ok(());
         }
         let sent_ms = self.clock.boottime_ms();
-        let command = Command::Register { holder: self.id, journal_sequence: self.journal.sequence() };
+        let command = Command::Register { holder: self.id, journal_sequence: self.start_sequence };
         match self.ask(shard, LeaderRequest::Command(Box::new(command))).await {
             Ok(LeaderAnswer::Applied { applied, .. }) => match applied.result {
                 Ok(_) => {
                     self.sessions.registered(shard);
                     self.sessions.renew(shard, sent_ms);
+                    Ok(())
+                }
+                // An older registration of this very process, overtaken by what it reported since.
+                Err(Rejection::RolledBack { known }) if known <= self.reported.load(Ordering::Acquire) => {
+                    self.sessions.registered(shard);
                     Ok(())
                 }
                 Err(rejection) => {
@@ -191,6 +204,11 @@ impl HolderInner {
 impl Holder {
     pub fn id(&self) -> HolderId {
         self.0.id
+    }
+
+    /// The journal's sequence when this process began.
+    pub fn start_sequence(&self) -> u64 {
+        self.0.start_sequence
     }
 
     pub fn journal(&self) -> &Journal {
@@ -265,7 +283,9 @@ impl Holder {
             supervisor.cast(SupervisorMessage::ToPool { workspace, message }).is_ok()
         });
         let lines = if sent { answer.await.unwrap_or_default() } else { Vec::new() };
-        RecallAnswer { holder, journal_sequence: self.0.journal.sequence(), lines }
+        let journal_sequence = self.0.journal.sequence();
+        self.0.reported.fetch_max(journal_sequence, Ordering::AcqRel);
+        RecallAnswer { holder, journal_sequence, lines }
     }
 
     /// Closes every line and waits until the ledger has folded them, or the deadline.

@@ -76,7 +76,7 @@ impl Quota {
     /// rolled back is refused here.
     pub async fn register(&self) -> Result<(), RegisterFault> {
         let holder = self.holder().id();
-        let journal_sequence = self.holder().journal().sequence();
+        let journal_sequence = self.holder().start_sequence();
         let command = Box::new(Command::Register { holder, journal_sequence });
         match self.ask(GroupId::Meta, LeaderRequest::Command(command)).await {
             Ok(LeaderAnswer::Applied { applied, .. }) => {

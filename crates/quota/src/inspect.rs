@@ -179,9 +179,10 @@ impl Quota {
             if let Some(why) = status.stopped {
                 return Err(format!("group {} has stopped: {why}", group.id()));
             }
-            if status.leader.is_none() {
+            let Some(leader) = status.leader else {
                 return Err(format!("group {} knows no leader", group.id()));
-            }
+            };
+            self.leads_or_follows(group.id(), leader)?;
         }
         let registered = |state: &ledger::State| {
             state.holders.get(&self.holder().id()).is_some_and(|record| record.status == HolderStatus::Active)
@@ -191,6 +192,27 @@ impl Quota {
             Ok(())
         } else {
             Err("this node has not registered yet".into())
+        }
+    }
+}
+
+impl Quota {
+    /// Who is cut off still remembers the last leader, or still takes itself for it.
+    fn leads_or_follows(&self, group: GroupId, leader: NodeId) -> Result<(), String> {
+        let in_reach = |node: NodeId| match self.peers().status(node) {
+            PeerStatus::This | PeerStatus::Connected => true,
+            PeerStatus::Down | PeerStatus::Refused(_) => node == self.node(),
+        };
+        if leader != self.node() {
+            let lost = format!("group {group} has its leader {leader} out of reach");
+            return if in_reach(leader) { Ok(()) } else { Err(lost) };
+        }
+        let voters = self.shards().replicas(group);
+        let reached = voters.iter().filter(|voter| in_reach(**voter)).count();
+        if reached * 2 > voters.len() {
+            Ok(())
+        } else {
+            Err(format!("group {group} reaches {reached} of {} replicas, no majority", voters.len()))
         }
     }
 }

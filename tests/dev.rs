@@ -1,0 +1,123 @@
+//! `tranche dev`: what it prints works when pasted, Ctrl-C drains, and everything is there when it starts again. Not
+//! here: `serve`, which everything else uses.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+use tests::{Api, PATIENCE, Process, Signal, binary, eventually, one_at_a_time};
+
+const LAST_LINE: &str = "Ctrl-C drains and stops.";
+
+fn dev(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.arg("dev").args(arguments).arg("--data").arg(data).env("RUST_LOG", "warn");
+    command
+}
+
+/// A port whose next three are free, as far as one can know.
+fn base_port(nodes: u16) -> u16 {
+    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let first = 20_000 + u16::try_from(std::process::id() % 8_000).expect("small");
+    let mut bases = (first..).step_by(7);
+    bases.find(|base| (1..=nodes).all(|node| free(base + node))).expect("some ports are free")
+}
+
+async fn started(data: &Path, port: u16, nodes: u16) -> Process {
+    let (port, nodes) = (port.to_string(), nodes.to_string());
+    let mut command = dev(data, &["--port", &port, "--nodes", &nodes]);
+    let mut process = Process::start("dev", &mut command, &data.with_extension("log"));
+    eventually("dev says what to try", PATIENCE, async || {
+        assert!(process.ended().is_none(), "it ended: {}", process.log());
+        process.log().contains(LAST_LINE).then_some(())
+    })
+    .await;
+    process
+}
+
+/// Runs a line as a person would.
+fn paste(line: &str) -> serde_json::Value {
+    let output = Command::new("sh").args(["-c", line]).output().expect("sh");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{line}: {text} {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&text).unwrap_or_else(|why| panic!("{line}: {why}: {text}"))
+}
+
+async fn interrupted(mut process: Process) {
+    process.signal(Signal::INT);
+    let status = process.wait(PATIENCE).await;
+    assert!(status.success(), "{status}: {}", process.log());
+    let log = process.log();
+    assert!(log.contains("draining") && log.contains("stopped"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_lines_to_try_and_everything_is_kept() {
+    let _turn = one_at_a_time().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let port = base_port(3);
+    let process = started(&data, port, 3).await;
+    let said = process.log();
+    let key = std::fs::read_to_string(data.join("operator.key")).expect("the key is kept");
+    assert!(said.contains(key.trim()) && said.contains("/docs"), "{said}");
+    for node in 1..=3 {
+        assert!(said.contains(&format!("http://127.0.0.1:{}", port + node)), "{said}");
+        let address = (Ipv4Addr::LOCALHOST, port + node).into();
+        Api::new(address, "").get("/readyz").await.expect(200);
+    }
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| line.starts_with("curl")).collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    // 1,200 input tokens at 1 credit per 1,000, and 300 output tokens at 4.
+    let charged = paste(lines[0]);
+    assert_eq!((&charged["charged"], &charged["durability"]), (&"2.4".into(), &"local".into()), "{charged}");
+    eventually("the summary has it", PATIENCE, async || (paste(lines[1])["used"] == "2.4").then_some(()))
+        .await;
+    assert_eq!(paste(lines[1])["granted"], "100000");
+    interrupted(process).await;
+
+    // Another number of nodes is refused, and so is one that no cluster has.
+    for (nodes, why) in [("5", "made for 3 nodes"), ("1", "made for 3 nodes"), ("2", "1, 3 or 5")] {
+        let output = dev(&data, &["--nodes", nodes, "--port", &port.to_string()]).output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(why), "--nodes {nodes}: {said}");
+    }
+
+    let process = started(&data, port, 3).await;
+    assert!(process.log().contains(key.trim()), "the key is the same");
+    eventually("what was used is still there", PATIENCE, async || {
+        (paste(lines[1])["used"] == "2.4").then_some(())
+    })
+    .await;
+    assert_eq!(paste(lines[0])["charged"], "2.4");
+    eventually("and grows on", PATIENCE, async || (paste(lines[1])["used"] == "4.8").then_some(())).await;
+
+    // Two at once on one directory: the second one is told.
+    let output = dev(&data, &["--port", &base_port(3).to_string()]).output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("in use"), "{said}");
+    interrupted(process).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_of_one_and_one_that_keeps_nothing() {
+    let _turn = one_at_a_time().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let process = started(&directory.path().join("one"), base_port(1), 1).await;
+    let said = process.log();
+    let line = said.lines().map(str::trim).find(|line| line.starts_with("curl")).expect("a line to try");
+    assert_eq!(paste(line)["charged"], "2.4");
+    interrupted(process).await;
+
+    let mut command = Command::new(binary());
+    let port = base_port(3).to_string();
+    command
+        .args(["dev", "--ephemeral", "--port", &port])
+        .env("TMPDIR", directory.path())
+        .env("RUST_LOG", "warn");
+    let process = Process::start("ephemeral", &mut command, &directory.path().join("ephemeral.log"));
+    process.says(LAST_LINE, PATIENCE).await;
+    let kept = || std::fs::read_dir(directory.path()).expect("a directory").count();
+    let before = kept();
+    interrupted(process).await;
+    assert_eq!(kept(), before - 1, "its directory went with it");
+}

@@ -1,0 +1,188 @@
+//! Nodes die by SIGKILL under load and come back: never overdrawn, and after all is back the books are exact. Not here:
+//! nodes that live but cannot be reached (`partition`).
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tests::{
+    Api, Books, Cluster, NOT_SENT, PATIENCE, Spent, Tally, assert_conserved, credits, eventually, text,
+};
+use tokio::task::JoinHandle;
+use types::Credits;
+
+const CLIENTS_PER_NODE: usize = 8;
+const USERS: u64 = 20;
+const GRANTED: &str = "100000";
+
+/// Clients of all nodes at full speed. Users 0–9 are asked for with keys, and whatever became of no known end is asked
+/// again in the end; the others without.
+struct Load {
+    stop: Arc<AtomicBool>,
+    allowed: Arc<AtomicU64>,
+    clients: Vec<JoinHandle<Client>>,
+}
+
+/// What one client was told, by user, and what it must ask again.
+#[derive(Default)]
+struct Client {
+    users: BTreeMap<String, Tally>,
+    open: Vec<Open>,
+}
+
+/// A keyed consume of which it is not known whether it was done.
+struct Open {
+    user: String,
+    amount: Credits,
+    key: String,
+}
+
+impl Load {
+    fn start(cluster: &Cluster) -> Self {
+        let (stop, allowed) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let clients = cluster.numbers().flat_map(|node| [node; CLIENTS_PER_NODE]).zip(0_u64..);
+        let clients = clients
+            .map(|(node, seed)| tokio::spawn(spend(cluster.api(node), seed, stop.clone(), allowed.clone())));
+        Self { stop: stop.clone(), allowed: allowed.clone(), clients: clients.collect() }
+    }
+
+    /// Waits until so many more consumes were allowed.
+    async fn goes_on(&self, what: &str, more: u64) {
+        let from = self.allowed.load(Ordering::Relaxed);
+        let what = format!("{more} more consumes {what}");
+        let done = async || (self.allowed.load(Ordering::Relaxed) >= from + more).then_some(());
+        eventually(&what, PATIENCE, done).await;
+    }
+
+    /// Ends it with all nodes back, and asks for what is open, each time at some other node.
+    async fn stop(self, cluster: &Cluster) -> BTreeMap<String, Tally> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut users: BTreeMap<String, Tally> = BTreeMap::new();
+        let mut nodes = cluster.numbers().cycle();
+        for client in self.clients {
+            let Client { users: told, open } = client.await.expect("a client's tallies");
+            for (user, told) in told {
+                users.entry(user).or_default().add(&told);
+            }
+            for Open { user, amount, key } in open {
+                let mut api = cluster.api(nodes.next().expect("nodes"));
+                let spent = api.consume_for_sure("acme", &user, &amount.to_string(), &key).await;
+                users.entry(user).or_default().note(amount, &spent);
+            }
+        }
+        users
+    }
+}
+
+async fn spend(mut api: Api, seed: u64, stop: Arc<AtomicBool>, allowed: Arc<AtomicU64>) -> Client {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut client = Client::default();
+    let mut count = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let amount = Credits::from_micros(random.random_range(1..=500_000)).expect("small");
+        let number = random.random_range(0..USERS);
+        let user = format!("user-{number:02}");
+        count += 1;
+        let key = (number < USERS / 2).then(|| format!("client-{seed}-{count}"));
+        let spent = api.consume_as("acme", &user, &amount.to_string(), key.as_deref(), None).await;
+        if matches!(spent, Spent::Allowed { .. }) {
+            allowed.fetch_add(1, Ordering::Relaxed);
+        } else {
+            // Whoever finds his node dead does not ask it again at once.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        match (spent, key) {
+            (Spent::Unknown | Spent::Refused { .. }, Some(key)) => {
+                client.open.push(Open { user, amount, key });
+            }
+            (spent, _) => client.users.entry(user).or_default().note(amount, &spent),
+        }
+    }
+    client
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leader_and_then_a_holder_are_killed_and_every_credit_is_found_again() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.api(1).make_workspace("acme", GRANTED).await;
+    let load = Load::start(&cluster);
+    load.goes_on("from the start", 500).await;
+
+    let leader = cluster.shard().await.leader;
+    cluster.node(leader).kill();
+    load.goes_on("without the leader", 500).await;
+    cluster.all_back().await;
+    load.goes_on("with the old leader back", 200).await;
+
+    let leader = cluster.shard().await.leader;
+    let holder = cluster.numbers().find(|node| *node != leader).expect("three nodes");
+    cluster.node(holder).kill();
+    load.goes_on("without a holder", 500).await;
+    cluster.all_back().await;
+    load.goes_on("with the holder back", 200).await;
+
+    let users = load.stop(&cluster).await;
+    exact(&cluster, &users).await;
+    spend_the_rest(&cluster, &users).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_nodes_are_killed_at_once_and_nothing_is_lost_or_won() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.api(1).make_workspace("acme", GRANTED).await;
+    let load = Load::start(&cluster);
+    for round in 1..=2 {
+        load.goes_on(&format!("in round {round}"), 300).await;
+        cluster.numbers().for_each(|node| cluster.node(node).kill());
+        cluster.all_back().await;
+    }
+    load.goes_on("after all", 300).await;
+    let users = load.stop(&cluster).await;
+    exact(&cluster, &users).await;
+    spend_the_rest(&cluster, &users).await;
+}
+
+/// What each user was told is what the books say of him; for those without keys, as far as it is known.
+async fn exact(cluster: &Cluster, users: &BTreeMap<String, Tally>) {
+    let told = Tally::sum(users.values());
+    let passing = [NOT_SENT, "credits_unreachable", "no_leader"];
+    assert_eq!(told.refused_otherwise(&passing), [].into(), "nobody was refused for want of credits");
+    let books = Books::settled(&mut cluster.api(1), "acme", &told).await;
+    assert!(told.allowed <= books.granted);
+    println!(
+        "{} consumes, {} allowed, {} unknown, refused {:?}",
+        told.calls, told.allowed, told.unknown, told.refused
+    );
+    for (user, told) in users {
+        let what = format!("{user}: the books reach {told:?}");
+        let most = told.allowed.checked_add(told.unknown).expect("small");
+        let used = eventually(&what, PATIENCE, async || {
+            cluster.api(1).workspace("acme").await;
+            let member = cluster.api(1).read(&format!("/v1/workspaces/acme/members/{user}")).await;
+            assert_eq!(text(&member["user"]), *user);
+            let used = credits(&member["used"]);
+            assert!(used <= most, "{user} was charged {used}, told {told:?}");
+            (used >= told.allowed).then_some(used)
+        })
+        .await;
+        if told.unknown.is_zero() {
+            assert_eq!(used, told.allowed, "{user}: to the micro-credit");
+        }
+    }
+    for node in cluster.numbers() {
+        assert_conserved(&mut cluster.api(node)).await;
+    }
+}
+
+/// Everything that is left can be spent, in one piece, and no more.
+async fn spend_the_rest(cluster: &Cluster, users: &BTreeMap<String, Tally>) {
+    let mut told = Tally::sum(users.values());
+    let books = Books::at_rest(&mut cluster.api(1), "acme", &told).await;
+    told.note(books.remaining, &cluster.api(2).consume_reachable("acme", "heir", books.remaining).await);
+    assert!(told.refused_otherwise(&[NOT_SENT, "credits_unreachable", "no_leader"]).is_empty(), "{told:?}");
+    let books = Books::settled(&mut cluster.api(1), "acme", &told).await;
+    assert_eq!((books.used, books.remaining), (books.granted, Credits::ZERO));
+    assert_eq!(cluster.api(3).consume("acme", "heir", "0.000001").await.refused(), "exhausted");
+}
