@@ -17,7 +17,7 @@ const BALANCE: u64 = 1 << 46;
 const ROUNDS: usize = 31;
 /// Both threads ran for so much of a turn: they met.
 const UNDISTURBED: f64 = 0.9;
-const TRIES_MAX: usize = 200;
+const TRIES_MAX: usize = 25;
 
 pub fn measure(size: Size, _target: &Path) -> Result<Vec<Claim>, NotMeasured> {
     Ok(vec![one_thread(size), two_threads(size)])
