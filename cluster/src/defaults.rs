@@ -67,9 +67,9 @@ pub fn actors(node: NodeId) -> actors::Options {
         lease: LeasePolicy::STANDARD,
         session_ttl_ms: SESSION_TTL_MS,
         tick_ms: TICK_MS,
-        wait_ms: 2_000,
-        attempt_ms: 1_000,
-        ask_ms: 2_000,
+        wait_ms: 5_000,
+        attempt_ms: 2_000,
+        ask_ms: 4_000,
         handles_max: 1_000_000,
         activating_max: 10_000,
         waiting_max: 10_000,
@@ -81,7 +81,7 @@ pub fn actors(node: NodeId) -> actors::Options {
 
 pub fn quota() -> quota::Options {
     quota::Options {
-        forward_ms: 3_000,
+        forward_ms: 6_000,
         confirm_ms: 2_000,
         admin_ms: 5_000,
         regular_from: 3,

@@ -11,9 +11,9 @@ pub struct Options {
     pub session_ttl_ms: u64,
     /// How often pools report and idle things are closed; 1,000.
     pub tick_ms: u64,
-    /// How long a consume waits for credits before it is refused; 2,000.
+    /// How long a consume waits for credits before it is refused; 5,000.
     pub wait_ms: u64,
-    /// How long one attempt at a leader may take, and all attempts together; 1,000 and 2,000.
+    /// How long one attempt at a leader may take, and all attempts together; 2,000 and 4,000.
     pub attempt_ms: u64,
     pub ask_ms: u64,
     /// Users that may be active on one node; past it a consume is refused `Overloaded`. 1,000,000.

@@ -18,7 +18,7 @@ pub struct Quota(Arc<Inner>);
 /// Every time and bound of this room, whole.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// How long a consume may take at another node; 3,000. More than it may wait there.
+    /// How long a consume may take at another node; 6,000. More than it may wait there.
     pub forward_ms: u64,
     /// How long `quorum` waits for its report to be committed; 2,000.
     pub confirm_ms: u64,
