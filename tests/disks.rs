@@ -174,6 +174,9 @@ async fn a_node_whose_disk_is_full_says_so_and_loses_nothing() {
     println!("refused {refused:?} after {} consumes; {:?}", told.calls, told.refused);
     assert_eq!(refused.as_deref(), Some("storage_unavailable"), "{told:?}");
 
+    let ready = cluster.api(1).get("/readyz").await.expect(503).text();
+    assert!(ready.contains("free space on its disk"), "{ready}");
+
     // Everybody else goes on.
     told.note(whole(5), &cluster.api(2).consume("acme", "bob", "5").await);
     told.note(whole(5), &cluster.api(3).consume("acme", "cleo", "5").await);
@@ -188,6 +191,7 @@ async fn a_node_whose_disk_is_full_says_so_and_loses_nothing() {
         matches!(spent, Spent::Allowed { .. }).then_some(())
     })
     .await;
+    cluster.api(1).get("/readyz").await.expect(200);
     cluster.node(1).kill();
     cluster.all_back().await;
     told.note(whole(1), &cluster.api(1).consume("acme", &user, "1").await);

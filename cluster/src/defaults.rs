@@ -75,6 +75,7 @@ pub fn actors(node: NodeId) -> actors::Options {
         waiting_max: 10_000,
         batches_max: 4,
         batch_lines_max: 1_000,
+        batch_bytes_max: 1_000_000,
         hot_spends_per_s: 20_000,
     }
 }

@@ -179,7 +179,7 @@ impl Linked {
         )
         .await?;
         let options = defaults::actors(settings.node);
-        let desk = Arc::new(Desk::new(options.lease, options.session_ttl_ms, clock.clone()));
+        let desk = Arc::new(Desk::new(&options, clock.clone()));
         let replica = Arc::new(replica);
         let shards =
             Shards::new(settings.node, map, meta, replica, desk.clone(), link.clone(), options.attempt_ms);

@@ -6,16 +6,18 @@
 
 use crate::holder::Holder;
 use crate::leader::{BatchAnswer, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
+use crate::options::Options;
+use crate::rounds::{Rounds, Short};
 use crate::shards::Shards;
 use leasing::{LeasePolicy, RecallLine, Wave, choose, frozen_lines, leased_lines, shared_lines};
 use ledger::{
-    Applied, Command, DenialReason, HolderBatch, HolderStatus, LineResult, Outcome, Query, Rejection, State,
+    Applied, Command, HolderBatch, HolderStatus, LineMessage, LineResult, Outcome, Query, Rejection, State,
     Workspace,
 };
 use platform::CoarseClock;
 use replication::{Committed, Group, GroupId, ProposeError, ReadError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use types::{Credits, Durability, LineId, NodeId, UserId, WorkspaceId};
 
@@ -23,13 +25,14 @@ use types::{Credits, Durability, LineId, NodeId, UserId, WorkspaceId};
 pub struct Desk {
     policy: LeasePolicy,
     session_ttl_ms: u64,
+    batch_lines_max: usize,
+    batch_bytes_max: usize,
     clock: Arc<CoarseClock>,
     /// The holder on this node, once it has started.
     holder: OnceLock<Holder>,
     /// When each holder was last heard, by group (CLOCK_BOOTTIME, ms).
     heard: Mutex<HashMap<(GroupId, NodeId), u64>>,
-    /// One recall round per pool at a time.
-    rounds: Mutex<HashMap<WorkspaceId, Weak<tokio::sync::Mutex<()>>>>,
+    rounds: Rounds,
     /// Workspaces of led groups that may have frozen lines or expired grants.
     watched: Mutex<BTreeSet<(GroupId, WorkspaceId)>>,
     to_sweep: tokio::sync::Notify,
@@ -41,22 +44,17 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a fresh summary waits for holders.
 const FRESHEN: Duration = Duration::from_millis(900);
 
-/// A draw that the ledger denied although credits are out elsewhere.
-struct Short {
-    line: LineId,
-    user: UserId,
-    reason: DenialReason,
-}
-
 impl Desk {
-    pub fn new(policy: LeasePolicy, session_ttl_ms: u64, clock: Arc<CoarseClock>) -> Self {
+    pub fn new(options: &Options, clock: Arc<CoarseClock>) -> Self {
         Self {
-            policy,
-            session_ttl_ms,
+            policy: options.lease,
+            session_ttl_ms: options.session_ttl_ms,
+            batch_lines_max: options.batch_lines_max,
+            batch_bytes_max: options.batch_bytes_max,
             clock,
             holder: OnceLock::new(),
             heard: Mutex::default(),
-            rounds: Mutex::default(),
+            rounds: Rounds::default(),
             watched: Mutex::default(),
             to_sweep: tokio::sync::Notify::new(),
         }
@@ -178,10 +176,12 @@ impl Desk {
         if short.is_empty() {
             return Ok(answer);
         }
-        // One round per pool: who comes second finds what the first one's round brought.
-        let round = self.round(&batch.workspace);
-        let _turn = round.lock().await;
-        for wave in 0..2 {
+        let rounds = self.rounds.of(&batch.workspace);
+        let round = rounds.join(short);
+        // Past the deadline nobody waits for the answer: the holder asks again.
+        let turn = tokio::time::timeout_at(end, rounds.turn());
+        let _turn = turn.await.map_err(|_| LeaderRefusal::Unknown)?;
+        loop {
             let left = end.saturating_duration_since(tokio::time::Instant::now());
             let committed = self.book(group, &batch, left).await?;
             let (again, short) = self.batch_answer(group, &batch, committed.applied)?;
@@ -189,21 +189,15 @@ impl Desk {
             if short.is_empty() {
                 return Ok(answer);
             }
-            let brought = self.fetch(group, shards, &batch.workspace, &short, wave == 1, left).await;
-            // What the others brought says nothing of him who was silent.
-            if brought.silent {
-                answer.cut_off = true;
-            }
-            if !brought.asked && wave == 1 {
+            let Some((wave, of_all)) = rounds.next_wave(&round, self.clock.now(), self.policy.young_ms)
+            else {
+                // What the others brought says nothing of him who was silent.
+                answer.cut_off = round.is_cut_off();
                 return Ok(answer);
-            }
+            };
+            let all_answered = self.fetch(group, shards, &batch.workspace, wave, &of_all).await;
+            round.end_wave(all_answered);
         }
-        let left = end.saturating_duration_since(tokio::time::Instant::now());
-        let committed = self.book(group, &batch, left).await?;
-        let cut_off = answer.cut_off;
-        let (mut answer, short) = self.batch_answer(group, &batch, committed.applied)?;
-        answer.cut_off = cut_off && !short.is_empty();
-        Ok(answer)
     }
 
     async fn book(
@@ -244,36 +238,21 @@ impl Desk {
         Ok((BatchAnswer { lines, remaining, durability, cut_off: false }, short))
     }
 
-    fn round(&self, workspace: &WorkspaceId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut rounds = self.rounds.lock().expect("nobody panics holding it");
-        if let Some(running) = rounds.get(workspace).and_then(Weak::upgrade) {
-            return running;
-        }
-        rounds.retain(|_, round| round.strong_count() > 0);
-        let round = Arc::new(tokio::sync::Mutex::new(()));
-        rounds.insert(workspace.clone(), Arc::downgrade(&round));
-        round
-    }
-
-    /// One wave of a recall round for the draws that are short.
+    /// One wave of a recall round for the draws that are short. It takes its time whoever began it: the others of
+    /// the round go by what it finds. Whether everybody who was asked answered.
     async fn fetch(
         &self,
         group: &Group,
         shards: &Shards,
         workspace: &WorkspaceId,
+        wave: Wave,
         short: &[Short],
-        all: bool,
-        left: Duration,
-    ) -> Brought {
-        if all && self.some_are_young(group, workspace) {
+    ) -> bool {
+        let is_last = wave == Wave::All;
+        if is_last && self.some_are_young(group, workspace) {
             let young = u64::try_from(self.policy.young_ms).unwrap_or(0);
-            tokio::time::sleep(Duration::from_millis(young).min(left)).await;
+            tokio::time::sleep(Duration::from_millis(young)).await;
         }
-        let wave = if all {
-            Wave::All
-        } else {
-            Wave::Half { now: self.clock.now(), young_ms: self.policy.young_ms }
-        };
         let lines = group.peek(|state| {
             let Some(workspace) = state.workspace(workspace) else { return BTreeMap::new() };
             let mut chosen: BTreeMap<LineId, RecallLine> = BTreeMap::new();
@@ -284,8 +263,9 @@ impl Desk {
             chosen
         });
         // The last word before a refusal: whoever was heard lately gets time to sync what he gives back.
-        let within = if all { PATIENCE } else { Duration::from_millis(self.policy.round_ms) };
-        self.recall_lines(group, shards, workspace, lines.into_values().collect(), within.min(left)).await
+        let within = if is_last { PATIENCE } else { Duration::from_millis(self.policy.round_ms) };
+        let lines = lines.into_values().collect();
+        self.recall_lines(group, shards, workspace, lines, within).await
     }
 
     fn some_are_young(&self, group: &Group, workspace: &WorkspaceId) -> bool {
@@ -295,7 +275,7 @@ impl Desk {
         group.peek(|state| state.workspace(workspace).is_some_and(young))
     }
 
-    /// Asks the holders of `lines` and books what they answer.
+    /// Asks the holders of `lines` and books what they answer. Whether all of them answered.
     async fn recall_lines(
         &self,
         group: &Group,
@@ -303,40 +283,44 @@ impl Desk {
         workspace: &WorkspaceId,
         lines: Vec<RecallLine>,
         within: Duration,
-    ) -> Brought {
-        let asked = !lines.is_empty();
+    ) -> bool {
         let mut by_node: BTreeMap<NodeId, Vec<RecallLine>> = BTreeMap::new();
         for line in lines {
             by_node.entry(line.line.holder.node).or_default().push(line);
         }
+        let in_parts = |(node, lines): (NodeId, Vec<RecallLine>)| {
+            let parts: Vec<_> = lines.chunks(self.batch_lines_max).map(<[_]>::to_vec).collect();
+            parts.into_iter().map(move |part| (node, part))
+        };
         let ask = |(node, lines)| {
             let recall = Recall { workspace: workspace.clone(), lines };
             let round = Duration::from_millis(self.policy.round_ms);
             let within = if self.is_heard(group.id(), node) { within } else { within.min(round) };
             async move { (node, shards.recall(node, recall, within).await) }
         };
-        let answers = futures::future::join_all(by_node.into_iter().map(ask)).await;
-        let mut brought = Brought { asked, silent: false };
+        let answers = futures::future::join_all(by_node.into_iter().flat_map(in_parts).map(ask)).await;
+        let mut all_answered = true;
         for (node, answer) in answers {
             let Some(answer) = answer else {
-                brought.silent = true;
+                all_answered = false;
                 continue;
             };
             self.hear(group.id(), node);
-            if answer.lines.is_empty() {
-                continue;
-            }
-            let RecallAnswer { holder, journal_sequence, lines } = answer;
-            let batch = HolderBatch { holder, journal_sequence, workspace: workspace.clone(), lines };
-            match self.book(group, &batch, within.max(Duration::from_millis(500))).await {
-                Ok(_) => {}
-                Err(why) => tracing::warn!(
-                    ?why,
-                    "what a recall brought was not booked; it comes with the next report"
-                ),
+            let RecallAnswer { holder, journal_sequence, mut lines } = answer;
+            while !lines.is_empty() {
+                let count = LineMessage::fitting(lines.iter(), self.batch_lines_max, self.batch_bytes_max);
+                let rest = lines.split_off(count);
+                let lines = std::mem::replace(&mut lines, rest);
+                let batch = HolderBatch { holder, journal_sequence, workspace: workspace.clone(), lines };
+                if let Err(why) = self.book(group, &batch, within.max(PATIENCE)).await {
+                    tracing::warn!(
+                        ?why,
+                        "what a recall brought was not booked; it comes with the next report"
+                    );
+                }
             }
         }
-        brought
+        all_answered
     }
 
     // ---- administrators -----------------------------------------------------------------------------------------
@@ -360,8 +344,9 @@ impl Desk {
             return Ok(committed);
         };
         // A raise must not fail for credits that lie idle on leases.
-        let round = self.round(&workspace);
-        let _turn = round.lock().await;
+        let rounds = self.rounds.of(&workspace);
+        let turn = tokio::time::timeout_at(end, rounds.turn());
+        let Ok(_turn) = turn.await else { return Err(LeaderRefusal::Overloaded) };
         let lines = group.peek(|state| state.workspace(&workspace).map(shared_lines).unwrap_or_default());
         let within = Duration::from_millis(self.policy.round_ms);
         self.recall_lines(group, shards, &workspace, lines, within).await;
@@ -428,13 +413,6 @@ impl Desk {
             self.watch(group.id(), workspace);
         }
     }
-}
-
-/// What a wave brought.
-struct Brought {
-    asked: bool,
-    /// Somebody did not answer.
-    silent: bool,
 }
 
 fn nodes_with_leases(state: &State, query: &Query) -> Vec<NodeId> {

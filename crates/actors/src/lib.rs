@@ -18,6 +18,7 @@ mod pool;
 mod ports;
 #[cfg(test)]
 mod rebuilt;
+mod rounds;
 mod sessions;
 mod shards;
 mod supervisor;

@@ -26,6 +26,8 @@ pub struct Options {
     pub batches_max: usize,
     /// Lines in one batch; 1,000.
     pub batch_lines_max: usize,
+    /// Bytes of their messages; what is left of an entry's bound is for the rest of the entry. 1,000,000.
+    pub batch_bytes_max: usize,
     /// A spend rate from which an allocation's balance is spread over several words (spends per second); 20,000.
     pub hot_spends_per_s: u64,
 }

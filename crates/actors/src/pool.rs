@@ -251,7 +251,9 @@ impl Pool {
         if self.in_flight >= self.holder.options.batches_max || self.gathered.is_empty() {
             return;
         }
-        let count = self.gathered.len().min(self.holder.options.batch_lines_max);
+        let (lines_max, bytes_max) =
+            (self.holder.options.batch_lines_max, self.holder.options.batch_bytes_max);
+        let count = LineMessage::fitting(self.gathered.iter().map(Outgoing::message), lines_max, bytes_max);
         let sent: Vec<Outgoing> = self.gathered.drain(..count).collect();
         let batch = HolderBatch {
             holder: self.holder.id,

@@ -70,7 +70,7 @@ async fn node() -> (Holder, Arc<Shards>) {
         Membership::new(MembershipEpoch(1), vec![Node { id: ME, zone: String::new(), weight: 1 }]).unwrap();
     let map = placement::propose(&membership, Shape { shards: 1, replicas: 1 }).unwrap();
     let options = actor_options();
-    let desk = Arc::new(Desk::new(options.lease, options.session_ttl_ms, clock.clone()));
+    let desk = Arc::new(Desk::new(&options, clock.clone()));
     let shards =
         Shards::new(ME, map, vec![ME], Arc::new(replica), desk.clone(), Arc::new(Alone), options.attempt_ms);
     let shards = Arc::new(shards);
@@ -200,6 +200,7 @@ fn actor_options() -> Options {
         waiting_max: 100,
         batches_max: 4,
         batch_lines_max: 100,
+        batch_bytes_max: 1_000_000,
         hot_spends_per_s: 20_000,
     }
 }

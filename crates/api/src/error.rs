@@ -195,6 +195,10 @@ impl IntoResponse for Refused {
             // Whole seconds, rounded up: the header knows nothing finer.
             headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
         }
+        if matches!(code, Code::TooLarge | Code::RequestTimeout) {
+            // What is left of the body is not read, so that nothing can follow it.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if code == Code::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tranche\""));
         }

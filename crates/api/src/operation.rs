@@ -17,7 +17,7 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// 200 when the journal is replayed and every group of this node knows a leader.
+/// 200 when the journal is replayed and takes charges, and every group of this node knows a leader.
 #[utoipa::path(get, path = "/readyz", tag = "operation",
     responses((status = 200, description = "Ready", content_type = "text/plain", body = String),
         (status = 503, description = "What is not ready yet", content_type = "text/plain", body = String)))]

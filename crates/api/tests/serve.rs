@@ -150,6 +150,8 @@ async fn a_body_that_announces_itself_as_too_large_is_refused_unread() {
     stream.write_all(format!("{CONSUME_HEAD}content-length: 65537\r\n\r\n").as_bytes()).await.unwrap();
     let answer = until(&mut stream, "}").await;
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("too_large"), "{answer}");
+    // A client that keeps connections must know that this one ends.
+    assert!(answer.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
 #[tokio::test]

@@ -191,7 +191,8 @@ impl Book {
             remaining_at_least: charge.remaining_at_least,
             remaining_at_most: charge.remaining_at_most,
         });
-        let (meter, units) = (line.meter_ref(&charge.meter), line.unit_refs(&charge.units));
+        let meter = line.meter_ref(&charge.meter);
+        let units = line.unit_refs(&meter, &charge.units);
         Ok(Ok(ChargeChange { slot, parts, meter, units, key }))
     }
 

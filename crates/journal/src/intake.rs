@@ -72,9 +72,9 @@ impl Future for Charging {
 }
 
 impl Journal {
-    /// Takes a place in the queue before anything is spent: `Overloaded` where it is full, `StorageFull` where the disk
-    /// is, `Stopped`.
-    pub fn reserve(&self) -> Result<Permit, Refused> {
+    /// Whether charges are taken at all: `StorageFull` while its disk is full, `Stopped`. Asking has a full disk looked
+    /// at again.
+    pub fn takes_charges(&self) -> Result<(), Refused> {
         if self.shared.stopped.get().is_some() {
             return Err(stopped(&self.shared));
         }
@@ -82,6 +82,12 @@ impl Journal {
             let _somebody_else_looks = self.queue.try_send(Op::LookForRoom);
             return Err(Refused::StorageFull { why: "its disk is full".into() });
         }
+        Ok(())
+    }
+
+    /// Takes a place in the queue before anything is spent: `Overloaded` where it is full, else as `takes_charges`.
+    pub fn reserve(&self) -> Result<Permit, Refused> {
+        self.takes_charges()?;
         match self.queue.clone().try_reserve_owned() {
             Ok(place) => Ok(Permit { place, shared: self.shared.clone() }),
             Err(TrySendError::Full(_)) => Err(Refused::Overloaded),

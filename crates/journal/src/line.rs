@@ -12,10 +12,13 @@
 
 use crate::change::{MeterRef, OpenedLine, Part, UnitRef};
 use crate::refused::Unsound;
-use crate::tally::{BackingTally, METERS_MAX, OTHER, Tally, UNITS_MAX, add, total};
+use crate::tally::{BackingTally, OTHER, Tally, UNITS_MAX, add, total};
 use crate::words::{BackingNumbers, HandleNo, LineKey, LineNumbers, LineView};
 use std::sync::Arc;
-use types::{Backing, Credits, Feature, Meter, Source, Unit};
+use types::{
+    Backing, Credits, Feature, METERS_PER_LINE_MAX, Meter, NAMED_METERS_PER_LINE_MAX, Source,
+    UNITS_PER_METER_MAX, Unit,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
@@ -142,29 +145,39 @@ impl Line {
         if let Some(at) = known(meter) {
             return MeterRef::Known(at);
         }
-        if meters.len() < METERS_MAX {
+        if meters.len() < NAMED_METERS_PER_LINE_MAX {
             return MeterRef::New(meter.clone());
         }
         let other =
             Meter { feature: Feature::parse(OTHER).expect("a valid name"), model: None, day: meter.day };
         match known(&other) {
             Some(at) => MeterRef::Known(at),
-            None if meters.len() < 2 * METERS_MAX => MeterRef::New(other),
-            None => MeterRef::Known((2 * METERS_MAX - 1) as u8),
+            None if meters.len() < METERS_PER_LINE_MAX => MeterRef::New(other),
+            None => MeterRef::Known((METERS_PER_LINE_MAX - 1) as u8),
         }
     }
 
-    /// How units are named in a record, each kind once; the kinds beyond the last that fits are `other`.
-    pub fn unit_refs(&self, units: &[(Unit, u64)]) -> Vec<(UnitRef, u64)> {
+    /// How units of that meter are named in a record, each kind once; the kinds beyond the last that fit on the meter
+    /// or on the line are `other`, for which a place is kept on both.
+    pub fn unit_refs(&self, meter: &MeterRef, units: &[(Unit, u64)]) -> Vec<(UnitRef, u64)> {
         let known = &self.tally.units;
-        let mut free = UNITS_MAX.saturating_sub(known.len());
+        let find = |unit: &Unit| (0..=u8::MAX).zip(known).find(|(_, u)| *u == unit).map(|(at, _)| at);
+        let counted = match meter {
+            MeterRef::Known(at) => self.tally.meters.get(usize::from(*at)).map_or(&[][..], |m| &m.units),
+            MeterRef::New(_) => &[],
+        };
+        let mut free_on_line = UNITS_MAX.saturating_sub(known.len());
+        let mut free_on_meter = (UNITS_PER_METER_MAX - 1).saturating_sub(counted.len());
         let mut refs: Vec<(UnitRef, u64)> = Vec::with_capacity(units.len());
         for (unit, count) in units {
-            let find = |unit: &Unit| (0..=u8::MAX).zip(known).find(|(_, u)| *u == unit).map(|(at, _)| at);
-            let mut name = find(unit).map_or_else(|| UnitRef::New(unit.clone()), UnitRef::Known);
-            if matches!(name, UnitRef::New(_)) && !refs.iter().any(|(there, _)| *there == name) {
-                if free > 0 {
-                    free -= 1;
+            let at = find(unit);
+            let is_counted = at.is_some_and(|at| counted.iter().any(|(there, _)| *there == at));
+            let mut name = at.map_or_else(|| UnitRef::New(unit.clone()), UnitRef::Known);
+            if !is_counted && !refs.iter().any(|(there, _)| *there == name) {
+                let is_new = at.is_none();
+                if free_on_meter > 0 && (free_on_line > 0 || !is_new) {
+                    free_on_meter -= 1;
+                    free_on_line -= usize::from(is_new);
                 } else {
                     let other = Unit::parse(OTHER).expect("a valid name");
                     name = find(&other).map_or(UnitRef::New(other), UnitRef::Known);

@@ -3,12 +3,10 @@
 use crate::change::{MeterRef, UnitRef};
 use crate::refused::Unsound;
 use crate::words::BackingNumbers;
-use types::{Backing, Credits, Meter, Metered, Unit};
+use types::{Backing, Credits, METERS_PER_LINE_MAX, Meter, Metered, Unit};
 
 /// Backings of one line.
 pub(crate) const BACKINGS_MAX: usize = 128;
-/// Meters of one line; what comes further is counted by a meter `other` of its day, of which there are as many again.
-pub(crate) const METERS_MAX: usize = 64;
 /// Kinds of unit of one line; what comes further is counted as `other`.
 pub(crate) const UNITS_MAX: usize = 64;
 
@@ -82,7 +80,7 @@ impl Tally {
     pub fn meter(&mut self, meter: &MeterRef) -> Result<usize, Unsound> {
         match meter {
             MeterRef::Known(at) if usize::from(*at) < self.meters.len() => Ok(usize::from(*at)),
-            MeterRef::New(meter) if self.meters.len() < 2 * METERS_MAX => {
+            MeterRef::New(meter) if self.meters.len() < METERS_PER_LINE_MAX => {
                 let (credits, calls, units) = (Credits::ZERO, 0, Vec::new());
                 self.meters.push(MeterTally { meter: meter.clone(), credits, calls, units });
                 Ok(self.meters.len() - 1)

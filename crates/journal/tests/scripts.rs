@@ -6,7 +6,10 @@ use holder::*;
 use journal::{Begun, Charge, HandleNo, Refused};
 use platform::Unsynced;
 use std::collections::BTreeSet;
-use types::{CycleNumber, Durability, LineNumber, Source, TeamId, Timestamp, Unit};
+use types::{
+    CycleNumber, Durability, LineNumber, METERS_PER_LINE_MAX, Metered, Source, TeamId, Timestamp,
+    UNITS_PER_METER_MAX, Unit,
+};
 
 #[test]
 fn a_line_is_spent_in_order_and_given_back_from_the_other_end() {
@@ -187,7 +190,11 @@ fn meters_and_units_beyond_their_bounds_are_other() {
     let units =
         |range: std::ops::Range<u64>| range.map(|n| (Unit::parse(&format!("u{n}")).unwrap(), n)).collect();
     charge("f0", 1, units(0..63));
-    charge("f0", 1, units(60..70));
+    charge("f0", 1, units(10..20));
+    // With `other` f0 has brought 16 to the line; 48 more keep their names.
+    for feature in 1..=4 {
+        charge(&format!("f{feature}"), 1, units(100 * feature..100 * feature + 15));
+    }
     let holder = {
         machine.kill(holder);
         machine.start()
@@ -198,17 +205,22 @@ fn meters_and_units_beyond_their_bounds_are_other() {
         let wanted = meter(feature, at(day));
         numbers.meters.iter().find(|(meter, _)| *meter == wanted).map(|(_, metered)| metered)
     };
-    assert_eq!(numbers.meters.len(), 128);
+    assert_eq!(numbers.meters.len(), METERS_PER_LINE_MAX);
     assert_eq!(of("f63", 1).unwrap().calls, 1);
     assert!(of("f64", 1).is_none());
     assert_eq!(of("other", 1).unwrap().calls, 2);
     assert_eq!(of("other", 64).unwrap().calls, 1 + 15, "the last day that has a meter takes what is left");
     let f0 = of("f0", 1).unwrap();
-    assert_eq!(f0.calls, 4);
-    assert_eq!(f0.units.len(), 65);
-    let count = |unit: &str| f0.units.iter().find(|(u, _)| u.as_str() == unit).map(|(_, count)| *count);
-    assert_eq!((count("u62"), count("u63"), count("u64")), (Some(124), Some(63), None));
-    assert_eq!(count("other"), Some(64 + 65 + 66 + 67 + 68 + 69));
+    let count = |metered: &Metered, unit: &str| {
+        metered.units.iter().find(|(u, _)| u.as_str() == unit).map(|(_, count)| *count)
+    };
+    assert_eq!((f0.calls, f0.units.len()), (4, UNITS_PER_METER_MAX));
+    assert_eq!((count(f0, "u14"), count(f0, "u15")), (Some(14 + 14), None));
+    assert_eq!(count(f0, "other"), Some((15..63).sum::<u64>() + (15..20).sum::<u64>()));
+    assert_eq!((count(of("f3", 1).unwrap(), "u314"), of("f3", 1).unwrap().units.len()), (Some(314), 15));
+    let f4 = of("f4", 1).unwrap();
+    assert_eq!((count(f4, "u402"), count(f4, "u403")), (Some(402), None));
+    assert_eq!(count(f4, "other"), Some((403..415).sum()));
     let sum: u64 = numbers.meters.iter().map(|(_, metered)| metered.credits.micros()).sum();
     assert_eq!(sum, numbers.used().micros());
 }

@@ -174,6 +174,46 @@ pub struct LineMessage {
     pub wish: Wish,
 }
 
+impl LineMessage {
+    /// What it takes in an entry or a frame, or a little more: where batches are cut.
+    pub fn bytes_at_most(&self) -> usize {
+        /// A number of any size, or a tag or a length with one.
+        const NUMBER: usize = 9;
+        const BACKING: usize = 3 * NUMBER;
+        let text = |text: &str| NUMBER.saturating_add(text.len());
+        let fixed = 8 * NUMBER;
+        let names =
+            text(self.user.as_str()).saturating_add(self.team.as_ref().map_or(0, |t| text(t.as_str())));
+        let backings = self.returned.len().saturating_add(self.used.by_backing.len());
+        let metered = self.used.by_meter.iter().fold(0_usize, |sum, (meter, metered)| {
+            let model = meter.model.as_ref().map_or(0, |model| text(model.as_str()));
+            let units = metered.units.iter().map(|(unit, _)| text(unit.as_str()).saturating_add(NUMBER));
+            sum.saturating_add(text(meter.feature.as_str()))
+                .saturating_add(model)
+                .saturating_add(5 * NUMBER)
+                .saturating_add(units.sum())
+        });
+        fixed
+            .saturating_add(names)
+            .saturating_add(backings.saturating_mul(BACKING + 2 * NUMBER))
+            .saturating_add(metered)
+    }
+
+    /// How many of `messages`, from the first on, go into one batch; at least one.
+    pub fn fitting<'a>(
+        messages: impl Iterator<Item = &'a Self>,
+        lines_max: usize,
+        bytes_max: usize,
+    ) -> usize {
+        let mut bytes = 0_usize;
+        let fits = |message: &&Self| {
+            bytes = bytes.saturating_add(message.bytes_at_most());
+            bytes <= bytes_max
+        };
+        messages.take(lines_max).take_while(fits).count().max(1)
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Used {
     /// Backing, used U, unattributed Z.

@@ -9,7 +9,10 @@ use crate::limits;
 use crate::line::{Growth, Line};
 use crate::outcome::{Denial, DenialReason, LineAnswer, LineRejection, LineResult};
 use crate::workspace::Workspace;
-use types::{Backing, Credits, Feature, HolderId, LineId, LineNumber, Meter, Metered, Source, Timestamp};
+use types::{
+    Backing, Credits, Feature, HolderId, LineId, LineNumber, METERS_PER_LINE_MAX, Meter, Metered, Source,
+    Timestamp, UNITS_PER_METER_MAX,
+};
 
 /// What a draw may take: by backing, in the order in which it burns.
 type Takes = Vec<(Backing, Credits)>;
@@ -490,8 +493,8 @@ impl crate::User {
 fn check_meters(used: &Used) -> Result<(), LineRejection> {
     let by_backing = Credits::checked_sum(used.by_backing.iter().map(|(_, u, _)| *u));
     let by_meter = Credits::checked_sum(used.by_meter.iter().map(|(_, metered)| metered.credits));
-    let bounded = used.by_meter.len() <= limits::METERS_PER_LINE_MAX.saturating_add(1)
-        && used.by_meter.iter().all(|(_, metered)| metered.units.len() <= limits::UNITS_PER_METER_MAX);
+    let bounded = used.by_meter.len() <= METERS_PER_LINE_MAX
+        && used.by_meter.iter().all(|(_, metered)| metered.units.len() <= UNITS_PER_METER_MAX);
     if by_backing.is_some() && by_backing == by_meter && bounded {
         Ok(())
     } else {

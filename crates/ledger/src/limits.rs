@@ -8,10 +8,6 @@ pub const USERS_MAX: usize = 1_000_000;
 pub const REALLOCATIONS_MAX: usize = 100_000;
 /// Feature × model pairs that are metered by name in one workspace; what comes later is metered as `other`.
 pub const METERED_NAMES_MAX: usize = 1_024;
-/// Meters on one line; a holder folds further ones into `other` before it reports.
-pub const METERS_PER_LINE_MAX: usize = 64;
-/// Kinds of unit in one meter.
-pub const UNITS_PER_METER_MAX: usize = 16;
 /// Lines one holder may have open for one user: the current one and those being closed.
 pub const LINES_PER_HOLDER_AND_USER_MAX: usize = 8;
 /// Idempotency keys one workspace remembers for its administrators' writes.

@@ -8,8 +8,9 @@ use ledger::{
 };
 use std::sync::Arc;
 use types::{
-    Backing, Credits, CycleNumber, DiskId, Feature, GrantId, GrantNo, HolderId, LineNumber, Meter, Metered,
-    NodeId, Source, Timestamp, Unit, UserId, WorkspaceId,
+    Backing, Credits, CycleNumber, DiskId, Feature, GrantId, GrantNo, HolderId, LineNumber,
+    METERS_PER_LINE_MAX, Meter, Metered, NodeId, Source, Timestamp, UNITS_PER_METER_MAX, Unit, UserId,
+    WorkspaceId,
 };
 
 const AT: Timestamp = Timestamp::from_millis(1_000);
@@ -133,8 +134,7 @@ fn meters_and_units_of_a_message() {
         let used = Used { by_backing, by_meter: (0..meters).map(meter).collect() };
         line(&mut state, 1, "ann", used, Wish::Report).contains("MetersDisagree")
     };
-    // One more than on a line: `other`.
-    let (meters, units) = (limits::METERS_PER_LINE_MAX + 1, limits::UNITS_PER_METER_MAX);
+    let (meters, units) = (METERS_PER_LINE_MAX, UNITS_PER_METER_MAX);
     assert!(report(meters + 1, 1));
     assert!(report(1, units + 1));
     assert!(!report(meters, units));

@@ -174,6 +174,7 @@ impl Quota {
         if let Some(fault) = self.holder().fault().borrow().as_ref() {
             return Err(fault.to_string());
         }
+        self.holder().journal().takes_charges().map_err(|why| why.to_string())?;
         for group in self.shards().replica().groups() {
             let status = group.status();
             if let Some(why) = status.stopped {

@@ -35,3 +35,74 @@ where
     };
     T::from_shape(shape).map_err(damaged)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::{HolderBatch, LineMessage, Used, Wish};
+    use types::{
+        Backing, Credits, CycleNumber, Day, DiskId, Feature, GrantNo, HolderId, ID_BYTES_MAX, LineNumber,
+        METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, Source, TeamId, UNITS_PER_METER_MAX, Unit,
+    };
+
+    fn bytes_of(messages: Vec<LineMessage>) -> usize {
+        let holder = HolderId { node: NodeId(1), disk: DiskId(u64::MAX) };
+        let workspace = "w".parse().unwrap();
+        let batch = HolderBatch { holder, journal_sequence: 1, workspace, lines: messages };
+        encode_command(&Command::Holder(batch)).unwrap().len()
+    }
+
+    fn message(backings: u32, meters: usize, units: usize, name: &str) -> LineMessage {
+        let backing = |no| Backing { source: Source::Reserve(7), grant: GrantNo(u32::MAX - no) };
+        let meter = |day| Meter {
+            feature: Feature::parse(name).unwrap(),
+            model: Some(Model::parse(name).unwrap()),
+            day: Day(i32::MIN + day),
+        };
+        let counts = vec![(Unit::parse(name).unwrap(), u64::MAX); units];
+        let metered = || Metered { credits: Credits::MAX, calls: u64::MAX, units: counts.clone() };
+        LineMessage {
+            number: LineNumber(u64::MAX),
+            user: name.parse().unwrap(),
+            cycle: CycleNumber(u32::MAX),
+            team: Some(TeamId::parse(name).unwrap()),
+            returned: (0..backings).map(|no| (backing(no), Credits::MAX)).collect(),
+            used: Used {
+                by_backing: (0..backings).map(|no| (backing(no), Credits::MAX, Credits::MAX)).collect(),
+                by_meter: (0..).take(meters).map(|day| (meter(day), metered())).collect(),
+            },
+            held: Credits::MAX,
+            confirmed: Credits::MAX,
+            wish: Wish::Draw { target: Credits::MAX, floor: Credits::MAX },
+        }
+    }
+
+    #[test]
+    fn a_message_takes_no_more_than_it_says_and_the_largest_fits_an_entry() {
+        let longest = "x".repeat(ID_BYTES_MAX);
+        let none = bytes_of(Vec::new());
+        for (backings, meters, units, name) in [
+            (0, 0, 0, "u"),
+            (128, 0, 0, "u"),
+            (2, 5, 2, "u"),
+            (128, METERS_PER_LINE_MAX, UNITS_PER_METER_MAX, longest.as_str()),
+        ] {
+            let message = message(backings, meters, units, name);
+            let said = message.bytes_at_most();
+            let taken = bytes_of(vec![message]).checked_sub(none).unwrap();
+            assert!(taken <= said, "{taken} of {said}");
+            assert!(said <= 1_000_000, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_cut_at_lines_and_at_bytes_and_never_to_nothing() {
+        let messages = vec![message(1, 1, 1, "u"); 10];
+        let each = messages[0].bytes_at_most();
+        assert_eq!(LineMessage::fitting(messages.iter(), 10, usize::MAX), 10);
+        assert_eq!(LineMessage::fitting(messages.iter(), 9, usize::MAX), 9);
+        assert_eq!(LineMessage::fitting(messages.iter(), 10, 4 * each), 4);
+        assert_eq!(LineMessage::fitting(messages.iter(), 10, 4 * each - 1), 3);
+        assert_eq!(LineMessage::fitting(messages.iter(), 10, 0), 1);
+    }
+}

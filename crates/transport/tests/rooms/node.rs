@@ -75,7 +75,7 @@ impl Linked {
             Replica::open(replication(id), directory("/raft"), link.clone(), exact.clone(), &entropy);
         let replica = Arc::new(opened.await.unwrap());
         let options = actors(id);
-        let desk = Arc::new(Desk::new(options.lease, options.session_ttl_ms, clock.clone()));
+        let desk = Arc::new(Desk::new(&options, clock.clone()));
         let attempt_ms = options.attempt_ms;
         let shards = Shards::new(id, map, IDS.to_vec(), replica, desk.clone(), link.clone(), attempt_ms);
         let shards = Arc::new(shards);
@@ -241,6 +241,7 @@ fn actors(node: NodeId) -> actors::Options {
         waiting_max: 1_000,
         batches_max: 4,
         batch_lines_max: 100,
+        batch_bytes_max: 1_000_000,
         hot_spends_per_s: 20_000,
     }
 }
