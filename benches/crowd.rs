@@ -114,6 +114,11 @@ async fn spend_all(cluster: &Cluster, pool: u64, idle: Idle) -> Result<Spent, No
     let credits = |name: &str| summary[name].as_str().and_then(|text| text.parse::<f64>().ok());
     let left = credits("leased").zip(credits("available")).map(|(leased, available)| leased + available);
     let first_refusal = crowd.first_refusal.load(Ordering::Acquire);
+    let acked = crowd.acked.load(Ordering::Acquire);
+    let left = left.ok_or_else(|| NotMeasured::wrong(format!("no summary: {summary}")))?;
+    if acked as f64 + left > pool as f64 {
+        return Err(NotMeasured::wrong(format!("OVERDRAWN: {acked} acknowledged and {left} left of {pool}")));
+    }
     Ok(Spent {
         first,
         first_s,
@@ -121,10 +126,10 @@ async fn spend_all(cluster: &Cluster, pool: u64, idle: Idle) -> Result<Spent, No
         waited: grew(&after, WAITED)?,
         waited_early: grew(&early, WAITED)?,
         forwarded: grew(&after, "tranche_consumes_forwarded_total")?,
-        acked: crowd.acked.load(Ordering::Acquire),
+        acked,
         first_refusal: (first_refusal != NO_REFUSAL).then_some(first_refusal),
         others: crowd.others.lock().expect("nobody panics holding it").clone(),
-        left: left.ok_or_else(|| NotMeasured::wrong(format!("no summary: {summary}")))?,
+        left,
     })
 }
 
@@ -168,10 +173,10 @@ impl Crowd {
 
     fn note_other(&self, status: u16, code: String) {
         *self.others.lock().expect("nobody panics holding it").entry(code).or_default() += 1;
+        let acked = self.acked.load(Ordering::Acquire);
+        let _not_the_first =
+            self.first_refusal.compare_exchange(NO_REFUSAL, acked, Ordering::AcqRel, Ordering::Acquire);
         if status == 402 {
-            let acked = self.acked.load(Ordering::Acquire);
-            let _not_the_first =
-                self.first_refusal.compare_exchange(NO_REFUSAL, acked, Ordering::AcqRel, Ordering::Acquire);
             if self.refused_in_a_row.fetch_add(1, Ordering::AcqRel) >= REFUSALS_MAX {
                 self.stop.store(true, Ordering::Release);
             }
@@ -202,8 +207,7 @@ impl Spent {
             bound: Target::AtLeast(500.0),
             value: consumes_per_entry,
             measured: format!("1/{}", thousands(consumes_per_entry)),
-            if_missed: "each line draws on its own, and draws that come one by one are entries of their own"
-                .into(),
+            if_missed: String::new(),
             how: format!(
                 "{}; {} entries for {} consumes until 95 % was spent, reports included, each entry counted once and not once a replica, what \
                  the idle cluster appends taken off",
@@ -220,7 +224,7 @@ impl Spent {
     }
 
     fn uncoordinated(&self) -> Claim {
-        let waited = self.waited / self.first as f64;
+        let waited = (self.waited + self.forwarded) / self.first as f64;
         Claim {
             id: "P12",
             what: "decided without coordination until 95 % is spent",
@@ -235,7 +239,7 @@ impl Spent {
             ),
             how: format!(
                 "the same run, begun cold: {} of {} consumes waited for credits, the first ones of each user on each node included; {} were \
-                 first passed on to the user's home",
+                 passed on to the user's home, and count as coordinated too",
                 thousands(self.waited),
                 thousands(self.first as f64),
                 thousands(self.forwarded)
@@ -258,9 +262,9 @@ impl Spent {
             bound: Target::AtMost(0.0001),
             value: unspent,
             measured: format!("after {:.4} %", (1.0 - unspent) * 100.0),
-            if_missed: "credits were on their way between nodes when a recall round ended".into(),
+            if_missed: String::new(),
             how: format!(
-                "the same run to the end: acknowledged when the first 402 came, of {} credits; up to {CONNECTIONS} consumes were on their way. \
+                "the same run to the end: acknowledged when the first answer that was not 200 came, of {} credits; up to {CONNECTIONS} consumes were on their way. \
                  Not allowed in all: {}",
                 thousands(pool as f64),
                 self.others_text()
@@ -281,9 +285,7 @@ impl Spent {
             // What is left at the end is to be nothing at all.
             value: if self.left > 0.0 { self.left.max(1.0) } else { at_refusal },
             measured: format!("{:.4} % / {}", at_refusal * 100.0, self.left),
-            if_missed:
-                "see P13; what is left at the end is what `GET …?fresh=true` calls leased and available"
-                    .into(),
+            if_missed: String::new(),
             how: format!(
                 "the same run: not acknowledged at the first refusal; leased + available after {REFUSALS_MAX} refusals in a row. \
                  Acknowledged + left = {} of {} granted",

@@ -7,8 +7,9 @@ use benches::claim::{Claim, Target, thousands, times};
 use benches::load::{Load, Post, Redis};
 use benches::node::{Cluster, runtime};
 use benches::process::{SERVER_CORE, Server, free_addresses, pinned};
-use benches::rounds::Rounds;
+use benches::rounds::{Rounds, orders};
 use benches::{NotMeasured, Size};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;
@@ -65,16 +66,17 @@ pub fn measure(size: Size, target: &Path) -> Result<Vec<Claim>, NotMeasured> {
 
 fn take_turns(contestants: &mut [Contestant], count: usize) -> Result<Vec<Vec<Turn>>, NotMeasured> {
     let mut rounds = Vec::new();
-    for round in 0..=count {
-        let mut turns = Vec::new();
-        for contestant in contestants.iter() {
+    for (round, order) in (0..=count).zip(orders(contestants.len())) {
+        let mut turns = BTreeMap::new();
+        for who in order {
+            let contestant = &contestants[who];
             let before = contestant.server.cpu_seconds();
             let Load { per_s, requests } = (contestant.load)()?;
             let used = contestant.server.cpu_seconds() - before;
-            turns.push(Turn { per_s, cpu_micros: used * 1e6 / requests as f64 });
+            turns.insert(who, Turn { per_s, cpu_micros: used * 1e6 / requests as f64 });
         }
         if round > 0 {
-            rounds.push(turns);
+            rounds.push(turns.into_values().collect());
         }
     }
     Ok(rounds)

@@ -65,7 +65,7 @@ pub fn claim(without: Idle, with: Idle, pools: u64, seconds: u64) -> Claim {
         bound: Target::AtMost(1.2),
         value: ratio,
         measured: format!("{}: {:.2} % of a core", times(ratio), percent(with)),
-        if_missed: "something is done for pools that nobody uses".into(),
+        if_missed: String::new(),
         how: format!(
             "3 processes, {seconds} s each: {:.2} % of a core per node with no pool, {:.2} % with {} pools of the cluster; what remains are \
              the heartbeats of nine Raft groups and the clock's tick",

@@ -166,7 +166,7 @@ impl Ledger {
 
     /// Draws once, and reports use on five meters.
     fn open_line(&mut self, user: u64, with_units: bool) {
-        let wish = Wish::Draw { target: credits(20), floor: credits(20) };
+        let wish = Wish::Draw { target: credits(20), floor: credits(20), need: credits(20) };
         self.send(user, Used::default(), wish);
         let unit = |name| (Unit::parse(name).expect("an id"), 1_200);
         let units = if with_units { vec![unit("input_token"), unit("output_token")] } else { Vec::new() };

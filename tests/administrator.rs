@@ -1,12 +1,11 @@
 //! The administrator's story: limits that are felt at once, raises that are paid for, cuts that wait for what is out.
 //! Not here: moving credits between users a thousand times (`reallocation`).
 
-use tests::{Api, Books, Cluster, PATIENCE, Spent, Tally, assert_conserved, credits, eventually, text};
+use std::time::Duration;
+use tests::{
+    Api, Books, Cluster, PATIENCE, Spent, Tally, assert_conserved, credits, eventually, text, whole,
+};
 use types::Credits;
-
-fn whole(credits: u64) -> Credits {
-    Credits::whole(credits).expect("within the bound")
-}
 
 const ALLOCATION: &str = "/v1/workspaces/acme/allocations/ann";
 
@@ -175,8 +174,10 @@ async fn a_cut_is_felt_within_a_second_where_the_holder_is_reachable() {
         }
     }
     assert_eq!(told.allowed, whole(300));
-    admin.write("PUT", ALLOCATION, r#"{"amount":"100"}"#).await;
-    eventually("what was out has come back", PATIENCE, async || {
+    let cut = admin.write("PUT", ALLOCATION, r#"{"amount":"100"}"#).await;
+    assert!([200, 202].contains(&cut.status), "{}", cut.text());
+    let within = Duration::from_secs(1);
+    eventually("what was out has come back", within, async || {
         let answer = admin.read(ALLOCATION).await;
         credits(&answer["pending"]).is_zero().then_some(())
     })
@@ -192,6 +193,34 @@ async fn a_cut_is_felt_within_a_second_where_the_holder_is_reachable() {
     told.note(left, &cluster.api(3).consume("acme", "bob", &left.to_string()).await);
     let books = Books::settled(&mut admin, "acme", &told).await;
     assert_eq!((told.allowed, books.used, books.remaining), (whole(5_000), whole(5_000), Credits::ZERO));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_expires_is_taken_back_from_who_goes_on_spending_it() {
+    let cluster = Cluster::start(3).await;
+    let mut admin = cluster.api(1);
+    admin.make_workspace("acme", "0.000001").await;
+    let until = jiff::Timestamp::now() + Duration::from_secs(5);
+    let body = format!(r#"{{"id":"trial","kind":"trial","amount":"300","expires_at":"{until}"}}"#);
+    admin.write("POST", "/v1/workspaces/acme/grants", &body).await.expect(201);
+    let mut told = Tally::default();
+    let code = eventually("a spender is stopped", PATIENCE, async || {
+        match admin.consume("acme", "ann", "0.01").await {
+            Spent::Refused { code, .. } => Some(code),
+            spent => {
+                told.note(Credits::from_micros(10_000).expect("small"), &spent);
+                None
+            }
+        }
+    })
+    .await;
+    assert_eq!(code, "exhausted");
+    assert!(jiff::Timestamp::now() >= until && told.allowed > Credits::ZERO, "{told:?}");
+    let books = Books::settled(&mut admin, "acme", &told).await;
+    assert_eq!((books.used, books.leased), (told.allowed, Credits::ZERO), "{books:?}");
+    for node in cluster.numbers() {
+        assert_conserved(&mut cluster.api(node)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,13 +6,9 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tests::{
     Answer, Api, Books, Cluster, PATIENCE, Process, SmallDisk, Spent, Tally, assert_conserved, credits,
-    eventually,
+    eventually, whole,
 };
 use types::Credits;
-
-fn whole(credits: u64) -> Credits {
-    Credits::whole(credits).expect("within the bound")
-}
 
 /// The newest segment of a node's journal.
 fn newest_segment(data: &Path) -> PathBuf {

@@ -1,12 +1,9 @@
-//! Each durability is returned and holds against its fault. Not here: idempotency (`idempotency`).
+//! Each durability is returned and holds against the end of processes. Not here: idempotency (`idempotency`); the end of
+//! the machine, against which `disk` holds and `local` does not (`crates/journal/tests/scripts.rs`).
 
 use serde_json::Value;
-use tests::{Api, Books, Cluster, PATIENCE, Spent, Tally, eventually};
+use tests::{Api, Books, Cluster, PATIENCE, Spent, Tally, eventually, whole};
 use types::Credits;
-
-fn whole(credits: u64) -> Credits {
-    Credits::whole(credits).expect("within the bound")
-}
 
 async fn consume(api: &mut Api, user: &str, durability: &str, told: &mut Tally) -> Value {
     let spent = api.consume_as("acme", user, "3", None, Some(durability)).await;
@@ -17,17 +14,6 @@ async fn consume(api: &mut Api, user: &str, durability: &str, told: &mut Tally) 
     charge
 }
 
-/// Makes `user` decided by `node`.
-async fn decided_by(cluster: &Cluster, node: u16, user: &str, told: &mut Tally) {
-    let mut api = cluster.api(node);
-    eventually("the user is decided where he asks", PATIENCE, async || {
-        let spent = api.consume("acme", user, "1").await;
-        told.note(whole(1), &spent);
-        (spent.allowed().1 == format!("n{node}")).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quorum_is_in_the_ledger_before_the_answer() {
     let mut cluster = Cluster::start(3).await;
@@ -35,7 +21,7 @@ async fn quorum_is_in_the_ledger_before_the_answer() {
     let leader = cluster.shard().await.leader;
     let holder = cluster.numbers().find(|node| *node != leader).expect("three nodes");
     let mut told = Tally::default();
-    decided_by(&cluster, holder, "ann", &mut told).await;
+    cluster.decide_at(holder, "ann", &mut told).await;
     let mut api = cluster.api(holder);
     for _ in 0..5 {
         consume(&mut api, "ann", "quorum", &mut told).await;
@@ -49,13 +35,31 @@ async fn quorum_is_in_the_ledger_before_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quorum_charge_is_confirmed_under_its_key_also_when_its_line_is_folded() {
+    let cluster = Cluster::start(3).await;
+    let mut api = cluster.api(1);
+    api.make_workspace("acme", "1000").await;
+    let ask = async |api: &mut Api| {
+        api.consume_as("acme", "ann", "3", Some("key-1"), Some("quorum")).await.allowed().2
+    };
+    let first = ask(&mut api).await;
+    eventually("nothing is out any more", PATIENCE, async || {
+        Books::read(&mut api, "acme").await.leased.is_zero().then_some(())
+    })
+    .await;
+    for node in cluster.numbers() {
+        assert_eq!(ask(&mut cluster.api(node)).await, first, "n{node}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disk_and_local_are_there_after_the_process_was_killed() {
     let mut cluster = Cluster::start(3).await;
     cluster.api(1).make_workspace("acme", "1000").await;
     let mut told = Tally::default();
     for node in cluster.numbers() {
         let user = format!("user-{node}");
-        decided_by(&cluster, node, &user, &mut told).await;
+        cluster.decide_at(node, &user, &mut told).await;
     }
     for durability in ["disk", "local"] {
         for node in cluster.numbers() {

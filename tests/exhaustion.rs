@@ -4,18 +4,10 @@
 use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tests::{Api, Books, Cluster, Spent, Tally, assert_conserved};
+use tests::{Api, Books, Cluster, Spent, Tally, assert_conserved, micros, whole};
 use types::Credits;
 
 const CLIENTS_PER_NODE: usize = 8;
-
-fn whole(credits: u64) -> Credits {
-    Credits::whole(credits).expect("within the bound")
-}
-
-fn micros(micros: u64) -> Credits {
-    Credits::from_micros(micros).expect("within the bound")
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_single_credits_and_not_one_more() {
@@ -26,7 +18,7 @@ async fn a_thousand_single_credits_and_not_one_more() {
         let mut api = cluster.api(node);
         tokio::spawn(async move {
             let mut told = Tally::default();
-            while told.refused.is_empty() {
+            while told.refused.is_empty() && told.unknown.is_zero() {
                 told.note(whole(1), &api.consume("acme", "ann", "1").await);
             }
             told
@@ -96,6 +88,71 @@ async fn idle_credits_of_other_nodes_are_fetched_before_anybody_is_refused() {
     assert_eq!(told.allowed, whole(1_000), "{told:?}");
     assert_eq!(cluster.api(3).consume("acme", "dora", "0.000001").await.refused(), "exhausted");
     finished(&cluster, &told).await;
+}
+
+/// Everybody asks at once, and there is just enough, or a little too little: small leases, no rate known, all waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_at_once_for_the_last_credits_gets_them_all() {
+    let cluster = Cluster::start(3).await;
+    for turn in 0..30_u16 {
+        let workspace = format!("w-{turn}");
+        cluster.api(1).make_workspace(&workspace, "10").await;
+        let askers = match turn % 4 {
+            0 => 10,
+            1 | 2 => 12,
+            _ => 24,
+        };
+        let ask_all = (0..askers).map(|asker| {
+            let node = if turn % 4 == 2 { 1 + asker % 3 } else { 1 + turn % 3 };
+            let user = if turn % 4 == 3 { asker % 6 } else { 0 };
+            let (mut api, workspace) = (cluster.api(node), workspace.clone());
+            tokio::spawn(async move {
+                let mut told = Tally::default();
+                told.note(whole(1), &api.consume(&workspace, &format!("user-{user}"), "1").await);
+                told
+            })
+        });
+        let tallies: Vec<Tally> =
+            join_all(ask_all).await.into_iter().map(|told| told.expect("a tally")).collect();
+        let told = Tally::sum(&tallies);
+        assert_eq!(told.refused_otherwise(&["exhausted"]), [].into(), "turn {turn}: {told:?}");
+        assert_eq!((told.allowed, told.unknown), (whole(10), Credits::ZERO), "turn {turn}: {told:?}");
+    }
+    for node in cluster.numbers() {
+        assert_conserved(&mut cluster.api(node)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_too_much_takes_nobody_else_along() {
+    let cluster = Cluster::start(3).await;
+    for turn in 0..10 {
+        let workspace = format!("w-{turn}");
+        cluster.api(1).make_workspace(&workspace, "100").await;
+        let (mut one, mut other) = (cluster.api(2), cluster.api(2));
+        let (large, small) =
+            tokio::join!(one.consume(&workspace, "ann", "500"), other.consume(&workspace, "ann", "1"));
+        assert_eq!(large.refused(), "exhausted");
+        assert_eq!(small.allowed().0, whole(1), "turn {turn}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_of_many_small_grants_is_spent_whole() {
+    let cluster = Cluster::start(1).await;
+    let mut api = cluster.api(1);
+    api.make_workspace("acme", "0.1").await;
+    for grant in 1..300 {
+        let body = format!(r#"{{"id":"g-{grant}","kind":"pack","amount":"0.1"}}"#);
+        api.write("POST", "/v1/workspaces/acme/grants", &body).await.expect(201);
+    }
+    let mut told = Tally::default();
+    for _ in 0..60 {
+        told.note(micros(500_000), &api.consume("acme", "ann", "0.5").await);
+    }
+    assert_eq!(told.allowed, whole(30), "{told:?}");
+    assert_eq!(api.consume("acme", "ann", "0.000001").await.refused(), "exhausted");
+    assert_conserved(&mut api).await;
 }
 
 /// The books say what clients were told, on every node; and every node says no.

@@ -15,14 +15,23 @@ use types::Credits;
 
 const CLIENTS_PER_NODE: usize = 8;
 const USERS: u64 = 20;
-const GRANTED: &str = "100000";
+/// Largest price of a consume, in micro-credits: while nodes die, and once the pool is to run dry.
+const SMALL: u64 = 20_000;
+const LARGE: u64 = 3_000_000;
 
 /// Clients of all nodes at full speed. Users 0–9 are asked for with keys, and whatever became of no known end is asked
 /// again in the end; the others without.
 struct Load {
     stop: Arc<AtomicBool>,
-    allowed: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     clients: Vec<JoinHandle<Client>>,
+}
+
+#[derive(Default)]
+struct Counts {
+    allowed: AtomicU64,
+    exhausted: AtomicU64,
+    most_micros: AtomicU64,
 }
 
 /// What one client was told, by user, and what it must ask again.
@@ -41,19 +50,34 @@ struct Open {
 
 impl Load {
     fn start(cluster: &Cluster) -> Self {
-        let (stop, allowed) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let (stop, counts) = (Arc::<AtomicBool>::default(), Arc::<Counts>::default());
+        counts.most_micros.store(SMALL, Ordering::Relaxed);
         let clients = cluster.numbers().flat_map(|node| [node; CLIENTS_PER_NODE]).zip(0_u64..);
         let clients = clients
-            .map(|(node, seed)| tokio::spawn(spend(cluster.api(node), seed, stop.clone(), allowed.clone())));
-        Self { stop: stop.clone(), allowed: allowed.clone(), clients: clients.collect() }
+            .map(|(node, seed)| tokio::spawn(spend(cluster.api(node), seed, stop.clone(), counts.clone())));
+        Self { stop: stop.clone(), counts: counts.clone(), clients: clients.collect() }
     }
 
     /// Waits until so many more consumes were allowed.
     async fn goes_on(&self, what: &str, more: u64) {
-        let from = self.allowed.load(Ordering::Relaxed);
+        let allowed = &self.counts.allowed;
+        let from = allowed.load(Ordering::Relaxed);
         let what = format!("{more} more consumes {what}");
-        let done = async || (self.allowed.load(Ordering::Relaxed) >= from + more).then_some(());
+        let done = async || (allowed.load(Ordering::Relaxed) >= from + more).then_some(());
         eventually(&what, PATIENCE, done).await;
+    }
+
+    /// From now on at prices that soon leave nothing.
+    fn asks_for_much(&self) {
+        self.counts.most_micros.store(LARGE, Ordering::Relaxed);
+    }
+
+    /// Waits until so many more consumes were refused because nothing is left.
+    async fn runs_dry(&self, times: u64) {
+        let exhausted = &self.counts.exhausted;
+        let from = exhausted.load(Ordering::Relaxed);
+        let done = async || (exhausted.load(Ordering::Relaxed) >= from + times).then_some(());
+        eventually("the pool runs dry", PATIENCE, done).await;
     }
 
     /// Ends it with all nodes back, and asks for what is open, each time at some other node.
@@ -76,20 +100,23 @@ impl Load {
     }
 }
 
-async fn spend(mut api: Api, seed: u64, stop: Arc<AtomicBool>, allowed: Arc<AtomicU64>) -> Client {
+async fn spend(mut api: Api, seed: u64, stop: Arc<AtomicBool>, counts: Arc<Counts>) -> Client {
     let mut random = StdRng::seed_from_u64(seed);
     let mut client = Client::default();
     let mut count = 0;
     while !stop.load(Ordering::Relaxed) {
-        let amount = Credits::from_micros(random.random_range(1..=500_000)).expect("small");
+        let most = counts.most_micros.load(Ordering::Relaxed);
+        let amount = Credits::from_micros(random.random_range(1..=most)).expect("small");
         let number = random.random_range(0..USERS);
         let user = format!("user-{number:02}");
         count += 1;
         let key = (number < USERS / 2).then(|| format!("client-{seed}-{count}"));
         let spent = api.consume_as("acme", &user, &amount.to_string(), key.as_deref(), None).await;
         if matches!(spent, Spent::Allowed { .. }) {
-            allowed.fetch_add(1, Ordering::Relaxed);
+            counts.allowed.fetch_add(1, Ordering::Relaxed);
         } else {
+            let is_dry = matches!(&spent, Spent::Refused { code, .. } if code == "exhausted");
+            counts.exhausted.fetch_add(u64::from(is_dry), Ordering::Relaxed);
             // Whoever finds his node dead does not ask it again at once.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -106,7 +133,7 @@ async fn spend(mut api: Api, seed: u64, stop: Arc<AtomicBool>, allowed: Arc<Atom
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leader_and_then_a_holder_are_killed_and_every_credit_is_found_again() {
     let mut cluster = Cluster::start(3).await;
-    cluster.api(1).make_workspace("acme", GRANTED).await;
+    cluster.api(1).make_workspace("acme", "1000").await;
     let load = Load::start(&cluster);
     load.goes_on("from the start", 500).await;
 
@@ -123,15 +150,20 @@ async fn the_leader_and_then_a_holder_are_killed_and_every_credit_is_found_again
     cluster.all_back().await;
     load.goes_on("with the holder back", 200).await;
 
+    // Once more, while the pool runs dry.
+    load.asks_for_much();
+    cluster.node(holder).kill();
+    cluster.all_back().await;
+    load.runs_dry(20).await;
     let users = load.stop(&cluster).await;
-    exact(&cluster, &users).await;
+    exact(&cluster, &users, &["exhausted"]).await;
     spend_the_rest(&cluster, &users).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_nodes_are_killed_at_once_and_nothing_is_lost_or_won() {
     let mut cluster = Cluster::start(3).await;
-    cluster.api(1).make_workspace("acme", GRANTED).await;
+    cluster.api(1).make_workspace("acme", "1000").await;
     let load = Load::start(&cluster);
     for round in 1..=2 {
         load.goes_on(&format!("in round {round}"), 300).await;
@@ -140,15 +172,16 @@ async fn all_nodes_are_killed_at_once_and_nothing_is_lost_or_won() {
     }
     load.goes_on("after all", 300).await;
     let users = load.stop(&cluster).await;
-    exact(&cluster, &users).await;
+    exact(&cluster, &users, &[]).await;
     spend_the_rest(&cluster, &users).await;
 }
 
 /// What each user was told is what the books say of him; for those without keys, as far as it is known.
-async fn exact(cluster: &Cluster, users: &BTreeMap<String, Tally>) {
+async fn exact(cluster: &Cluster, users: &BTreeMap<String, Tally>, also: &[&str]) {
     let told = Tally::sum(users.values());
-    let passing = [NOT_SENT, "credits_unreachable", "no_leader"];
-    assert_eq!(told.refused_otherwise(&passing), [].into(), "nobody was refused for want of credits");
+    let passing: Vec<&str> =
+        [NOT_SENT, "credits_unreachable", "no_leader"].iter().chain(also).copied().collect();
+    assert_eq!(told.refused_otherwise(&passing), [].into(), "nobody was refused for anything else");
     let books = Books::settled(&mut cluster.api(1), "acme", &told).await;
     assert!(told.allowed <= books.granted);
     println!(
@@ -180,8 +213,13 @@ async fn exact(cluster: &Cluster, users: &BTreeMap<String, Tally>) {
 async fn spend_the_rest(cluster: &Cluster, users: &BTreeMap<String, Tally>) {
     let mut told = Tally::sum(users.values());
     let books = Books::at_rest(&mut cluster.api(1), "acme", &told).await;
-    told.note(books.remaining, &cluster.api(2).consume_reachable("acme", "heir", books.remaining).await);
-    assert!(told.refused_otherwise(&[NOT_SENT, "credits_unreachable", "no_leader"]).is_empty(), "{told:?}");
+    if !books.remaining.is_zero() {
+        let rest = cluster.api(2).consume_reachable("acme", "heir", books.remaining).await;
+        told.note(books.remaining, &rest);
+        rest.allowed();
+    }
+    let passing = [NOT_SENT, "credits_unreachable", "no_leader", "exhausted"];
+    assert!(told.refused_otherwise(&passing).is_empty(), "{told:?}");
     let books = Books::settled(&mut cluster.api(1), "acme", &told).await;
     assert_eq!((books.used, books.remaining), (books.granted, Credits::ZERO));
     assert_eq!(cluster.api(3).consume("acme", "heir", "0.000001").await.refused(), "exhausted");

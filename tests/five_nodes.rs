@@ -1,12 +1,9 @@
 //! Five nodes, three replicas: who hosts no replica of a shard holds its credits like anybody else. Not here: three.
 
 use futures::future::join_all;
-use tests::{Books, Cluster, Spent, Tally, assert_conserved};
+use tests::{Books, Cluster, PATIENCE, Spent, Tally, assert_conserved, whole};
+use tokio::time::Instant;
 use types::Credits;
-
-fn whole(credits: u64) -> Credits {
-    Credits::whole(credits).expect("within the bound")
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_five_spend_one_pool_and_two_of_them_may_be_gone() {
@@ -47,7 +44,9 @@ async fn all_five_spend_one_pool_and_two_of_them_may_be_gone() {
         tokio::spawn(async move {
             let mut told = Tally::default();
             // Who has just come back may still be out of some node's reach; that is said, and asked again.
+            let end = Instant::now() + 2 * PATIENCE;
             while !told.refused.contains_key("exhausted") {
+                assert!(Instant::now() < end, "still not exhausted: {told:?}");
                 told.note(whole(1), &api.consume("acme", "ann", "1").await);
             }
             told

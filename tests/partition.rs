@@ -5,23 +5,9 @@ use futures::future::join_all;
 use std::time::Duration;
 use tests::{
     Api, Books, Cluster, PATIENCE, Signal, Spent, Tally, Way, assert_conserved, credits, eventually, text,
+    whole,
 };
 use types::Credits;
-
-fn whole(credits: u64) -> Credits {
-    Credits::whole(credits).expect("within the bound")
-}
-
-/// Makes `node` the holder of `user`'s credits: the user is known there, and a lease is out.
-async fn make_holder(cluster: &Cluster, node: u16, user: &str, told: &mut Tally) {
-    let mut api = cluster.api(node);
-    eventually("the user is decided where he asks", PATIENCE, async || {
-        let spent = api.consume("acme", user, "1").await;
-        told.note(whole(1), &spent);
-        (spent.allowed().1 == format!("n{node}")).then_some(())
-    })
-    .await;
-}
 
 /// What a node has out, in the words of another one's ledger.
 async fn leased_by(api: &mut Api, node: u16) -> Credits {
@@ -55,7 +41,7 @@ async fn a_holder_that_is_cut_off_spends_exactly_what_it_holds() {
     let leader = cluster.shard().await.leader;
     let lonely = cluster.numbers().find(|node| *node != leader).expect("three nodes");
     let mut told = Tally::default();
-    make_holder(&cluster, lonely, "ann", &mut told).await;
+    cluster.decide_at(lonely, "ann", &mut told).await;
     Books::at_rest(&mut cluster.api(leader), "acme", &told).await;
     let held = leased_by(&mut cluster.api(leader), lonely).await;
     assert!(held > Credits::ZERO, "the lease is larger than what was asked");
@@ -113,7 +99,7 @@ async fn a_leader_that_is_cut_off_and_the_others_never_spend_the_same_credit() {
     cluster.api(1).make_workspace("acme", "1000").await;
     let mut told = Tally::default();
     for node in cluster.numbers() {
-        make_holder(&cluster, node, "ann", &mut told).await;
+        cluster.decide_at(node, "ann", &mut told).await;
     }
     let old = cluster.shard().await.leader;
     cluster.isolate(old);
@@ -135,7 +121,7 @@ async fn a_leader_that_is_cut_off_and_the_others_never_spend_the_same_credit() {
     for tally in join_all(spend).await {
         told.add(&tally.expect("a tally"));
     }
-    assert!(told.allowed <= whole(1_000) && told.allowed > whole(900), "a majority goes on: {told:?}");
+    assert!(told.allowed <= whole(1_000) && told.allowed > whole(500), "a majority goes on: {told:?}");
     cluster.heal();
     cluster.ready().await;
     let books = Books::settled(&mut cluster.api(old), "acme", &told).await;
@@ -153,7 +139,8 @@ async fn a_leader_that_is_cut_off_and_the_others_never_spend_the_same_credit() {
     }
 }
 
-/// Waits until a node that hosts the one shard with workspaces follows somebody else.
+/// Waits until a node that hosts the one shard with workspaces follows somebody else. In a task of its own, which
+/// `eventually` cannot be in.
 async fn until_led_by_another(witness: &mut Api, old: u16) {
     let end = tokio::time::Instant::now() + PATIENCE;
     loop {

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tests::{Api, Books, Cluster, PATIENCE, Tally, assert_conserved, credits, eventually, text};
+use tests::{Api, Books, Cluster, PATIENCE, Tally, assert_conserved, credits, eventually, micros, text};
 use types::Credits;
 
 const EACH: u64 = 100_000;
@@ -14,10 +14,6 @@ const EACH: u64 = 100_000;
 const REALLOCATIONS: usize = 1_000;
 const ADMINISTRATORS: usize = 4;
 const TRIES_MAX: usize = 20 * REALLOCATIONS;
-
-fn micros(micros: u64) -> Credits {
-    Credits::from_micros(micros).expect("within the bound")
-}
 
 async fn spend(mut api: Api, user: &'static str, seed: u64, stop: Arc<AtomicBool>) -> Tally {
     let mut random = StdRng::seed_from_u64(seed);

@@ -81,6 +81,8 @@ async fn usage(cluster: &Cluster) {
         assert_eq!(free["charged"], "0", "a price of 0 is a price");
     }
     let path = "/v1/workspaces/acme/usage?group_by=user,feature,model";
+    let page = admin.read(&format!("{path}&limit=1")).await;
+    assert!(page["as_of"]["index"].as_u64().is_some_and(|index| index > 0), "{page}");
     let report = eventually("usage by user has arrived", PATIENCE, async || {
         let report = admin.read(path).await;
         let rows = report["rows"].as_array().expect("rows").clone();
@@ -88,6 +90,18 @@ async fn usage(cluster: &Cluster) {
     })
     .await;
     assert_eq!(report["credits"], "7.2");
+    eventually("pages of one row are the same rows", PATIENCE, async || {
+        let whole = admin.read(path).await;
+        let (mut rows, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = admin.read(&format!("{path}&limit=1{cursor}")).await;
+            rows.extend(page["rows"].as_array().expect("rows").iter().cloned());
+            let Some(next) = page["cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        (rows.len() > 1 && whole["rows"] == serde_json::Value::Array(rows)).then_some(())
+    })
+    .await;
     let units: u64 =
         report["units"].as_object().expect("units").values().filter_map(serde_json::Value::as_u64).sum();
     assert_eq!(units, 3 * 1_500, "{report}");

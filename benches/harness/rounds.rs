@@ -1,6 +1,9 @@
 //! Contestants side by side: each once a round, one after the other, so that what the machine does meanwhile happens
 //! to all of them. Not here: what they do.
 
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use rand::seq::SliceRandom;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
@@ -18,14 +21,13 @@ pub type Contestant<'a> = &'a mut dyn FnMut() -> f64;
 pub struct Rounds(Vec<Vec<f64>>);
 
 impl Rounds {
-    /// A round to warm up, then `count` that count. The order within a round turns, so that nobody always comes after
-    /// the same neighbour.
+    /// A round to warm up, then `count` that count, each in another order, so that nobody always comes after the same
+    /// neighbour.
     pub fn run(count: usize, contestants: &mut [Contestant<'_>]) -> Self {
         let mut rounds = Vec::with_capacity(count);
-        for round in 0..=count {
+        for (round, order) in (0..=count).zip(orders(contestants.len())) {
             let mut numbers = vec![0.0; contestants.len()];
-            for turn in 0..contestants.len() {
-                let who = (turn + round) % contestants.len();
+            for who in order {
                 numbers[who] = contestants[who]();
             }
             if round > 0 {
@@ -48,6 +50,16 @@ impl Rounds {
     pub fn ratio(&self, who: usize, to: usize) -> f64 {
         median(self.0.iter().map(|round| round[who] / round[to]).collect())
     }
+}
+
+/// Orders of so many contestants, one for each round; the same in every run.
+pub fn orders(contestants: usize) -> impl Iterator<Item = Vec<usize>> {
+    let mut random = SmallRng::seed_from_u64(1);
+    std::iter::repeat_with(move || {
+        let mut order: Vec<usize> = (0..contestants).collect();
+        order.shuffle(&mut random);
+        order
+    })
 }
 
 pub fn median(mut numbers: Vec<f64>) -> f64 {

@@ -2,7 +2,8 @@
 
 use crate::node::{Linked, Node, NodeFault, World};
 use crate::serve::Signal;
-use crate::settings::Settings;
+use crate::settings::{BadSettings, Settings};
+use api::OperatorKey;
 use placement::{Membership, MembershipEpoch, Node as PlacedNode};
 use platform::Entropy;
 use quota::{AdminCommand, Change, GrantKind, ListedNode, NewGrant, Refusal, WorkspaceSettings};
@@ -50,6 +51,8 @@ pub enum DevFault {
     Example(Refusal),
     #[error("a node may not go on: {0}")]
     Faulted(String),
+    #[error(transparent)]
+    Settings(#[from] BadSettings),
     #[error("signals cannot be handled: {0}")]
     Signals(io::Error),
 }
@@ -90,11 +93,8 @@ async fn faulted(nodes: &[Node]) -> String {
 }
 
 async fn start(home: &Home, arguments: &Dev) -> Result<Vec<Node>, DevFault> {
-    let port = |i: u16| {
-        arguments.port.checked_add(i).ok_or(DevFault::Port { port: arguments.port, nodes: arguments.nodes })
-    };
-    let last = port(arguments.nodes)?;
-    tracing::debug!(last, "ports");
+    let Dev { port, nodes, .. } = *arguments;
+    let _last = port.checked_add(nodes).ok_or(DevFault::Port { port, nodes })?;
     let mut linked = Vec::new();
     for i in 1..=arguments.nodes {
         let settings = home.settings(i, arguments)?;
@@ -196,6 +196,8 @@ impl Home {
 
     fn settings(&self, i: u16, arguments: &Dev) -> Result<Settings, DevFault> {
         let api = |i: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port + i));
+        let bad_key = |why| BadSettings::BadKey { path: self.path.join("operator.key"), why };
+        let operator_key = OperatorKey::parse(&self.operator_key).map_err(bad_key)?;
         let all = 1..=arguments.nodes;
         let placed =
             all.clone().map(|i| PlacedNode { id: NodeId(i), zone: String::new(), weight: 1 }).collect();
@@ -206,7 +208,7 @@ impl Home {
             node: NodeId(i),
             data: self.path.join(format!("n{i}")),
             api_listen: api(i),
-            operator_key: self.operator_key.clone(),
+            operator_key,
             peer_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             cluster: self.cluster.clone(),
             membership,

@@ -9,6 +9,7 @@ mod metrics;
 mod node;
 mod serve;
 mod settings;
+mod time;
 
 pub use dev::{Dev, dev};
 pub use node::{Linked, Node, NodeFault, World};

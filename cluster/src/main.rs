@@ -2,12 +2,13 @@
 
 use clap::{Parser, Subcommand};
 use cluster::{Dev, Serve, dev, serve};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 /// The credit ledger on the request path of AI platforms.
 #[derive(Debug, Parser)]
-#[command(name = "tranche", version, about, max_term_width = 100)]
+#[command(name = "tranche", version, max_term_width = 100)]
 struct Tranche {
     #[command(subcommand)]
     command: Command,
@@ -16,7 +17,7 @@ struct Tranche {
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "made once, from the command line")]
 enum Command {
-    /// Three nodes in one process, to try things on; data is kept in ./tranche-data
+    /// A cluster in one process (three nodes), to try things on; data is kept in ./tranche-data
     Dev(Dev),
     /// One node of a real cluster
     Serve(Serve),
@@ -37,8 +38,14 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => Start::Serve(arguments),
     };
     // Logs go to stderr; RUST_LOG chooses. openraft reports each lost connection at its own levels: quiet by default.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // In `dev` all nodes are here, so that peers that come and go are no news.
+    let usual = match command {
+        Start::Dev(_) => "warn,openraft=error",
+        Start::Serve(_) => "info,openraft=error",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    logs.with_ansi(std::io::stderr().is_terminal()).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(why) => return failed(&format!("the runtime did not start: {why}")),

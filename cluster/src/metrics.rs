@@ -1,5 +1,6 @@
 //! What the rooms of a node count, read when `/metrics` is asked. Not here: what HTTP counts (`api`).
 
+use platform::AgreedClock;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -11,9 +12,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use transport::Mux;
 
-pub fn registry(quota: Arc<OnceLock<Quota>>, mux: Arc<Mux>) -> Registry {
+pub fn registry(quota: Arc<OnceLock<Quota>>, mux: Arc<Mux>, clock: Arc<AgreedClock>) -> Registry {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(NodeCollector { quota, mux }));
+    registry.register_collector(Box::new(NodeCollector { quota, mux, clock }));
     registry
 }
 
@@ -21,6 +22,7 @@ pub fn registry(quota: Arc<OnceLock<Quota>>, mux: Arc<Mux>) -> Registry {
 struct NodeCollector {
     quota: Arc<OnceLock<Quota>>,
     mux: Arc<Mux>,
+    clock: Arc<AgreedClock>,
 }
 
 impl Collector for NodeCollector {
@@ -70,6 +72,12 @@ impl Collector for NodeCollector {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
         }
+        let help =
+            "How far this node's clock is behind what the nodes agree on, ms; negative where it is fast";
+        let behind = ConstGauge::new(self.clock.correction_ms());
+        let descriptor =
+            encoder.encode_descriptor("tranche_clock_behind_ms", help, None, behind.metric_type())?;
+        behind.encode(descriptor)?;
         for (name, help, value) in gauges {
             let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;

@@ -6,11 +6,12 @@
 use crate::defaults;
 use crate::metrics::registry;
 use crate::settings::Settings;
+use crate::time::keep_time;
 use actors::{Desk, Shards};
-use api::{App, OperatorKey};
+use api::App;
 use journal::{Identity, Journal, JournalFault};
 use placement::Map;
-use platform::{Clock, CoarseClock, Directory, Disk, Entropy, Net};
+use platform::{AgreedClock, Clock, CoarseClock, Directory, Disk, Entropy, Net};
 use quota::{Quota, RegisterFault};
 use replication::{GroupId, GroupSpec, Replica, ReplicationFault};
 use std::net::SocketAddr;
@@ -44,13 +45,11 @@ pub enum NodeFault {
     Transport(#[from] transport::StartError),
     #[error("the API cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("the operator key: {0}")]
-    OperatorKey(String),
     #[error("no placement fits these nodes: {0}")]
     Placement(String),
     #[error(
-        "this data directory is empty, but {by} knows {node} with disk {known}: node ids are never reused; put the old \
-         directory back, or give the machine a node id of its own"
+        "this data directory is empty, but {by} knows {node} with disk {known}: node ids are never reused; put the \
+         old directory back, or, if it is lost, run `tranche node forget {node}` and leave this node stopped"
     )]
     KnownWithOtherDisk { node: NodeId, known: DiskId, by: NodeId },
     #[error("the actors did not start: {0}")]
@@ -78,9 +77,7 @@ pub struct Node {
     quota: Quota,
     mux: Arc<Mux>,
     shards: Arc<Shards>,
-    api_address: SocketAddr,
-    stop_api: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    front: Front,
     background: Vec<JoinHandle<()>>,
     /// Keeps every other process out.
     _identity: Identity,
@@ -118,7 +115,8 @@ impl Linked {
         let options = defaults::transport(settings.peer_listen);
         let quota: Arc<OnceLock<Quota>> = Arc::default();
         let asked = quota.clone();
-        let services = Arc::new(Services::new(move |node| known_disk(is_new, asked.get(), node)));
+        let own_clock = world.clock.clone();
+        let services = Arc::new(Services::new(own_clock, move |node| known_disk(is_new, asked.get(), node)));
         let (net, entropy) = (world.net.clone(), world.entropy.clone());
         let mux = Arc::new(Mux::start(options, me, Vec::new(), services.clone(), net, entropy).await?);
         Ok(Self { settings, world, identity, directories, mux, services, quota, is_new })
@@ -143,82 +141,97 @@ impl Linked {
     /// Opens everything and serves. Returns once the API listens; `ready` says when the node decides.
     pub async fn start(self) -> Result<Node, NodeFault> {
         let Self { settings, world, identity, directories, mux, services, quota: served, is_new } = self;
+        let Directories { journal, raft } = directories;
         let link = Arc::new(Link::new(&mux));
-        let listener = TcpListener::bind(settings.api_listen).await;
-        let address = settings.api_listen;
-        let listener = listener.map_err(|source| NodeFault::Listen { address, source })?;
-        let api_address = listener.local_addr().map_err(|source| NodeFault::Listen { address, source })?;
+        let agreed = Arc::new(AgreedClock::new(world.clock.clone()));
+        let front = Front::open(&settings, &served, &mux, &agreed).await?;
+        if is_new {
+            introduce(&link, &settings, identity.disk).await?;
+        }
+        let mut background = vec![tokio::spawn(keep_time(link.clone(), agreed.clone(), settings.others()))];
+        let clock = Arc::new(CoarseClock::new(agreed.clone()));
+        let shards = open_shards(&settings, &world, raft, &link, agreed, &clock).await?;
+        services.set_shards(shards.clone());
 
-        let operator_key = OperatorKey::parse(&settings.operator_key);
+        let opened = Journal::open(defaults::journal(), journal, identity.disk, world.clock.clone());
+        let (journal, keys, recovered) = opened.await?;
+        if !recovered.exact {
+            let lines = recovered.rounded.len();
+            tracing::warn!(lines, "the journal was not provably whole; watermarks were charged");
+        }
+        let id = HolderId { node: settings.node, disk: identity.disk };
+        let options = defaults::actors(settings.node);
+        let started =
+            actors::start(id, options, journal, keys, clock.clone(), shards.clone(), recovered).await;
+        let holder = started.map_err(|why| NodeFault::Actors(why.to_string()))?;
+        shards.desk().set_holder(holder.clone());
+        services.set_holder(holder.clone());
+        let Settings { membership, listed, .. } = settings;
+        let quota = Quota::new(defaults::quota(), holder, membership, listed, link, clock.clone());
+        services.set_quota(quota.clone());
+        let (desk, sweep_every) = (shards.desk().clone(), Duration::from_millis(defaults::TICK_MS));
+        background.extend([
+            tokio::spawn(clock.keep_ticking(defaults::CLOCK_TICK_MS)),
+            tokio::spawn(desk.keep_sweeping(shards.clone(), sweep_every)),
+            tokio::spawn(keep_registering(quota.clone())),
+        ]);
+        let _first = served.set(quota.clone());
+        Ok(Node { quota, mux, shards, front, background, _identity: identity })
+    }
+}
+
+/// The API of a node: it answers from the first moment, if only that the node is still starting.
+#[derive(Debug)]
+struct Front {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl Front {
+    async fn open(
+        settings: &Settings,
+        served: &Arc<OnceLock<Quota>>,
+        mux: &Arc<Mux>,
+        agreed: &Arc<AgreedClock>,
+    ) -> Result<Self, NodeFault> {
+        let wanted = settings.api_listen;
+        let fault = |source| NodeFault::Listen { address: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(fault)?;
+        let address = listener.local_addr().map_err(fault)?;
         let app = Arc::new(App {
             quota: served.clone(),
-            operator_key: operator_key.map_err(|why| NodeFault::OperatorKey(why.to_string()))?,
+            operator_key: settings.operator_key.clone(),
             deadlines: defaults::api_deadlines(),
-            metrics: api::Metrics::new(registry(served.clone(), mux.clone())),
+            metrics: api::Metrics::new(registry(served.clone(), mux.clone(), agreed.clone())),
         });
-        let (stop_api, mut stopped) = watch::channel(false);
+        let (stop, mut stopped) = watch::channel(false);
         let until = async move {
             let _gone = stopped.wait_for(|stop| *stop).await;
         };
         let serving = tokio::spawn(api::serve(listener, defaults::api_connections(), app, until));
-
-        if is_new {
-            introduce(&link, &settings, identity.disk).await?;
-        }
-        let clock = Arc::new(CoarseClock::new(world.clock.clone()));
-        let map = placement::propose(&settings.membership, defaults::SHAPE)
-            .map_err(|why| NodeFault::Placement(why.to_string()))?;
-        let (groups, meta) = groups(&map, &settings);
-        let options = defaults::replication(settings.node, groups);
-        let replica = Replica::open(
-            options,
-            directories.raft,
-            link.clone(),
-            world.clock.clone(),
-            world.entropy.as_ref(),
-        )
-        .await?;
-        let options = defaults::actors(settings.node);
-        let desk = Arc::new(Desk::new(&options, clock.clone()));
-        let replica = Arc::new(replica);
-        let shards =
-            Shards::new(settings.node, map, meta, replica, desk.clone(), link.clone(), options.attempt_ms);
-        let shards = Arc::new(shards);
-        services.set_shards(shards.clone());
-
-        let opened =
-            Journal::open(defaults::journal(), directories.journal, identity.disk, world.clock.clone())
-                .await?;
-        let (journal, keys, recovered) = opened;
-        if !recovered.exact {
-            tracing::warn!(
-                lines = recovered.rounded.len(),
-                "the journal was not provably whole; watermarks were charged"
-            );
-        }
-        let id = HolderId { node: settings.node, disk: identity.disk };
-        let started =
-            actors::start(id, options, journal, keys, clock.clone(), shards.clone(), recovered).await;
-        let holder = started.map_err(|why| NodeFault::Actors(why.to_string()))?;
-        desk.set_holder(holder.clone());
-        services.set_holder(holder.clone());
-        let quota = Quota::new(
-            defaults::quota(),
-            holder,
-            settings.membership.clone(),
-            settings.listed.clone(),
-            link.clone(),
-            clock.clone(),
-        );
-        services.set_quota(quota.clone());
-        let background = vec![
-            tokio::spawn(clock.keep_ticking(defaults::CLOCK_TICK_MS)),
-            tokio::spawn(desk.keep_sweeping(shards.clone(), Duration::from_millis(defaults::TICK_MS))),
-            tokio::spawn(keep_registering(quota.clone())),
-        ];
-        let _first = served.set(quota.clone());
-        Ok(Node { quota, mux, shards, api_address, stop_api, serving, background, _identity: identity })
+        Ok(Self { address, stop, serving })
     }
+}
+
+async fn open_shards(
+    settings: &Settings,
+    world: &World,
+    raft: Arc<dyn Directory>,
+    link: &Arc<Link>,
+    agreed: Arc<AgreedClock>,
+    clock: &Arc<CoarseClock>,
+) -> Result<Arc<Shards>, NodeFault> {
+    let node = settings.node;
+    let map = placement::propose(&settings.membership, defaults::SHAPE)
+        .map_err(|why| NodeFault::Placement(why.to_string()))?;
+    let (groups, meta) = groups(&map, settings);
+    let options = defaults::replication(node, groups);
+    let replica = Replica::open(options, raft, link.clone(), agreed, world.entropy.as_ref()).await?;
+    let options = defaults::actors(node);
+    let desk = Arc::new(Desk::new(&options, clock.clone()));
+    let shards = Shards::new(node, map, meta, Arc::new(replica), desk, link.clone(), options.attempt_ms);
+    Ok(Arc::new(shards))
 }
 
 impl Node {
@@ -231,7 +244,7 @@ impl Node {
     }
 
     pub fn api_address(&self) -> SocketAddr {
-        self.api_address
+        self.front.address
     }
 
     /// Returns when the node decides: its groups know leaders, and it is registered.
@@ -252,8 +265,8 @@ impl Node {
 
     /// Takes no more requests, finishes those in hand, and gives every lease back while the other nodes still live.
     pub async fn drain(&mut self) {
-        let _already = self.stop_api.send(true);
-        let _ended = (&mut self.serving).await;
+        let _already = self.front.stop.send(true);
+        let _ended = (&mut self.front.serving).await;
         if !self.quota.holder().drain(Duration::from_millis(defaults::DRAIN_MS)).await {
             tracing::warn!("some leases were not given back in time; they are taken up at the next start");
         }
@@ -261,8 +274,8 @@ impl Node {
 
     /// Ends the node. What was answered is on its disk.
     pub async fn stop(self) {
-        let Self { quota, mux, shards, stop_api, background, .. } = self;
-        let _already = stop_api.send(true);
+        let Self { quota, mux, shards, front, background, .. } = self;
+        let _already = front.stop.send(true);
         for task in &background {
             task.abort();
         }
@@ -314,8 +327,7 @@ fn known_disk(is_new: bool, quota: Option<&Quota>, node: NodeId) -> Result<Optio
 /// Asks every other node whether it knows this one with another disk. An emptied node that voted again would break
 /// promises it has made.
 async fn introduce(link: &Link, settings: &Settings, disk: DiskId) -> Result<(), NodeFault> {
-    let others = settings.membership.nodes().iter().map(|node| node.id).filter(|id| *id != settings.node);
-    for other in others {
+    for other in settings.others() {
         let mut waits = 0_u32;
         loop {
             match link.introduce(other, disk, Duration::from_secs(1)).await {

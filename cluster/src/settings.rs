@@ -1,5 +1,6 @@
 //! A node's settings: `node.toml`, overridden by the environment. Read whole, checked once. Not here: defaults.
 
+use api::{BadKey, OperatorKey};
 use placement::{Membership, MembershipEpoch, Node as PlacedNode};
 use quota::ListedNode;
 use serde::Deserialize;
@@ -13,7 +14,7 @@ pub struct Settings {
     pub node: NodeId,
     pub data: PathBuf,
     pub api_listen: SocketAddr,
-    pub operator_key: String,
+    pub operator_key: OperatorKey,
     pub peer_listen: SocketAddr,
     /// Nodes of other clusters are refused by it.
     pub cluster: String,
@@ -25,9 +26,16 @@ pub struct Settings {
 pub enum BadSettings {
     #[error("{path}: {source}; give the path of a settings file with --config")]
     Unreadable { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{path}: {source}; put the cluster's operator key there, 16 to 256 visible ASCII characters, the same on every \
+         node, or name another file as api.operator_key_file"
+    )]
+    NoKey { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {why}")]
+    BadKey { path: PathBuf, why: BadKey },
     #[error("{path}: {source}")]
     NotToml { path: PathBuf, source: Box<toml::de::Error> },
-    #[error("{variable}: there is no setting of that name")]
+    #[error("{variable}: there is no setting of that name; there are {}", OVERRIDES.map(|(name, _)| name).join(", "))]
     UnknownVariable { variable: String },
     #[error("{field}: {why}")]
     Wrong { field: &'static str, why: String },
@@ -118,6 +126,12 @@ impl Settings {
         Self::check(file, beside)
     }
 
+    /// All nodes but this one.
+    pub fn others(&self) -> Vec<NodeId> {
+        let all = self.membership.nodes().iter().map(|node| node.id);
+        all.filter(|node| *node != self.node).collect()
+    }
+
     fn check(file: File, beside: &Path) -> Result<Self, BadSettings> {
         let File { node, api, peer, cluster } = file;
         let id: NodeId = parsed("node.id", &node.id)?;
@@ -125,7 +139,7 @@ impl Settings {
         let mut listed = Vec::new();
         for entry in &cluster.nodes {
             let listed_id: NodeId = parsed("cluster.nodes.id", &entry.id)?;
-            let _address: SocketAddr = parsed("cluster.nodes.peer", &entry.peer)?;
+            peer_address("cluster.nodes.peer", &entry.peer)?;
             placed.push(PlacedNode { id: listed_id, zone: entry.zone.clone(), weight: 1 });
             listed.push(ListedNode { id: listed_id, api: entry.api.clone(), peer: entry.peer.clone() });
         }
@@ -150,14 +164,16 @@ impl Settings {
         let membership = Membership::new(MembershipEpoch(1), placed)
             .map_err(|why| BadSettings::Wrong { field: "cluster.nodes", why: why.to_string() })?;
         let key_file = beside.join(&api.operator_key_file);
-        let operator_key = std::fs::read_to_string(&key_file)
-            .map_err(|source| BadSettings::Unreadable { path: key_file, source })?;
+        let key = std::fs::read_to_string(&key_file)
+            .map_err(|source| BadSettings::NoKey { path: key_file.clone(), source })?;
+        let operator_key =
+            OperatorKey::parse(key.trim()).map_err(|why| BadSettings::BadKey { path: key_file, why })?;
         Ok(Self {
             node: id,
             data: beside.join(node.data),
-            api_listen: parsed("api.listen", &api.listen)?,
-            operator_key: operator_key.trim().to_owned(),
-            peer_listen: parsed("peer.listen", &peer.listen)?,
+            api_listen: address("api.listen", &api.listen)?,
+            operator_key,
+            peer_listen: peer_address("peer.listen", &peer.listen)?,
             cluster: cluster.name,
             membership,
             listed,
@@ -170,6 +186,26 @@ where
     T::Err: std::fmt::Display,
 {
     text.parse().map_err(|why: T::Err| BadSettings::Wrong { field, why: format!("{text:?}: {why}") })
+}
+
+fn address(field: &'static str, text: &str) -> Result<SocketAddr, BadSettings> {
+    let wrong = |_| BadSettings::Wrong {
+        field,
+        why: format!("{text:?} is no IP:port, for example 127.0.0.1:7070; names are not resolved"),
+    };
+    text.parse().map_err(wrong)
+}
+
+/// Peers are checked before anything is written: a data directory is named after its cluster for good.
+fn peer_address(field: &'static str, text: &str) -> Result<SocketAddr, BadSettings> {
+    let address = address(field, text)?;
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(address);
+    }
+    let why = format!(
+        "{text} is not a loopback address; traffic between nodes is not encrypted yet and stays on one machine"
+    );
+    Err(BadSettings::Wrong { field, why })
 }
 
 /// Whether anything was overridden. A variable of the right form but no such setting is an error, not a silence.
@@ -214,7 +250,10 @@ mod tests {
 
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Settings, BadSettings> {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("operator.key"), "secret\n").unwrap();
+        if !text.contains("no key") {
+            let key = if text.contains("short key") { "secret\n" } else { "0123456789abcdef\n" };
+            std::fs::write(directory.path().join("operator.key"), key).unwrap();
+        }
         let path = directory.path().join("node.toml");
         std::fs::write(&path, text).unwrap();
         Settings::load(&path, environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
@@ -223,7 +262,7 @@ mod tests {
     #[test]
     fn a_file_and_the_environment_over_it() {
         let settings = load(NODE_TOML, &[("TRANCHE_URL", "ignored")]).unwrap();
-        assert_eq!((settings.node, settings.operator_key.as_str()), (NodeId(1), "secret"));
+        assert_eq!(settings.node, NodeId(1));
         let settings = load(NODE_TOML, &[("TRANCHE_API__LISTEN", "127.0.0.1:9999")]).unwrap();
         assert_eq!(settings.api_listen.port(), 9999);
     }
@@ -235,7 +274,19 @@ mod tests {
         assert!(message(&NODE_TOML.replace("n1", "node1"), &[]).starts_with("node.id:"));
         assert!(message(&NODE_TOML.replacen("n1", "n2", 1), &[]).contains("is not in cluster.nodes"));
         assert!(message(&NODE_TOML.replace("data = ", "dta = "), &[]).contains("unknown field `dta`"));
-        assert!(message(NODE_TOML, &[("TRANCHE_NODE__DATE", "x")]).contains("TRANCHE_NODE__DATE"));
+        assert!(message(NODE_TOML, &[("TRANCHE_NODE__DATE", "x")]).contains("there are TRANCHE_NODE__ID, "));
+        assert!(
+            message(&NODE_TOML.replace("127.0.0.1:7080", "localhost:1"), &[])
+                .contains("names are not resolved")
+        );
+        assert!(
+            message(&NODE_TOML.replace("127.0.0.1:7080", "10.0.0.1:1"), &[])
+                .contains("not a loopback address")
+        );
+        assert!(
+            message(&format!("{NODE_TOML}# no key"), &[]).contains("put the cluster's operator key there")
+        );
+        assert!(message(&format!("{NODE_TOML}# short key"), &[]).contains("this one has 6"));
         let two = format!("{NODE_TOML}\n[[cluster.nodes]]\nid = \"n2\"\npeer = \"127.0.0.1:1\"\napi = \"a\"");
         assert!(message(&two, &[]).contains("1, 3 or 5 nodes; 2 are listed"));
     }

@@ -222,6 +222,15 @@ fn is_passing(answer: &Answer) -> bool {
 
 /// An amount in an answer; they are texts.
 #[track_caller]
+/// So many credits.
+pub fn whole(credits: u64) -> Credits {
+    Credits::whole(credits).expect("within the bound")
+}
+
+pub fn micros(micros: u64) -> Credits {
+    Credits::from_micros(micros).expect("within the bound")
+}
+
 pub fn credits(value: &Value) -> Credits {
     text(value).parse().unwrap_or_else(|why| panic!("{value}: {why}"))
 }

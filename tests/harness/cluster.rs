@@ -3,9 +3,10 @@
 //! Each node is told addresses of its own for the others: a link for every ordered pair. Whoever dials, a cut between
 //! two nodes covers both.
 
-use crate::api::{Api, number, text};
+use crate::api::{Api, number, text, whole};
 use crate::disk::SmallDisk;
 use crate::link::{Link, Way};
+use crate::load::Tally;
 use crate::node::{Listed, Node};
 use crate::wait::{PATIENCE, eventually, one_at_a_time, unique};
 use std::collections::BTreeMap;
@@ -140,6 +141,17 @@ impl Cluster {
     fn between(&self, a: u16, b: u16) -> [(&Link, bool); 2] {
         let link = |from, to| self.links.get(&(from, to)).expect("two different nodes");
         [(link(a, b), true), (link(b, a), false)]
+    }
+
+    /// Spends single credits of `acme` on `node` until it decides for `user` itself: then it is a holder of them.
+    pub async fn decide_at(&self, node: u16, user: &str, told: &mut Tally) {
+        let mut api = self.api(node);
+        eventually("the user is decided where he asks", PATIENCE, async || {
+            let spent = api.consume("acme", user, "1").await;
+            told.note(whole(1), &spent);
+            (spent.allowed().1 == format!("n{node}")).then_some(())
+        })
+        .await;
     }
 
     /// Breaks every connection between two nodes; no new ones.

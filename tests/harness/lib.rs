@@ -15,7 +15,7 @@ mod node;
 mod process;
 mod wait;
 
-pub use api::{Api, NOT_SENT, Spent, credits, number, text};
+pub use api::{Api, NOT_SENT, Spent, credits, micros, number, text, whole};
 pub use binary::binary;
 pub use cluster::{Cluster, Shard};
 pub use disk::SmallDisk;

@@ -78,7 +78,7 @@ pub(crate) enum DrawAnswer {
 /// What came with the answer beside the line itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LedgerWord {
-    pub remaining: Credits,
+    pub elsewhere: Credits,
     pub durability: Durability,
     pub cut_off: bool,
 }
@@ -101,6 +101,8 @@ pub(crate) struct Allocation {
     /// The epoch of the line: the word is open in it from when the ledger knows the line.
     epoch: Epoch,
     line: Option<OpenedLine>,
+    /// The final numbers of the line before.
+    closed: Option<LineMessage>,
     waiting: Vec<Waiter>,
     rate: Rate,
     largest: Credits,
@@ -176,6 +178,7 @@ impl Allocation {
         let mut state = Self {
             epoch: if word.sealed { word.epoch.next() } else { word.epoch },
             line: None,
+            closed: None,
             waiting: Vec::new(),
             rate: Rate::new(now_ms),
             largest: Credits::ZERO,
@@ -196,13 +199,13 @@ impl Allocation {
         let key = view.line.clone();
         let view = self.holder.journal.attach(key, self.handle.no, self.epoch.number()).await?;
         let lease = Lease { drawn: view.drawn, returned: view.returned, watermark: view.watermark };
-        let settled = view.used.saturating_add(view.unattributed);
         self.open_word(view.used);
-        let on_word = micros(self.handle.observe().balance);
-        // After a restart the word is empty; after a panic it still has its balance.
-        if on_word.is_zero() {
-            let balance = view.watermark.saturating_sub(settled);
-            let _room = self.handle.deposit(self.epoch, balance);
+        // All that was ever put on the word, whatever of it is spent: after a restart that is what was used; after a
+        // panic there may be charges on their way to the journal.
+        let put = self.handle.put();
+        let missing = view.watermark.saturating_sub(view.unattributed).saturating_sub(put);
+        if !missing.is_zero() && self.handle.deposit(self.epoch, missing).is_err() {
+            return Err(stopped("the word does not take what the disk allows"));
         }
         let noted = self.handle.spent();
         self.line = Some(OpenedLine { number: view.line.number, lease, drawing: false, known: true, noted });
@@ -251,14 +254,21 @@ impl Allocation {
                 }
             }
             match self.step() {
-                Step::Rest => return self.set_marks(),
+                Step::Rest => {
+                    self.set_marks();
+                    // Those who were woken spend meanwhile; what they spent before the marks stood has woken nobody.
+                    if self.waiting.is_empty() || self.step() == Step::Rest {
+                        return;
+                    }
+                }
                 Step::Raise { to } => {
                     if let Err(why) = self.raise(to).await {
                         return self.deny_all(&denied(&why));
                     }
                 }
-                Step::Draw { target, floor } => {
-                    if let Err(why) = self.send_draw(target, floor, myself).await {
+                Step::Draw { target, floor, need } => {
+                    let wish = Wish::Draw { target, floor, need };
+                    if let Err(why) = self.send_draw(target, wish, myself).await {
                         return self.deny_all(&denied(&why));
                     }
                 }
@@ -282,7 +292,7 @@ impl Allocation {
             // A line the ledger has never seen: even a price of zero has to be allowed there once.
             let step = line.lease.next(&facts, &self.holder.options.lease);
             return if step == Step::Rest {
-                Step::Draw { target: Credits::ZERO, floor: Credits::ZERO }
+                Step::Draw { target: Credits::ZERO, floor: Credits::ZERO, need: Credits::ZERO }
             } else {
                 step
             };
@@ -320,7 +330,7 @@ impl Allocation {
     async fn send_draw(
         &mut self,
         target: Credits,
-        floor: Credits,
+        wish: Wish,
         myself: &ActorRef<AllocationMessage>,
     ) -> Result<(), Refused> {
         let Some(key) = self.key() else { return Ok(()) };
@@ -328,7 +338,7 @@ impl Allocation {
         let (Some(numbers), Some(line)) = (numbers.into_iter().next(), &mut self.line) else { return Ok(()) };
         line.drawing = true;
         let sent = Sent { returned: line.lease.returned, target };
-        let message = crate::pool::line_message(&numbers, Wish::Draw { target, floor });
+        let message = crate::batch::line_message(&numbers, wish);
         let asked = Asked { message, sent, from: myself.clone() };
         if self.pool.cast(PoolMessage::Ask(Box::new(asked))).is_err() {
             return Err(stopped("the pool actor is gone"));
@@ -342,11 +352,15 @@ impl Allocation {
         match answer {
             DrawAnswer::Unreachable => {
                 self.dry = true;
-                self.deny_short(&Denied::Unreachable { have: self.have() });
+                let have = self.have();
+                match &self.line {
+                    Some(line) if line.known => self.deny_above(have, &Denied::Unreachable { have }),
+                    _ => self.deny_all(&Denied::Unreachable { have }),
+                }
             }
             DrawAnswer::UnknownWorkspace => self.deny_all(&Denied::UnknownWorkspace),
             DrawAnswer::Line { result: LineResult::Line { drawn, frozen, denied }, word } => {
-                self.handle.set_ledger_word(word.remaining, word.durability);
+                self.handle.set_ledger_word(word.elsewhere, word.durability);
                 if !drawn.is_empty() || denied.is_none() {
                     self.line_is_known();
                 }
@@ -376,12 +390,15 @@ impl Allocation {
     async fn rejected(&mut self, rejection: LineRejection) {
         match rejection {
             LineRejection::OtherCycle { now } => self.holder.set_cycle(&self.handle.workspace, now),
+            LineRejection::TooManyLines => {
+                // Until older lines of this user are folded another one fares no better.
+                self.deny_all(&Denied::Overloaded);
+            }
             LineRejection::StaleLine { .. }
             | LineRejection::OtherLine
             | LineRejection::BeyondDrawn
             | LineRejection::MetersDisagree
-            | LineRejection::WrittenOff
-            | LineRejection::TooManyLines => {
+            | LineRejection::WrittenOff => {
                 tracing::warn!(workspace = %self.handle.workspace, user = %self.handle.user, %rejection, "line rejected");
             }
         }
@@ -403,6 +420,10 @@ impl Allocation {
 
     async fn recall(&mut self, recall: RecallLine, reply: oneshot::Sender<LineMessage>) {
         if self.line.as_ref().is_none_or(|line| line.number != recall.number()) {
+            // Just closed: the close is on its way, and so is this.
+            if let Some(closed) = self.closed.clone().filter(|closed| closed.number == recall.number()) {
+                let _gone = reply.send(closed);
+            }
             return;
         }
         self.install(recall.drawn).await;
@@ -429,7 +450,7 @@ impl Allocation {
         line.lease.returned = numbers.returned();
         line.lease.watermark = line.lease.watermark.saturating_sub(taken);
         self.dry = true;
-        let _gone = reply.send(crate::pool::line_message(&numbers, Wish::Report));
+        let _gone = reply.send(crate::batch::line_message(&numbers, Wish::Report));
     }
 
     /// Seals the word and ends the line. The pool sees the close to the ledger.
@@ -439,14 +460,15 @@ impl Allocation {
         let spent = self.handle.seal(self.epoch).unwrap_or(Credits::ZERO);
         self.line = None;
         self.epoch = self.handle.observe().epoch.next();
-        let numbers = self.holder.journal.close(key, spent).await;
-        match numbers {
+        match self.holder.journal.close(key.clone(), spent).await {
             Ok(numbers) => {
-                let message = crate::pool::line_message(&numbers, Wish::Close);
+                let message = crate::batch::line_message(&numbers, Wish::Close);
                 let _stopping = self.pool.cast(PoolMessage::Closing(Box::new(message.clone())));
+                self.closed = Some(message.clone());
                 Some(message)
             }
             Err(why) => {
+                let _stopping = self.pool.cast(PoolMessage::Unclosed { line: key, spent });
                 self.deny_all(&denied(&why));
                 None
             }
@@ -522,17 +544,14 @@ impl Allocation {
             DenialReason::Exhausted
             | DenialReason::AllocationExhausted
             | DenialReason::LimitReached
-            | DenialReason::Frozen => self.deny_short(&denied),
+            | DenialReason::Frozen => self.deny_above(available, &denied),
         }
     }
 
-    /// Denies those who want more than this node has.
-    fn deny_short(&mut self, why: &Denied) {
-        let have = self.have();
-        let known = self.line.as_ref().is_some_and(|line| line.known);
-        let (served, short): (Vec<_>, Vec<_>) =
-            self.waiting.drain(..).partition(|waiter| known && waiter.amount <= have);
-        self.waiting = served;
+    /// Denies those who want more than that; the others, who may have come since, are drawn for.
+    fn deny_above(&mut self, most: Credits, why: &Denied) {
+        let (may, short): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(|waiter| waiter.amount <= most);
+        self.waiting = may;
         for waiter in short {
             let _gone = waiter.reply.send(Err(why.clone()));
         }
@@ -546,9 +565,15 @@ impl Allocation {
 
     fn set_marks(&self) {
         let above = self.line.as_ref().map_or(Credits::ZERO, |line| line.lease.above());
-        // Without anything to raise or draw a low word has nobody to wake.
-        let low = Lease::NOTHING.low_water(&self.rate, &self.holder.options.lease);
-        let low = if self.line.is_none() || (self.dry && above.is_zero()) { Credits::ZERO } else { low };
+        let low = if !self.waiting.is_empty() {
+            // Who waits was passed over for others who are to spend now: each spend is a reason to look again.
+            Credits::MAX
+        } else if self.line.is_none() || (self.dry && above.is_zero()) {
+            // Without anything to raise or draw a low word has nobody to wake.
+            Credits::ZERO
+        } else {
+            Lease::NOTHING.low_water(&self.rate, &self.holder.options.lease)
+        };
         self.handle.set_marks(low, above);
     }
 

@@ -11,15 +11,15 @@ use crate::rounds::{Rounds, Short};
 use crate::shards::Shards;
 use leasing::{LeasePolicy, RecallLine, Wave, choose, frozen_lines, leased_lines, shared_lines};
 use ledger::{
-    Applied, Command, HolderBatch, HolderStatus, LineMessage, LineResult, Outcome, Query, Rejection, State,
-    Workspace,
+    Applied, Command, HolderBatch, HolderStatus, Line, LineMessage, LineResult, Outcome, Query, Rejection,
+    State, Wish, Workspace,
 };
 use platform::CoarseClock;
 use replication::{Committed, Group, GroupId, ProposeError, ReadError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use types::{Credits, Durability, LineId, NodeId, UserId, WorkspaceId};
+use types::{Credits, Durability, LineId, NodeId, WorkspaceId};
 
 #[derive(Debug)]
 pub struct Desk {
@@ -40,6 +40,10 @@ pub struct Desk {
 
 /// How long the last wave of a recall round waits for holders that were heard lately.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Lines of one recall: with as many meters as a line may have the answer still fits a frame, but for names of unusual
+/// length.
+const RECALL_LINES_MAX: usize = 200;
 
 /// How long a fresh summary waits for holders.
 const FRESHEN: Duration = Duration::from_millis(900);
@@ -98,10 +102,8 @@ impl Desk {
                 }
             }
             LeaderRequest::Read { query, fresh } => {
-                if fresh {
-                    self.freshen(group, shards, &query).await;
-                }
-                self.read(group, query, deadline).await
+                let silent = if fresh { self.freshen(group, shards, &query).await } else { BTreeSet::new() };
+                self.read(group, query, silent, deadline).await
             }
         }
     }
@@ -110,6 +112,7 @@ impl Desk {
         &self,
         group: &Group,
         query: Query,
+        silent: BTreeSet<NodeId>,
         deadline: Duration,
     ) -> Result<LeaderAnswer, LeaderRefusal> {
         let now = self.clock.now();
@@ -117,15 +120,16 @@ impl Desk {
             group.read(deadline, |state| (state.answer(&query, now), nodes_with_leases(state, &query)));
         let reading = reading.await.map_err(not_read)?;
         let (answer, nodes) = reading.value;
-        let silent = nodes.into_iter().filter(|node| !self.is_heard(group.id(), *node)).collect();
+        let is_silent = |node: &NodeId| silent.contains(node) || !self.is_heard(group.id(), *node);
+        let silent = nodes.into_iter().filter(is_silent).collect();
         Ok(LeaderAnswer::Read { index: reading.index, answer, silent })
     }
 
-    /// Books what the holders of a workspace's leases know by now; nothing is given back.
-    async fn freshen(&self, group: &Group, shards: &Shards, query: &Query) {
-        let Query::Workspace { id } = query else { return };
+    /// Books what the holders of a workspace's leases know by now; nothing is given back. Who did not answer.
+    async fn freshen(&self, group: &Group, shards: &Shards, query: &Query) -> BTreeSet<NodeId> {
+        let Query::Workspace { id } = query else { return BTreeSet::new() };
         let lines = group.peek(|state| state.workspace(id).map(leased_lines).unwrap_or_default());
-        self.recall_lines(group, shards, id, lines, FRESHEN).await;
+        self.recall_lines(group, shards, id, lines, FRESHEN).await
     }
 
     fn hear(&self, group: GroupId, node: NodeId) {
@@ -171,6 +175,10 @@ impl Desk {
     ) -> Result<BatchAnswer, LeaderRefusal> {
         self.hear(group.id(), batch.holder.node);
         let end = tokio::time::Instant::now() + deadline;
+        let mut batch = batch;
+        if self.rounds.is_running(&batch.workspace) {
+            only_what_is_needed(&mut batch);
+        }
         let committed = self.book(group, &batch, deadline).await?;
         let (mut answer, short) = self.batch_answer(group, &batch, committed.applied)?;
         if short.is_empty() {
@@ -178,6 +186,7 @@ impl Desk {
         }
         let rounds = self.rounds.of(&batch.workspace);
         let round = rounds.join(short);
+        only_what_is_needed(&mut batch);
         // Past the deadline nobody waits for the answer: the holder asks again.
         let turn = tokio::time::timeout_at(end, rounds.turn());
         let _turn = turn.await.map_err(|_| LeaderRefusal::Unknown)?;
@@ -206,7 +215,7 @@ impl Desk {
         batch: &HolderBatch,
         deadline: Duration,
     ) -> Result<Committed, LeaderRefusal> {
-        group.propose(Command::Holder(batch.clone()), deadline).await.map_err(not_proposed)
+        self.propose(group, Command::Holder(batch.clone()), deadline).await
     }
 
     fn batch_answer(
@@ -229,13 +238,18 @@ impl Desk {
                 short.push(Short { line, user: message.user.clone(), reason: denial.reason });
             }
         }
-        let (remaining, durability) = group.peek(|state| {
-            let workspace = state.workspace(&batch.workspace);
-            let of = |user: &UserId| workspace.map_or(Credits::ZERO, |w| w.remaining_of(user));
-            let remaining = batch.lines.iter().map(|message| of(&message.user)).collect();
-            (remaining, workspace.map_or(Durability::Local, |w| w.durability))
+        let (elsewhere, durability) = group.peek(|state| {
+            let Some(workspace) = state.workspace(&batch.workspace) else {
+                return (vec![Credits::ZERO; batch.lines.len()], Durability::Local);
+            };
+            let beyond = |message: &LineMessage| {
+                let line = LineId { holder: batch.holder, number: message.number };
+                let here = workspace.lines.get(&line).map_or(Credits::ZERO, Line::outstanding);
+                workspace.remaining_of(&message.user).saturating_sub(here)
+            };
+            (batch.lines.iter().map(beyond).collect(), workspace.durability)
         });
-        Ok((BatchAnswer { lines, remaining, durability, cut_off: false }, short))
+        Ok((BatchAnswer { lines, elsewhere, durability, cut_off: false }, short))
     }
 
     /// One wave of a recall round for the draws that are short. It takes its time whoever began it: the others of
@@ -249,23 +263,25 @@ impl Desk {
         short: &[Short],
     ) -> bool {
         let is_last = wave == Wave::All;
-        if is_last && self.some_are_young(group, workspace) {
-            let young = u64::try_from(self.policy.young_ms).unwrap_or(0);
-            tokio::time::sleep(Duration::from_millis(young)).await;
-        }
-        let lines = group.peek(|state| {
-            let Some(workspace) = state.workspace(workspace) else { return BTreeMap::new() };
+        let choose_lines = |state: &State| {
             let mut chosen: BTreeMap<LineId, RecallLine> = BTreeMap::new();
+            let Some(workspace) = state.workspace(workspace) else { return chosen };
             for short in short {
                 let lines = choose(workspace, short.line, &short.user, short.reason, wave);
                 chosen.extend(lines.into_iter().map(|line| (line.line, line)));
             }
             chosen
-        });
+        };
+        let mut lines = group.peek(choose_lines);
+        if is_last && !lines.is_empty() && self.some_are_young(group, workspace) {
+            let young = u64::try_from(self.policy.young_ms).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(young)).await;
+            lines = group.peek(choose_lines);
+        }
         // The last word before a refusal: whoever was heard lately gets time to sync what he gives back.
         let within = if is_last { PATIENCE } else { Duration::from_millis(self.policy.round_ms) };
         let lines = lines.into_values().collect();
-        self.recall_lines(group, shards, workspace, lines, within).await
+        self.recall_lines(group, shards, workspace, lines, within).await.is_empty()
     }
 
     fn some_are_young(&self, group: &Group, workspace: &WorkspaceId) -> bool {
@@ -275,7 +291,7 @@ impl Desk {
         group.peek(|state| state.workspace(workspace).is_some_and(young))
     }
 
-    /// Asks the holders of `lines` and books what they answer. Whether all of them answered.
+    /// Asks the holders of `lines` and books what they answer. Who did not answer.
     async fn recall_lines(
         &self,
         group: &Group,
@@ -283,44 +299,65 @@ impl Desk {
         workspace: &WorkspaceId,
         lines: Vec<RecallLine>,
         within: Duration,
-    ) -> bool {
+    ) -> BTreeSet<NodeId> {
         let mut by_node: BTreeMap<NodeId, Vec<RecallLine>> = BTreeMap::new();
         for line in lines {
             by_node.entry(line.line.holder.node).or_default().push(line);
         }
         let in_parts = |(node, lines): (NodeId, Vec<RecallLine>)| {
-            let parts: Vec<_> = lines.chunks(self.batch_lines_max).map(<[_]>::to_vec).collect();
+            let parts: Vec<_> = lines.chunks(RECALL_LINES_MAX).map(<[_]>::to_vec).collect();
             parts.into_iter().map(move |part| (node, part))
         };
-        let ask = |(node, lines)| {
+        let ask = |(node, lines): (NodeId, Vec<RecallLine>)| {
+            let asked: BTreeSet<LineId> = lines.iter().map(|line| line.line).collect();
             let recall = Recall { workspace: workspace.clone(), lines };
             let round = Duration::from_millis(self.policy.round_ms);
             let within = if self.is_heard(group.id(), node) { within } else { within.min(round) };
-            async move { (node, shards.recall(node, recall, within).await) }
+            async move { (node, asked, shards.recall(node, recall, within).await) }
         };
         let answers = futures::future::join_all(by_node.into_iter().flat_map(in_parts).map(ask)).await;
-        let mut all_answered = true;
-        for (node, answer) in answers {
-            let Some(answer) = answer else {
-                all_answered = false;
-                continue;
-            };
-            self.hear(group.id(), node);
-            let RecallAnswer { holder, journal_sequence, mut lines } = answer;
-            while !lines.is_empty() {
-                let count = LineMessage::fitting(lines.iter(), self.batch_lines_max, self.batch_bytes_max);
-                let rest = lines.split_off(count);
-                let lines = std::mem::replace(&mut lines, rest);
-                let batch = HolderBatch { holder, journal_sequence, workspace: workspace.clone(), lines };
-                if let Err(why) = self.book(group, &batch, within.max(PATIENCE)).await {
-                    tracing::warn!(
-                        ?why,
-                        "what a recall brought was not booked; it comes with the next report"
-                    );
+        let mut silent = BTreeSet::new();
+        for (node, mut asked, answer) in answers {
+            if let Some(answer) = answer {
+                self.hear(group.id(), node);
+                let booked = self.book_answer(group, workspace, answer, within.max(PATIENCE)).await;
+                asked.retain(|line| !booked.contains(line));
+            }
+            // A line the ledger has folded meanwhile has nothing more to say.
+            let is_there = |w: &Workspace| asked.iter().any(|line| w.lines.contains_key(line));
+            if group.peek(|state| state.workspace(workspace).is_some_and(is_there)) {
+                silent.insert(node);
+            }
+        }
+        silent
+    }
+
+    /// Which lines' numbers are booked.
+    async fn book_answer(
+        &self,
+        group: &Group,
+        workspace: &WorkspaceId,
+        answer: RecallAnswer,
+        within: Duration,
+    ) -> BTreeSet<LineId> {
+        let RecallAnswer { holder, journal_sequence, mut lines } = answer;
+        let mut booked = BTreeSet::new();
+        while !lines.is_empty() {
+            let count = LineMessage::fitting(lines.iter(), self.batch_lines_max, self.batch_bytes_max);
+            let rest = lines.split_off(count);
+            let lines = std::mem::replace(&mut lines, rest);
+            let batch = HolderBatch { holder, journal_sequence, workspace: workspace.clone(), lines };
+            match self.book(group, &batch, within).await.map(|committed| committed.applied.result) {
+                Ok(Ok(Outcome::Lines(answers))) => {
+                    let taken = answers.iter().filter(|line| !matches!(line.result, LineResult::Rejected(_)));
+                    booked.extend(taken.map(|line| LineId { holder, number: line.number }));
+                }
+                not_booked => {
+                    tracing::warn!(?not_booked, "what a recall brought comes with the next report");
                 }
             }
         }
-        all_answered
+        booked
     }
 
     // ---- administrators -----------------------------------------------------------------------------------------
@@ -411,6 +448,16 @@ impl Desk {
         drop(heard);
         for workspace in open {
             self.watch(group.id(), workspace);
+        }
+    }
+}
+
+/// Takes the part ahead of need off every draw: what one node takes now another one's round looks for. A smaller target
+/// is the same draw, done in part.
+fn only_what_is_needed(batch: &mut HolderBatch) {
+    for line in &mut batch.lines {
+        if let Wish::Draw { target, floor, need } = &mut line.wish {
+            *target = (*target).min((*need).max(*floor));
         }
     }
 }

@@ -30,8 +30,8 @@ pub struct Handle {
     woken: AtomicBool,
     /// Drawn, but above the watermark.
     above: AtomicU64,
-    /// What the user could spend at most, by the ledger's last word.
-    ledger_remaining: AtomicU64,
+    /// What the user could spend beyond what this node holds, by the ledger's last word.
+    elsewhere: AtomicU64,
     /// What was ever put on the word for its line, less what was taken off again. With the balance it tells what was
     /// spent, exactly, also after its actor failed; only the owner writes it.
     put: AtomicU64,
@@ -60,7 +60,7 @@ impl Handle {
             low_water: AtomicU64::new(0),
             woken: AtomicBool::new(false),
             above: AtomicU64::new(0),
-            ledger_remaining: AtomicU64::new(0),
+            elsewhere: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             waiting_max,
             durability: AtomicU8::new(0),
@@ -100,11 +100,16 @@ impl Handle {
         }
     }
 
-    /// What this node holds for the user, and what he could spend at most: (at least, at most).
+    /// What this node holds for the user, and that with what the ledger last said is elsewhere: (at least, at most).
     pub fn remaining(&self, left: u64) -> (Credits, Credits) {
         let at_least = left.saturating_add(self.above.load(Ordering::Relaxed));
-        let at_most = at_least.max(self.ledger_remaining.load(Ordering::Relaxed));
+        let at_most = at_least.saturating_add(self.elsewhere.load(Ordering::Relaxed));
         (micros(at_least), micros(at_most))
+    }
+
+    /// What this node holds for the user.
+    pub fn have(&self) -> Credits {
+        self.remaining(self.observe().balance).0
     }
 
     /// Waits until the word might have `amount`. `Ok`: try again.
@@ -168,6 +173,11 @@ impl Handle {
         Ok(micros(self.put.load(Ordering::Acquire)))
     }
 
+    /// What was ever put on the word for its line, less what was taken off again.
+    pub(crate) fn put(&self) -> Credits {
+        micros(self.put.load(Ordering::Acquire))
+    }
+
     /// All that was ever spent on the line, as far as the word shows just now.
     pub(crate) fn spent(&self) -> Credits {
         micros(self.put.load(Ordering::Acquire).saturating_sub(self.observe().balance))
@@ -208,14 +218,14 @@ impl Handle {
     }
 
     /// Takes over the ledger's last word on the user and his workspace.
-    pub(crate) fn set_ledger_word(&self, remaining: Credits, durability: Durability) {
+    pub(crate) fn set_ledger_word(&self, elsewhere: Credits, durability: Durability) {
         let number = match durability {
             Durability::Local => 0,
             Durability::Disk => 1,
             Durability::Quorum => 2,
         };
         self.durability.store(number, Ordering::Relaxed);
-        self.ledger_remaining.store(remaining.micros(), Ordering::Relaxed);
+        self.elsewhere.store(elsewhere.micros(), Ordering::Relaxed);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::sessions::Sessions;
 use crate::shards::{Shards, Unavailable};
 use crate::supervisor::SupervisorMessage;
 use journal::{HandleNo, Journal, KeyTable};
-use ledger::{Command, HolderBatch, Rejection};
+use ledger::{Command, HolderBatch, LineMessage, Rejection};
 use platform::CoarseClock;
 use ractor::ActorRef;
 use replication::GroupId;
@@ -108,10 +108,10 @@ impl HolderInner {
         self.cycles.lock().expect("nobody panics holding it").insert(workspace.clone(), cycle);
     }
 
-    pub fn pool_is_idle(&self, workspace: &WorkspaceId, pool: &ActorRef<PoolMessage>) {
+    pub fn pool_is_idle(&self, workspace: &WorkspaceId, pool: &ActorRef<PoolMessage>, handled: u64) {
         if let Some(supervisor) = self.supervisor.get() {
-            let message = SupervisorMessage::Idle { workspace: workspace.clone(), pool: pool.clone() };
-            let _stopping = supervisor.cast(message);
+            let (workspace, pool) = (workspace.clone(), pool.clone());
+            let _stopping = supervisor.cast(SupervisorMessage::Idle { workspace, pool, handled });
         }
     }
 
@@ -201,6 +201,11 @@ impl HolderInner {
     }
 }
 
+/// Bytes of an answer to a recall; a frame takes more.
+const RECALL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How often a user is made active before the node counts as overloaded.
+const ACTIVATIONS_MAX: usize = 8;
+
 impl Holder {
     pub fn id(&self) -> HolderId {
         self.0.id
@@ -239,15 +244,21 @@ impl Holder {
 
     /// Makes the user active on this node. `None`: too many are.
     pub async fn activate(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {
-        let handle = self.0.make_handle(workspace, user)?;
-        if !handle.has_actor() {
+        // A handle that is found may be dropped a moment later, with its actor: the next one is made then.
+        for _attempt in 0..ACTIVATIONS_MAX {
+            let handle = self.0.make_handle(workspace, user)?;
+            if handle.has_actor() {
+                return Some(handle);
+            }
             let _place = self.0.activating.try_acquire().ok()?;
             let (reply, done) = oneshot::channel();
             let message = SupervisorMessage::Spawn { handle: handle.clone(), reply };
             self.0.supervisor.get()?.cast(message).ok()?;
-            done.await.ok()?;
+            if done.await.is_ok_and(|spawned| spawned) {
+                return Some(handle);
+            }
         }
-        Some(handle)
+        None
     }
 
     pub fn may_spend(&self, handle: &Handle) -> bool {
@@ -282,7 +293,9 @@ impl Holder {
         let sent = self.0.supervisor.get().is_some_and(|supervisor| {
             supervisor.cast(SupervisorMessage::ToPool { workspace, message }).is_ok()
         });
-        let lines = if sent { answer.await.unwrap_or_default() } else { Vec::new() };
+        let mut lines = if sent { answer.await.unwrap_or_default() } else { Vec::new() };
+        // What does not travel at once was not answered, and is asked for again.
+        lines.truncate(LineMessage::fitting(lines.iter(), usize::MAX, RECALL_BYTES_MAX));
         let journal_sequence = self.0.journal.sequence();
         self.0.reported.fetch_max(journal_sequence, Ordering::AcqRel);
         RecallAnswer { holder, journal_sequence, lines }

@@ -28,8 +28,8 @@ pub enum LeaderAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchAnswer {
     pub lines: Vec<LineAnswer>,
-    /// By line, in the same order: what its user could spend at most over the whole chain, as the ledger has it.
-    pub remaining: Vec<Credits>,
+    /// By line, in the same order: what its user could spend over the whole chain beyond what is out on this line.
+    pub elsewhere: Vec<Credits>,
     /// What the workspace declares for consumes that declare nothing.
     pub durability: Durability,
     /// A draw was denied while credits are out on holders that could not be asked for them.

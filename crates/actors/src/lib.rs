@@ -8,6 +8,7 @@
 //! Not here: prices, keys, HTTP (`quota`, `api`); sockets (`transport`).
 
 mod allocation;
+mod batch;
 mod desk;
 mod directory;
 mod handle;

@@ -5,11 +5,12 @@
 //! finding the leader (`shards`).
 
 use crate::allocation::{AllocationActor, AllocationMessage, Arguments, DrawAnswer, LedgerWord, Sent};
+use crate::batch::{Outgoing, Weight, line_message, other_cycle, weight};
 use crate::handle::Handle;
 use crate::holder::{HolderInner, NotSubmitted};
 use crate::leader::{BatchAnswer, Recall};
-use journal::{HandleNo, LineKey, LineNumbers, LineView};
-use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Used, Wish};
+use journal::{HandleNo, LineKey, LineView};
+use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Wish};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,13 +19,18 @@ use types::{Credits, LineNumber, ShardId, UserId, WorkspaceId};
 
 #[derive(Debug)]
 pub(crate) enum PoolMessage {
-    /// Gives the handle an actor, if it has none.
+    /// Gives the handle an actor, if it has none. `false`: it is not the user's handle any more.
     Spawn {
         handle: Arc<Handle>,
-        reply: oneshot::Sender<()>,
+        reply: oneshot::Sender<bool>,
     },
     Ask(Box<Asked>),
     Closing(Box<LineMessage>),
+    /// The journal did not take a close. So much was spent on the line.
+    Unclosed {
+        line: LineKey,
+        spent: Credits,
+    },
     Flush,
     Done(Box<Done>),
     Tick,
@@ -59,13 +65,6 @@ pub(crate) struct Done {
     result: Result<BatchAnswer, NotSubmitted>,
 }
 
-#[derive(Debug)]
-enum Outgoing {
-    Draw(Asked),
-    Report { message: LineMessage, confirms: Vec<oneshot::Sender<bool>> },
-    Close(LineMessage),
-}
-
 pub(crate) struct PoolActor;
 
 pub(crate) struct PoolArguments {
@@ -84,13 +83,17 @@ pub(crate) struct Pool {
     recovered: BTreeMap<UserId, LineView>,
     /// Closed lines of before a restart whose final numbers are still to be read.
     ended: Vec<LineKey>,
+    /// Lines whose words are sealed or gone, still to be closed in the journal, with what was spent on them.
+    unclosed: BTreeMap<LineKey, Credits>,
+    /// Messages of the supervisor, ticks left out.
+    handled: u64,
     gathered: VecDeque<Outgoing>,
     flushing: bool,
     in_flight: usize,
     /// Open lines of this pool on this node.
     lines: BTreeSet<LineNumber>,
-    /// What was last reported of each, as (used + unattributed, calls).
-    reported: BTreeMap<LineNumber, (Credits, u64)>,
+    /// What was last reported of each.
+    reported: BTreeMap<LineNumber, Weight>,
     /// Ended at the holder, not yet folded by the ledger.
     closing: BTreeMap<LineNumber, LineMessage>,
     drained: Vec<oneshot::Sender<()>>,
@@ -112,15 +115,16 @@ impl Actor for PoolActor {
         arguments: PoolArguments,
     ) -> Result<Pool, ActorProcessingErr> {
         let PoolArguments { holder, workspace, shard, recovered } = arguments;
-        // A user has at most one open line here; others of his wait to be folded.
         let (ended, open): (Vec<_>, Vec<_>) = recovered.into_iter().partition(|view| view.closed);
-        Ok(Pool {
+        let mut pool = Pool {
             holder,
             workspace,
             shard,
             children: BTreeMap::new(),
-            recovered: open.into_iter().map(|view| (view.user.clone(), view)).collect(),
+            recovered: BTreeMap::new(),
             ended: ended.into_iter().map(|view| view.line).collect(),
+            unclosed: BTreeMap::new(),
+            handled: 0,
             gathered: VecDeque::new(),
             flushing: false,
             in_flight: 0,
@@ -128,7 +132,9 @@ impl Actor for PoolActor {
             reported: BTreeMap::new(),
             closing: BTreeMap::new(),
             drained: Vec::new(),
-        })
+        };
+        pool.recover(open);
+        Ok(pool)
     }
 
     async fn handle(
@@ -137,10 +143,10 @@ impl Actor for PoolActor {
         message: PoolMessage,
         pool: &mut Pool,
     ) -> Result<(), ActorProcessingErr> {
+        pool.handled += u64::from(message.is_of_supervisor());
         match message {
             PoolMessage::Spawn { handle, reply } => {
-                pool.spawn_child(&myself, handle).await?;
-                let _gone = reply.send(());
+                let _gone = reply.send(pool.spawn_child(&myself, handle).await?);
             }
             PoolMessage::Ask(asked) => {
                 pool.lines.insert(asked.message.number);
@@ -152,10 +158,15 @@ impl Actor for PoolActor {
                 pool.closing.insert(message.number, (*message).clone());
                 pool.gather(Outgoing::Close(*message), &myself);
             }
+            PoolMessage::Unclosed { line, spent } => {
+                pool.lines.remove(&line.number);
+                pool.reported.remove(&line.number);
+                pool.unclosed.insert(line, spent);
+            }
             PoolMessage::Flush => pool.flush(&myself),
             PoolMessage::Done(done) => pool.done(*done, &myself).await,
             PoolMessage::Tick => pool.tick(&myself).await,
-            PoolMessage::Recall { recall, reply } => pool.recall(recall, reply),
+            PoolMessage::Recall { recall, reply } => pool.recall(recall, reply, &myself).await,
             PoolMessage::Confirm { line, reply } => pool.confirm(line, reply, &myself).await,
             PoolMessage::Drain { reply } => pool.drain(reply, &myself).await,
             #[cfg(test)]
@@ -188,9 +199,14 @@ impl Pool {
         &mut self,
         myself: &ActorRef<PoolMessage>,
         handle: Arc<Handle>,
-    ) -> Result<(), ActorProcessingErr> {
+    ) -> Result<bool, ActorProcessingErr> {
         if handle.has_actor() {
-            return Ok(());
+            return Ok(true);
+        }
+        // Dropped with its last actor: two handles of one user would be two words and two lines.
+        let known = self.holder.directory.find(&self.workspace, &handle.user);
+        if !known.is_some_and(|known| Arc::ptr_eq(&known, &handle)) {
+            return Ok(false);
         }
         let recovered = self.recovered.remove(&handle.user);
         self.lines.extend(recovered.iter().map(|view| view.line.number));
@@ -203,7 +219,18 @@ impl Pool {
         let (actor, _task) = Actor::spawn_linked(None, AllocationActor, arguments, myself.get_cell()).await?;
         handle.set_actor(Some(actor.clone()));
         self.children.insert(handle.no, Child { handle, actor });
-        Ok(())
+        Ok(true)
+    }
+
+    /// Of each user the newest open line goes on; an older one is closed. There is none but after a failure.
+    fn recover(&mut self, open: impl IntoIterator<Item = LineView>) {
+        for view in open {
+            let user = view.user.clone();
+            let is_older =
+                self.recovered.get(&user).is_some_and(|known| known.line.number > view.line.number);
+            let older = if is_older { Some(view) } else { self.recovered.insert(user, view) };
+            self.unclosed.extend(older.map(|view| (view.line, view.used)));
+        }
     }
 
     /// A child panicked: what it knew is in the journal and on the word.
@@ -219,10 +246,9 @@ impl Pool {
         let of_child = |view: &LineView| {
             view.line.workspace == self.workspace && view.user == child.handle.user && !view.closed
         };
-        if let Some(view) = lines.into_iter().find(of_child) {
-            self.recovered.insert(child.handle.user.clone(), view);
-        }
-        self.spawn_child(myself, child.handle).await
+        let open: Vec<LineView> = lines.into_iter().filter(of_child).collect();
+        self.recover(open);
+        self.spawn_child(myself, child.handle).await.map(|_| ())
     }
 
     fn forget_child(&mut self, id: ractor::ActorId) {
@@ -274,10 +300,10 @@ impl Pool {
         self.in_flight -= 1;
         let Done { sent, result } = done;
         match result {
-            Ok(BatchAnswer { lines, remaining, durability, cut_off }) => {
-                let answers = lines.into_iter().zip(remaining);
-                for (outgoing, (answer, remaining)) in sent.into_iter().zip(answers) {
-                    let word = LedgerWord { remaining, durability, cut_off };
+            Ok(BatchAnswer { lines, elsewhere, durability, cut_off }) => {
+                let answers = lines.into_iter().zip(elsewhere);
+                for (outgoing, (answer, elsewhere)) in sent.into_iter().zip(answers) {
+                    let word = LedgerWord { elsewhere, durability, cut_off };
                     self.settle(outgoing, answer, word).await;
                 }
             }
@@ -308,7 +334,12 @@ impl Pool {
                 let _stopped = from.cast(AllocationMessage::Answered { number, sent, answer });
             }
             Outgoing::Report { message, confirms } => {
-                let taken = matches!(result, LineResult::Line { .. });
+                let taken = match result {
+                    LineResult::Line { .. } | LineResult::Closed => true,
+                    // Folded before: an answer got lost.
+                    LineResult::Rejected(LineRejection::StaleLine { .. }) => true,
+                    LineResult::Rejected(_) => false,
+                };
                 if taken {
                     self.note_reported(&message);
                 }
@@ -360,10 +391,10 @@ impl Pool {
             }
         }
         self.ask_for_flush(myself);
-        let nothing_left = self.recovered.is_empty() && self.ended.is_empty();
-        let quiet = self.children.is_empty() && self.closing.is_empty() && nothing_left;
-        if quiet && self.in_flight == 0 && self.gathered.is_empty() {
-            self.holder.pool_is_idle(&self.workspace, myself);
+        let nothing_left = self.recovered.is_empty() && self.ended.is_empty() && self.unclosed.is_empty();
+        let no_lines = self.children.is_empty() && self.lines.is_empty() && self.closing.is_empty();
+        if nothing_left && no_lines && self.in_flight == 0 && self.gathered.is_empty() {
+            self.holder.pool_is_idle(&self.workspace, myself, self.handled);
         }
     }
 
@@ -371,15 +402,31 @@ impl Pool {
     async fn take_up_recovered(&mut self, myself: &ActorRef<PoolMessage>) {
         self.resume_closes().await;
         for (user, view) in std::mem::take(&mut self.recovered) {
-            let Some(handle) = self.holder.make_handle(&self.workspace, &user) else { continue };
-            self.recovered.insert(user, view);
+            let made = self.holder.make_handle(&self.workspace, &user);
+            self.recovered.insert(user.clone(), view);
+            let Some(handle) = made else { continue };
             if let Err(why) = self.spawn_child(myself, handle).await {
                 tracing::error!(workspace = %self.workspace, %why, "a recovered line has no actor");
+            } else if let Some(left) = self.recovered.remove(&user) {
+                // The user has an actor already, with a line of its own.
+                self.unclosed.insert(left.line, left.used);
             }
         }
     }
 
     async fn resume_closes(&mut self) {
+        for (line, spent) in std::mem::take(&mut self.unclosed) {
+            match self.holder.journal.close(line.clone(), spent).await {
+                Ok(numbers) => {
+                    self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
+                }
+                Err(journal::Refused::NoLine) => {}
+                Err(why) => {
+                    tracing::warn!(workspace = %self.workspace, line = line.number.0, %why, "a line stays open for now");
+                    self.unclosed.insert(line, spent);
+                }
+            }
+        }
         let ended = std::mem::take(&mut self.ended);
         if ended.is_empty() {
             return;
@@ -403,7 +450,7 @@ impl Pool {
         for numbers in self.holder.journal.numbers(keys, true).await? {
             let message = line_message(&numbers, Wish::Report);
             if self.reported.get(&message.number) != Some(&weight(&message))
-                && weight(&message) != (Credits::ZERO, 0)
+                && weight(&message) != (Credits::ZERO, 0, Credits::ZERO)
             {
                 self.gathered.push_back(Outgoing::Report { message, confirms: Vec::new() });
             }
@@ -426,14 +473,24 @@ impl Pool {
                     Outgoing::Report { message: line_message(&numbers, wish), confirms: vec![reply] };
                 self.gather(outgoing, myself);
             }
-            Ok(_) | Err(_) => {
+            // A line is forgotten only once the ledger has folded it.
+            Ok(_) | Err(journal::Refused::NoLine) => {
+                let _gone = reply.send(true);
+            }
+            Err(_) => {
                 let _gone = reply.send(false);
             }
         }
     }
 
     /// Asks the children; what is closing already is answered with its final numbers.
-    fn recall(&mut self, recall: Recall, reply: oneshot::Sender<Vec<LineMessage>>) {
+    async fn recall(
+        &mut self,
+        recall: Recall,
+        reply: oneshot::Sender<Vec<LineMessage>>,
+        myself: &ActorRef<PoolMessage>,
+    ) {
+        self.take_up_recovered(myself).await;
         let mut answers = Vec::new();
         let mut asked = Vec::new();
         for line in recall.lines {
@@ -466,7 +523,8 @@ impl Pool {
     }
 
     fn answer_drained(&mut self) {
-        if self.lines.is_empty() && self.closing.is_empty() && self.in_flight == 0 {
+        let nothing_open = self.lines.is_empty() && self.closing.is_empty() && self.unclosed.is_empty();
+        if nothing_open && self.in_flight == 0 {
             for reply in self.drained.drain(..) {
                 let _gone = reply.send(());
             }
@@ -474,63 +532,18 @@ impl Pool {
     }
 }
 
-impl Outgoing {
-    fn message(&self) -> &LineMessage {
+impl PoolMessage {
+    fn is_of_supervisor(&self) -> bool {
         match self {
-            Self::Draw(asked) => &asked.message,
-            Self::Report { message, .. } | Self::Close(message) => message,
+            Self::Spawn { .. } | Self::Recall { .. } | Self::Confirm { .. } | Self::Drain { .. } => true,
+            Self::Ask(_)
+            | Self::Closing(_)
+            | Self::Unclosed { .. }
+            | Self::Flush
+            | Self::Done(_)
+            | Self::Tick => false,
+            #[cfg(test)]
+            Self::Panic => true,
         }
-    }
-
-    /// The leader could not be asked. Closes stay in `closing` and are asked again.
-    fn fail(self, why: NotSubmitted) {
-        match self {
-            Self::Draw(Asked { message, sent, from }) => {
-                let answer = match why {
-                    NotSubmitted::Unreachable => DrawAnswer::Unreachable,
-                    NotSubmitted::UnknownWorkspace => DrawAnswer::UnknownWorkspace,
-                };
-                let number = message.number;
-                let _stopped = from.cast(AllocationMessage::Answered { number, sent, answer });
-            }
-            Self::Report { confirms, .. } => {
-                for confirm in confirms {
-                    let _gone = confirm.send(false);
-                }
-            }
-            Self::Close(_) => {}
-        }
-    }
-}
-
-fn other_cycle(result: &LineResult) -> Option<types::CycleNumber> {
-    match result {
-        LineResult::Rejected(LineRejection::OtherCycle { now }) => Some(*now),
-        LineResult::Rejected(_) | LineResult::Line { .. } | LineResult::Closed => None,
-    }
-}
-
-/// What a report adds over an earlier one shows in this pair.
-fn weight(message: &LineMessage) -> (Credits, u64) {
-    let spent = message.used.by_backing.iter().map(|(_, used, lost)| used.saturating_add(*lost));
-    let calls = message.used.by_meter.iter().map(|(_, metered)| metered.calls).sum();
-    (spent.fold(Credits::ZERO, Credits::saturating_add), calls)
-}
-
-/// A line's durable numbers as a message to the ledger.
-pub(crate) fn line_message(numbers: &LineNumbers, wish: Wish) -> LineMessage {
-    LineMessage {
-        number: numbers.line.number,
-        user: numbers.user.clone(),
-        cycle: numbers.cycle,
-        team: numbers.team.clone(),
-        returned: numbers.backings.iter().map(|b| (b.backing, b.returned)).collect(),
-        used: Used {
-            by_backing: numbers.backings.iter().map(|b| (b.backing, b.used, b.unattributed)).collect(),
-            by_meter: numbers.meters.clone(),
-        },
-        held: Credits::ZERO,
-        confirmed: Credits::ZERO,
-        wish,
     }
 }

@@ -1,8 +1,8 @@
 //! Recall rounds, one at a time per pool. Draws that fall short join the next round and are served by it together.
 //!
-//! A round has two waves. Who holds the turn books his draws first and starts the next wave only if he is still short:
-//! the others of his round find what it brought. Not here: which lines a wave asks (`leasing::recall`), asking them
-//! (`desk`).
+//! A round has two waves, and a third for what was drawn during the second. Who holds the turn books his draws first and
+//! starts the next wave only if he is still short: the others of his round find what it brought. While there is a round,
+//! nobody draws ahead of need. Not here: which lines a wave asks (`leasing::recall`), asking them (`desk`).
 
 use leasing::Wave;
 use ledger::DenialReason;
@@ -56,6 +56,13 @@ impl Rounds {
     }
 }
 
+impl Rounds {
+    /// Somebody waits for a round of this pool, or runs it.
+    pub fn is_running(&self, workspace: &WorkspaceId) -> bool {
+        held(&self.pools).get(workspace).is_some_and(|rounds| rounds.strong_count() > 0)
+    }
+}
+
 impl PoolRounds {
     /// Nobody else recalls from this pool while the guard lives.
     pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
@@ -77,6 +84,7 @@ impl PoolRounds {
         let wave = match progress.ended {
             0 => Wave::Half { now, young_ms },
             1 => Wave::All,
+            2 if !progress.cut_off => Wave::All,
             _ => return None,
         };
         let short = progress.short.clone();
@@ -136,6 +144,8 @@ mod tests {
         let third = rounds.join(vec![short(3)]);
         assert!(!Arc::ptr_eq(&first, &third));
         first.end_wave(true);
+        assert_eq!(rounds.next_wave(&second, NOW, 50), Some((Wave::All, vec![short(1), short(2)])));
+        second.end_wave(true);
         assert_eq!(rounds.next_wave(&second, NOW, 50), None);
         assert_eq!(rounds.next_wave(&third, NOW, 50).unwrap().1, vec![short(3)]);
     }
@@ -162,6 +172,7 @@ mod tests {
         rounds.next_wave(&mine, NOW, 50).unwrap();
         mine.end_wave(true);
         assert!(yours.is_cut_off());
+        assert_eq!(rounds.next_wave(&yours, NOW, 50), None, "who was silent is not asked a third time");
         assert!(!rounds.join(vec![short(3)]).is_cut_off());
     }
 
@@ -171,7 +182,9 @@ mod tests {
         let acme: WorkspaceId = "acme".parse().unwrap();
         let of_acme = rounds.of(&acme);
         assert!(Arc::ptr_eq(&of_acme, &rounds.of(&acme)));
+        assert!(rounds.is_running(&acme));
         drop(of_acme);
+        assert!(!rounds.is_running(&acme));
         let _other = rounds.of(&"other".parse().unwrap());
         assert_eq!(held(&rounds.pools).len(), 1);
     }

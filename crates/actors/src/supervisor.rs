@@ -17,19 +17,46 @@ use types::{HolderId, ShardId, WorkspaceId};
 
 #[derive(Debug)]
 pub(crate) enum SupervisorMessage {
-    Spawn { handle: Arc<Handle>, reply: oneshot::Sender<()> },
-    ToPool { workspace: WorkspaceId, message: PoolMessage },
-    Idle { workspace: WorkspaceId, pool: ActorRef<PoolMessage> },
+    /// Answered whether the handle has an actor now.
+    Spawn {
+        handle: Arc<Handle>,
+        reply: oneshot::Sender<bool>,
+    },
+    ToPool {
+        workspace: WorkspaceId,
+        message: PoolMessage,
+    },
+    /// The pool has nothing left to do, after `handled` messages from here.
+    Idle {
+        workspace: WorkspaceId,
+        pool: ActorRef<PoolMessage>,
+        handled: u64,
+    },
     Tick,
-    Drain { reply: oneshot::Sender<()> },
+    Drain {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 pub(crate) struct Supervisor;
 
 pub(crate) struct State {
     holder: Arc<HolderInner>,
-    pools: BTreeMap<WorkspaceId, ActorRef<PoolMessage>>,
+    pools: BTreeMap<WorkspaceId, PoolEntry>,
     recovered: BTreeMap<WorkspaceId, Vec<LineView>>,
+}
+
+struct PoolEntry {
+    actor: ActorRef<PoolMessage>,
+    /// Messages sent to it from here, ticks left out.
+    sent: u64,
+}
+
+impl PoolEntry {
+    fn send(&mut self, message: PoolMessage) {
+        self.sent += 1;
+        let _stopping = self.actor.cast(message);
+    }
 }
 
 /// Starts the holder's actors; lines that the journal recovered are taken up at once.
@@ -75,16 +102,17 @@ impl Actor for Supervisor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             SupervisorMessage::Spawn { handle, reply } => {
-                let pool = state.pool(&handle.workspace, &myself).await?;
-                let _stopping = pool.cast(PoolMessage::Spawn { handle, reply });
+                let workspace = handle.workspace.clone();
+                state.pool(&workspace, &myself).await?.send(PoolMessage::Spawn { handle, reply });
             }
             SupervisorMessage::ToPool { workspace, message } => {
-                let pool = state.pool(&workspace, &myself).await?;
-                let _stopping = pool.cast(message);
+                state.pool(&workspace, &myself).await?.send(message);
             }
-            SupervisorMessage::Idle { workspace, pool } => {
-                // Whatever was sent to it before this has been handled: it asked after that.
-                if state.pools.get(&workspace).is_some_and(|known| known.get_id() == pool.get_id()) {
+            SupervisorMessage::Idle { workspace, pool, handled } => {
+                // Not if something was sent meanwhile that it has not seen yet: it would be lost.
+                let is_quiet =
+                    |known: &PoolEntry| known.actor.get_id() == pool.get_id() && known.sent == handled;
+                if state.pools.get(&workspace).is_some_and(is_quiet) {
                     state.pools.remove(&workspace);
                     pool.stop(None);
                 }
@@ -104,15 +132,11 @@ impl Actor for Supervisor {
         match event {
             SupervisionEvent::ActorFailed(cell, why) => {
                 tracing::error!(%why, "a pool actor failed; its lines are taken up again from the journal");
-                let failed = state.pools.iter().find(|(_, pool)| pool.get_id() == cell.get_id());
-                if let Some(workspace) = failed.map(|(workspace, _)| workspace.clone()) {
-                    state.pools.remove(&workspace);
-                    state.take_up(&workspace).await;
-                }
+                state.succeed(cell.get_id()).await;
             }
-            SupervisionEvent::ActorTerminated(..)
-            | SupervisionEvent::ActorStarted(_)
-            | SupervisionEvent::ProcessGroupChanged(_) => {}
+            // Those that were let go are not in the map any more.
+            SupervisionEvent::ActorTerminated(cell, _, _) => state.succeed(cell.get_id()).await,
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
         Ok(())
     }
@@ -123,16 +147,24 @@ impl State {
         &mut self,
         workspace: &WorkspaceId,
         myself: &ActorRef<SupervisorMessage>,
-    ) -> Result<ActorRef<PoolMessage>, ActorProcessingErr> {
-        if let Some(pool) = self.pools.get(workspace) {
-            return Ok(pool.clone());
+    ) -> Result<&mut PoolEntry, ActorProcessingErr> {
+        if !self.pools.contains_key(workspace) {
+            let actor = self.start_pool(workspace, myself).await?;
+            self.pools.insert(workspace.clone(), PoolEntry { actor, sent: 0 });
         }
+        Ok(self.pools.get_mut(workspace).expect("it is there or was put there"))
+    }
+
+    async fn start_pool(
+        &mut self,
+        workspace: &WorkspaceId,
+        myself: &ActorRef<SupervisorMessage>,
+    ) -> Result<ActorRef<PoolMessage>, ActorProcessingErr> {
         let shard = self.holder.shards.map().shard_of(workspace);
         let recovered = self.recovered.remove(workspace).unwrap_or_default();
         let arguments =
             PoolArguments { holder: self.holder.clone(), workspace: workspace.clone(), shard, recovered };
         let (pool, _task) = Actor::spawn_linked(None, PoolActor, arguments, myself.get_cell()).await?;
-        self.pools.insert(workspace.clone(), pool.clone());
         Ok(pool)
     }
 
@@ -145,7 +177,7 @@ impl State {
         let now_ms = self.holder.clock.boottime_ms();
         let mut due: BTreeSet<ShardId> = BTreeSet::new();
         for (workspace, pool) in &self.pools {
-            let _stopping = pool.cast(PoolMessage::Tick);
+            let _stopping = pool.actor.cast(PoolMessage::Tick);
             let shard = self.holder.shards.map().shard_of(workspace);
             if self.holder.sessions.is_due(shard, now_ms) {
                 due.insert(shard);
@@ -162,7 +194,16 @@ impl State {
         Ok(())
     }
 
-    /// A pool actor failed: its children went with it, their words are sealed and closed by their successors.
+    /// A pool actor is gone that was not let go.
+    async fn succeed(&mut self, gone: ractor::ActorId) {
+        let known = self.pools.iter().find(|(_, pool)| pool.actor.get_id() == gone);
+        if let Some(workspace) = known.map(|(workspace, _)| workspace.clone()) {
+            self.pools.remove(&workspace);
+            self.take_up(&workspace).await;
+        }
+    }
+
+    /// Its children went with the pool actor, their words are sealed and closed by their successors.
     async fn take_up(&mut self, workspace: &WorkspaceId) {
         match self.holder.journal.lines().await {
             Ok(lines) => {
@@ -183,11 +224,10 @@ impl State {
             self.pool(&workspace, myself).await?;
         }
         let mut drained = Vec::new();
-        for pool in self.pools.values() {
+        for pool in self.pools.values_mut() {
             let (reply, done) = oneshot::channel();
-            if pool.cast(PoolMessage::Drain { reply }).is_ok() {
-                drained.push(done);
-            }
+            pool.send(PoolMessage::Drain { reply });
+            drained.push(done);
         }
         tokio::spawn(async move {
             for done in drained {

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::error::{Code, Refused};
 use crate::limits::{OPERATOR_KEY_BYTES_MAX, OPERATOR_KEY_BYTES_MIN};
+use crate::metrics::RouteMetrics;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
@@ -55,8 +56,8 @@ impl fmt::Debug for OperatorKey {
 /// The doorman of one route.
 pub(crate) struct Door {
     pub app: Arc<App>,
-    /// Method and path as in the OpenAPI document: `GET /healthz`.
-    pub route: &'static str,
+    /// By method and path as in the OpenAPI document: `GET /healthz`.
+    pub metrics: RouteMetrics,
     pub needs_key: bool,
 }
 
@@ -96,16 +97,21 @@ pub(crate) async fn pass(State(door): State<Arc<Door>>, request: Request, next: 
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     };
-    note(&door.app, door.route, &response, started);
+    note(&door.app, &door.metrics, &response, started);
     response
 }
 
 /// Counts an answer and logs it.
-pub(crate) fn note(app: &App, route: &'static str, response: &Response, started: Instant) {
+pub(crate) fn note(app: &App, route: &RouteMetrics, response: &Response, started: Instant) {
     let took = started.elapsed();
     let code = response.extensions().get::<Code>().copied();
     app.metrics.answered(route, response.status(), code, took);
-    tracing::debug!(route, status = response.status().as_u16(), micros = took.as_micros() as u64, ?code);
+    tracing::debug!(
+        route = route.route,
+        status = response.status().as_u16(),
+        micros = took.as_micros() as u64,
+        ?code
+    );
 }
 
 #[cfg(test)]

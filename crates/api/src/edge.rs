@@ -43,19 +43,27 @@ impl ListQuery {
         let Self { cursor, limit } = self;
         let after = match cursor {
             Some(id) if Id::read(&id).is_err() => {
-                return Err(Refused::invalid("cursor: it is the cursor of the page before, unchanged"));
+                return Err(bad_cursor());
             }
             after => after,
         };
-        let limit = match limit.map(|text| u64::read(&text)).transpose() {
-            Ok(None) => PAGE_ROWS_DEFAULT,
-            Ok(Some(rows)) if (1..=PAGE_ROWS_MAX as u64).contains(&rows) => rows as usize,
-            Ok(Some(_)) | Err(_) => {
-                return Err(Refused::invalid(format!("limit: it is 1 to {PAGE_ROWS_MAX}")));
-            }
-        };
+        let limit = page_rows(limit)?;
         Ok((Page { after, limit: limit + 1 }, limit))
     }
+}
+
+/// Rows of a page.
+pub(crate) fn page_rows(limit: Option<String>) -> Result<usize, Refused> {
+    match limit.map(|text| u64::read(&text)).transpose() {
+        Ok(None) => Ok(PAGE_ROWS_DEFAULT),
+        Ok(Some(rows)) if (1..=PAGE_ROWS_MAX as u64).contains(&rows) => Ok(rows as usize),
+        Ok(Some(_)) | Err(_) => Err(Refused::invalid(format!("limit: it is 1 to {PAGE_ROWS_MAX}"))),
+    }
+}
+
+/// What a cursor that cannot be read is answered.
+pub(crate) fn bad_cursor() -> Refused {
+    Refused::invalid("cursor: it is the cursor of the page before, unchanged")
 }
 
 /// Cuts the row too many off; the cursor is the id of the last row kept, where there was one too many.

@@ -53,18 +53,16 @@ table! {
         "Send JSON of the shape in /openapi.json: each field at most once, none that is not in it.";
     Unauthenticated = 401 "unauthenticated": "No valid key",
         "Send the header `Authorization: Bearer KEY` with the operator key of this cluster.";
-    Exhausted = 402 "exhausted": "The credits are used up",
-        "Add a grant to the pool, or wait for the next cycle. What is free of charge stays allowed.";
-    AllocationExhausted = 402 "allocation_exhausted": "The user's allocation is used up",
-        "Raise the allocation, or let it overflow into what is shared.";
+    Exhausted = 402 "exhausted": "Too few credits are left",
+        "Ask for at most what is available, or add a grant to the pool. What is free of charge stays allowed.";
+    AllocationExhausted = 402 "allocation_exhausted": "Too little of the user's allocation is left",
+        "Ask for at most what is available, raise the allocation, or let it overflow into what is shared.";
     LimitReached = 402 "limit_reached": "The user's limit is reached",
-        "Raise or lift the limit, or wait until it counts anew.";
+        "Ask for at most what is available, or raise or lift the limit.";
     InsufficientShared = 402 "insufficient_shared": "Too little is shared to set this aside",
         "Ask for at most what is available, lower another allocation, or add a grant that lasts to the end of the cycle.";
     InsufficientAllocation = 402 "insufficient_allocation": "Too little of the allocation is unused",
         "Move at most what is available.";
-    Forbidden = 403 "forbidden": "This key may not do that",
-        "Use the key of a role that may.";
     AccessDisabled = 403 "access_disabled": "AI access is switched off",
         "Set `ai_access` of the member to true.";
     UnknownWorkspace = 404 "unknown_workspace": "No such workspace",
@@ -72,7 +70,7 @@ table! {
     UnknownUser = 404 "unknown_user": "No such member",
         "Make the user a member with PUT /v1/workspaces/{ws}/members/{user}, or open the membership.";
     NotFound = 404 "not_found": "No such resource",
-        "Check the id.";
+        "Check the id, or make it first.";
     UnknownRoute = 404 "unknown_route": "No such route",
         "See /docs for all routes.";
     MethodNotAllowed = 405 "method_not_allowed": "This route does not take this method",
@@ -94,7 +92,7 @@ table! {
     UnsupportedMediaType = 415 "unsupported_media_type": "The body is not JSON",
         "Send the header `Content-Type: application/json`.";
     Invalid = 422 "invalid": "A value cannot be accepted",
-        "Correct the value that the detail names.";
+        "Correct that value.";
     Unpriced = 422 "unpriced": "This usage has no price",
         "Add a price to the rate card (0 is a price), or give an amount.";
     Overloaded = 429 "overloaded" again 1_000: "This node has more to do than it takes",
@@ -103,8 +101,8 @@ table! {
         "Ask again later; keys are forgotten after 24 hours.";
     Internal = 500 "internal": "This node made a mistake",
         "Look into its log; ask again with the same key or id.";
-    CreditsUnreachable = 503 "credits_unreachable" again 1_000: "Credits are out on nodes that cannot be reached",
-        "Ask again when the nodes are back, ask another node, or ask for at most what is available.";
+    CreditsUnreachable = 503 "credits_unreachable" again 1_000: "More credits could not be reached in time",
+        "Ask again, ask another node, or ask for at most what is available. GET /v1/cluster shows which nodes are away.";
     HomeUnreachable = 503 "home_unreachable" again 1_000: "The node that decides keyed requests of this user is away",
         "Ask again with the same key.";
     NoLeader = 503 "no_leader" again 500: "The shard of this workspace has no leader",
@@ -114,7 +112,7 @@ table! {
     TimedOut = 503 "timed_out" again 1_000: "The answer did not come in time",
         "Ask again, or ask another node.";
     StorageUnavailable = 503 "storage_unavailable" again 5_000: "This node cannot write to its disk",
-        "Ask another node. The operator finds the reason in this node's log.";
+        "Free space on the node's disk, or restart the node if it has stopped; without an idempotency key another node may be asked.";
 }
 
 /// Why this request is not answered with what it asked for.
@@ -281,8 +279,8 @@ mod tests {
         };
         let golden = concat!(
             r#"{"type":"/docs/errors#limit_reached","title":"The user's limit is reached","status":402,"#,
-            r#""detail":"ann may use only 1.5 credits more before his limit","code":"limit_reached","#,
-            r#""available":"1.5","would_help":"Raise or lift the limit, or wait until it counts anew."}"#
+            r#""detail":"ann's limit leaves 1.5 credits","code":"limit_reached","#,
+            r#""available":"1.5","would_help":"Ask for at most what is available, or raise or lift the limit."}"#
         );
         assert_eq!(String::from_utf8(json::write(&Refused::from(refusal).problem())).unwrap(), golden);
     }

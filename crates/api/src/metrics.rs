@@ -21,6 +21,14 @@ pub struct Metrics {
     pub(crate) turned_away: Counter,
 }
 
+/// What is counted with each answer of one route, looked up once.
+#[derive(Debug)]
+pub(crate) struct RouteMetrics {
+    pub route: &'static str,
+    ok: Counter,
+    seconds: Histogram,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Served {
     route: &'static str,
@@ -62,15 +70,24 @@ impl Metrics {
         Self { registry, requests, seconds, refusals, connections, turned_away }
     }
 
+    pub(crate) fn of_route(&self, route: &'static str) -> RouteMetrics {
+        let ok = self.requests.get_or_create(&Served { route, status: 200 }).clone();
+        RouteMetrics { route, ok, seconds: self.seconds.get_or_create(&Routed { route }).clone() }
+    }
+
     pub(crate) fn answered(
         &self,
-        route: &'static str,
+        route: &RouteMetrics,
         status: StatusCode,
         code: Option<Code>,
         took: Duration,
     ) {
-        self.requests.get_or_create(&Served { route, status: status.as_u16() }).inc();
-        self.seconds.get_or_create(&Routed { route }).observe(took.as_secs_f64());
+        if status == StatusCode::OK {
+            route.ok.inc();
+        } else {
+            self.requests.get_or_create(&Served { route: route.route, status: status.as_u16() }).inc();
+        }
+        route.seconds.observe(took.as_secs_f64());
         if let Some(code) = code {
             self.refused(code);
         }

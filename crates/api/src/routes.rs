@@ -76,7 +76,7 @@ pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
     for route in all() {
         let (path, needs_key) = (route.path(), route.needs_key());
-        let door = Arc::new(Door { app: app.clone(), route: route.name, needs_key });
+        let door = Arc::new(Door { app: app.clone(), metrics: app.metrics.of_route(route.name), needs_key });
         router = router.route(path, route.handler.route_layer(from_fn_with_state(door, door::pass)));
     }
     router.fallback(unknown_route).method_not_allowed_fallback(method_not_allowed).with_state(app)
@@ -93,6 +93,6 @@ async fn method_not_allowed(State(app): State<Arc<App>>) -> Response {
 fn elsewhere(app: &App, code: Code, detail: &str) -> Response {
     let started = Instant::now();
     let response = Refused::new(code, detail).into_response();
-    door::note(app, "none", &response, started);
+    door::note(app, &app.metrics.of_route("none"), &response, started);
     response
 }

@@ -2,15 +2,16 @@
 
 use crate::answer::{Answer, ok};
 use crate::app::App;
+use crate::edge::{bad_cursor, cut, page_rows};
 use crate::error::Refused;
 use crate::extract::{Asked, One};
 use crate::translate;
 use axum::extract::State;
-use quota::{GroupBy, UsageGroup, UsageQuery, UsageReport};
+use quota::{GroupBy, UsageGroup, UsageKey, UsageQuery, UsageReport};
 use serde::Deserialize;
 use std::sync::Arc;
-use types::{Day, Metered, WorkspaceId};
-use wire::json::{self, Text, UnitCounts, Word};
+use types::{Day, Feature, Metered, Model, TeamId, UserId, WorkspaceId};
+use wire::json::{self, Shown, Text, UnitCounts, Word};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -26,6 +27,10 @@ pub(crate) struct UsageParameters {
     /// First UTC day that counts no more.
     #[param(value_type = Option<String>, format = Date)]
     to: Option<String>,
+    /// The `cursor` of the page before, with all else unchanged.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 500; left out: 100.
+    limit: Option<String>,
 }
 
 /// Credits, calls and units, grouped.
@@ -36,13 +41,14 @@ pub(crate) async fn usage(
     One(workspace): One<WorkspaceId>,
     Asked(parameters): Asked<UsageParameters>,
 ) -> Answer {
-    let query = parse(parameters)?;
-    let report = app.read(Box::pin(app.quota()?.usage(&workspace, query))).await?;
-    Ok(ok(&report_json(report)))
+    let (query, limit) = parse(parameters)?;
+    let (index, report) = app.read(Box::pin(app.quota()?.usage(&workspace, query))).await?;
+    Ok(ok(&report_json(index, report, limit)))
 }
 
-fn parse(parameters: UsageParameters) -> Result<UsageQuery, Refused> {
-    let UsageParameters { group_by, interval, from, to } = parameters;
+/// The query is for one row more than the page has: whether it exists tells whether a page follows.
+fn parse(parameters: UsageParameters) -> Result<(UsageQuery, usize), Refused> {
+    let UsageParameters { group_by, interval, from, to, cursor, limit } = parameters;
     let named = |field: &'static str| move |bad: String| Refused::invalid(format!("{field}: {bad}"));
     let mut groups: Vec<GroupBy> = Vec::new();
     for text in group_by.iter().flat_map(|list| list.split(',')) {
@@ -63,16 +69,54 @@ fn parse(parameters: UsageParameters) -> Result<UsageQuery, Refused> {
     if from.zip(to).is_some_and(|(from, to)| from >= to) {
         return Err(Refused::invalid("to: it must be a later day than from; it does not count itself"));
     }
-    Ok(UsageQuery { group_by: groups, interval: interval.map(translate::interval), from, to })
+    let after = cursor.map(|text| read_cursor(&text).ok_or_else(bad_cursor)).transpose()?;
+    let (interval, limit) = (interval.map(translate::interval), page_rows(limit)?);
+    Ok((UsageQuery { group_by: groups, interval, from, to, after, limit: limit + 1 }, limit))
 }
 
-fn report_json(report: UsageReport) -> json::UsageReport {
-    let UsageReport { rows, unattributed } = report;
-    json::UsageReport { rows: rows.into_iter().map(group_json).collect(), unattributed: Text(unattributed) }
+/// A row's five words; none of them has a comma.
+fn cursor_of(key: &UsageKey) -> String {
+    let UsageKey { day, user, team, feature, model } = key;
+    let day = day.map_or_else(String::new, |day| Shown(&day).to_string());
+    let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
+    [
+        day,
+        word(user.as_ref().map(UserId::as_str)),
+        word(team.as_ref().map(TeamId::as_str)),
+        word(feature.as_ref().map(Feature::as_str)),
+        word(model.as_ref().map(Model::as_str)),
+    ]
+    .join(",")
+}
+
+fn read_cursor(text: &str) -> Option<UsageKey> {
+    fn word<T: Word>(text: &str) -> Option<Option<T>> {
+        if text.is_empty() { Some(None) } else { T::read(text).ok().map(Some) }
+    }
+    let words: Vec<&str> = text.split(',').collect();
+    let [day, user, team, feature, model] = words.try_into().ok()?;
+    Some(UsageKey {
+        day: word(day)?,
+        user: word(user)?,
+        team: word(team)?,
+        feature: word(feature)?,
+        model: word(model)?,
+    })
+}
+
+fn report_json(index: u64, report: UsageReport, limit: usize) -> json::UsageReport {
+    let UsageReport { rows, unattributed, at } = report;
+    let (rows, cursor) = cut(rows, limit, |row| cursor_of(&row.key));
+    json::UsageReport {
+        rows: rows.into_iter().map(group_json).collect(),
+        cursor,
+        unattributed: Text(unattributed),
+        as_of: json::AsOf { index, time: Text(at) },
+    }
 }
 
 fn group_json(group: UsageGroup) -> json::UsageGroup {
-    let UsageGroup { day, user, team, feature, model, metered } = group;
+    let UsageGroup { key: UsageKey { day, user, team, feature, model }, metered } = group;
     let Metered { credits, calls, units } = metered;
     json::UsageGroup {
         day: day.map(Text),
@@ -90,11 +134,21 @@ fn group_json(group: UsageGroup) -> json::UsageGroup {
 mod tests {
     use super::*;
     use quota::Interval;
-    use types::{Credits, Feature, Unit};
+    use types::{Credits, Timestamp, Unit};
 
     fn parsed(fields: [Option<&str>; 4]) -> Result<UsageQuery, String> {
+        paged(fields, None, None).map(|(query, _)| query)
+    }
+
+    fn paged(
+        fields: [Option<&str>; 4],
+        cursor: Option<&str>,
+        limit: Option<&str>,
+    ) -> Result<(UsageQuery, usize), String> {
         let [group_by, interval, from, to] = fields.map(|field| field.map(Into::into));
-        parse(UsageParameters { group_by, interval, from, to }).map_err(|refused| refused.detail)
+        let (cursor, limit) = (cursor.map(Into::into), limit.map(Into::into));
+        parse(UsageParameters { group_by, interval, from, to, cursor, limit })
+            .map_err(|refused| refused.detail)
     }
 
     #[test]
@@ -107,6 +161,8 @@ mod tests {
                 interval: Some(Interval::Month),
                 from: Some(Day(1)),
                 to: Some(Day(31)),
+                after: None,
+                limit: 101,
             })
         );
         assert!(parsed([None; 4]).is_ok());
@@ -126,24 +182,58 @@ mod tests {
     }
 
     #[test]
+    fn a_page_begins_behind_the_cursor_of_the_one_before() {
+        let keys = [
+            UsageKey::default(),
+            UsageKey {
+                day: Some(Day(1)),
+                user: Some(UserId::parse("a@b:c=d+e").unwrap()),
+                ..UsageKey::default()
+            },
+            UsageKey {
+                day: Some(Day(-400)),
+                user: Some(UserId::parse("ann").unwrap()),
+                team: Some(TeamId::parse("design").unwrap()),
+                feature: Some(Feature::parse("chat").unwrap()),
+                model: Some(Model::parse("m-1").unwrap()),
+            },
+        ];
+        for key in keys {
+            let (query, limit) = paged([None; 4], Some(&cursor_of(&key)), Some("500")).unwrap();
+            assert_eq!((query.after, query.limit, limit), (Some(key), 501, 500));
+        }
+        for cursor in ["", "ann", ",,,", ",,,,,", "1970-02-30,,,,", ",b ad,,,"] {
+            let detail = paged([None; 4], Some(cursor), None).expect_err(cursor);
+            assert!(detail.starts_with("cursor: "), "{cursor}: {detail}");
+        }
+        for limit in ["0", "501", "-1", "many"] {
+            let detail = paged([None; 4], None, Some(limit)).expect_err(limit);
+            assert!(detail.starts_with("limit: "), "{limit}: {detail}");
+        }
+    }
+
+    #[test]
     fn the_golden_report() {
-        let group = UsageGroup {
+        let key = UsageKey {
             day: Some(Day(0)),
-            user: None,
-            team: None,
             feature: Some(Feature::parse("chat").unwrap()),
-            model: None,
+            ..UsageKey::default()
+        };
+        let group = UsageGroup {
+            key,
             metered: Metered {
                 credits: Credits::whole(3).unwrap(),
                 calls: 2,
                 units: vec![(Unit::parse("a").unwrap(), 7), (Unit::parse("b").unwrap(), u64::MAX)],
             },
         };
-        let report = UsageReport { rows: vec![group], unattributed: Credits::ZERO };
+        let rows = vec![group.clone(), group];
+        let report = UsageReport { rows, unattributed: Credits::ZERO, at: Timestamp::from_millis(1_500) };
         let golden = concat!(
             r#"{"rows":[{"day":"1970-01-01","feature":"chat","credits":"3","calls":2,"#,
-            r#""units":{"a":7,"b":18446744073709551615}}],"unattributed":"0"}"#
+            r#""units":{"a":7,"b":18446744073709551615}}],"cursor":"1970-01-01,,,chat,","unattributed":"0","#,
+            r#""as_of":{"index":9,"time":"1970-01-01T00:00:01.5Z"}}"#
         );
-        assert_eq!(String::from_utf8(json::write(&report_json(report))).unwrap(), golden);
+        assert_eq!(String::from_utf8(json::write(&report_json(9, report, 1))).unwrap(), golden);
     }
 }

@@ -3,6 +3,7 @@
 use api::{App, ConnectionOptions, Deadlines, Metrics, OperatorKey, serve};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -88,13 +89,16 @@ async fn one_connection_too_many_is_told_so_and_a_place_that_is_left_is_free_aga
     first.write_all(LAST.as_bytes()).await.unwrap();
     first.read_to_end(&mut Vec::new()).await.unwrap();
     // The place is free a moment after the connection's end: who comes too early is told so, and comes again.
-    loop {
-        let answer = to_the_end(running.connect().await, LAST).await;
-        if answer.starts_with("HTTP/1.1 200 ") {
-            break;
+    let freed = async {
+        loop {
+            let answer = to_the_end(running.connect().await, LAST).await;
+            if answer.starts_with("HTTP/1.1 200 ") {
+                break;
+            }
+            assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
         }
-        assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(20), freed).await.expect("the place is free again");
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ pub struct Usage {
 pub(crate) async fn run(target: &Target, command: Usage) -> Result<(), Failure> {
     let Usage { workspace, group_by, interval, from, to } = command;
     let query = UsageQuery { group_by, interval, from, to };
-    target.print(&target.client()?.usage(&workspace, &query).await?, report)
+    target.print(&target.client()?.all_usage(&workspace, &query).await?, report)
 }
 
 fn report(report: &json::UsageReport) -> String {

@@ -89,7 +89,7 @@ impl Client {
 
     /// One page, in order of creation: the first, or the one behind `cursor`.
     pub async fn grants(&self, workspace: &WorkspaceId, cursor: Option<&str>) -> Result<json::Grants, Error> {
-        self.page(&["v1", "workspaces", workspace.as_str(), "grants"], cursor).await
+        self.page(Ask::read(path(&["v1", "workspaces", workspace.as_str(), "grants"])?), cursor).await
     }
 
     /// Makes or changes a member; what is left out stays as it is.
@@ -118,7 +118,7 @@ impl Client {
         workspace: &WorkspaceId,
         cursor: Option<&str>,
     ) -> Result<json::Members, Error> {
-        self.page(&["v1", "workspaces", workspace.as_str(), "members"], cursor).await
+        self.page(Ask::read(path(&["v1", "workspaces", workspace.as_str(), "members"])?), cursor).await
     }
 
     /// Sets a user's allocation for this cycle and every next.
@@ -216,9 +216,9 @@ impl Client {
         self.ask_versioned(&Ask::read(path(segments)?)).await
     }
 
-    async fn page<T: DeserializeOwned>(&self, segments: &[&str], cursor: Option<&str>) -> Result<T, Error> {
+    pub(crate) async fn page<T: DeserializeOwned>(&self, ask: Ask, cursor: Option<&str>) -> Result<T, Error> {
         const ROWS_MAX: &str = "500";
-        let ask = Ask::read(path(segments)?).with("limit", ROWS_MAX);
+        let ask = ask.with("limit", ROWS_MAX);
         self.ask(&match cursor {
             None => ask,
             Some(cursor) => ask.with("cursor", cursor),

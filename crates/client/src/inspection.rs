@@ -30,11 +30,12 @@ impl Client {
         self.ask_versioned(&if fresh { ask.with("fresh", "true") } else { ask }).await
     }
 
-    /// Credits, calls and units, grouped.
+    /// Credits, calls and units, grouped: one page, the first or the one behind `cursor`.
     pub async fn usage(
         &self,
         workspace: &WorkspaceId,
         query: &UsageQuery,
+        cursor: Option<&str>,
     ) -> Result<json::UsageReport, Error> {
         let UsageQuery { group_by, interval, from, to } = query;
         let mut ask = Ask::read(path(&["v1", "workspaces", workspace.as_str(), "usage"])?);
@@ -50,7 +51,22 @@ impl Client {
                 ask = ask.with(name, Shown(day).to_string());
             }
         }
-        self.ask(&ask).await
+        self.page(ask, cursor).await
+    }
+
+    /// The same with all rows. A page shows what was used when it was read.
+    pub async fn all_usage(
+        &self,
+        workspace: &WorkspaceId,
+        query: &UsageQuery,
+    ) -> Result<json::UsageReport, Error> {
+        let mut all = self.usage(workspace, query, None).await?;
+        while let Some(cursor) = all.cursor.take() {
+            let page = self.usage(workspace, query, Some(&cursor)).await?;
+            all.rows.extend(page.rows);
+            (all.cursor, all.unattributed, all.as_of) = (page.cursor, page.unattributed, page.as_of);
+        }
+        Ok(all)
     }
 
     /// All prices.

@@ -146,8 +146,17 @@ async fn a_request_as_it_goes_over_the_wire() {
 
 #[tokio::test]
 async fn queries_and_conditions_are_written_as_the_api_reads_them() {
-    const EMPTY: Act = Act::Answer(200, "etag: \"7\"", r#"{"rows":[],"unattributed":"0"}"#);
-    let node = Node::scripted(&[EMPTY]).await;
+    const FIRST: Act = Act::Answer(
+        200,
+        "",
+        r#"{"rows":[{"credits":"1","calls":1,"units":{}}],"cursor":",ann,,,","unattributed":"0","as_of":{"index":1,"time":"1970-01-01T00:00:00Z"}}"#,
+    );
+    const LAST: Act = Act::Answer(
+        200,
+        "etag: \"7\"",
+        r#"{"rows":[{"credits":"2","calls":1,"units":{}}],"unattributed":"3","as_of":{"index":2,"time":"1970-01-01T00:00:00Z"}}"#,
+    );
+    let node = Node::scripted(&[FIRST, LAST, LAST]).await;
     let client = client(&[&node.url]);
     let query = UsageQuery {
         group_by: vec![json::GroupBy::User, json::GroupBy::Feature],
@@ -155,16 +164,19 @@ async fn queries_and_conditions_are_written_as_the_api_reads_them() {
         from: Some(types::Day(0)),
         to: None,
     };
-    client.usage(&acme(), &query).await.unwrap();
+    let all = client.all_usage(&acme(), &query).await.unwrap();
+    let rows: Vec<String> = all.rows.iter().map(|row| row.credits.0.to_string()).collect();
+    assert_eq!((rows.as_slice(), all.cursor, all.as_of.index), (&["1".into(), "2".into()][..], None, 2));
     let conditions = Conditions { key: None, if_match: Some(Revision(7)) };
     let limit = json::PutLimit { amount: None, window: None };
     let answer = client.put_limit(&acme(), &UserId::parse("ann").unwrap(), &limit, &conditions).await;
     assert_eq!(kind(&answer.unwrap_err()), Some(TransportKind::Unreadable), "usage is no limit");
     let requests = node.requests();
-    let line =
-        "GET /v1/workspaces/acme/usage?group_by=user%2Cfeature&interval=day&from=1970-01-01 HTTP/1.1\r\n";
-    assert!(requests[0].starts_with(line), "{}", requests[0]);
-    assert!(requests[1].contains("\r\nif-match: \"7\"\r\n") && requests[1].ends_with(r#"{"amount":null}"#));
+    let line = "GET /v1/workspaces/acme/usage?group_by=user%2Cfeature&interval=day&from=1970-01-01&limit=500";
+    assert!(requests[0].starts_with(&format!("{line} HTTP/1.1\r\n")), "{}", requests[0]);
+    let behind = format!("{line}&cursor=%2Cann%2C%2C%2C HTTP/1.1\r\n");
+    assert!(requests[1].starts_with(&behind), "{}", requests[1]);
+    assert!(requests[2].contains("\r\nif-match: \"7\"\r\n") && requests[2].ends_with(r#"{"amount":null}"#));
 }
 
 #[tokio::test]

@@ -6,11 +6,11 @@
 use crate::change::{Change, ChargeChange, KeyedChange, OpenedLine, Slot};
 use crate::line::Line;
 use crate::refused::{Refused, Unsound};
-use crate::tally::{BACKINGS_MAX, Tally, add};
+use crate::tally::{Tally, add};
 use crate::words::{Charge, Charged, HandleNo, LineKey, OpenLine};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use types::{Backing, Credits, LineNumber, WorkspaceId};
+use types::{BACKINGS_PER_LINE_MAX, Backing, Credits, LineNumber, WorkspaceId};
 
 #[derive(Debug, Default)]
 pub(crate) struct Book {
@@ -149,7 +149,7 @@ impl Book {
             *entry = (*entry).max(*drawn);
         }
         let fresh = order.iter().filter(|backing| known(backing).is_none()).count();
-        if line.tally.backings.len() + fresh > BACKINGS_MAX {
+        if line.tally.backings.len() + fresh > BACKINGS_PER_LINE_MAX {
             return Err(Refused::TooManyBackings);
         }
         let drawn: Vec<_> = order.into_iter().map(|backing| (backing, newest[&backing])).collect();

@@ -26,17 +26,17 @@ pub struct Journal {
 
 /// A place in the queue for one charge. Dropped, the place is free again.
 #[derive(Debug)]
-pub struct Permit {
-    place: mpsc::OwnedPermit<Op>,
-    shared: Arc<Shared>,
+pub struct Permit<'a> {
+    place: mpsc::Permit<'a, Op>,
+    shared: &'a Shared,
 }
 
 /// The answer to a charge; the charge is on its way whether it is awaited or not.
 #[derive(Debug)]
 #[must_use = "a charge is made only when it is answered"]
-pub struct Charging {
+pub struct Charging<'a> {
     answer: oneshot::Receiver<Result<Charged, Refused>>,
-    shared: Arc<Shared>,
+    shared: &'a Shared,
 }
 
 fn stopped(shared: &Shared) -> Refused {
@@ -44,12 +44,12 @@ fn stopped(shared: &Shared) -> Refused {
     Refused::Stopped { why }
 }
 
-impl Permit {
+impl<'a> Permit<'a> {
     /// Books a spend that was won on the escrow's word. Cannot fail to be enqueued.
     ///
     /// An error means that nothing was charged, except `Stopped`, after which only a restart shows whether it was. Do
     /// not put the amount back on the word: it comes back when the line is closed, and a close does not wait for it.
-    pub fn charge(self, charge: Charge) -> Charging {
+    pub fn charge(self, charge: Charge) -> Charging<'a> {
         let (reply, answer) = oneshot::channel();
         self.place.send(Op::Charge(Box::new(charge), reply));
         Charging { answer, shared: self.shared }
@@ -62,12 +62,12 @@ impl Permit {
     }
 }
 
-impl Future for Charging {
+impl Future for Charging<'_> {
     type Output = Result<Charged, Refused>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let answered = Pin::new(&mut self.answer).poll(context);
-        answered.map(|answer| answer.unwrap_or_else(|_| Err(stopped(&self.shared))))
+        answered.map(|answer| answer.unwrap_or_else(|_| Err(stopped(self.shared))))
     }
 }
 
@@ -86,10 +86,10 @@ impl Journal {
     }
 
     /// Takes a place in the queue before anything is spent: `Overloaded` where it is full, else as `takes_charges`.
-    pub fn reserve(&self) -> Result<Permit, Refused> {
+    pub fn reserve(&self) -> Result<Permit<'_>, Refused> {
         self.takes_charges()?;
-        match self.queue.clone().try_reserve_owned() {
-            Ok(place) => Ok(Permit { place, shared: self.shared.clone() }),
+        match self.queue.try_reserve() {
+            Ok(place) => Ok(Permit { place, shared: &self.shared }),
             Err(TrySendError::Full(_)) => Err(Refused::Overloaded),
             Err(TrySendError::Closed(_)) => Err(stopped(&self.shared)),
         }

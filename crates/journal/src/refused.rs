@@ -45,7 +45,7 @@ pub enum JournalFault {
     #[error("{doing}: {source}")]
     Io { doing: &'static str, source: io::Error },
     #[error(
-        "{file} is damaged at byte {offset} ({why}): this disk's leases are lost; start the node as a new holder with an empty directory"
+        "{file} is damaged at byte {offset} ({why}): this disk's leases are lost: put an undamaged copy of this very directory back only if the node has not run since, else run `tranche node forget` for it; its id does not come back in this version"
     )]
     Damaged { file: String, offset: u64, why: String },
     #[error(
@@ -56,7 +56,7 @@ pub enum JournalFault {
         "the data directory belongs to cluster {found:?}, not to {expected:?}: give this node a directory of its own"
     )]
     OtherCluster { expected: String, found: String },
-    #[error("the data directory is in use: {0}")]
+    #[error("the data directory is used by another process: {0}")]
     InUse(io::Error),
     #[error("segments of {segment_bytes} bytes are too short: at least {least} with this tail")]
     SegmentTooShort { segment_bytes: u64, least: u64 },

@@ -5,8 +5,6 @@ use crate::refused::Unsound;
 use crate::words::BackingNumbers;
 use types::{Backing, Credits, METERS_PER_LINE_MAX, Meter, Metered, Unit};
 
-/// Backings of one line.
-pub(crate) const BACKINGS_MAX: usize = 128;
 /// Kinds of unit of one line; what comes further is counted as `other`.
 pub(crate) const UNITS_MAX: usize = 64;
 

@@ -45,8 +45,8 @@ pub enum Step {
     Rest,
     /// Promise more to the disk, then put it on the word.
     Raise { to: Credits },
-    /// Ask the ledger. Absolute: repeating it is the same draw (R1).
-    Draw { target: Credits, floor: Credits },
+    /// Ask the ledger. Absolute: repeating it is the same draw (R1). `need` serves all who wait, `floor` the smallest.
+    Draw { target: Credits, floor: Credits, need: Credits },
 }
 
 /// What a recall takes from a line.
@@ -70,7 +70,7 @@ impl Lease {
     pub fn next(&self, facts: &Facts, policy: &LeasePolicy) -> Step {
         let need = facts.waiting.map_or(Credits::ZERO, |waiting| waiting.smallest);
         let above = self.above();
-        let chunk = facts.rate.over(policy.chunk_ms).clamp(policy.chunk_min, policy.chunk_max).max(need);
+        let chunk = expected(facts, policy.chunk_ms).clamp(policy.chunk_min, policy.chunk_max).max(need);
         let is_low = facts.balance < need || facts.balance < half(chunk);
         if is_low && !above.is_zero() {
             let up = chunk.saturating_sub(facts.balance).min(above);
@@ -83,17 +83,14 @@ impl Lease {
         let lease = self.lease_size(facts, policy);
         if need > have {
             let wanted = facts.waiting.map_or(need, |waiting| waiting.sum.max(need));
-            let missing = need.saturating_sub(have);
-            let ask = wanted.saturating_sub(have).saturating_add(lease);
-            return Step::Draw {
-                target: self.drawn.saturating_add(ask),
-                floor: self.drawn.saturating_add(missing),
-            };
+            let floor = self.drawn.saturating_add(need.saturating_sub(have));
+            let need = self.drawn.saturating_add(wanted.saturating_sub(have));
+            return Step::Draw { target: need.saturating_add(lease), floor, need };
         }
         let is_spent_from = !facts.rate.over(policy.horizon_ms).is_zero();
         if is_spent_from && !facts.dry && have < half(lease) {
             let target = self.drawn.saturating_add(lease.saturating_sub(have));
-            return Step::Draw { target, floor: self.drawn };
+            return Step::Draw { target, floor: self.drawn, need: self.drawn };
         }
         Step::Rest
     }
@@ -101,7 +98,7 @@ impl Lease {
     fn lease_size(&self, facts: &Facts, policy: &LeasePolicy) -> Credits {
         let two_requests = facts.largest.saturating_add(facts.largest);
         let least = policy.lease_min.max(two_requests).min(policy.lease_max.max(two_requests));
-        facts.rate.over(policy.horizon_ms).min(policy.lease_max).max(least)
+        expected(facts, policy.horizon_ms).min(policy.lease_max).max(least)
     }
 
     /// Below which balance a spend should wake the actor, so that nobody has to wait for the next chunk.
@@ -117,6 +114,12 @@ impl Lease {
         let from_word = give.saturating_sub(from_above);
         GiveBack { keep_on_word: balance.saturating_sub(from_word), above: from_above }
     }
+}
+
+/// What will be spent in `ms`. Somebody who waits shows that the last guess was too low: then the open window counts
+/// as it goes.
+fn expected(facts: &Facts, ms: u64) -> Credits {
+    if facts.waiting.is_some() { facts.rate.over_at_this_pace(ms) } else { facts.rate.over(ms) }
 }
 
 fn half(credits: Credits) -> Credits {
@@ -146,7 +149,10 @@ mod tests {
     #[test]
     fn who_waits_draws_at_least_what_is_missing_and_asks_for_a_lease() {
         let step = lease(10, 0, 10).next(&facts(2, Some(5)), &POLICY);
-        assert_eq!(step, Step::Draw { target: whole(10 + 3 + 20), floor: whole(13) });
+        assert_eq!(step, Step::Draw { target: whole(10 + 3 + 20), floor: whole(13), need: whole(13) });
+        let waiting = Some(Waiting { smallest: whole(5), sum: whole(30) });
+        let step = lease(10, 0, 10).next(&Facts { waiting, ..facts(2, None) }, &POLICY);
+        assert_eq!(step, Step::Draw { target: whole(10 + 28 + 20), floor: whole(13), need: whole(38) });
     }
 
     #[test]
@@ -167,9 +173,28 @@ mod tests {
         let mut busy = facts(200, None);
         busy.rate.note(whole(1_000), 1_000);
         let step = lease(600, 0, 600).next(&busy, &POLICY);
-        assert_eq!(step, Step::Draw { target: whole(600 + 2_000 - 200), floor: whole(600) });
+        assert_eq!(
+            step,
+            Step::Draw { target: whole(600 + 2_000 - 200), floor: whole(600), need: whole(600) }
+        );
         busy.dry = true;
         assert_eq!(lease(600, 0, 600).next(&busy, &POLICY), Step::Rest);
+    }
+
+    #[test]
+    fn who_runs_dry_within_a_window_asks_for_what_that_pace_takes() {
+        let mut hot = facts(0, Some(1));
+        hot.rate.note(whole(20), 7);
+        let step = lease(20, 0, 20).next(&hot, &POLICY);
+        assert_eq!(step, Step::Draw { target: whole(20 + 1 + 400), floor: whole(21), need: whole(21) });
+        assert_eq!(lease(420, 0, 20).next(&hot, &POLICY), Step::Raise { to: whole(20 + 100) });
+        let mut cool = Facts { waiting: None, ..hot };
+        cool.balance = whole(19);
+        assert_eq!(
+            lease(39, 0, 39).next(&cool, &POLICY),
+            Step::Rest,
+            "nobody waits: the smallest lease will do"
+        );
     }
 
     #[test]

@@ -42,6 +42,15 @@ impl Rate {
         let micros = u64::try_from(smoothed).unwrap_or(u64::MAX).max(self.spent);
         Credits::from_micros(micros).unwrap_or(Credits::MAX)
     }
+
+    /// The same if the open window goes on as it began. Too much for who spends once and rests; right for who has run
+    /// dry within a window.
+    pub fn over_at_this_pace(&self, ms: u64) -> Credits {
+        let paced = u128::from(self.spent).saturating_mul(u128::from(ms.max(self.window_ms)));
+        let micros =
+            u64::try_from(paced.checked_div(u128::from(self.window_ms)).unwrap_or(0)).unwrap_or(u64::MAX);
+        self.over(ms).max(Credits::from_micros(micros).unwrap_or(Credits::MAX))
+    }
 }
 
 fn per_second(micros: u64, elapsed_ms: u64) -> u64 {
@@ -74,5 +83,17 @@ mod tests {
         let mut rate = Rate::new(0);
         rate.note(whole(3), 10);
         assert_eq!(rate.over(1_000), whole(3));
+    }
+
+    #[test]
+    fn at_this_pace_the_open_window_is_taken_for_a_whole_one() {
+        let mut rate = Rate::new(0);
+        assert_eq!(rate.over_at_this_pace(1_000), Credits::ZERO);
+        rate.note(whole(3), 10);
+        assert_eq!((rate.over_at_this_pace(1_000), rate.over_at_this_pace(50)), (whole(30), whole(3)));
+        rate.note(Credits::ZERO, 100);
+        assert_eq!((rate.over(1_000), rate.over_at_this_pace(1_000)), (whole(30), whole(30)));
+        rate.note(Credits::MAX, 110);
+        assert_eq!(rate.over_at_this_pace(u64::MAX), Credits::MAX);
     }
 }

@@ -226,8 +226,9 @@ pub struct Used {
 pub enum Wish {
     /// Only the numbers.
     Report,
-    /// Let ΣD become `target`; nothing if it cannot become at least `floor`.
-    Draw { target: Credits, floor: Credits },
+    /// Let ΣD become `target`; nothing if it cannot become at least `floor`. Up to `need` somebody waits for it; what is
+    /// beyond is ahead of need.
+    Draw { target: Credits, floor: Credits, need: Credits },
     /// Final numbers: fold the line and forget it. Also a fenced holder's evidence of what was really used.
     Close,
 }

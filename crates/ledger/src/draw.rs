@@ -10,8 +10,8 @@ use crate::line::{Growth, Line};
 use crate::outcome::{Denial, DenialReason, LineAnswer, LineRejection, LineResult};
 use crate::workspace::Workspace;
 use types::{
-    Backing, Credits, Feature, HolderId, LineId, LineNumber, METERS_PER_LINE_MAX, Meter, Metered, Source,
-    Timestamp, UNITS_PER_METER_MAX,
+    BACKINGS_PER_LINE_MAX, Backing, Credits, Feature, HolderId, LineId, LineNumber, METERS_PER_LINE_MAX,
+    Meter, Metered, Source, Timestamp, UNITS_PER_METER_MAX,
 };
 
 /// What a draw may take: by backing, in the order in which it burns.
@@ -65,8 +65,9 @@ impl Workspace {
                     let draws = match message.wish {
                         Wish::Report => false,
                         Wish::Close => true,
-                        Wish::Draw { target, floor } => {
-                            matches!(self.decide_draw(id, message, target, floor, at), Ok(takes) if !takes.is_empty())
+                        Wish::Draw { .. } => {
+                            let takes = self.decide_draw(id, message, at);
+                            takes.is_ok_and(|takes| !takes.is_empty() || self.opens(id, message))
                         }
                     };
                     draws || growth.iter().any(|step| !step.is_nothing())
@@ -206,7 +207,7 @@ impl Workspace {
                 self.close(id);
                 return LineResult::Closed;
             }
-            Wish::Draw { target, floor } => match self.decide_draw(id, message, target, floor, at) {
+            Wish::Draw { .. } => match self.decide_draw(id, message, at) {
                 Ok(takes) => {
                     self.commit_draw(id, message, &takes, at);
                     None
@@ -220,14 +221,8 @@ impl Workspace {
     }
 
     /// What the draw may take, or why it gets nothing.
-    fn decide_draw(
-        &self,
-        id: LineId,
-        message: &LineMessage,
-        target: Credits,
-        floor: Credits,
-        at: Timestamp,
-    ) -> Result<Takes, Denial> {
+    fn decide_draw(&self, id: LineId, message: &LineMessage, at: Timestamp) -> Result<Takes, Denial> {
+        let Wish::Draw { target, floor, need } = message.wish else { return Ok(Takes::new()) };
         let line = self.lines.get(&id);
         let no = |reason| Denial { reason, available: Credits::ZERO, elsewhere: Credits::ZERO };
         if line.is_some_and(|l| l.frozen) {
@@ -247,17 +242,31 @@ impl Workspace {
         let chain = self.chain(&message.user, at);
         let available = Credits::checked_sum(chain.iter().map(|(_, part)| *part)).expect("parts of one pool");
         let want = target.saturating_sub(drawn).min(room);
-        let mut left = want.min(self.fair_share(available).max(must));
+        let needed = need.min(target).saturating_sub(drawn).max(must);
+        let mut left = want.min(self.fair_share(available).max(needed));
         let mut takes = Vec::new();
+        let mut places = BACKINGS_PER_LINE_MAX.saturating_sub(line.map_or(0, |l| l.backings.len()));
+        let mut within_places = Credits::ZERO;
         for (backing, part) in chain {
+            if !line.is_some_and(|l| l.backings.iter().any(|n| n.backing == backing)) {
+                // What burns later is not taken before what burns first.
+                let Some(rest) = places.checked_sub(1) else { break };
+                places = rest;
+            }
+            within_places = within_places.saturating_add(part);
             let taken = part.min(left);
             if !taken.is_zero() {
                 takes.push((backing, taken));
                 left.shrink(taken);
             }
         }
-        if available.min(room) >= must {
+        if within_places.min(room) >= must {
             return Ok(takes);
+        }
+        if available.min(room) >= must {
+            // There is enough, behind more backings than one line may have: on a new line there is more room.
+            let reason = if line.is_some() { DenialReason::Frozen } else { DenialReason::Exhausted };
+            return Err(Denial { reason, available: within_places.min(room), elsewhere: Credits::ZERO });
         }
         let (reason, elsewhere) = self.why_short(id, message, room < must && available >= must);
         Err(Denial { reason, available: available.min(room), elsewhere })
@@ -306,6 +315,12 @@ impl Workspace {
         (DenialReason::Exhausted, own_elsewhere.saturating_add(shared_elsewhere))
     }
 
+    /// A draw to nothing at all wants the line to be there: what costs nothing is counted on it.
+    fn opens(&self, id: LineId, message: &LineMessage) -> bool {
+        let is_to_nothing = matches!(message.wish, Wish::Draw { target, .. } if target.is_zero());
+        is_to_nothing && !self.lines.contains_key(&id)
+    }
+
     fn commit_draw(
         &mut self,
         id: LineId,
@@ -313,7 +328,7 @@ impl Workspace {
         takes: &[(Backing, Credits)],
         at: Timestamp,
     ) {
-        if takes.is_empty() {
+        if takes.is_empty() && !self.opens(id, message) {
             return;
         }
         let user = message.user.clone();

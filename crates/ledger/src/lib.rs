@@ -50,7 +50,9 @@ pub use outcome::{
     AllocationAnswer, Denial, DenialReason, Event, GrantAnswer, LineAnswer, LineRejection, LineResult,
     Outcome, Pending, ReallocationAnswer, Rejection, Retry,
 };
-pub use query::{Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageQuery, UsageReport};
+pub use query::{
+    Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery, UsageReport,
+};
 pub use state::{Applied, HolderRecord, HolderStatus, State};
 pub use view::{MemberView, UsageRow, WorkspaceView};
 pub use workspace::{KeyRecord, Member, User, Workspace};

@@ -155,7 +155,7 @@ pub enum Rejection {
         /// Shared credits out on leases, which a recall could bring back.
         elsewhere: Credits,
     },
-    #[error("{user} has only {available} unused credits in his allocation")]
+    #[error("{user}'s allocation has only {available} unused credits")]
     InsufficientAllocation { user: UserId, available: Credits },
     #[error("{0} has no allocation")]
     NoAllocation(UserId),
@@ -174,19 +174,17 @@ pub enum Rejection {
     #[error("this holder has not registered with this shard")]
     Unregistered,
     #[error(
-        "this holder was declared lost and is fenced for ever; start the node with an empty data directory"
+        "this holder was declared lost and is fenced for ever; its node id does not come back in this version: leave the node stopped"
     )]
     Fenced,
     #[error(
-        "the journal of this node is older than what it reported before (sequence {known} known): its disk was rolled back; forget the node and start it with an empty data directory"
+        "the journal of this node is older than what it reported before (sequence {known} known): its disk was rolled back; put the newest data directory back, or, if it is lost, forget the node"
     )]
     RolledBack { known: u64 },
     #[error(
-        "node {node} is known with disk {known}: its data directory was replaced; forget the node first, so that what it held is written off"
+        "node {node} is known with disk {known}: its data directory was replaced; put the old one back, or, if it is lost, forget the node"
     )]
     OtherDisk { node: NodeId, known: DiskId },
-    #[error("no such holder is known here")]
-    UnknownHolder,
 }
 
 /// Whether asking again can end differently.
@@ -220,7 +218,6 @@ impl Rejection {
             | Self::TooMuch
             | Self::TooMany { .. }
             | Self::OtherDisk { .. }
-            | Self::UnknownHolder
             | Self::Unregistered => Retry::AfterChange,
             Self::KeyWindowFull { .. } => Retry::Later,
         }

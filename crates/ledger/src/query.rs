@@ -7,6 +7,7 @@ use crate::state::State;
 use crate::view::{MemberView, UsageRow, WorkspaceView};
 use crate::workspace::Workspace;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use types::{
     Credits, Day, Feature, GrantId, Meter, Metered, Model, ReallocationId, TeamId, Timestamp, UserId,
     WorkspaceId,
@@ -60,6 +61,9 @@ pub struct UsageQuery {
     /// Whole UTC days: from this one, before that one.
     pub from: Option<Day>,
     pub to: Option<Day>,
+    /// The rows behind this one, at most `limit` (1 to 1,000).
+    pub after: Option<UsageKey>,
+    pub limit: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,21 +82,29 @@ pub enum Interval {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageReport {
+    /// In the order of their keys.
     pub rows: Vec<UsageGroup>,
     /// Charged, detail lost in a power failure; in no row.
     pub unattributed: Credits,
+    /// When it was read.
+    pub at: Timestamp,
 }
 
-/// One row: what was grouped by is set, the rest is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageGroup {
+    pub key: UsageKey,
+    pub metered: Metered,
+}
+
+/// Which row: what was grouped by is set, the rest is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UsageKey {
     /// First day of the interval.
     pub day: Option<Day>,
     pub user: Option<UserId>,
     pub team: Option<TeamId>,
     pub feature: Option<Feature>,
     pub model: Option<Model>,
-    pub metered: Metered,
 }
 
 impl UsageQuery {
@@ -140,10 +152,9 @@ impl Workspace {
                 Answer::Members(vec![self.member_view(user).ok_or(UnknownThing::User)?])
             }
             Query::Members { page, .. } => {
-                let is_behind =
-                    |user: &UserId| page.after.as_ref().is_none_or(|after| user.as_str() > after.as_str());
-                let users = self.users.keys().filter(|user| is_behind(user)).take(page.limit);
-                Answer::Members(users.filter_map(|user| self.member_view(user)).collect())
+                let after = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                let users = self.users.range::<str, _>((after, Bound::Unbounded)).take(page.limit);
+                Answer::Members(users.filter_map(|(user, _)| self.member_view(user)).collect())
             }
             Query::Allocation { user, .. } => {
                 let known = self.user(user).is_some_and(|u| u.allocation.is_some());
@@ -154,7 +165,7 @@ impl Workspace {
                 let answer = self.reallocation_answer(reallocation, at);
                 Answer::Reallocation(answer.ok_or(UnknownThing::Reallocation)?)
             }
-            Query::Usage { query, .. } => Answer::Usage(self.usage_report(query)),
+            Query::Usage { query, .. } => Answer::Usage(self.usage_report(query, at)),
         })
     }
 
@@ -164,37 +175,31 @@ impl Workspace {
         GrantAnswer { grant: grant.clone(), pending, at }
     }
 
-    fn usage_report(&self, query: &UsageQuery) -> UsageReport {
-        let mut groups: BTreeMap<GroupKey, Metered> = BTreeMap::new();
+    fn usage_report(&self, query: &UsageQuery, at: Timestamp) -> UsageReport {
+        let mut groups: BTreeMap<UsageKey, Metered> = BTreeMap::new();
         for row in self.usage_rows().into_iter().filter(|row| query.covers(row.meter.day)) {
-            groups.entry(self.group_key(query, &row)).or_default().add(&row.metered);
+            let key = self.usage_key(query, &row);
+            if query.after.as_ref().is_none_or(|after| key > *after) {
+                groups.entry(key).or_default().add(&row.metered);
+            }
         }
-        let row = |((day, user, team, feature, model), metered): (GroupKey, Metered)| UsageGroup {
-            day,
-            user,
-            team,
-            feature,
-            model,
-            metered,
-        };
-        UsageReport { rows: groups.into_iter().map(row).collect(), unattributed: self.totals.unattributed }
+        let rows = groups.into_iter().take(query.limit).map(|(key, metered)| UsageGroup { key, metered });
+        UsageReport { rows: rows.collect(), unattributed: self.totals.unattributed, at }
     }
 
-    fn group_key(&self, query: &UsageQuery, row: &UsageRow) -> GroupKey {
+    fn usage_key(&self, query: &UsageQuery, row: &UsageRow) -> UsageKey {
         let Meter { feature, model, day } = &row.meter;
         let day = query.interval.map(|interval| match interval {
             Interval::Day => *day,
             Interval::Month => day.first_of_month(),
         });
         let team = || self.user(&row.user)?.member.as_ref()?.team.clone();
-        (
+        UsageKey {
             day,
-            query.groups_by(GroupBy::User).then(|| row.user.clone()),
-            if query.groups_by(GroupBy::Team) { team() } else { None },
-            query.groups_by(GroupBy::Feature).then(|| feature.clone()),
-            if query.groups_by(GroupBy::Model) { model.clone() } else { None },
-        )
+            user: query.groups_by(GroupBy::User).then(|| row.user.clone()),
+            team: if query.groups_by(GroupBy::Team) { team() } else { None },
+            feature: query.groups_by(GroupBy::Feature).then(|| feature.clone()),
+            model: if query.groups_by(GroupBy::Model) { model.clone() } else { None },
+        }
     }
 }
-
-type GroupKey = (Option<Day>, Option<UserId>, Option<TeamId>, Option<Feature>, Option<Model>);

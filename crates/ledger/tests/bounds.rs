@@ -103,7 +103,7 @@ fn users_of_a_workspace() {
     for i in 1..limits::USERS_MAX {
         known.users.insert(user(&format!("u{i}")), ledger::User::default());
     }
-    let draw = Wish::Draw { target: credits(1), floor: credits(1) };
+    let draw = Wish::Draw { target: credits(1), floor: credits(1), need: credits(1) };
     let drawn = line(&mut state, 1, "last", Used::default(), draw);
     assert!(drawn.contains("denied: None"), "{drawn}");
     let max = limits::USERS_MAX;
@@ -120,7 +120,7 @@ fn users_of_a_workspace() {
 fn meters_and_units_of_a_message() {
     let mut state = state();
     grant(&mut state, 1).unwrap();
-    let draw = Wish::Draw { target: credits(500), floor: credits(500) };
+    let draw = Wish::Draw { target: credits(500), floor: credits(500), need: credits(500) };
     line(&mut state, 1, "ann", Used::default(), draw);
     let backing = Backing { source: Source::Shared, grant: GrantNo(0) };
     let mut report = |meters: usize, units: usize| {

@@ -3,6 +3,7 @@
 //! Only here is a clock read or randomness drawn. Not here: what anybody does with time, bytes or connections; and no
 //! scheduling, which stays tokio's.
 
+mod agreed;
 mod clock;
 mod disk;
 mod entropy;
@@ -10,6 +11,7 @@ mod mem_disk;
 mod mem_net;
 mod net;
 
+pub use agreed::{AgreedClock, REMEMBERED_MS};
 pub use clock::{BootId, Clock, CoarseClock, ManualClock, SystemClock};
 pub use disk::{Directory, DirectoryLock, Disk, DiskFile, RealDisk};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};

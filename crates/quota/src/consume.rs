@@ -1,6 +1,6 @@
 //! Consume: spend a known price now. Price it, find who decides, win the word, book it, answer.
 //!
-//! The way of most consumes touches no mailbox and no Raft: handle → word → journal → back. Not here: refills
+//! The way of most consumes touches no actor's mailbox and no Raft: handle → word → journal → back. Not here: refills
 //! (`actors`), prices themselves (`pricing`).
 
 use crate::prices::priced;
@@ -24,9 +24,8 @@ const BATCH_WIDTH: usize = 64;
 
 impl Quota {
     pub async fn consume(&self, consume: Consume) -> Result<Charge, Refusal> {
-        let price = self.price_of(&consume)?;
         match self.route(&consume) {
-            Route::Here => self.decide(consume, price).await,
+            Route::Here(handle) => self.decide(consume, handle).await,
             Route::Home(home) => {
                 self.counts().note_forwarded();
                 let within = Duration::from_millis(self.options().forward_ms);
@@ -35,7 +34,7 @@ impl Quota {
                 match forwarded {
                     Ok(answer) => answer,
                     Err(PeerFault::Unreachable(_)) if consume.key.is_none() => {
-                        self.decide(consume, price).await
+                        self.decide(consume, None).await
                     }
                     Err(PeerFault::Unreachable(_)) => Err(Refusal::HomeUnreachable),
                     Err(PeerFault::Unknown(_)) => Err(Refusal::OutcomeUnknown),
@@ -53,8 +52,7 @@ impl Quota {
         if epoch < self.membership().epoch() {
             return Err(Refusal::HomeUnreachable);
         }
-        let price = self.price_of(&consume)?;
-        self.decide(consume, price).await
+        self.decide(consume, None).await
     }
 
     /// In order; each item on its own.
@@ -81,17 +79,22 @@ impl Quota {
         Ok(quote)
     }
 
-    async fn decide(&self, consume: Consume, price: Quote) -> Result<Charge, Refusal> {
+    async fn decide(&self, consume: Consume, mut handle: Option<Arc<Handle>>) -> Result<Charge, Refusal> {
+        // The key first: what was answered under it stands, whatever it would cost now.
         let key = match self.begin_key(&consume) {
             KeyState::None => None,
             KeyState::Fresh(guard) => Some(guard),
             KeyState::Replay(charged) => return self.replay(&consume, &charged).await,
             KeyState::Refused(refusal) => return Err(refusal),
         };
+        let price = self.price_of(&consume)?;
         let end = Instant::now() + Duration::from_millis(self.holder().options().wait_ms);
         let (mut key, mut has_waited) = (key, false);
         loop {
-            let handle = self.active_handle(&consume).await?;
+            let handle = match handle.take() {
+                Some(handle) => handle,
+                None => self.active_handle(&consume).await?,
+            };
             match self.try_here(&handle, &consume, price.charge, &mut key).await {
                 Ok(charge) => return Ok(charge),
                 Err(Attempt::Refused(refusal)) => return Err(refusal),
@@ -150,7 +153,7 @@ impl Quota {
             remaining_at_least: at_least,
             remaining_at_most: at_most,
         };
-        let charged = permit.charge(charge).await.map_err(|why| Attempt::Refused(not_booked(why)))?;
+        let charged = permit.charge(charge).await.map_err(|why| Attempt::Refused(not_charged(why)))?;
         self.confirmed(consume, &charged).await.map_err(Attempt::Refused)?;
         Ok(self.charge_of(&charged))
     }
@@ -189,7 +192,7 @@ impl Quota {
         let unreachable = |available| Refusal::CreditsUnreachable { user: handle.user.clone(), available };
         let wait = async {
             if !self.holder().may_spend(handle) && !self.holder().renew(handle).await {
-                return Err(unreachable(Credits::ZERO));
+                return Err(unreachable(handle.have()));
             }
             match handle.want(amount).await {
                 Ok(()) => Ok(()),
@@ -219,7 +222,7 @@ impl Quota {
             }
         };
         let left = end.saturating_duration_since(Instant::now());
-        tokio::time::timeout(left, wait).await.unwrap_or_else(|_| Err(unreachable(handle.remaining(0).0)))
+        tokio::time::timeout(left, wait).await.unwrap_or_else(|_| Err(unreachable(handle.have())))
     }
 
     fn begin_key(&self, consume: &Consume) -> KeyState {
@@ -254,6 +257,15 @@ fn usage_of(consume: &Consume) -> Vec<(Unit, u64)> {
     }
 }
 
+/// After the spend. A journal that stopped has written the charge or not; only a restart shows it.
+fn not_charged(why: Refused) -> Refusal {
+    match why {
+        Refused::Stopped { .. } => Refusal::OutcomeUnknown,
+        other => not_booked(other),
+    }
+}
+
+/// Before the spend: nothing was charged.
 fn not_booked(why: Refused) -> Refusal {
     match why {
         Refused::Overloaded => Refusal::Overloaded,

@@ -86,9 +86,11 @@ impl Quota {
         }
     }
 
-    pub async fn usage(&self, id: &WorkspaceId, query: UsageQuery) -> Result<UsageReport, Refusal> {
-        match self.read(id, Query::Usage { id: id.clone(), query }, false).await?.answer {
-            Answer::Usage(report) => Ok(report),
+    /// With the log index of the shard it was read at.
+    pub async fn usage(&self, id: &WorkspaceId, query: UsageQuery) -> Result<(u64, UsageReport), Refusal> {
+        let read = self.read(id, Query::Usage { id: id.clone(), query }, false).await?;
+        match read.answer {
+            Answer::Usage(report) => Ok((read.index, report)),
             _ => Err(Refusal::NoLeader),
         }
     }

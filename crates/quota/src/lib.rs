@@ -30,6 +30,7 @@ pub use service::{ListedNode, Options, Quota};
 pub use ledger::{
     AdminCommand, AllocationAnswer, Change, Conservation, ForgetMode, Grant, GrantAnswer, GrantKind,
     GrantState, GroupBy, Interval, KeyedBy, MemberView, Membership, NewGrant, Outcome, Overflow, Page,
-    Pending, ReallocationAnswer, Role, UsageGroup, UsageQuery, UsageReport, WorkspaceSettings, WorkspaceView,
+    Pending, ReallocationAnswer, Role, UsageGroup, UsageKey, UsageQuery, UsageReport, WorkspaceSettings,
+    WorkspaceView,
 };
 pub use pricing::Price;

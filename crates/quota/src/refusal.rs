@@ -10,15 +10,13 @@ pub enum Refusal {
         "the pool has {available} credits left that {user} may draw; nothing is out elsewhere that could be fetched"
     )]
     Exhausted { user: UserId, available: Credits },
-    #[error(
-        "{user} has {available} credits left in his allocation, and it does not overflow into what is shared"
-    )]
+    #[error("{user}'s allocation has {available} credits left, and it does not overflow into what is shared")]
     AllocationExhausted { user: UserId, available: Credits },
-    #[error("{user} may use only {available} credits more before his limit")]
+    #[error("{user}'s limit leaves {available} credits")]
     LimitReached { user: UserId, available: Credits },
     #[error("only {available} credits of what is shared can back this to the end of the cycle")]
     InsufficientShared { available: Credits },
-    #[error("{user} has only {available} unused credits in his allocation")]
+    #[error("{user}'s allocation has only {available} unused credits")]
     InsufficientAllocation { user: UserId, available: Credits },
 
     // 403, 404
@@ -38,7 +36,7 @@ pub enum Refusal {
     KeyInFlight,
     #[error("this {0} id is taken by another one with other content; ids are permanent")]
     IdConflict(&'static str),
-    #[error("the resource changed meanwhile; read it again")]
+    #[error("the resource changed meanwhile: its ETag is \"{}\" now", now.0)]
     Stale { now: Revision },
     #[error("{0}")]
     Conflict(String),
@@ -56,7 +54,9 @@ pub enum Refusal {
     KeyWindowFull,
 
     // 503
-    #[error("this node holds {available} credits for {user} and can reach nobody who could give more")]
+    #[error(
+        "this node holds {available} credits for {user}, and no more came in time from the shard's leader or the nodes that hold some"
+    )]
     CreditsUnreachable { user: UserId, available: Credits },
     #[error("the node that decides this user's keyed requests cannot be reached")]
     HomeUnreachable,
@@ -84,16 +84,14 @@ impl Refusal {
                 Self::InsufficientAllocation { user, available }
             }
             Rejection::NoAllocation(_) => Self::NotFound("allocation"),
-            Rejection::GrantBacksAllocations { .. } => Self::Conflict(rejection.to_string()),
-            Rejection::UnknownHolder => Self::NotFound("holder"),
-            Rejection::TooMuch
-            | Rejection::TooMany { .. }
-            | Rejection::NeverValid
-            | Rejection::SameUser
+            Rejection::GrantBacksAllocations { .. }
             | Rejection::Unregistered
             | Rejection::Fenced
             | Rejection::RolledBack { .. }
-            | Rejection::OtherDisk { .. } => Self::Invalid(rejection.to_string()),
+            | Rejection::OtherDisk { .. } => Self::Conflict(rejection.to_string()),
+            Rejection::TooMuch | Rejection::TooMany { .. } | Rejection::NeverValid | Rejection::SameUser => {
+                Self::Invalid(rejection.to_string())
+            }
         }
     }
 

@@ -4,13 +4,15 @@
 //! repeatedly within seconds; a stray goes home, so that one request does not pull a lease to another node.
 
 use crate::{Consume, Quota};
+use actors::Handle;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use types::{NodeId, UserId, WorkspaceId};
 
 pub(crate) enum Route {
-    Here,
+    /// With the user's handle, where the user is active.
+    Here(Option<Arc<Handle>>),
     Home(NodeId),
 }
 
@@ -18,17 +20,17 @@ impl Quota {
     pub(crate) fn route(&self, consume: &Consume) -> Route {
         let membership = self.membership();
         if membership.nodes().len() == 1 {
-            return Route::Here;
+            return Route::Here(None);
         }
         let (workspace, user) = (&consume.workspace, &consume.user);
-        let stays = consume.key.is_none()
-            && (self.holder().find(workspace, user).is_some()
-                || self.strays().is_regular(workspace, user, self.clock().boottime_ms()));
-        if stays {
-            return Route::Here;
+        if consume.key.is_none() {
+            let active = self.holder().find(workspace, user);
+            if active.is_some() || self.strays().is_regular(workspace, user, self.clock().boottime_ms()) {
+                return Route::Here(active);
+            }
         }
         let home = membership.home(workspace, user);
-        if home == self.node() { Route::Here } else { Route::Home(home) }
+        if home == self.node() { Route::Here(None) } else { Route::Home(home) }
     }
 }
 

@@ -73,7 +73,7 @@ mod tests {
             },
             held: Credits::MAX,
             confirmed: Credits::MAX,
-            wish: Wish::Draw { target: Credits::MAX, floor: Credits::MAX },
+            wish: Wish::Draw { target: Credits::MAX, floor: Credits::MAX, need: Credits::MAX },
         }
     }
 

@@ -21,7 +21,9 @@ pub enum ReplicationFault {
          go back to the former settings, or start a new cluster in empty directories"
     )]
     OtherGroups(String),
-    #[error("the stored {what} of group {group} is damaged ({why}); the node must be rebuilt as a new one")]
+    #[error(
+        "the stored {what} of group {group} is damaged ({why}); put the directory back as it was, or run `tranche node forget` for this node"
+    )]
     Damaged { group: GroupId, what: &'static str, why: String },
     #[error("group {group} does not start: {why}")]
     Start { group: GroupId, why: String },

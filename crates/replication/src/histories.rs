@@ -182,8 +182,10 @@ impl Step {
     fn wish(&self, line: Option<&ledger::Line>) -> Wish {
         let drawn = line.map_or(Credits::ZERO, ledger::Line::drawn);
         match self.kind {
-            15..=18 => Wish::Draw { target: drawn.saturating_add(self.credits()), floor: Credits::ZERO },
-            19 => Wish::Draw { target: Credits::MAX, floor: Credits::MAX },
+            15..=18 => {
+                Wish::Draw { target: drawn.saturating_add(self.credits()), floor: Credits::ZERO, need: drawn }
+            }
+            19 => Wish::Draw { target: Credits::MAX, floor: Credits::MAX, need: Credits::MAX },
             20 => Wish::Close,
             _ => Wish::Report,
         }

@@ -148,7 +148,7 @@ impl Holder {
         HolderBatch { holder, journal_sequence, workspace: self.workspace.clone(), lines }
     }
 
-    /// Asks for `more` than was drawn so far, on a new line if there is none.
+    /// Asks for `more` than was drawn so far, on a new line if there is none; half of what is beyond the floor is needed.
     pub fn draw(&mut self, user: &UserId, more: u64, floor: u64) -> LineMessage {
         let number = self.open_line(user).unwrap_or_else(|| {
             self.last_line = LineNumber(self.last_line.0 + 1);
@@ -156,10 +156,10 @@ impl Holder {
             self.last_line
         });
         let drawn = self.lines[&number].drawn();
-        self.message(
-            number,
-            Wish::Draw { target: credits(drawn + more), floor: credits(drawn + floor.min(more)) },
-        )
+        let floor = floor.min(more);
+        let need = credits(drawn + floor + (more - floor) / 2);
+        let wish = Wish::Draw { target: credits(drawn + more), floor: credits(drawn + floor), need };
+        self.message(number, wish)
     }
 
     /// Decides a consume: out of the open line or not at all.

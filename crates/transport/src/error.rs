@@ -66,7 +66,7 @@ pub struct HandlerError {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(
-        "{0} is not a loopback address; traffic between nodes is not encrypted yet and stays on one machine"
+        "peer address {0} is not a loopback address; traffic between nodes is not encrypted yet and stays on one machine"
     )]
     NotLoopback(SocketAddr),
     #[error("cannot listen on {addr}: {source}")]

@@ -13,11 +13,13 @@ use placement::MembershipEpoch;
 use platform::BoxFuture;
 use quota::{Charge, Consume, PeerFault, PeerStatus, Refusal};
 use replication::GroupId;
-use types::{DiskId, NodeId};
+use types::{DiskId, NodeId, Timestamp};
 use wire::envelope::Frozen;
 use wire::rpc::kind;
 
-use crate::travels::{Ask, Forward, Forwarded, Introduce, Known, Led, Travels, from_bytes, to_bytes};
+use crate::travels::{
+    Ask, AskTime, Forward, Forwarded, Introduce, Known, Led, Time, Travels, from_bytes, to_bytes,
+};
 use crate::{CallError, Mux, PeerState, RequestKind};
 
 /// A node's way to the others. It does not keep the mux alive: once that is dropped or shut down, nobody is reachable.
@@ -44,6 +46,12 @@ impl Link {
         let introduce = Introduce { node: self.me, disk };
         let Known(known) = self.ask(to, kind::INTRODUCE, &introduce, deadline).await?;
         Ok(known)
+    }
+
+    /// What the clock of `of` says.
+    pub async fn time(&self, of: NodeId, deadline: Duration) -> Result<Timestamp, PeerFault> {
+        let Time(time) = self.ask(of, kind::ASK_TIME, &AskTime, deadline).await?;
+        Ok(time)
     }
 
     async fn call(&self, to: NodeId, kind: u8, body: Bytes, deadline: Duration) -> Result<Bytes, CallError> {

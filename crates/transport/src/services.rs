@@ -11,12 +11,16 @@ use std::time::Duration;
 use actors::{Holder, LeaderRefusal, LeaderRequest, Recall, Shards};
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use ledger::Command;
+use platform::Clock;
 use quota::Quota;
-use types::{DiskId, NodeId};
+use types::{DiskId, HolderId, NodeId};
 use wire::envelope::Frozen;
 use wire::rpc::kind;
 
-use crate::travels::{Ask, Forward, Forwarded, Introduce, Known, Led, Travels, from_bytes, to_bytes};
+use crate::travels::{
+    Ask, AskTime, Forward, Forwarded, Introduce, Known, Led, Time, Travels, from_bytes, to_bytes,
+};
 use crate::{Handler, HandlerError, RequestKind};
 
 /// The disk this node knows another one by, or why it cannot say yet.
@@ -24,6 +28,7 @@ type KnownDisk = dyn Fn(NodeId) -> Result<Option<DiskId>, String> + Send + Sync;
 
 /// Answers other nodes. The rooms are set as they come to be; what is asked of one that is not there yet is refused.
 pub struct Services {
+    clock: Arc<dyn Clock>,
     known_disk: Box<KnownDisk>,
     shards: OnceLock<Arc<Shards>>,
     holder: OnceLock<Holder>,
@@ -32,7 +37,7 @@ pub struct Services {
 
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { known_disk: _, shards, holder, quota } = self;
+        let Self { clock: _, known_disk: _, shards, holder, quota } = self;
         f.debug_struct("Services")
             .field("shards", &shards.get().is_some())
             .field("holder", &holder.get().is_some())
@@ -42,11 +47,14 @@ impl fmt::Debug for Services {
 }
 
 impl Services {
-    /// `known_disk`: the disk this node knows another one by, or why it cannot say yet. It must not wait for anything.
+    /// `clock`: this node's own, uncorrected. `known_disk`: the disk this node knows another one by, or why it cannot say
+    /// yet; it must not wait for anything.
     pub fn new(
+        clock: Arc<dyn Clock>,
         known_disk: impl Fn(NodeId) -> Result<Option<DiskId>, String> + Send + Sync + 'static,
     ) -> Self {
         Self {
+            clock,
             known_disk: Box::new(known_disk),
             shards: OnceLock::new(),
             holder: OnceLock::new(),
@@ -75,9 +83,12 @@ impl Services {
         replica.handle(from, body).await.map_err(|fault| refused(&fault))
     }
 
-    async fn lead(&self, body: &[u8], within: Duration) -> Result<Bytes, HandlerError> {
+    async fn lead(&self, from: NodeId, body: &[u8], within: Duration) -> Result<Bytes, HandlerError> {
         let shards = ready(&self.shards)?;
         let Ask { group, request } = read(body)?;
+        if let Some(holder) = speaks_for(&request).filter(|holder| holder.node != from) {
+            return Err(HandlerError { text: format!("{from} speaks for the holder on {}", holder.node) });
+        }
         let is_read = matches!(request, LeaderRequest::Read { .. });
         let answer = shards.lead(group, request, before(within)).await;
         Ok(to_bytes(&Led(answer)).unwrap_or_else(|bad| {
@@ -124,13 +135,34 @@ impl Handler for Services {
         Box::pin(async move {
             match kind.0 {
                 kind::REPLICATE => self.replicate(from, body).await,
-                kind::ASK_LEADER => self.lead(&body, within).await,
+                kind::ASK_LEADER => self.lead(from, &body, within).await,
                 kind::RECALL => self.recall(&body).await,
                 kind::CONSUME => self.consume(&body).await,
                 kind::INTRODUCE => self.introduce(from, &body),
+                kind::ASK_TIME => {
+                    let AskTime = read(&body)?;
+                    Ok(written(&Time(self.clock.now())))
+                }
                 other => Err(HandlerError { text: format!("this program knows no request of kind {other}") }),
             }
         })
+    }
+}
+
+/// Whose lines or session a request is about; only the holder itself may ask such a thing.
+fn speaks_for(request: &LeaderRequest) -> Option<HolderId> {
+    match request {
+        LeaderRequest::Batch(batch) => Some(batch.holder),
+        LeaderRequest::Renew { holder } => Some(*holder),
+        LeaderRequest::Command(command) => match command.as_ref() {
+            Command::Holder(batch) => Some(batch.holder),
+            Command::Register { holder, .. } => Some(*holder),
+            Command::Admin(_)
+            | Command::Forget { .. }
+            | Command::SetRateCard { .. }
+            | Command::Tick { .. } => None,
+        },
+        LeaderRequest::Read { .. } => None,
     }
 }
 

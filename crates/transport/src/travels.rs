@@ -13,8 +13,8 @@ use bytes::Bytes;
 use replication::Shaped;
 use types::{
     Backing, Credits, CycleNumber, Day, DiskId, Durability, Feature, GrantId, HolderId, IdempotencyKey,
-    LineId, LineNumber, Metered, Model, NodeId, ReallocationId, Revision, Source, TeamId, Unit, UserId,
-    WorkspaceId,
+    LineId, LineNumber, Metered, Model, NodeId, ReallocationId, Revision, Source, TeamId, Timestamp, Unit,
+    UserId, WorkspaceId,
 };
 use wire::envelope::{BadBytes, Frozen, encode};
 use wire::rpc;
@@ -63,6 +63,13 @@ pub(crate) struct Introduce {
 /// What the asked node knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known(pub(crate) Option<DiskId>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AskTime;
+
+/// What the asked node's clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Time(pub(crate) Timestamp);
 
 /// What a leader answers, or why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +148,7 @@ macro_rules! as_in_the_log {
 as_in_the_log! {
     bool, u64, String, NodeId, DiskId, HolderId, LineId, LineNumber, Revision, CycleNumber, Day,
     WorkspaceId, UserId, TeamId, GrantId, ReallocationId, Feature, Model, Unit, IdempotencyKey,
-    Credits, Backing, Source, Durability, Metered,
+    Credits, Backing, Source, Durability, Metered, Timestamp,
     ledger::Command, ledger::HolderBatch, ledger::LineMessage,
     ledger::Applied, ledger::LineAnswer, ledger::Rejection,
     ledger::WorkspaceView, ledger::MemberView, ledger::GrantAnswer, ledger::AllocationAnswer,
@@ -164,7 +171,19 @@ macro_rules! wrapped {
     )*};
 }
 
-wrapped!(Known, Led, Forwarded);
+wrapped!(Known, Led, Forwarded, Time);
+
+impl Travels for AskTime {
+    type Shape = rpc::AskTime;
+
+    fn shape(&self) -> Self::Shape {
+        rpc::AskTime
+    }
+
+    fn from_shape(rpc::AskTime: Self::Shape) -> Result<Self, BadShape> {
+        Ok(Self)
+    }
+}
 
 impl<T: Travels> Travels for Option<T> {
     type Shape = Option<T::Shape>;

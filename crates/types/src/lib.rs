@@ -13,7 +13,7 @@ pub use id::{
     ShardId, TeamId, Unit, UserId, WorkspaceId,
 };
 pub use line::{
-    Backing, ChargeId, CycleNumber, Durability, GrantNo, LineId, LineNumber, METERS_PER_LINE_MAX, Meter,
-    Metered, NAMED_METERS_PER_LINE_MAX, Revision, Source, UNITS_PER_METER_MAX,
+    BACKINGS_PER_LINE_MAX, Backing, ChargeId, CycleNumber, Durability, GrantNo, LineId, LineNumber,
+    METERS_PER_LINE_MAX, Meter, Metered, NAMED_METERS_PER_LINE_MAX, Revision, Source, UNITS_PER_METER_MAX,
 };
 pub use time::{Day, Timestamp};

@@ -46,6 +46,8 @@ pub struct Backing {
     pub grant: GrantNo,
 }
 
+/// Backings of one line. A price that needs more of them than a new line may have is refused.
+pub const BACKINGS_PER_LINE_MAX: usize = 128;
 /// Meters of one line that keep their names. What comes further is counted by the meter `other` of its day.
 pub const NAMED_METERS_PER_LINE_MAX: usize = 64;
 /// Meters of one line, those named `other` included: of them there may be as many.

@@ -145,7 +145,7 @@ shapes! {
 
     pub enum Wish {
         Report,
-        Draw { target: u64, floor: u64 },
+        Draw { target: u64, floor: u64, need: u64 },
         Close,
     }
 

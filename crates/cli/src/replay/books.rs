@@ -58,7 +58,7 @@ async fn read(client: &Client, workspace: &WorkspaceId) -> Result<Books, Error> 
     let pool = client.workspace(workspace, true).await?.value;
     let query =
         UsageQuery { group_by: vec![GroupBy::User, GroupBy::Feature], interval: None, from: None, to: None };
-    let report = client.usage(workspace, &query).await?;
+    let report = client.all_usage(workspace, &query).await?;
     let mut users: BTreeMap<UserId, Credits> = BTreeMap::new();
     let mut calls = 0_u64;
     for row in report.rows {

@@ -164,7 +164,9 @@ impl World {
             Step::FillDisk => self.machine.disk.set_capacity_bytes(Some(self.machine.disk.used_bytes())),
             Step::FreeDisk => self.machine.disk.set_capacity_bytes(None),
         }
-        match self.holder().journal.reserve() {
+        let journal = self.holder().journal.clone();
+        let reserved = journal.reserve().map(|_| ());
+        match reserved {
             Ok(_) => {}
             Err(Refused::StorageFull { .. }) => self.seen.full += 1,
             Err(_) => {
@@ -232,7 +234,8 @@ impl World {
     fn charge(&mut self, user: u32, amounts: &[u64], disk: bool, key: Option<u8>) {
         let durability = if disk { Durability::Disk } else { Durability::Local };
         // Nothing is spent without a permit.
-        let permits: Vec<_> = amounts.iter().filter_map(|_| self.holder().journal.reserve().ok()).collect();
+        let journal = self.holder().journal.clone();
+        let permits: Vec<_> = amounts.iter().filter_map(|_| journal.reserve().ok()).collect();
         let permitted = permits.len() == amounts.len();
         let Some((line, told)) = self.told(user) else { return };
         let epoch = told.epoch;

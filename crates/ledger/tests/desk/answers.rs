@@ -162,11 +162,11 @@ fn usage(report: &UsageReport) -> String {
     let mut out = String::new();
     for row in &report.rows {
         let words = [
-            row.day.map(|day| format!("day {}", day.0 - 20_000)),
-            row.user.as_ref().map(ToString::to_string),
-            row.team.as_ref().map(ToString::to_string),
-            row.feature.as_ref().map(ToString::to_string),
-            row.model.as_ref().map(ToString::to_string),
+            row.key.day.map(|day| format!("day {}", day.0 - 20_000)),
+            row.key.user.as_ref().map(ToString::to_string),
+            row.key.team.as_ref().map(ToString::to_string),
+            row.key.feature.as_ref().map(ToString::to_string),
+            row.key.model.as_ref().map(ToString::to_string),
         ];
         let name: Vec<String> = words.into_iter().flatten().collect();
         let units = row.metered.units.iter().fold(String::new(), |text, (u, n)| format!("{text}, {n} {u}"));

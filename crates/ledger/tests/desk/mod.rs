@@ -160,7 +160,7 @@ impl Desk {
         Ok(self.apply(&command))
     }
 
-    /// `draw n1#1 ann 10 floor=2`, `report n1#1 used=shared/g1:3`, `close n1#1`.
+    /// `draw n1#1 ann 10 floor=2 need=5`, `report n1#1 used=shared/g1:3`, `close n1#1`.
     fn line(&mut self, verb: &str, workspace: WorkspaceId, words: &mut Words) -> Result<String, Bad> {
         let (holder, number) = words.line()?;
         let id = LineId { holder, number };
@@ -180,7 +180,8 @@ impl Desk {
             "close" => Wish::Close,
             _ => {
                 let target = words.parsed("a target")?;
-                Wish::Draw { target, floor: words.option("floor")?.unwrap_or(target) }
+                let floor = words.option("floor")?.unwrap_or(target);
+                Wish::Draw { target, floor, need: words.option("need")?.unwrap_or(floor) }
             }
         };
         let grant = |id: &str| self.grant(&workspace, id);

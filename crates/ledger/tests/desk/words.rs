@@ -1,7 +1,7 @@
 //! Words of one script line: positions, `name=value` options, and the ledger's commands they spell.
 
 use ledger::{Change, ForgetMode, GrantKind, GroupBy, Interval, Membership, NewGrant, Overflow, Page, Role};
-use ledger::{UsageQuery, Used, WorkspaceSettings, limits};
+use ledger::{UsageKey, UsageQuery, Used, WorkspaceSettings, limits};
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 use types::{
@@ -128,7 +128,10 @@ impl Words {
         let group_by = by.split(',').filter(|word| !word.is_empty()).map(group).collect::<Result<_, _>>()?;
         let interval = self.one_of("interval", &[("day", Interval::Day), ("month", Interval::Month)])?;
         let day = |n: Option<i32>| n.map(|n| Day(start.0 + n));
-        Ok(UsageQuery { group_by, interval, from: day(self.option("from")?), to: day(self.option("to")?) })
+        let (from, to) = (day(self.option("from")?), day(self.option("to")?));
+        let user = self.options.remove("after").map(|user| user.parse().map_err(|_| Bad::Unknown(user)));
+        let after = user.transpose()?.map(|user| UsageKey { user: Some(user), ..UsageKey::default() });
+        Ok(UsageQuery { group_by, interval, from, to, after, limit: self.option_or("limit", "1000")? })
     }
 
     pub fn change(&mut self, verb: &str, start: Timestamp) -> Result<Change, Bad> {

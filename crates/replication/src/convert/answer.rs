@@ -40,7 +40,7 @@ shaped! {
         KeyWindowFull { max }, Stale { now }, InsufficientShared { available, elsewhere },
         InsufficientAllocation { user, available }, NoAllocation(user),
         GrantBacksAllocations { earmarked, missing }, TooMuch, TooMany { what, max }, NeverValid, SameUser,
-        Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, UnknownHolder,
+        Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known },
     }
     enum ledger::Event { Recall { line, user }, HolderFenced { holder } }
 }

@@ -18,7 +18,7 @@ shaped! {
     enum ledger::Membership { Open, Listed }
     enum ledger::Role { Owner, Admin, Member }
     enum ledger::GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction }
-    enum ledger::Wish { Report, Draw { target, floor }, Close }
+    enum ledger::Wish { Report, Draw { target, floor, need }, Close }
     enum types::CreditsDelta { Lower(by), Raise(by) }
     enum types::Durability { Local, Disk, Quorum }
     enum types::Source { Allocation, Reserve(level), Shared, Overage }

@@ -83,8 +83,14 @@ async fn mux(
     Arc::new(Mux::start(options, me, peers, handler, net, entropy).await.unwrap())
 }
 
+const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+fn clock() -> Arc<dyn platform::Clock> {
+    Arc::new(platform::ManualClock::at(NOW))
+}
+
 fn silent() -> Arc<Services> {
-    Arc::new(Services::new(|_| Ok(None)))
+    Arc::new(Services::new(clock(), |_| Ok(None)))
 }
 
 /// n1 dials n2, which is under `options` and does as it is told.
@@ -261,7 +267,7 @@ async fn nobody_there_means_surely_not_done() {
 
 #[tokio::test]
 async fn a_node_that_is_starting_does_nothing_yet_but_knows_disks() {
-    let services = Arc::new(Services::new(|node| match node {
+    let services = Arc::new(Services::new(clock(), |node| match node {
         N1 => Ok(Some(DiskId(5))),
         other => Err(format!("{other} is new to me")),
     }));
@@ -277,11 +283,12 @@ async fn a_node_that_is_starting_does_nothing_yet_but_knows_disks() {
 
     assert_eq!(link.introduce(N2, DiskId(6), LONG).await, Ok(Some(DiskId(5))));
     assert_eq!(Link::new(&n2).introduce(N1, DiskId(6), LONG).await, Ok(None));
+    assert_eq!(link.time(N2, LONG).await, Ok(NOW));
 }
 
 #[tokio::test]
 async fn nobody_is_introduced_by_another_and_no_other_kind_is_known() {
-    let knows_all = Arc::new(Services::new(|_| Ok(Some(DiskId(5)))));
+    let knows_all = Arc::new(Services::new(clock(), |_| Ok(Some(DiskId(5)))));
     let n2 = mux(options(), N2, 7, vec![(N1, nowhere())], knows_all).await;
     let n1 = mux(options(), N1, 7, vec![(N2, n2.local_addr())], silent()).await;
     let other = to_bytes(&Introduce { node: NodeId(3), disk: DiskId(5) }).unwrap();

@@ -16,7 +16,7 @@ pub(crate) struct Ask {
 
 travels! {
     struct Ask as Ask { group, request }
-    struct BatchAnswer as BatchAnswer { lines, remaining, durability, cut_off }
+    struct BatchAnswer as BatchAnswer { lines, elsewhere, durability, cut_off }
     struct Recall as Recall { workspace, lines }
     struct RecallLine as RecallLine { line, user, drawn, frozen, keep }
     struct RecallAnswer as RecallAnswer { holder, journal_sequence, lines }

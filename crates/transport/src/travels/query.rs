@@ -1,18 +1,21 @@
 //! What can be read of a shard, and the answers. Not here: who asks.
 
 use super::{BadShape, Travels, travels};
-use ledger::{Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageQuery, UsageReport};
+use ledger::{
+    Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery, UsageReport,
+};
 use types::ID_BYTES_MAX;
 use wire::rpc;
 
 /// Most rows of one page.
-const PAGE_ROWS_MAX: u64 = 1_000;
+const PAGE_ROWS_MAX: usize = 1_000;
 /// Usage is grouped by each thing at most once.
 const GROUP_BY_MAX: usize = 4;
 
 travels! {
-    struct UsageReport as UsageReport { rows, unattributed }
-    struct UsageGroup as UsageGroup { day, user, team, feature, model, metered }
+    struct UsageReport as UsageReport { rows, unattributed, at }
+    struct UsageGroup as UsageGroup { key, metered }
+    struct UsageKey as UsageKey { day, user, team, feature, model }
 }
 
 travels! {
@@ -34,37 +37,40 @@ impl Travels for Page {
 
     fn shape(&self) -> rpc::Page {
         let Self { after, limit } = self;
-        let limit = u64::try_from(*limit).expect("a usize has at most 64 bits");
-        rpc::Page { after: after.clone(), limit }
+        rpc::Page { after: after.clone(), limit: *limit as u64 }
     }
 
     fn from_shape(rpc::Page { after, limit }: rpc::Page) -> Result<Self, BadShape> {
-        if !(1..=PAGE_ROWS_MAX).contains(&limit) {
-            return Err(BadShape(format!("a page has 1 to {PAGE_ROWS_MAX} rows, not {limit}")));
-        }
+        let limit = page_rows(limit)?;
         if after.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
             return Err(BadShape(format!("a page begins behind an id of at most {ID_BYTES_MAX} bytes")));
         }
-        let limit = usize::try_from(limit).expect("it was checked");
         Ok(Self { after, limit })
     }
+}
+
+fn page_rows(limit: u64) -> Result<usize, BadShape> {
+    let rows = usize::try_from(limit).ok().filter(|rows| (1..=PAGE_ROWS_MAX).contains(rows));
+    rows.ok_or_else(|| BadShape(format!("a page has 1 to {PAGE_ROWS_MAX} rows, not {limit}")))
 }
 
 impl Travels for UsageQuery {
     type Shape = rpc::UsageQuery;
 
     fn shape(&self) -> rpc::UsageQuery {
-        let Self { group_by, interval, from, to } = self;
+        let Self { group_by, interval, from, to, after, limit } = self;
         rpc::UsageQuery {
             group_by: group_by.shape(),
             interval: interval.shape(),
             from: from.shape(),
             to: to.shape(),
+            after: after.shape(),
+            limit: *limit as u64,
         }
     }
 
     fn from_shape(shape: rpc::UsageQuery) -> Result<Self, BadShape> {
-        let rpc::UsageQuery { group_by, interval, from, to } = shape;
+        let rpc::UsageQuery { group_by, interval, from, to, after, limit } = shape;
         if group_by.len() > GROUP_BY_MAX {
             return Err(BadShape(format!("usage is grouped by at most {GROUP_BY_MAX} things")));
         }
@@ -73,6 +79,8 @@ impl Travels for UsageQuery {
             interval: Travels::from_shape(interval)?,
             from: Travels::from_shape(from)?,
             to: Travels::from_shape(to)?,
+            after: Travels::from_shape(after)?,
+            limit: page_rows(limit)?,
         })
     }
 }

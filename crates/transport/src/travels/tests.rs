@@ -10,7 +10,7 @@ use replication::GroupId;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::str::FromStr;
-use types::{ChargeId, Meter, ShardId, Timestamp};
+use types::{ChargeId, Meter, ShardId};
 
 fn id<T: FromStr<Err: Debug>>(text: &str) -> T {
     text.parse().unwrap()
@@ -55,7 +55,7 @@ fn lines() -> Vec<ledger::LineMessage> {
     let used = ledger::Used { by_backing, by_meter: vec![(meter, metered)] };
     let wishes = [
         ledger::Wish::Report,
-        ledger::Wish::Draw { target: credits(9), floor: credits(8) },
+        ledger::Wish::Draw { target: credits(9), floor: credits(7), need: credits(8) },
         ledger::Wish::Close,
     ];
     let line = |wish| ledger::LineMessage {
@@ -72,9 +72,26 @@ fn lines() -> Vec<ledger::LineMessage> {
     wishes.map(line).to_vec()
 }
 
+fn usage_key() -> ledger::UsageKey {
+    ledger::UsageKey {
+        day: Some(Day(1)),
+        user: Some(id("ann")),
+        team: Some(id("design")),
+        feature: Some(id("chat")),
+        model: None,
+    }
+}
+
 fn queries() -> Vec<Query> {
     let page = |after: Option<&str>, limit| ledger::Page { after: after.map(Into::into), limit };
-    let usage = |group_by, interval| ledger::UsageQuery { group_by, interval, from: Some(Day(-3)), to: None };
+    let usage = |group_by, interval| ledger::UsageQuery {
+        group_by,
+        interval,
+        from: Some(Day(-3)),
+        to: None,
+        after: Some(usage_key()),
+        limit: 1_000,
+    };
     let by = || {
         vec![ledger::GroupBy::Model, ledger::GroupBy::Feature, ledger::GroupBy::Team, ledger::GroupBy::User]
     };
@@ -134,20 +151,13 @@ fn answers() -> Vec<Answer> {
         pending: pending(),
         at,
     };
-    let row = ledger::UsageGroup {
-        day: Some(Day(1)),
-        user: Some(id("ann")),
-        team: Some(id("design")),
-        feature: Some(id("chat")),
-        model: None,
-        metered: Metered::default(),
-    };
+    let row = ledger::UsageGroup { key: usage_key(), metered: Metered::default() };
     let mut answers = vec![
         Answer::Grants(vec![]),
         Answer::Members(vec![]),
         Answer::Allocation(allocation),
         Answer::Reallocation(reallocation),
-        Answer::Usage(ledger::UsageReport { rows: vec![row], unattributed: credits(1) }),
+        Answer::Usage(ledger::UsageReport { rows: vec![row], unattributed: credits(1), at }),
     ];
     answers.extend([Workspace, Grant, User, Allocation, Reallocation].map(Answer::Unknown));
     answers.extend(answers_of_a_ledger());
@@ -193,7 +203,7 @@ fn led() -> Vec<Led> {
     let line = ledger::LineResult::Line { drawn: backings(), frozen: true, denied: None };
     let batch = BatchAnswer {
         lines: vec![ledger::LineAnswer { number: LineNumber(1), result: line }],
-        remaining: vec![Credits::MAX],
+        elsewhere: vec![Credits::MAX],
         durability: Durability::Disk,
         cut_off: true,
     };
@@ -334,10 +344,14 @@ fn the_largest_consume_fits() {
 }
 
 #[test]
-fn introductions_there_and_back() {
+fn introductions_and_clocks_there_and_back() {
     there_and_back(&Introduce { node: NodeId(1), disk: DiskId(u64::MAX) });
     there_and_back(&Known(None));
     there_and_back(&Known(Some(DiskId(3))));
+    there_and_back(&AskTime);
+    for ms in [i64::MIN, -1, 0, i64::MAX] {
+        there_and_back(&Time(Timestamp::from_millis(ms)));
+    }
 }
 
 #[test]
@@ -407,13 +421,20 @@ fn pages_and_reports_have_bounds() {
     with(None, 1_001);
     with(None, u64::MAX);
     with(Some("x".repeat(129)), 1);
-    let query = ledger::UsageQuery { group_by: vec![], interval: None, from: None, to: None };
-    refused(&read(Query::Usage { id: id("w"), query }), |ask| {
-        let rpc::LeaderRequest::Read { query: rpc::Query::Usage { query, .. }, .. } = &mut ask.request else {
-            unreachable!("it is a read of usage")
-        };
-        query.group_by = vec![rpc::GroupBy::User; 5];
-    });
+    let query =
+        ledger::UsageQuery { group_by: vec![], interval: None, from: None, to: None, after: None, limit: 1 };
+    let with = |damage: &dyn Fn(&mut rpc::UsageQuery)| {
+        refused(&read(Query::Usage { id: id("w"), query: query.clone() }), |ask| {
+            let rpc::LeaderRequest::Read { query: rpc::Query::Usage { query, .. }, .. } = &mut ask.request
+            else {
+                unreachable!("it is a read of usage")
+            };
+            damage(query);
+        });
+    };
+    with(&|query| query.group_by = vec![rpc::GroupBy::User; 5]);
+    with(&|query| query.limit = 0);
+    with(&|query| query.limit = 1_001);
 }
 
 /// Cut anywhere, or with any one byte changed to any other, a message is another one or an error.
@@ -447,4 +468,5 @@ fn no_damage_is_a_panic() {
     refusals().iter().for_each(survives_damage);
     survives_damage(&Introduce { node: NodeId(1), disk: DiskId(u64::MAX) });
     survives_damage(&Known(Some(DiskId(3))));
+    survives_damage(&Time(Timestamp::from_millis(1_700_000_000_000)));
 }

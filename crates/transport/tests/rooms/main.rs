@@ -6,8 +6,9 @@ mod node;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ledger::{AdminCommand, Change, GrantKind, NewGrant, Outcome, WorkspaceSettings};
-use quota::{Charge, Consume, PriceBy, Refusal};
+use actors::{LeaderAnswer, LeaderRequest, Peers};
+use ledger::{AdminCommand, Change, Command, GrantKind, HolderBatch, NewGrant, Outcome, WorkspaceSettings};
+use quota::{Charge, Consume, PeerFault, PriceBy, Refusal};
 use types::{Credits, DiskId, NodeId, UserId};
 
 use node::{Cluster, Node, SHARD, within};
@@ -147,5 +148,33 @@ async fn a_node_with_another_disk_learns_that_it_is_known() {
         assert_eq!(known, Ok(Some(DiskId(1))), "{other} knows it by the disk it registered");
     }
     assert!(cluster.nodes.iter().all(|node| node.group().id() == SHARD));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_speaks_for_the_holder_of_another_node() {
+    let cluster = Cluster::start().await;
+    let leader = cluster.leader().await;
+    let liar = cluster.nodes.iter().find(|node| node.id != leader).expect("three nodes");
+    let victim = cluster.node(leader).quota.holder().id();
+    let close_all = HolderBatch {
+        holder: victim,
+        journal_sequence: u64::MAX,
+        workspace: "w".parse().unwrap(),
+        lines: Vec::new(),
+    };
+    let register = Command::Register { holder: victim, journal_sequence: u64::MAX };
+    for request in [
+        LeaderRequest::Batch(close_all.clone()),
+        LeaderRequest::Renew { holder: victim },
+        LeaderRequest::Command(Box::new(register)),
+        LeaderRequest::Command(Box::new(Command::Holder(close_all))),
+    ] {
+        let asked = liar.link.ask_leader(leader, SHARD, request, Duration::from_secs(5));
+        assert_eq!(within(asked).await, Err(PeerFault::Unreachable(leader)), "surely not done");
+    }
+    let renew = LeaderRequest::Renew { holder: liar.quota.holder().id() };
+    let own = within(liar.link.ask_leader(leader, SHARD, renew, Duration::from_secs(5))).await;
+    assert_eq!(own, Ok(Ok(LeaderAnswer::Renewed)));
     cluster.stop().await;
 }

@@ -50,7 +50,7 @@ impl Linked {
     async fn open(id: NodeId) -> Self {
         let quota: Arc<OnceLock<Quota>> = Arc::default();
         let knows = quota.clone();
-        let services = Services::new(move |node| {
+        let services = Services::new(Arc::new(SystemClock::new()), move |node| {
             let quota = knows.get().ok_or("it is starting")?;
             Ok(quota.known_disk(node))
         });

@@ -63,8 +63,12 @@ pub struct AsOf {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsageReport {
     pub rows: Vec<UsageGroup>,
+    /// Where the next page begins; left out on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
     /// Charged, detail lost; in no row.
     pub unattributed: Amount,
+    pub as_of: AsOf,
 }
 
 /// One row. Left out is what was not grouped by, and what the usage has none of (a team, a model).

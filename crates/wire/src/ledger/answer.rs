@@ -113,7 +113,6 @@ shapes! {
         Fenced,
         RolledBack { known: u64 },
         OtherDisk { node: u16, known: u64 },
-        UnknownHolder,
     }
 
     pub enum Event {

@@ -85,7 +85,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         confirmed: 6,
         wish,
     };
-    let wishes = [Wish::Report, Wish::Draw { target: 8, floor: 9 }, Wish::Close];
+    let wishes = [Wish::Report, Wish::Draw { target: 8, floor: 9, need: 10 }, Wish::Close];
     let batch = HolderBatch {
         holder: holder(),
         journal_sequence: 11,
@@ -281,7 +281,6 @@ fn rejections() -> Vec<(&'static str, Rejection)> {
         ("fenced", Rejection::Fenced),
         ("rolled-back", Rejection::RolledBack { known: 1 }),
         ("other-disk", Rejection::OtherDisk { node: 1, known: 2 }),
-        ("unknown-holder", Rejection::UnknownHolder),
     ]
 }
 

@@ -28,7 +28,7 @@ fn line() -> log::LineMessage {
     let meter = log::Meter { feature: "f".into(), model: None, day: -1 };
     let used = log::Used { by_backing: vec![(backing(), 5, 6)], by_meter: vec![(meter, metered())] };
     let (user, returned) = ("u".into(), vec![(backing(), 4)]);
-    let wish = log::Wish::Draw { target: 8, floor: 7 };
+    let wish = log::Wish::Draw { target: 8, floor: 7, need: 6 };
     log::LineMessage { number: 1, user, cycle: 1, team: None, returned, used, held: 2, confirmed: 3, wish }
 }
 
@@ -43,7 +43,7 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5001 0101000209070177010101750100010101030401010103050601016600010501010174fb2c010203010807",
+        "5001 0101000209070177010101750100010101030401010103050601016600010501010174fb2c01020301080706",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
     golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5001 0001050177");
@@ -67,8 +67,13 @@ fn what_is_read() {
         interval: Some(Interval::Month),
         from: Some(1),
         to: None,
+        after: Some(usage_key()),
+        limit: 9,
     };
-    golden(&read(Query::Usage { id: id(), query }, false), "5001 00030701770400010203010101020000");
+    golden(
+        &read(Query::Usage { id: id(), query }, false),
+        "5001 00030701770400010203010101020001010101017500010166000900",
+    );
 }
 
 #[test]
@@ -78,7 +83,7 @@ fn what_a_leader_answers() {
     let line = log::LineResult::Line { drawn, frozen: true, denied: Some(denial) };
     let answer = BatchAnswer {
         lines: vec![log::LineAnswer { number: 1, result: line }],
-        remaining: vec![9],
+        elsewhere: vec![9],
         durability: log::Durability::Quorum,
         cut_off: true,
     };
@@ -131,19 +136,16 @@ fn what_was_read() {
         at: 6,
     };
     golden(&read(ReadAnswer::Reallocation(reallocation)), "5101 000301040172016101620903020102040c0102");
-    let row = UsageGroup {
-        day: Some(-1),
-        user: Some("u".into()),
-        team: None,
-        feature: Some("f".into()),
-        model: None,
-        metered: metered(),
-    };
+    let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
-        &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7 })),
-        "5101 0003010501010101017500010166000501010174fb2c01070102",
+        &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6 })),
+        "5101 0003010501010101017500010166000501010174fb2c01070c0102",
     );
     golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5101 00030106040102");
+}
+
+fn usage_key() -> UsageKey {
+    UsageKey { day: Some(-1), user: Some("u".into()), team: None, feature: Some("f".into()), model: None }
 }
 
 fn workspace() -> log::WorkspaceView {
@@ -233,7 +235,7 @@ fn what_holders_are_asked_for_and_answer() {
     golden(&Recall { workspace: "w".into(), lines: vec![recalled] }, "5201 017701020901017501010103080102");
     golden(
         &RecallAnswer { holder: holder(), journal_sequence: 7, lines: vec![line()] },
-        "5301 020907010101750100010101030401010103050601016600010501010174fb2c010203010807",
+        "5301 020907010101750100010101030401010103050601016600010501010174fb2c01020301080706",
     );
 }
 
@@ -303,6 +305,13 @@ fn who_is_known() {
     golden(&Introduce { node: 300, disk: 0xFFFF_FFFF_FFFF_FFFF }, "56 01 fb2c01 fdffffffffffffffff");
     golden(&Known(None), "57 01 00");
     golden(&Known(Some(9)), "57 01 01 09");
+}
+
+#[test]
+fn what_time_it_is() {
+    golden(&AskTime, "58 01");
+    golden(&Time(-1), "59 01 01");
+    golden(&Time(i64::MAX), "59 01 fdfeffffffffffffff");
 }
 
 #[test]

@@ -33,7 +33,7 @@ shapes! {
 
     pub struct BatchAnswer {
         pub lines: Vec<LineAnswer>,
-        pub remaining: Vec<u64>,
+        pub elsewhere: Vec<u64>,
         pub durability: Durability,
         pub cut_off: bool,
     }

@@ -44,6 +44,8 @@ pub mod kind {
     pub const CONSUME: u8 = 4;
     /// An [`super::Introduce`], answered with a [`super::Known`].
     pub const INTRODUCE: u8 = 5;
+    /// An [`super::AskTime`], answered with a [`super::Time`].
+    pub const ASK_TIME: u8 = 6;
 }
 
 const KIB: usize = 1024;
@@ -58,11 +60,19 @@ shapes! {
 
     /// The disk the asked node knows that node by, if it knows it.
     pub struct Known(pub Option<u64>);
+
+    /// What does your clock say?
+    pub struct AskTime;
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub struct Time(pub i64);
 }
 
 frozen! {
     Introduce 86 at most 64;
     Known 87 at most 64;
+    AskTime 88 at most 64;
+    Time 89 at most 64;
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ shapes! {
         pub interval: Option<Interval>,
         pub from: Option<i32>,
         pub to: Option<i32>,
+        pub after: Option<UsageKey>,
+        pub limit: u64,
     }
 
     pub enum GroupBy { User, Team, Feature, Model }
@@ -46,14 +48,19 @@ shapes! {
     pub struct UsageReport {
         pub rows: Vec<UsageGroup>,
         pub unattributed: u64,
+        pub at: i64,
     }
 
     pub struct UsageGroup {
+        pub key: UsageKey,
+        pub metered: Metered,
+    }
+
+    pub struct UsageKey {
         pub day: Option<i32>,
         pub user: Option<String>,
         pub team: Option<String>,
         pub feature: Option<String>,
         pub model: Option<String>,
-        pub metered: Metered,
     }
 }

@@ -1,0 +1,81 @@
+//! What a pool has to say to the ledger about its lines, one message each. Not here: gathering them (`pool`).
+
+use crate::allocation::{AllocationMessage, DrawAnswer};
+use crate::holder::NotSubmitted;
+use crate::pool::Asked;
+use journal::LineNumbers;
+use ledger::{LineMessage, LineRejection, LineResult, Used, Wish};
+use tokio::sync::oneshot;
+use types::Credits;
+
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    Draw(Asked),
+    Report { message: LineMessage, confirms: Vec<oneshot::Sender<bool>> },
+    Close(LineMessage),
+}
+
+impl Outgoing {
+    pub fn message(&self) -> &LineMessage {
+        match self {
+            Self::Draw(asked) => &asked.message,
+            Self::Report { message, .. } | Self::Close(message) => message,
+        }
+    }
+
+    /// The leader could not be asked. Closes stay in `closing` and are asked again.
+    pub fn fail(self, why: NotSubmitted) {
+        match self {
+            Self::Draw(Asked { message, sent, from }) => {
+                let answer = match why {
+                    NotSubmitted::Unreachable => DrawAnswer::Unreachable,
+                    NotSubmitted::UnknownWorkspace => DrawAnswer::UnknownWorkspace,
+                };
+                let number = message.number;
+                let _stopped = from.cast(AllocationMessage::Answered { number, sent, answer });
+            }
+            Self::Report { confirms, .. } => {
+                for confirm in confirms {
+                    let _gone = confirm.send(false);
+                }
+            }
+            Self::Close(_) => {}
+        }
+    }
+}
+
+pub(crate) fn other_cycle(result: &LineResult) -> Option<types::CycleNumber> {
+    match result {
+        LineResult::Rejected(LineRejection::OtherCycle { now }) => Some(*now),
+        LineResult::Rejected(_) | LineResult::Line { .. } | LineResult::Closed => None,
+    }
+}
+
+/// What a report adds over an earlier one shows here.
+pub(crate) fn weight(message: &LineMessage) -> Weight {
+    let sum = |parts: &mut dyn Iterator<Item = Credits>| parts.fold(Credits::ZERO, Credits::saturating_add);
+    let spent = &mut message.used.by_backing.iter().map(|(_, used, lost)| used.saturating_add(*lost));
+    let calls = message.used.by_meter.iter().map(|(_, metered)| metered.calls).sum();
+    (sum(spent), calls, sum(&mut message.returned.iter().map(|(_, returned)| *returned)))
+}
+
+/// Used and unattributed, calls, returned.
+pub(crate) type Weight = (Credits, u64, Credits);
+
+/// A line's durable numbers as a message to the ledger.
+pub(crate) fn line_message(numbers: &LineNumbers, wish: Wish) -> LineMessage {
+    LineMessage {
+        number: numbers.line.number,
+        user: numbers.user.clone(),
+        cycle: numbers.cycle,
+        team: numbers.team.clone(),
+        returned: numbers.backings.iter().map(|b| (b.backing, b.returned)).collect(),
+        used: Used {
+            by_backing: numbers.backings.iter().map(|b| (b.backing, b.used, b.unattributed)).collect(),
+            by_meter: numbers.meters.clone(),
+        },
+        held: Credits::ZERO,
+        confirmed: Credits::ZERO,
+        wish,
+    }
+}

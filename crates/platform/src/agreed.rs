@@ -1,0 +1,153 @@
+//! The wall as most nodes of a cluster see it: one node whose clock is wrong must not date the cluster's entries, or a
+//! grant would expire early. Not here: asking the others (`cluster`); safety, which stands on no clock.
+
+use crate::clock::{BootId, Clock};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use types::{NodeId, Timestamp};
+
+/// This node's clock, moved to the median of its own and those of the nodes it has heard lately. Of an even number the
+/// earlier one in the middle is taken: what is due may come late, not early.
+#[derive(Debug)]
+pub struct AgreedClock {
+    own: Arc<dyn Clock>,
+    heard: Mutex<BTreeMap<NodeId, Heard>>,
+    /// How far the median is ahead of this node's clock; negative where this node is fast.
+    correction_ms: AtomicI64,
+}
+
+#[derive(Debug)]
+struct Heard {
+    ahead_ms: i64,
+    at_ms: u64,
+}
+
+/// For how long a node that is not heard again still counts.
+pub const REMEMBERED_MS: u64 = 60_000;
+
+impl AgreedClock {
+    /// Until others are heard, this node's own.
+    pub fn new(own: Arc<dyn Clock>) -> Self {
+        Self { own, heard: Mutex::default(), correction_ms: AtomicI64::new(0) }
+    }
+
+    /// `node` has just answered that its clock says `wall`, to a question that took `round_trip` there and back.
+    pub fn note(&self, node: NodeId, wall: Timestamp, round_trip: Duration) {
+        let half_ms = i64::try_from(round_trip.as_millis() / 2).unwrap_or(i64::MAX);
+        let ahead_ms = wall.plus_ms(half_ms).millis().saturating_sub(self.own.now().millis());
+        let now_ms = self.own.boottime_ms();
+        let mut heard = self.heard.lock().expect("nobody panics holding it");
+        heard.insert(node, Heard { ahead_ms, at_ms: now_ms });
+        heard.retain(|_, heard| now_ms.saturating_sub(heard.at_ms) < REMEMBERED_MS);
+        let mut all: Vec<i64> = heard.values().map(|heard| heard.ahead_ms).chain([0]).collect();
+        all.sort_unstable();
+        self.correction_ms.store(all[(all.len() - 1) / 2], Ordering::Relaxed);
+    }
+
+    /// How far this node's clock is behind what the nodes agree on, ms; negative where it is fast.
+    pub fn correction_ms(&self) -> i64 {
+        self.correction_ms.load(Ordering::Relaxed)
+    }
+}
+
+impl Clock for AgreedClock {
+    fn now(&self) -> Timestamp {
+        self.own.now().plus_ms(self.correction_ms())
+    }
+
+    fn boottime_ms(&self) -> u64 {
+        self.own.boottime_ms()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.own.monotonic()
+    }
+
+    fn kernel_boot_id(&self) -> io::Result<BootId> {
+        self.own.kernel_boot_id()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const TRUE_TIME: Timestamp = Timestamp::from_millis(1_000_000_000);
+    const HOUR_MS: i64 = 3_600_000;
+    const AT_ONCE: Duration = Duration::ZERO;
+
+    fn clock(off_by_ms: i64) -> (Arc<ManualClock>, AgreedClock) {
+        let own = Arc::new(ManualClock::at(TRUE_TIME.plus_ms(off_by_ms)));
+        (own.clone(), AgreedClock::new(own))
+    }
+
+    #[test]
+    fn alone_it_is_the_own_clock() {
+        let (own, agreed) = clock(7);
+        assert_eq!(agreed.now(), TRUE_TIME.plus_ms(7));
+        own.advance_ms(1_000);
+        assert_eq!((agreed.now(), agreed.boottime_ms()), (TRUE_TIME.plus_ms(1_007), 1_000));
+    }
+
+    #[test]
+    fn of_three_clocks_a_wrong_one_counts_for_nothing() {
+        for off_by_ms in [-HOUR_MS, HOUR_MS] {
+            let (own, wrong) = clock(off_by_ms);
+            wrong.note(NodeId(2), TRUE_TIME, AT_ONCE);
+            wrong.note(NodeId(3), TRUE_TIME, AT_ONCE);
+            assert_eq!((wrong.now(), wrong.correction_ms()), (TRUE_TIME, -off_by_ms));
+            own.advance_ms(500);
+            assert_eq!(wrong.now(), TRUE_TIME.plus_ms(500));
+
+            let (_own, right) = clock(0);
+            right.note(NodeId(2), TRUE_TIME, AT_ONCE);
+            right.note(NodeId(3), TRUE_TIME.plus_ms(off_by_ms), AT_ONCE);
+            assert_eq!((right.now(), right.correction_ms()), (TRUE_TIME, 0));
+        }
+    }
+
+    #[test]
+    fn of_two_clocks_the_earlier_one_is_taken() {
+        for off_by_ms in [-HOUR_MS, HOUR_MS] {
+            let (_own, clock) = clock(off_by_ms);
+            clock.note(NodeId(2), TRUE_TIME, AT_ONCE);
+            assert_eq!(clock.now(), TRUE_TIME.plus_ms(off_by_ms.min(0)));
+        }
+    }
+
+    #[test]
+    fn half_the_way_there_and_back_has_passed_since_the_other_looked() {
+        let (own, agreed) = clock(0);
+        own.advance_ms(80);
+        for other in [2, 3] {
+            agreed.note(NodeId(other), TRUE_TIME.plus_ms(40), Duration::from_millis(80));
+        }
+        assert_eq!((agreed.now(), agreed.correction_ms()), (TRUE_TIME.plus_ms(80), 0));
+    }
+
+    #[test]
+    fn who_is_not_heard_any_more_counts_no_more() {
+        let (own, agreed) = clock(0);
+        agreed.note(NodeId(2), TRUE_TIME.plus_ms(HOUR_MS), AT_ONCE);
+        agreed.note(NodeId(3), TRUE_TIME.plus_ms(HOUR_MS), AT_ONCE);
+        assert_eq!(agreed.correction_ms(), HOUR_MS);
+        own.advance_ms(u32::try_from(REMEMBERED_MS).unwrap() - 1);
+        agreed.note(NodeId(2), agreed.now(), AT_ONCE);
+        assert_eq!(agreed.correction_ms(), HOUR_MS);
+        own.advance_ms(1);
+        agreed.note(NodeId(2), agreed.now(), AT_ONCE);
+        assert_eq!(agreed.correction_ms(), 0, "two are left, and they differ");
+    }
+
+    #[test]
+    fn the_ends_of_time_do_not_overflow() {
+        let (_own, agreed) = clock(0);
+        agreed.note(NodeId(2), Timestamp::from_millis(i64::MAX), Duration::MAX);
+        agreed.note(NodeId(3), Timestamp::from_millis(i64::MIN), AT_ONCE);
+        assert_eq!(agreed.now(), TRUE_TIME);
+    }
+}
