@@ -173,6 +173,11 @@ impl Handle {
         Ok(micros(self.put.load(Ordering::Acquire)))
     }
 
+    #[cfg(test)]
+    pub(crate) fn actor(&self) -> Option<ActorRef<AllocationMessage>> {
+        self.actor.lock().expect("nobody panics holding it").clone()
+    }
+
     /// What was ever put on the word for its line, less what was taken off again.
     pub(crate) fn put(&self) -> Credits {
         micros(self.put.load(Ordering::Acquire))

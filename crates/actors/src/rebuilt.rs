@@ -13,6 +13,7 @@ use ledger::{
 };
 use placement::{Membership, MembershipEpoch, Node, Shape};
 use platform::{Clock, CoarseClock, Disk, MemDisk, SeededEntropy, SystemClock};
+use ractor::ActorRef;
 use replication::{GroupId, GroupSpec, Replica};
 use std::path::Path;
 use std::sync::Arc;
@@ -56,20 +57,19 @@ impl replication::Peers for Alone {
     }
 }
 
-async fn node() -> (Holder, Arc<Shards>) {
+async fn node(options: Options) -> (Holder, Arc<Shards>) {
     let (disk, entropy) = (MemDisk::new(), SeededEntropy::new(7));
     let directory = |name: &str| disk.directory(Path::new(name)).unwrap();
     let exact: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let clock = Arc::new(CoarseClock::new(exact.clone()));
     tokio::spawn(clock.clone().keep_ticking(5));
     let group = |id| GroupSpec { id, voters: vec![ME], learners: Vec::new() };
-    let options = replication_options(vec![group(GroupId::Meta), group(SHARD)]);
+    let groups = replication_options(vec![group(GroupId::Meta), group(SHARD)]);
     let replica =
-        Replica::open(options, directory("raft"), Arc::new(Alone), exact.clone(), &entropy).await.unwrap();
+        Replica::open(groups, directory("raft"), Arc::new(Alone), exact.clone(), &entropy).await.unwrap();
     let membership =
         Membership::new(MembershipEpoch(1), vec![Node { id: ME, zone: String::new(), weight: 1 }]).unwrap();
     let map = placement::propose(&membership, Shape { shards: 1, replicas: 1 }).unwrap();
-    let options = actor_options();
     let desk = Arc::new(Desk::new(&options, clock.clone()));
     let shards =
         Shards::new(ME, map, vec![ME], Arc::new(replica), desk.clone(), Arc::new(Alone), options.attempt_ms);
@@ -146,7 +146,7 @@ async fn charged(holder: &Holder, handle: &Handle) -> bool {
 
 #[tokio::test]
 async fn actors_that_panic_are_rebuilt_and_no_credit_is_lost_or_made() {
-    let (holder, shards) = node().await;
+    let (holder, shards) = node(actor_options()).await;
     let settings = WorkspaceSettings { name: None, membership: None, durability: None };
     change(&shards, Change::PutWorkspace(settings)).await;
     let granted = Credits::whole(1_000).unwrap();
@@ -172,6 +172,58 @@ async fn actors_that_panic_are_rebuilt_and_no_credit_is_lost_or_made() {
     assert_eq!(view.used, Credits::whole(300).unwrap());
     assert_eq!((view.leased, view.unattributed), (Credits::ZERO, Credits::ZERO));
     assert_eq!(view.available, granted.checked_sub(view.used).unwrap());
+}
+
+/// Actors that are let go the moment they rest, and wanted again at that moment.
+#[tokio::test]
+async fn actors_that_come_and_go_lose_no_line() {
+    let lease = LeasePolicy { idle_ms: 1, ..LeasePolicy::STANDARD };
+    let (holder, shards) = node(Options { lease, tick_ms: 2, ..actor_options() }).await;
+    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+    change(&shards, Change::PutWorkspace(settings)).await;
+    let granted = Credits::whole(1_000).unwrap();
+    change(&shards, Change::MakeGrant(grant(granted))).await;
+    let users = ["ann", "bob", "cleo"].map(|user| UserId::parse(user).unwrap());
+    let spends = async {
+        for turn in 0..300_u64 {
+            futures::future::join_all(users.iter().map(|user| spend(&holder, user))).await;
+            // Now shorter, now longer than it takes to be let go.
+            tokio::time::sleep(Duration::from_micros(turn % 16 * 700)).await;
+        }
+    };
+    tokio::time::timeout(GUARD, spends).await.expect("spending goes on");
+    assert!(holder.drain(GUARD).await, "every line is folded");
+    assert_eq!(holder.journal().lines().await.unwrap().len(), 0, "and forgotten");
+    let view = summary(&shards).await;
+    assert_eq!(view.used, Credits::whole(900).unwrap());
+    assert_eq!((view.leased, view.unattributed), (Credits::ZERO, Credits::ZERO));
+    assert_eq!(view.available, granted.checked_sub(view.used).unwrap());
+}
+
+/// What was sent to a pool after it said that it rests is not lost with it.
+#[tokio::test]
+async fn a_pool_that_was_idle_when_it_said_so_and_is_not_any_more_stays() {
+    let (holder, shards) = node(actor_options()).await;
+    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+    change(&shards, Change::PutWorkspace(settings)).await;
+    let granted = Credits::whole(1_000).unwrap();
+    change(&shards, Change::MakeGrant(grant(granted))).await;
+    let ann = UserId::parse("ann").unwrap();
+    let spends = async {
+        spend(&holder, &ann).await;
+        let actor = holder.find(&workspace(), &ann).unwrap().actor().unwrap();
+        let pool = ActorRef::<PoolMessage>::from(actor.get_cell().try_get_supervisor().unwrap());
+        // It said so before it was sent the handle.
+        let idle = SupervisorMessage::Idle { workspace: workspace(), pool, handled: 0 };
+        holder.0.supervisor.get().unwrap().cast(idle).unwrap();
+        for _ in 0..50 {
+            spend(&holder, &ann).await;
+        }
+    };
+    tokio::time::timeout(GUARD, spends).await.expect("spending goes on");
+    assert!(holder.drain(GUARD).await, "every line is folded");
+    let view = summary(&shards).await;
+    assert_eq!((view.used, view.leased), (Credits::whole(51).unwrap(), Credits::ZERO));
 }
 
 fn grant(amount: Credits) -> NewGrant {
