@@ -1,5 +1,5 @@
-//! `tranche dev`: what it prints works when pasted, Ctrl-C drains, and everything is there when it starts again. Not
-//! here: `serve`, which everything else uses.
+//! `tranche dev`: what it prints works when pasted, Ctrl-C drains, and everything is there when it starts again; and
+//! `tranche replay` against it. Not here: `serve`, which everything else uses.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -120,4 +120,59 @@ async fn a_cluster_of_one_and_one_that_keeps_nothing() {
     let before = kept();
     interrupted(process).await;
     assert_eq!(kept(), before - 1, "its directory went with it");
+}
+
+/// Runs `tranche replay` where `dev` keeps its data, as the README does.
+fn replay(directory: &Path, port: u16, arguments: &[&str]) -> (bool, serde_json::Value, String) {
+    let mut command = Command::new(binary());
+    command.args(["replay", "--trace", "trace.csv", "--users", "users.csv", "--speed", "max", "--json"]);
+    command.arg("--url").arg(format!("http://127.0.0.1:{}", port + 1)).args(arguments);
+    let output = command.current_dir(directory).env_remove("TRANCHE_KEY").output().expect("it ends");
+    let report = serde_json::from_slice(&output.stdout).unwrap_or(serde_json::Value::Null);
+    (output.status.success(), report, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recorded_trace_is_sent_to_all_nodes_and_the_books_are_right() {
+    const ROWS: u64 = 600;
+    let _turn = one_at_a_time().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = directory.path();
+    let mut trace = String::from("TIMESTAMP,ContextTokens,GeneratedTokens\n");
+    for row in 0..ROWS {
+        let (input, output) = (1 + row * 37 % 5_000, 1 + row * 11 % 700);
+        trace += &format!("2023-11-16 18:{:02}:{:02}.{:07},{input},{output}\n", row / 60, row % 60, row);
+    }
+    let mut users = String::from("client,window_start_s,requests_per_s\n");
+    (0..40).for_each(|user| users += &format!("{user},3600,{}.5\n", 1 + 40 / (user + 1)));
+    std::fs::write(home.join("trace.csv"), trace).expect("written");
+    std::fs::write(home.join("users.csv"), users).expect("written");
+    let port = base_port(3);
+    let process = started(&home.join("tranche-data"), port, 3).await;
+
+    let (ok, report, said) = replay(home, port, &["--seed", "7"]);
+    assert!(ok, "{said}\n{report:#}");
+    assert_eq!((&report["sent"], &report["allowed"]), (&ROWS.into(), &ROWS.into()), "{report:#}");
+    assert_eq!(
+        report["nodes"].as_array().map(Vec::len),
+        Some(3),
+        "all nodes, though one was named: {report:#}"
+    );
+    let conserved = report["conservation"].as_array().expect("a list");
+    assert!(conserved.len() == 3 && conserved.iter().all(|node| node["holds"] == true), "{report:#}");
+    assert_eq!((&report["holds"], &report["audit"]["balanced"]), (&true.into(), &true.into()), "{report:#}");
+    // 1 credit per 1,000 input tokens and 4 per 1,000 output tokens, to the micro-credit.
+    let micros: u64 =
+        (0..ROWS).map(|row| (1 + row * 37 % 5_000) * 1_000 + (1 + row * 11 % 700) * 4_000).sum();
+    assert_eq!(report["credits"], tests::micros(micros).to_string());
+
+    // A pool that is too small: refusals are a result, and the books are right all the same.
+    let (ok, report, said) = replay(home, port, &["--workspace", "small", "--credits", "100"]);
+    assert!(ok, "{said}\n{report:#}");
+    assert!(report["refused"]["exhausted"].as_u64().is_some_and(|refused| refused > 0), "{report:#}");
+    assert_eq!((&report["holds"], &report["sent"]), (&true.into(), &ROWS.into()), "{report:#}");
+    // And one with nothing in it is a mistake.
+    let (ok, _, said) = replay(home, port, &["--workspace", "empty"]);
+    assert!(!ok && said.contains("Give the pool credits with --credits"), "{said}");
+    interrupted(process).await;
 }

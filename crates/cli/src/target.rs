@@ -23,13 +23,16 @@ pub struct Target {
         default_value = "http://127.0.0.1:7071"
     )]
     pub(crate) url: Vec<String>,
-    /// The operator key; better given as TRANCHE_KEY, as others can read a command line
+    /// The operator key; better given as TRANCHE_KEY, as others can read a command line. Left out, nodes on this machine
+    /// are asked with the key of `tranche dev` in ./tranche-data, if there is one
     #[arg(long, env = "TRANCHE_KEY", hide_env_values = true, global = true)]
     pub(crate) key: Option<Secret>,
     /// Print the JSON of the API
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
+
+const KEY_OF_DEV: &str = "tranche-data/operator.key";
 
 /// A key as it was given, not yet looked at. Never printed.
 #[derive(Clone)]
@@ -132,9 +135,20 @@ impl Failure {
 impl Target {
     pub(crate) fn options(&self) -> Result<Options, Failure> {
         // An empty variable is no key, as it is for most programs.
-        let key = self.key.as_ref().map(|Secret(text)| text.trim()).filter(|text| !text.is_empty());
-        let key = key.map(Key::parse).transpose()?;
+        let given = self.key.as_ref().map(|Secret(text)| text.trim().to_owned());
+        let key = given.filter(|text| !text.is_empty()).or_else(|| self.key_of_dev());
+        let key = key.as_deref().map(Key::parse).transpose()?;
         Ok(Options::usual(self.url.iter().map(|url| url.trim().to_owned()).collect(), key))
+    }
+
+    /// Only for nodes on this machine: nobody else is shown a key he was not meant to see.
+    fn key_of_dev(&self) -> Option<String> {
+        let is_here = |url: &String| {
+            let host = url.trim().strip_prefix("http://").unwrap_or_default();
+            ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|here| host.starts_with(here))
+        };
+        let text = self.url.iter().all(is_here).then(|| std::fs::read_to_string(KEY_OF_DEV).ok())??;
+        Some(text.trim().to_owned())
     }
 
     pub(crate) fn client(&self) -> Result<Client, Failure> {

@@ -35,6 +35,9 @@ use trace::Row;
 use types::{Credits, Feature, GrantId, Model, Unit, UserId, WorkspaceId};
 use wire::json::{self, GrantKind};
 
+const WORKSPACE_USUAL: &str = "replay";
+const CREDITS_USUAL: u64 = 100_000;
+
 /// The arguments of `tranche replay`.
 #[derive(Args, Clone, Debug)]
 pub struct Replay {
@@ -44,9 +47,9 @@ pub struct Replay {
     /// Users and their rates: client,window_start_s,requests_per_s. The busiest hour stands for the trace's first
     #[arg(long, value_name = "CSV")]
     users: PathBuf,
-    /// Made if there is none
+    /// Made if there is none; left out: `replay`, with 100,000 credits for each seed
     #[arg(long)]
-    workspace: WorkspaceId,
+    workspace: Option<WorkspaceId>,
     /// Puts a grant of so many credits into the pool, once for each seed
     #[arg(long)]
     credits: Option<Credits>,
@@ -103,14 +106,18 @@ async fn prepare(target: &Target, replay: &Replay) -> Result<Prepared, Failure> 
     let limit = replay.limit.map(|rows| usize::try_from(rows).unwrap_or(usize::MAX));
     let rows = trace::read(&replay.trace, limit)?;
     let crowd = crowd::read(&replay.users)?;
-    let options = target.options()?;
-    let client = Client::new(Options { idle_connections_max: replay.concurrency.into(), ..options })?;
-    let Replay { workspace, feature, model, input_unit, output_unit, .. } = replay.clone();
+    let options = Options { idle_connections_max: replay.concurrency.into(), ..target.options()? };
+    let client = all_nodes(options).await?;
+    let Replay { workspace, mut credits, feature, model, input_unit, output_unit, .. } = replay.clone();
+    let workspace = workspace.unwrap_or_else(|| {
+        credits = credits.or(Credits::whole(CREDITS_USUAL));
+        WorkspaceId::parse(WORKSPACE_USUAL).expect("letters")
+    });
     let action = Action { workspace, feature, model: Some(model), input_unit, output_unit };
     let workspace = &action.workspace;
     let unchanged = json::PutWorkspace { name: None, membership: None, durability: None };
     client.put_workspace(workspace, &unchanged, &Conditions::NONE).await?;
-    if let Some(credits) = replay.credits {
+    if let Some(credits) = credits {
         let made = client.make_grant(workspace, &grant(replay.seed, credits), &Conditions::NONE).await;
         made.map_err(|error| match error.code() {
             Some("id_conflict") => Failure::Replay(format!(
@@ -134,6 +141,20 @@ async fn prepare(target: &Target, replay: &Replay) -> Result<Prepared, Failure> 
         )));
     }
     Ok(Prepared { client, action, rows, crowd, before: settled.books })
+}
+
+/// A client of every node that the given ones list and that answers from here.
+async fn all_nodes(options: Options) -> Result<Client, Failure> {
+    let client = Client::new(options.clone())?;
+    let mut urls: Vec<String> = client.urls().map(str::to_owned).collect();
+    let listed = client.cluster().await?.nodes.into_iter().map(|node| format!("http://{}", node.api));
+    for url in listed.filter(|url| !urls.contains(url)).collect::<Vec<_>>() {
+        let Ok(node) = Client::new(Options { urls: vec![url.clone()], ..options.clone() }) else { continue };
+        if node.health().await.is_ok() {
+            urls.push(url);
+        }
+    }
+    Ok(Client::new(Options { urls, ..options })?)
 }
 
 fn grant(seed: u64, credits: Credits) -> json::PutGrant {
@@ -265,6 +286,12 @@ async fn claims(
 
 /// The sentence behind the exit status.
 fn judge(report: &Report) -> Result<(), Failure> {
+    if report.allowed == 0 {
+        return Err(Failure::Replay(format!(
+            "nothing was allowed in {}. Give the pool credits with --credits, or look at the refusals above",
+            report.workspace
+        )));
+    }
     if report.holds {
         return Ok(());
     }
