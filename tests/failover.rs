@@ -176,6 +176,62 @@ async fn all_nodes_are_killed_at_once_and_nothing_is_lost_or_won() {
     spend_the_rest(&cluster, &users).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_lost_is_forgotten_what_it_held_is_charged_and_its_users_go_on() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.api(1).make_workspace("acme", "1000").await;
+    let leader = cluster.shard().await.leader;
+    let lost = cluster.numbers().find(|node| *node != leader).expect("three nodes");
+    let mut admin = cluster.api(leader);
+    let mut told = Tally::default();
+    cluster.decide_at(lost, "ann", &mut told).await;
+    let forget = format!("/v1/nodes/n{lost}/forget");
+    let refused = admin.write("POST", &forget, "{}").await.expect(409);
+    assert!(
+        refused.code() == "conflict" && refused.detail().contains("stop its process"),
+        "{}",
+        refused.text()
+    );
+
+    let out = Books::at_rest(&mut admin, "acme", &told).await.leased;
+    assert!(out > Credits::ZERO);
+    cluster.node(lost).kill();
+    let forgotten = eventually("it may be forgotten once it does not answer", PATIENCE, async || {
+        let answer = admin.write("POST", &forget, "{}").await;
+        (answer.status != 409).then_some(answer)
+    })
+    .await
+    .expect(200)
+    .json();
+    assert_eq!(credits(&forgotten["written_off"]), out, "{forgotten}");
+    // Keyed requests too: whoever was at home there is at home elsewhere.
+    for user in 0..12 {
+        let user = format!("user-{user}");
+        let spent = admin.consume_as("acme", &user, "1", Some("key-1"), None).await;
+        told.note(Credits::whole(1).expect("small"), &spent);
+        assert_ne!(spent.allowed().1, format!("n{lost}"));
+    }
+    let charged = told.allowed.checked_add(out).expect("within the bound");
+    let books = eventually("all of it is on the books", PATIENCE, async || {
+        let books = Books::read(&mut admin, "acme").await;
+        assert!(books.used <= charged, "{books:?}");
+        (books.used == charged).then_some(books)
+    })
+    .await;
+    let rest = Credits::whole(1_000).expect("small").checked_sub(charged).expect("never more than granted");
+    assert_eq!((books.remaining, books.unreachable), (rest, Credits::ZERO));
+    told.note(rest, &admin.consume("acme", "heir", &rest.to_string()).await);
+    assert_eq!(told.allowed.checked_add(out), Credits::whole(1_000), "{told:?}");
+    assert_eq!(admin.consume("acme", "heir", "0.000001").await.refused(), "exhausted");
+    for node in cluster.numbers().filter(|node| *node != lost) {
+        assert_conserved(&mut cluster.api(node)).await;
+    }
+    // It does not come back.
+    cluster.node(lost).start();
+    let status = cluster.node(lost).process().wait(PATIENCE).await;
+    assert!(!status.success() && cluster.node(lost).process().log().contains("fenced"), "{status}");
+}
+
 /// What each user was told is what the books say of him; for those without keys, as far as it is known.
 async fn exact(cluster: &Cluster, users: &BTreeMap<String, Tally>, also: &[&str]) {
     let told = Tally::sum(users.values());

@@ -20,7 +20,7 @@ pub(crate) async fn cluster(State(app): State<Arc<App>>) -> Answer {
 }
 
 /// Declares a node's disk lost for good: its lines are closed, and what was out on them is charged or credited back.
-/// No idempotency key is kept for it: who is forgotten stays forgotten.
+/// Refused while the node answers. An idempotency key is accepted and not kept: who is forgotten stays forgotten.
 #[utoipa::path(post, path = "/v1/nodes/{node}/forget", tag = "operation", request_body = json::Forget,
     responses((status = 200, description = "Forgotten", body = json::Forgotten)))]
 pub(crate) async fn forget(
@@ -29,9 +29,8 @@ pub(crate) async fn forget(
     conditions: Conditions,
     Body(json::Forget { mode }): Body<json::Forget, BODY_BYTES_MAX>,
 ) -> Answer {
-    // A node has no revision either: `key_only` refuses If-Match, `without_key` the key.
-    let key = conditions.key_only()?;
-    Conditions { key, if_match: None }.without_key("who is forgotten stays forgotten")?;
+    // Who is forgotten stays forgotten: no key has to be kept. And a node has no revision.
+    let _key = conditions.key_only()?;
     let mode = maybe("mode", mode)?.unwrap_or(json::ForgetMode::Charge);
     match app.change(Box::pin(app.quota()?.forget(node, translate::forget_mode(mode)))).await? {
         Outcome::Forgotten { lines, written_off, exposure } => Ok(ok(&json::Forgotten {

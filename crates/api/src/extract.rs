@@ -89,14 +89,9 @@ impl Conditions {
         Ok(self.key)
     }
 
-    /// For commands whose repetition changes nothing more; nobody keeps a key for them.
-    pub fn without_key(self, instead: &str) -> Result<Option<Revision>, Refused> {
-        if self.key.is_some() {
-            return Err(Refused::invalid(format!(
-                "Idempotency-Key: none is kept for this request; {instead}"
-            )));
-        }
-        Ok(self.if_match)
+    /// For commands whose repetition changes nothing more: a key is welcome, and none has to be kept.
+    pub fn of_repeatable(self) -> Option<Revision> {
+        self.if_match
     }
 }
 

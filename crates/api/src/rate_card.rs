@@ -20,8 +20,8 @@ pub(crate) async fn get(State(app): State<Arc<App>>) -> Answer {
     Ok(with_etag(ok(&card_json(card)), revision))
 }
 
-/// Replaces all prices, for all workspaces. No idempotency key is kept for it: a repeated PUT changes no price, and
-/// `If-Match` keeps it from undoing what somebody else wrote meanwhile.
+/// Replaces all prices, for all workspaces. An idempotency key is accepted and not kept: a repeated PUT changes no price,
+/// and `If-Match` keeps it from undoing what somebody else wrote meanwhile.
 #[utoipa::path(put, path = "/v1/rate-card", tag = "administration", request_body = json::PutRateCard,
     responses((status = 200, description = "Replaced", body = json::RateCardSet)))]
 pub(crate) async fn put(
@@ -29,9 +29,9 @@ pub(crate) async fn put(
     conditions: Conditions,
     Body(asked): Body<json::PutRateCard, BULK_BODY_BYTES_MAX>,
 ) -> Answer {
-    let if_match = conditions.without_key("a repeated PUT changes no price; use If-Match")?;
     let prices = parse(asked)?;
-    let revision = app.change(Box::pin(app.quota()?.set_rate_card(prices, if_match))).await?;
+    let changed = app.quota()?.set_rate_card(prices, conditions.of_repeatable());
+    let revision = app.change(Box::pin(changed)).await?;
     Ok(with_etag(ok(&json::RateCardSet { revision: revision.0 }), revision))
 }
 

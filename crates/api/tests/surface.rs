@@ -361,8 +361,8 @@ async fn conditions_that_a_route_cannot_keep_are_refused_not_ignored() {
         ("PUT /v1/workspaces/acme", "{}", if_match, "no_leader"),
         ("PUT /v1/workspaces/acme", "{}", ("if-match", "*"), "invalid"),
         ("PUT /v1/rate-card", r#"{"prices":[]}"#, if_match, "no_leader"),
-        ("PUT /v1/rate-card", r#"{"prices":[]}"#, key, "invalid"),
-        ("POST /v1/nodes/n2/forget", "{}", key, "invalid"),
+        ("PUT /v1/rate-card", r#"{"prices":[]}"#, key, "no_leader"),
+        ("POST /v1/nodes/n2/forget", "{}", key, "no_leader"),
         ("POST /v1/nodes/n2/forget", "{}", if_match, "invalid"),
     ] {
         let headers = [("authorization", &*bearer), ("content-type", "application/json"), condition];

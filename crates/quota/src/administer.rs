@@ -2,7 +2,7 @@
 //!
 //! Not here: what a change means (`ledger`), recalls after it (`actors::Desk`).
 
-use crate::{AdminCommand, ForgetMode, Outcome, Quota, Refusal};
+use crate::{AdminCommand, ForgetMode, Outcome, PeerStatus, Quota, Refusal};
 use actors::{LeaderAnswer, LeaderRefusal, LeaderRequest, Unavailable};
 use ledger::{Command, HolderStatus, Rejection};
 use replication::GroupId;
@@ -16,8 +16,15 @@ impl Quota {
         self.command(group, LeaderRequest::Command(Box::new(Command::Admin(command)))).await
     }
 
-    /// Declares a node's holder lost for good: fenced for ever, what it holds written off. In every shard.
+    /// Declares a node's holder lost for good: fenced for ever, what it holds written off. In every shard. `Conflict`
+    /// where the node answers: what it holds is not lost.
     pub async fn forget(&self, node: NodeId, mode: ForgetMode) -> Result<Outcome, Refusal> {
+        if matches!(self.peers().status(node), PeerStatus::This | PeerStatus::Connected) {
+            return Err(Refusal::Conflict(format!(
+                "{node} answers, and what it holds is not lost; stop its process first, and forget it only if its disk \
+                 does not come back"
+            )));
+        }
         let holder = self.holder_of(node).ok_or(Refusal::NotFound("holder"))?;
         let (mut all_lines, mut all_off, mut all_exposed) = (0, Credits::ZERO, Credits::ZERO);
         let shards = self.shards().map().shards().map(GroupId::Shard);
@@ -40,6 +47,15 @@ impl Quota {
         meta.peek(|state| {
             let active = state.holders.iter().filter(|(_, record)| record.status == HolderStatus::Active);
             active.map(|(id, _)| *id).find(|id| id.node == node)
+        })
+    }
+
+    /// It was declared lost, as far as this node's copy of the meta group knows.
+    pub(crate) fn is_forgotten(&self, node: NodeId) -> bool {
+        let Some(meta) = self.shards().replica().group(GroupId::Meta) else { return false };
+        meta.peek(|state| {
+            let mut of_node = state.holders.iter().filter(|(id, _)| id.node == node).peekable();
+            of_node.peek().is_some() && of_node.all(|(_, record)| record.status == HolderStatus::Fenced)
         })
     }
 

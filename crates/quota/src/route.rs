@@ -29,8 +29,20 @@ impl Quota {
                 return Route::Here(active);
             }
         }
-        let home = membership.home(workspace, user);
+        let home = self.home_of(workspace, user);
         if home == self.node() { Route::Here(None) } else { Route::Home(home) }
+    }
+}
+
+impl Quota {
+    /// The keys of a node that was forgotten are lost with its disk; its users find a home elsewhere.
+    fn home_of(&self, workspace: &WorkspaceId, user: &UserId) -> NodeId {
+        let home = self.membership().home(workspace, user);
+        if !self.is_forgotten(home) {
+            return home;
+        }
+        let others = self.membership().homes(workspace, user);
+        others.into_iter().find(|node| !self.is_forgotten(*node)).unwrap_or(home)
     }
 }
 
