@@ -176,10 +176,8 @@ impl Crowd {
         let acked = self.acked.load(Ordering::Acquire);
         let _not_the_first =
             self.first_refusal.compare_exchange(NO_REFUSAL, acked, Ordering::AcqRel, Ordering::Acquire);
-        if status == 402 {
-            if self.refused_in_a_row.fetch_add(1, Ordering::AcqRel) >= REFUSALS_MAX {
-                self.stop.store(true, Ordering::Release);
-            }
+        if status == 402 && self.refused_in_a_row.fetch_add(1, Ordering::AcqRel) >= REFUSALS_MAX {
+            self.stop.store(true, Ordering::Release);
         }
     }
 }

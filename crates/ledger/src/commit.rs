@@ -28,7 +28,7 @@ impl Workspace {
                 member.revision = self.next_revision();
                 self.user_mut(&user).member = Some(Box::new(member));
                 self.recall(&freeze, &mut events);
-                Outcome::Member(Box::new(self.member_view(&user).expect("just written")))
+                Outcome::Member(Box::new(self.member_view(&user, self.shared_at(at)).expect("just written")))
             }
             Plan::Allocation { user, standing, overflow, shift, freeze } => {
                 self.commit_allocation(&user, standing, overflow, shift, &mut events);

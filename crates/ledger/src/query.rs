@@ -149,12 +149,13 @@ impl Workspace {
                 Answer::Grants(grants.map(|grant| self.grant_answer(grant, at)).collect())
             }
             Query::Member { user, .. } => {
-                Answer::Members(vec![self.member_view(user).ok_or(UnknownThing::User)?])
+                Answer::Members(vec![self.member_view(user, self.shared_at(at)).ok_or(UnknownThing::User)?])
             }
             Query::Members { page, .. } => {
                 let after = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
                 let users = self.users.range::<str, _>((after, Bound::Unbounded)).take(page.limit);
-                Answer::Members(users.filter_map(|(user, _)| self.member_view(user)).collect())
+                let shared = self.shared_at(at);
+                Answer::Members(users.filter_map(|(user, _)| self.member_view(user, shared)).collect())
             }
             Query::Allocation { user, .. } => {
                 let known = self.user(user).is_some_and(|u| u.allocation.is_some());

@@ -77,12 +77,7 @@ impl Workspace {
         let open = || self.lines.values().filter(|line| !line.written_off);
         let held = Credits::checked_sum(open().map(|line| line.held.min(line.outstanding())))
             .expect("parts of one pool");
-        // What has expired by the clock but not yet by an entry is not shown as available.
-        let (mut available, mut earmarked) = (totals.available, totals.earmarked);
-        for over in self.grants.iter().filter(|g| g.state == GrantState::Live && g.is_over(at)) {
-            available.shrink(over.books.available);
-            earmarked.shrink(over.books.earmarked);
-        }
+        let (available, earmarked) = self.usable(at);
         let mut leased_by_node = BTreeMap::new();
         for (id, line) in &self.lines {
             let out = line.outstanding();
@@ -119,8 +114,25 @@ impl Workspace {
         }
     }
 
-    /// `None`: nothing is known of this user.
-    pub fn member_view(&self, user: &UserId) -> Option<MemberView> {
+    /// What is available at `at`, and how much of that is set aside. What has not begun yet, or has expired by the clock
+    /// but not yet by an entry, is not counted.
+    fn usable(&self, at: Timestamp) -> (Credits, Credits) {
+        let (mut available, mut earmarked) = (self.totals.available, self.totals.earmarked);
+        for other in self.grants.iter().filter(|g| g.state == GrantState::Live && !g.is_drawable(at)) {
+            available.shrink(other.books.available);
+            earmarked.shrink(other.books.earmarked);
+        }
+        (available, earmarked)
+    }
+
+    /// What anybody may draw on at `at` who has no allocation that says otherwise.
+    pub fn shared_at(&self, at: Timestamp) -> Credits {
+        let (available, earmarked) = self.usable(at);
+        available.saturating_sub(earmarked)
+    }
+
+    /// `None`: nothing is known of this user. `shared`: what is shared just now.
+    pub fn member_view(&self, user: &UserId, shared: Credits) -> Option<MemberView> {
         let entry = self.user(user)?;
         let member = entry.member.as_deref();
         let allocation = entry.allocation.as_ref();
@@ -136,13 +148,14 @@ impl Workspace {
             limit: entry.limit.map(|(amount, _)| amount),
             used: entry.used,
             leased: entry.out,
-            remaining: self.remaining_of(user),
+            remaining: self.remaining_of(user, shared),
             revision: member.map_or(Revision(0), |m| m.revision),
         })
     }
 
-    /// What a user could spend at most over the whole chain: what he may draw, and what is out for him.
-    pub fn remaining_of(&self, user: &UserId) -> Credits {
+    /// What a user could spend at most over the whole chain: what he may draw, and what is out for him. `shared`: what is
+    /// shared just now.
+    pub fn remaining_of(&self, user: &UserId, shared: Credits) -> Credits {
         let entry = self.user(user);
         if !self.is_member(user) || entry.is_some_and(|u| !u.has_access()) {
             return Credits::ZERO;
@@ -152,11 +165,7 @@ impl Workspace {
         let pledged = allocation.map_or(Credits::ZERO, |a| a.pledged);
         let own = allocation.map_or(Credits::ZERO, |a| a.earmarks.total());
         let may_share = allocation.is_none_or(|a| a.overflow == Overflow::Shared);
-        let shared = if may_share {
-            self.totals.available.saturating_sub(self.totals.earmarked)
-        } else {
-            Credits::ZERO
-        };
+        let shared = if may_share { shared } else { Credits::ZERO };
         let chain = out.saturating_sub(pledged).saturating_add(own).saturating_add(shared);
         match entry.and_then(|u| u.limit) {
             Some((limit, _)) => chain.min(limit.saturating_sub(entry.map_or(Credits::ZERO, |u| u.used))),

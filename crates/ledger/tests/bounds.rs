@@ -8,9 +8,9 @@ use ledger::{
 };
 use std::sync::Arc;
 use types::{
-    Backing, Credits, CycleNumber, DiskId, Feature, GrantId, GrantNo, HolderId, LineNumber,
-    METERS_PER_LINE_MAX, Meter, Metered, NodeId, Source, Timestamp, UNITS_PER_METER_MAX, Unit, UserId,
-    WorkspaceId,
+    BACKINGS_PER_LINE_MAX, Backing, Credits, CycleNumber, DiskId, Feature, GrantId, GrantNo, HolderId,
+    LineNumber, METERS_PER_LINE_MAX, Meter, Metered, NodeId, Source, Timestamp, UNITS_PER_METER_MAX, Unit,
+    UserId, WorkspaceId,
 };
 
 const AT: Timestamp = Timestamp::from_millis(1_000);
@@ -138,4 +138,25 @@ fn meters_and_units_of_a_message() {
     assert!(report(meters + 1, 1));
     assert!(report(1, units + 1));
     assert!(!report(meters, units));
+}
+
+#[test]
+fn backings_of_a_line() {
+    let mut state = state();
+    // 1,000 micro-credits each.
+    (0..2 * BACKINGS_PER_LINE_MAX).for_each(|i| drop(grant(&mut state, i).unwrap()));
+    let most = 1_000 * BACKINGS_PER_LINE_MAX as u64;
+    let mut draw = |number: u64, target: u64, floor: u64| {
+        let wish = Wish::Draw { target: credits(target), floor: credits(floor), need: credits(target) };
+        let drawn = line(&mut state, number, "ann", Used::default(), wish);
+        let denied = ["Frozen", "Exhausted", "denied: None"].into_iter().find(|word| drawn.contains(word));
+        (drawn.matches("Backing {").count(), denied.unwrap().to_owned())
+    };
+    // One past the bound on a new line: no line can pay that. At the bound, or with less than is asked for: yes.
+    assert_eq!(draw(1, most + 1, most + 1), (0, "Exhausted".into()));
+    assert_eq!(draw(1, most + 1, most), (BACKINGS_PER_LINE_MAX, "denied: None".into()));
+    // There is more behind other grants: on another line.
+    assert_eq!(draw(1, most + 1, most + 1), (BACKINGS_PER_LINE_MAX, "Frozen".into()));
+    assert_eq!(draw(2, most, most), (BACKINGS_PER_LINE_MAX, "denied: None".into()));
+    assert_eq!(draw(2, most + 1, most + 1), (BACKINGS_PER_LINE_MAX, "Exhausted".into()));
 }
