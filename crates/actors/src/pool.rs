@@ -383,12 +383,13 @@ impl Pool {
             let _stopped = child.actor.cast(AllocationMessage::Tick);
         }
         self.take_up_recovered(myself).await;
-        if self.gathered.is_empty() && self.in_flight == 0 {
-            let closes: Vec<LineMessage> = self.closing.values().cloned().collect();
-            self.gathered.extend(closes.into_iter().map(Outgoing::Close));
-            if let Err(why) = self.report().await {
-                tracing::warn!(workspace = %self.workspace, %why, "no report this time");
-            }
+        // Also in a pool that is never at rest; but nothing twice in the same queue.
+        let gathered: BTreeSet<LineNumber> =
+            self.gathered.iter().map(|outgoing| outgoing.message().number).collect();
+        let closes = self.closing.values().filter(|close| !gathered.contains(&close.number)).cloned();
+        self.gathered.extend(closes.map(Outgoing::Close));
+        if let Err(why) = self.report(&gathered).await {
+            tracing::warn!(workspace = %self.workspace, %why, "no report this time");
         }
         self.ask_for_flush(myself);
         let nothing_left = self.recovered.is_empty() && self.ended.is_empty() && self.unclosed.is_empty();
@@ -441,12 +442,12 @@ impl Pool {
         }
     }
 
-    async fn report(&mut self) -> Result<(), journal::Refused> {
-        if self.lines.is_empty() {
+    async fn report(&mut self, gathered: &BTreeSet<LineNumber>) -> Result<(), journal::Refused> {
+        let key = |number: &LineNumber| LineKey { workspace: self.workspace.clone(), number: *number };
+        let keys: Vec<LineKey> = self.lines.difference(gathered).map(key).collect();
+        if keys.is_empty() {
             return Ok(());
         }
-        let key = |number: &LineNumber| LineKey { workspace: self.workspace.clone(), number: *number };
-        let keys: Vec<LineKey> = self.lines.iter().map(key).collect();
         for numbers in self.holder.journal.numbers(keys, true).await? {
             let message = line_message(&numbers, Wish::Report);
             if self.reported.get(&message.number) != Some(&weight(&message))
