@@ -73,6 +73,7 @@ pub fn actors(node: NodeId) -> actors::Options {
         handles_max: 1_000_000,
         activating_max: 10_000,
         waiting_max: 10_000,
+        gather_ms: 100,
         batches_max: 4,
         batch_lines_max: 1_000,
         batch_bytes_max: 1_000_000,

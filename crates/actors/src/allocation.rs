@@ -5,6 +5,7 @@
 
 use crate::handle::Handle;
 use crate::holder::HolderInner;
+use crate::messages::{AllocationMessage, Denied, DrawAnswer, Sent};
 use crate::pool::{Asked, PoolMessage};
 use escrow::Epoch;
 use journal::{LineKey, LineView, OpenLine, Refused};
@@ -13,75 +14,7 @@ use ledger::{Denial, DenialReason, LineMessage, LineRejection, LineResult, Wish}
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use types::{Credits, Durability, LineNumber};
-
-/// Why a consume that waited for credits gets none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// The ledger's word. `cut_off`: credits are out on holders that could not be asked.
-    Ledger { denial: Denial, cut_off: bool },
-    /// No leader could be asked; this node holds `have`.
-    Unreachable { have: Credits },
-    /// There is no such workspace.
-    UnknownWorkspace,
-    /// Too many wait already.
-    Overloaded,
-    /// This node's disk does not take more.
-    Storage(String),
-    /// The actor was just passivated or rebuilt: look the handle up again.
-    Gone,
-}
-
-#[derive(Debug)]
-pub(crate) enum AllocationMessage {
-    /// A consume is short of credits.
-    Want {
-        amount: Credits,
-        reply: oneshot::Sender<Result<(), Denied>>,
-    },
-    /// The word crossed low water.
-    Low,
-    /// The pool's answer to a draw.
-    Answered {
-        number: LineNumber,
-        sent: Sent,
-        answer: DrawAnswer,
-    },
-    /// The leader wants back what is not needed.
-    Recall {
-        recall: RecallLine,
-        reply: oneshot::Sender<LineMessage>,
-    },
-    Tick,
-    /// The node drains: give everything back.
-    Drain {
-        reply: oneshot::Sender<()>,
-    },
-    #[cfg(test)]
-    Panic,
-}
-
-/// How the line stood when a draw was sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sent {
-    pub returned: Credits,
-    pub target: Credits,
-}
-
-#[derive(Debug)]
-pub(crate) enum DrawAnswer {
-    Line { result: LineResult, word: LedgerWord },
-    UnknownWorkspace,
-    Unreachable,
-}
-
-/// What came with the answer beside the line itself.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LedgerWord {
-    pub elsewhere: Credits,
-    pub durability: Durability,
-    pub cut_off: bool,
-}
+use types::{Credits, LineNumber};
 
 pub(crate) struct AllocationActor;
 
@@ -114,6 +47,8 @@ struct OpenedLine {
     number: LineNumber,
     lease: Lease,
     drawing: bool,
+    /// Somebody waited for that draw when it was sent, or the pool was told since.
+    hurried: bool,
     /// The ledger knows it: even a price of 0 needs that.
     known: bool,
     /// `Handle::spent` when the rate was last noted.
@@ -208,7 +143,14 @@ impl Allocation {
             return Err(stopped("the word does not take what the disk allows"));
         }
         let noted = self.handle.spent();
-        self.line = Some(OpenedLine { number: view.line.number, lease, drawing: false, known: true, noted });
+        self.line = Some(OpenedLine {
+            number: view.line.number,
+            lease,
+            drawing: false,
+            hurried: false,
+            known: true,
+            noted,
+        });
         Ok(())
     }
 
@@ -258,7 +200,7 @@ impl Allocation {
                     self.set_marks();
                     // Those who were woken spend meanwhile; what they spent before the marks stood has woken nobody.
                     if self.waiting.is_empty() || self.step() == Step::Rest {
-                        return;
+                        return self.hurry();
                     }
                 }
                 Step::Raise { to } => {
@@ -273,6 +215,14 @@ impl Allocation {
                     }
                 }
             }
+        }
+    }
+
+    /// A draw ahead of need that somebody waits for now does not wait for others any more.
+    fn hurry(&mut self) {
+        let waits = !self.waiting.is_empty();
+        if let Some(line) = self.line.as_mut().filter(|line| waits && line.drawing && !line.hurried) {
+            line.hurried = self.pool.cast(PoolMessage::Hurry).is_ok();
         }
     }
 
@@ -311,7 +261,14 @@ impl Allocation {
         };
         let number = self.holder.journal.open_line(wish).await?;
         let lease = Lease::NOTHING;
-        self.line = Some(OpenedLine { number, lease, drawing: false, known: false, noted: Credits::ZERO });
+        self.line = Some(OpenedLine {
+            number,
+            lease,
+            drawing: false,
+            hurried: false,
+            known: false,
+            noted: Credits::ZERO,
+        });
         Ok(())
     }
 
@@ -336,10 +293,11 @@ impl Allocation {
         let Some(key) = self.key() else { return Ok(()) };
         let numbers = self.holder.journal.numbers(vec![key], false).await?;
         let (Some(numbers), Some(line)) = (numbers.into_iter().next(), &mut self.line) else { return Ok(()) };
-        line.drawing = true;
+        (line.drawing, line.hurried) = (true, !self.waiting.is_empty());
         let sent = Sent { returned: line.lease.returned, target };
         let message = crate::batch::line_message(&numbers, wish);
-        let asked = Asked { message, sent, from: myself.clone() };
+        let urgent = !self.waiting.is_empty();
+        let asked = Asked { message, sent, urgent, from: myself.clone() };
         if self.pool.cast(PoolMessage::Ask(Box::new(asked))).is_err() {
             return Err(stopped("the pool actor is gone"));
         }

@@ -1,7 +1,7 @@
 //! What a pool has to say to the ledger about its lines, one message each. Not here: gathering them (`pool`).
 
-use crate::allocation::{AllocationMessage, DrawAnswer};
 use crate::holder::NotSubmitted;
+use crate::messages::{AllocationMessage, DrawAnswer};
 use crate::pool::Asked;
 use journal::LineNumbers;
 use ledger::{LineMessage, LineRejection, LineResult, Used, Wish};
@@ -23,10 +23,19 @@ impl Outgoing {
         }
     }
 
+    /// Somebody waits for the answer.
+    pub fn is_urgent(&self) -> bool {
+        match self {
+            Self::Draw(asked) => asked.urgent,
+            Self::Report { confirms, .. } => !confirms.is_empty(),
+            Self::Close(_) => false,
+        }
+    }
+
     /// The leader could not be asked. Closes stay in `closing` and are asked again.
     pub fn fail(self, why: NotSubmitted) {
         match self {
-            Self::Draw(Asked { message, sent, from }) => {
+            Self::Draw(Asked { message, sent, from, .. }) => {
                 let answer = match why {
                     NotSubmitted::Unreachable => DrawAnswer::Unreachable,
                     NotSubmitted::UnknownWorkspace => DrawAnswer::UnknownWorkspace,

@@ -2,7 +2,7 @@
 //!
 //! A spend touches one word of it. Not here: who refills the word (`allocation`), who books the spend (`journal`).
 
-use crate::allocation::{AllocationMessage, Denied};
+use crate::messages::{AllocationMessage, Denied};
 use escrow::{Epoch, Escrow, NoSpend, Refused, Snapshot, Spent, Striped, Stripes};
 use journal::HandleNo;
 use ractor::{ActorRef, ActorStatus};

@@ -22,6 +22,8 @@ pub struct Options {
     pub activating_max: usize,
     /// Consumes that may wait for one user's credits; past it `Overloaded`. 10,000.
     pub waiting_max: usize,
+    /// How long draws ahead of need, reports and closes of one pool gather before they are sent; 100.
+    pub gather_ms: u64,
     /// Batches of one pool on their way at once; 4.
     pub batches_max: usize,
     /// Lines in one batch; 1,000.

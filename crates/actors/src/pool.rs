@@ -1,19 +1,22 @@
 //! The pool actor: on each node the parent of a workspace's allocation actors. It gathers their draws, reports and
 //! returns into batches, sees closed lines to the ledger, and rebuilds a child that panicked from the journal.
 //!
-//! What arrives while batches are on their way rides in the next one; no timer gathers. Not here: sizes (`leasing`),
+//! What somebody waits for is sent at once, and what is gathered rides along; draws ahead of need, reports and closes
+//! gather for a window. Not here: sizes (`leasing`),
 //! finding the leader (`shards`).
 
-use crate::allocation::{AllocationActor, AllocationMessage, Arguments, DrawAnswer, LedgerWord, Sent};
+use crate::allocation::{AllocationActor, Arguments};
 use crate::batch::{Outgoing, Weight, line_message, other_cycle, weight};
 use crate::handle::Handle;
 use crate::holder::{HolderInner, NotSubmitted};
 use crate::leader::{BatchAnswer, Recall};
+use crate::messages::{AllocationMessage, DrawAnswer, LedgerWord, Sent};
 use journal::{HandleNo, LineKey, LineView};
 use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Wish};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use types::{Credits, LineNumber, ShardId, UserId, WorkspaceId};
 
@@ -32,6 +35,10 @@ pub(crate) enum PoolMessage {
         spent: Credits,
     },
     Flush,
+    /// The window in which draws ahead of need gather is over.
+    Window,
+    /// Somebody waits for a draw that was ahead of need.
+    Hurry,
     Done(Box<Done>),
     Tick,
     Recall {
@@ -55,6 +62,8 @@ pub(crate) enum PoolMessage {
 pub(crate) struct Asked {
     pub message: LineMessage,
     pub sent: Sent,
+    /// Somebody waits for it.
+    pub urgent: bool,
     pub from: ActorRef<AllocationMessage>,
 }
 
@@ -89,6 +98,10 @@ pub(crate) struct Pool {
     handled: u64,
     gathered: VecDeque<Outgoing>,
     flushing: bool,
+    /// Somebody waits for something that is gathered.
+    urgent: bool,
+    /// A message comes at the end of the window.
+    windowed: bool,
     in_flight: usize,
     /// Open lines of this pool on this node.
     lines: BTreeSet<LineNumber>,
@@ -127,6 +140,8 @@ impl Actor for PoolActor {
             handled: 0,
             gathered: VecDeque::new(),
             flushing: false,
+            urgent: false,
+            windowed: false,
             in_flight: 0,
             lines: BTreeSet::new(),
             reported: BTreeMap::new(),
@@ -164,6 +179,14 @@ impl Actor for PoolActor {
                 pool.unclosed.insert(line, spent);
             }
             PoolMessage::Flush => pool.flush(&myself),
+            PoolMessage::Window => {
+                pool.windowed = false;
+                pool.ask_for_flush(&myself);
+            }
+            PoolMessage::Hurry => {
+                pool.urgent = true;
+                pool.ask_for_flush(&myself);
+            }
             PoolMessage::Done(done) => pool.done(*done, &myself).await,
             PoolMessage::Tick => pool.tick(&myself).await,
             PoolMessage::Recall { recall, reply } => pool.recall(recall, reply, &myself).await,
@@ -260,8 +283,20 @@ impl Pool {
     }
 
     fn gather(&mut self, outgoing: Outgoing, myself: &ActorRef<PoolMessage>) {
+        self.urgent |= outgoing.is_urgent();
         self.gathered.push_back(outgoing);
-        self.ask_for_flush(myself);
+        self.go_on(myself);
+    }
+
+    /// What nobody waits for yet waits for more of its kind.
+    fn go_on(&mut self, myself: &ActorRef<PoolMessage>) {
+        if self.urgent {
+            self.ask_for_flush(myself);
+        } else if !self.windowed && !self.gathered.is_empty() {
+            self.windowed = true;
+            let window = Duration::from_millis(self.holder.options.gather_ms);
+            let _timer = myself.send_after(window, || PoolMessage::Window);
+        }
     }
 
     /// A flush goes to the end of the mailbox, behind everything that waits there already.
@@ -281,6 +316,7 @@ impl Pool {
             (self.holder.options.batch_lines_max, self.holder.options.batch_bytes_max);
         let count = LineMessage::fitting(self.gathered.iter().map(Outgoing::message), lines_max, bytes_max);
         let sent: Vec<Outgoing> = self.gathered.drain(..count).collect();
+        self.urgent = self.gathered.iter().any(Outgoing::is_urgent);
         let batch = HolderBatch {
             holder: self.holder.id,
             journal_sequence: self.holder.journal.sequence(),
@@ -293,7 +329,7 @@ impl Pool {
             let result = holder.submit(shard, batch).await;
             let _stopped = myself_then.cast(PoolMessage::Done(Box::new(Done { sent, result })));
         });
-        self.ask_for_flush(myself);
+        self.go_on(myself);
     }
 
     async fn done(&mut self, done: Done, myself: &ActorRef<PoolMessage>) {
@@ -319,13 +355,13 @@ impl Pool {
                 }
             }
         }
-        self.ask_for_flush(myself);
+        self.go_on(myself);
     }
 
     async fn settle(&mut self, outgoing: Outgoing, answer: LineAnswer, word: LedgerWord) {
         let LineAnswer { number, result } = answer;
         match outgoing {
-            Outgoing::Draw(Asked { message, sent, from }) => {
+            Outgoing::Draw(Asked { message, sent, from, .. }) => {
                 if let Some(now) = other_cycle(&result) {
                     self.holder.set_cycle(&self.workspace, now);
                 }
@@ -541,6 +577,8 @@ impl PoolMessage {
             | Self::Closing(_)
             | Self::Unclosed { .. }
             | Self::Flush
+            | Self::Window
+            | Self::Hurry
             | Self::Done(_)
             | Self::Tick => false,
             #[cfg(test)]

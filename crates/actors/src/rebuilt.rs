@@ -1,8 +1,8 @@
 //! Test: an allocation actor, then a pool actor, panics in the middle; both are rebuilt from the journal and the word,
 //! and no credit is lost or made. One node, real rooms, a disk in memory.
 
-use crate::allocation::AllocationMessage;
 use crate::leader::{LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
+use crate::messages::AllocationMessage;
 use crate::pool::PoolMessage;
 use crate::supervisor::SupervisorMessage;
 use crate::{BoxFuture, Desk, Handle, Holder, Options, PeerFault, Peers, Shards, start};
@@ -250,6 +250,7 @@ fn actor_options() -> Options {
         handles_max: 100,
         activating_max: 100,
         waiting_max: 100,
+        gather_ms: 10,
         batches_max: 4,
         batch_lines_max: 100,
         batch_bytes_max: 1_000_000,

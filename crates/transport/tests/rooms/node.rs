@@ -239,6 +239,7 @@ fn actors(node: NodeId) -> actors::Options {
         handles_max: 1_000,
         activating_max: 1_000,
         waiting_max: 1_000,
+        gather_ms: 10,
         batches_max: 4,
         batch_lines_max: 100,
         batch_bytes_max: 1_000_000,
