@@ -73,6 +73,14 @@ fn docs_asset(file: &str) -> Response {
     }
 }
 
+/// What stands between backticks is code.
+fn with_code(text: &str) -> String {
+    let part = |(at, part): (usize, &str)| {
+        if at % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() }
+    };
+    text.split('`').enumerate().map(part).collect()
+}
+
 /// The error table, where the `type` of a problem leads.
 #[utoipa::path(get, path = "/docs/errors", tag = "operation",
     responses((status = 200, description = "The error table", content_type = "text/html", body = String)))]
@@ -80,7 +88,7 @@ pub(crate) async fn error_table() -> Html<String> {
     let mut rows = String::new();
     for code in Code::ALL {
         let row = code.row();
-        let (code, status, title, help) = (row.code, row.status, row.title, row.would_help);
+        let (code, status, title, help) = (row.code, row.status, row.title, with_code(row.would_help));
         let _ =
             writeln!(rows, "<tr id=\"{code}\"><td>{status}<td><code>{code}</code><td>{title}<td>{help}</tr>");
     }

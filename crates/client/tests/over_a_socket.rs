@@ -148,7 +148,7 @@ async fn a_request_as_it_goes_over_the_wire() {
 async fn queries_and_conditions_are_written_as_the_api_reads_them() {
     const FIRST: Act = Act::Answer(
         200,
-        "",
+        "etag: \"6\"",
         r#"{"rows":[{"credits":"1","calls":1,"units":{}}],"cursor":",ann,,,","unattributed":"0","as_of":{"index":1,"time":"1970-01-01T00:00:00Z"}}"#,
     );
     const LAST: Act = Act::Answer(

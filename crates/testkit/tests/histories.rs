@@ -7,10 +7,10 @@ use testkit::history::{self, History, START, Seen};
 use testkit::workload::{self, Pace, Step};
 
 const STEPS: usize = 400;
-const PROMPT_SEEDS: u64 = 160;
-const RACY_SEEDS: u64 = 560;
+const PROMPT_SEEDS: u64 = 220;
+const RACY_SEEDS: u64 = 760;
 /// Of each of the two.
-const COMMANDS_MIN: usize = 75_000;
+const COMMANDS_MIN: usize = 100_000;
 
 /// A third of the histories have a cycle that ends, so that grants with an end may back allocations.
 fn cycle_days(seed: u64) -> Option<i64> {
