@@ -70,6 +70,12 @@ async fn two_lines_to_try_and_everything_is_kept() {
     // 1,200 input tokens at 1 credit per 1,000, and 300 output tokens at 4.
     let charged = paste(lines[0]);
     assert_eq!((&charged["charged"], &charged["durability"]), (&"2.4".into(), &"local".into()), "{charged}");
+    // 22.4 were drawn: what was missing and the smallest lease. The rest lies in the pool.
+    assert_eq!(
+        charged["remaining"],
+        serde_json::json!({"at_least": "20", "at_most": "99997.6"}),
+        "{charged}"
+    );
     eventually("the summary has it", PATIENCE, async || (paste(lines[1])["used"] == "2.4").then_some(()))
         .await;
     assert_eq!(paste(lines[1])["granted"], "100000");

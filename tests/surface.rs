@@ -80,16 +80,18 @@ async fn usage(cluster: &Cluster) {
         let free = api.answer("POST", "/v1/workspaces/acme/consume", Some(free)).await.expect(200).json();
         assert_eq!(free["charged"], "0", "a price of 0 is a price");
     }
+    let consume = "/v1/workspaces/acme/consume";
+    let keyed = admin.write_keyed("POST", consume, "key-1", priced).await.expect(200);
     let path = "/v1/workspaces/acme/usage?group_by=user,feature,model";
     let page = admin.read(&format!("{path}&limit=1")).await;
     assert!(page["as_of"]["index"].as_u64().is_some_and(|index| index > 0), "{page}");
     let report = eventually("usage by user has arrived", PATIENCE, async || {
         let report = admin.read(path).await;
         let rows = report["rows"].as_array().expect("rows").clone();
-        rows.into_iter().find(|row| row["user"] == "bob" && row["model"] == "m-1" && row["calls"] == 3)
+        rows.into_iter().find(|row| row["user"] == "bob" && row["model"] == "m-1" && row["calls"] == 4)
     })
     .await;
-    assert_eq!(report["credits"], "7.2");
+    assert_eq!(report["credits"], "9.6");
     eventually("pages of one row are the same rows", PATIENCE, async || {
         let whole = admin.read(path).await;
         let (mut rows, mut cursor) = (Vec::new(), String::new());
@@ -104,5 +106,18 @@ async fn usage(cluster: &Cluster) {
     .await;
     let units: u64 =
         report["units"].as_object().expect("units").values().filter_map(serde_json::Value::as_u64).sum();
-    assert_eq!(units, 3 * 1_500, "{report}");
+    assert_eq!(units, 4 * 1_500, "{report}");
+
+    // What was answered under a key stands, also when it would have no price any more.
+    admin.answer("PUT", "/v1/rate-card", Some(r#"{"prices":[]}"#)).await.expect(200);
+    for node in cluster.numbers() {
+        let mut api = cluster.api(node);
+        eventually("the prices are gone", PATIENCE, async || {
+            let quote = api.answer("POST", "/v1/workspaces/acme/quote", Some(priced)).await;
+            (quote.status == 422).then(|| assert_eq!(quote.code(), "unpriced"))
+        })
+        .await;
+        let again = api.write_keyed("POST", consume, "key-1", priced).await.expect(200);
+        assert_eq!(again.body, keyed.body, "n{node}");
+    }
 }
