@@ -2,7 +2,8 @@
 //! actor per active user; and the desk, which answers for the pools whose shard this node leads.
 //!
 //! Reading order: `leader` and `ports` (what is asked of whom), `handle` and `directory` (what request tasks touch),
-//! `allocation` and `pool` (the holder's actors), `shards` (finding a leader), `desk` (being one).
+//! `allocation` and `pool` (the holder's actors; what they say is in `messages` and `batch`), `shards` (finding a leader),
+//! `desk` and its `rounds` (being one).
 //!
 //! Actors are doormen: they receive, ask `leasing`, and perform its steps. No arithmetic is decided here.
 //! Not here: prices, keys, HTTP (`quota`, `api`); sockets (`transport`).

@@ -2,8 +2,7 @@
 //! returns into batches, sees closed lines to the ledger, and rebuilds a child that panicked from the journal.
 //!
 //! What somebody waits for is sent at once, and what is gathered rides along; draws ahead of need, reports and closes
-//! gather for a window. Not here: sizes (`leasing`),
-//! finding the leader (`shards`).
+//! gather for a window. Not here: sizes (`leasing`), what a batch says (`batch`), finding the leader (`shards`).
 
 use crate::allocation::{AllocationActor, Arguments};
 use crate::batch::{Outgoing, Weight, line_message, other_cycle, weight};

@@ -94,6 +94,15 @@ async fn change(shards: &Shards, change: Change) {
     assert!(matches!(answer, LeaderAnswer::Applied { applied, .. } if applied.result.is_ok()));
 }
 
+/// A workspace with 1,000 credits.
+async fn funded(shards: &Shards) -> Credits {
+    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+    change(shards, Change::PutWorkspace(settings)).await;
+    let granted = Credits::whole(1_000).unwrap();
+    change(shards, Change::MakeGrant(grant(granted))).await;
+    granted
+}
+
 async fn summary(shards: &Shards) -> WorkspaceView {
     let request = LeaderRequest::Read { query: Query::Workspace { id: workspace() }, fresh: true };
     match shards.ask(SHARD, request, GUARD).await.unwrap() {
@@ -147,10 +156,7 @@ async fn charged(holder: &Holder, handle: &Handle) -> bool {
 #[tokio::test]
 async fn actors_that_panic_are_rebuilt_and_no_credit_is_lost_or_made() {
     let (holder, shards) = node(actor_options()).await;
-    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
-    change(&shards, Change::PutWorkspace(settings)).await;
-    let granted = Credits::whole(1_000).unwrap();
-    change(&shards, Change::MakeGrant(grant(granted))).await;
+    let granted = funded(&shards).await;
     let ann = UserId::parse("ann").unwrap();
     let spends = async {
         for turn in 0..300_u32 {
@@ -179,10 +185,7 @@ async fn actors_that_panic_are_rebuilt_and_no_credit_is_lost_or_made() {
 async fn actors_that_come_and_go_lose_no_line() {
     let lease = LeasePolicy { idle_ms: 1, ..LeasePolicy::STANDARD };
     let (holder, shards) = node(Options { lease, tick_ms: 2, ..actor_options() }).await;
-    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
-    change(&shards, Change::PutWorkspace(settings)).await;
-    let granted = Credits::whole(1_000).unwrap();
-    change(&shards, Change::MakeGrant(grant(granted))).await;
+    let granted = funded(&shards).await;
     let users = ["ann", "bob", "cleo"].map(|user| UserId::parse(user).unwrap());
     let spends = async {
         for turn in 0..300_u64 {
@@ -204,10 +207,7 @@ async fn actors_that_come_and_go_lose_no_line() {
 #[tokio::test]
 async fn a_pool_that_was_idle_when_it_said_so_and_is_not_any_more_stays() {
     let (holder, shards) = node(actor_options()).await;
-    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
-    change(&shards, Change::PutWorkspace(settings)).await;
-    let granted = Credits::whole(1_000).unwrap();
-    change(&shards, Change::MakeGrant(grant(granted))).await;
+    funded(&shards).await;
     let ann = UserId::parse("ann").unwrap();
     let spends = async {
         spend(&holder, &ann).await;

@@ -54,9 +54,7 @@ impl Rounds {
         pools.insert(workspace.clone(), Arc::downgrade(&rounds));
         rounds
     }
-}
 
-impl Rounds {
     /// Somebody waits for a round of this pool, or runs it.
     pub fn is_running(&self, workspace: &WorkspaceId) -> bool {
         held(&self.pools).get(workspace).is_some_and(|rounds| rounds.strong_count() > 0)
