@@ -57,6 +57,8 @@ rustix            | platform tests benches                | the operating system
 getrandom         | platform                              | chance comes from platform::Entropy
 rand              | cli testkit simulations benches tests | seeded streams of load, never a decision of the product
 loom              | escrow                                | escrow alone is small enough to be explored in every interleaving
+rand_chacha       | simulations                           | seeds that stay worth keeping
+turmoil           | simulations                           | whole nodes under a simulated network
 stateright        | simulations                           | the protocol's model
 ";
 
