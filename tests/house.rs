@@ -31,7 +31,7 @@ floor | room        | may import                                         | what 
 2     | actors      | types leasing escrow ledger journal replication placement platform |
 2     | quota       | types actors escrow ledger leasing pricing journal replication placement platform |
 3     | transport   | types wire platform replication quota actors ledger leasing placement (journal) | beyond the plan: actors, ledger, leasing, placement; it also implements the port of actors, and turns into frames the words that cross its ports; its tests join whole holders
-3     | api         | types wire quota                                   |
+3     | api         | types wire quota platform                          | of platform only the listener: a simulated network serves HTTP too
 3     | dashboard   | types quota                                        |
 3     | client      | types wire                                         |
 3     | cli         | types wire client                                  |

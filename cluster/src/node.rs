@@ -18,7 +18,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use transport::{Link, Mux, Services, Versions};
@@ -144,7 +143,7 @@ impl Linked {
         let Directories { journal, raft } = directories;
         let link = Arc::new(Link::new(&mux));
         let agreed = Arc::new(AgreedClock::new(world.clock.clone()));
-        let front = Front::open(&settings, &served, &mux, &agreed).await?;
+        let front = Front::open(&settings, world.net.as_ref(), &served, &mux, &agreed).await?;
         if is_new {
             introduce(&link, &settings, identity.disk).await?;
         }
@@ -191,14 +190,15 @@ struct Front {
 impl Front {
     async fn open(
         settings: &Settings,
+        net: &dyn Net,
         served: &Arc<OnceLock<Quota>>,
         mux: &Arc<Mux>,
         agreed: &Arc<AgreedClock>,
     ) -> Result<Self, NodeFault> {
         let wanted = settings.api_listen;
         let fault = |source| NodeFault::Listen { address: wanted, source };
-        let listener = TcpListener::bind(wanted).await.map_err(fault)?;
-        let address = listener.local_addr().map_err(fault)?;
+        let listener = net.listen(wanted).await.map_err(fault)?;
+        let address = listener.address().map_err(fault)?;
         let app = Arc::new(App {
             quota: served.clone(),
             operator_key: settings.operator_key.clone(),

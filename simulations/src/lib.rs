@@ -8,3 +8,4 @@ pub mod chance;
 pub mod fault;
 pub mod model;
 pub mod swarm;
+pub mod world_b;

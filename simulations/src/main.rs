@@ -29,6 +29,7 @@ fn main() -> ExitCode {
             Some(planted) => if_clean(tell(planted)),
             None => unknown("mistake", name, mistakes::ALL.iter().map(|planted| planted.name)),
         },
+        ["seed", "b", seed, minutes, rest @ ..] => one_of_world_b(seed, minutes, rest.first().copied()),
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS
@@ -38,6 +39,22 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn one_of_world_b(seed: &str, minutes: &str, film: Option<&str>) -> ExitCode {
+    let (Ok(seed), Ok(minutes)) = (seed.parse::<u64>(), minutes.parse::<u64>()) else {
+        eprintln!("a seed and minutes are whole numbers");
+        return ExitCode::from(2);
+    };
+    seeded_libc::seed(seed);
+    if let Err(why) = simulations::world_b::trace::begin(film.map(std::path::Path::new)) {
+        eprintln!("the film cannot be written: {why}");
+        return ExitCode::from(2);
+    }
+    let case = simulations::world_b::Case::draw(seed, 3, minutes * 60_000);
+    let outcome = simulations::world_b::run(&case);
+    println!("{}", serde_json::to_string_pretty(&outcome).expect("an outcome is plain data"));
+    if_clean(outcome.broken.is_empty())
 }
 
 fn if_clean(clean: bool) -> ExitCode {

@@ -7,12 +7,12 @@ use crate::routes::router;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use platform::{Connection, Listener};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
@@ -41,7 +41,7 @@ const ACCEPT_REST_MS: u64 = 20;
 /// Serves until `shutdown` is ready, then takes no more connections and ends those there are: idle ones at once,
 /// others behind the request in hand, all of them after `drain_ms`.
 pub async fn serve(
-    listener: TcpListener,
+    mut listener: Box<dyn Listener>,
     options: ConnectionOptions,
     app: Arc<App>,
     shutdown: impl Future<Output = ()> + Send,
@@ -129,14 +129,12 @@ impl Drop for Place {
 
 async fn connection(
     http: http1::Builder,
-    stream: TcpStream,
+    stream: Box<dyn Connection>,
     router: Router,
     mut closed: watch::Receiver<bool>,
     ends: Ends,
     _place: Place,
 ) {
-    // An answer is one small write: nothing is gained by waiting for more.
-    let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |request| router.clone().oneshot(request));
     let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
@@ -158,7 +156,7 @@ async fn connection(
 
 /// Tells a connection that there is no place for it. What it has sent meanwhile is read, as closing on unread bytes
 /// would take the answer back.
-async fn turn_away(mut stream: TcpStream, _room: OwnedSemaphorePermit) {
+async fn turn_away(mut stream: Box<dyn Connection>, _room: OwnedSemaphorePermit) {
     let telling = async {
         stream.write_all(&no_place()).await?;
         stream.shutdown().await?;

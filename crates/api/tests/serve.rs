@@ -32,7 +32,7 @@ async fn start(options: ConnectionOptions, body_read_ms: u64) -> Running {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let served = tokio::spawn(serve(listener, options, app.clone(), shutdown));
+    let served = tokio::spawn(serve(Box::new(listener), options, app.clone(), shutdown));
     Running { address, app, stop, served }
 }
 

@@ -22,6 +22,11 @@ pub trait Net: Send + Sync + fmt::Debug {
 
     /// Connects. There is no time limit: put one around it.
     fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Connection>>>;
+
+    /// Whether bytes may go there as they are, without encryption: nobody else can read them on the way.
+    fn is_private(&self, address: SocketAddr) -> bool {
+        address.ip().to_canonical().is_loopback()
+    }
 }
 
 /// Waits for connections.

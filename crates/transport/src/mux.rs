@@ -112,7 +112,7 @@ impl Mux {
     ) -> Result<Self, StartError> {
         options.check()?;
         for addr in std::iter::once(options.listen).chain(peers.iter().map(|(_, addr)| *addr)) {
-            check_loopback(addr)?;
+            check_private(net.as_ref(), addr)?;
         }
         let failed = |source| StartError::Listen { addr: options.listen, source };
         let listener = net.listen(options.listen).await.map_err(failed)?;
@@ -164,7 +164,7 @@ impl Mux {
 
     /// Adds a peer, and dials it if this node is the one to dial. To change an address: remove, then add.
     pub fn add_peer(&self, node: NodeId, addr: SocketAddr) -> Result<(), StartError> {
-        check_loopback(addr)?;
+        check_private(self.shared.net.as_ref(), addr)?;
         if self.shared.is_leaving() {
             return Err(StartError::Leaving);
         }
@@ -290,6 +290,6 @@ fn lost(peer: NodeId) -> CallError {
 }
 
 /// Encryption between nodes follows; until then their traffic does not leave the machine.
-fn check_loopback(addr: SocketAddr) -> Result<(), StartError> {
-    if addr.ip().to_canonical().is_loopback() { Ok(()) } else { Err(StartError::NotLoopback(addr)) }
+fn check_private(net: &dyn Net, addr: SocketAddr) -> Result<(), StartError> {
+    if net.is_private(addr) { Ok(()) } else { Err(StartError::NotLoopback(addr)) }
 }

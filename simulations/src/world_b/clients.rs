@@ -1,0 +1,266 @@
+//! Users who spend and administrators who change things meanwhile, as a platform's backend would ask: over HTTP, with
+//! deadlines, with retries under the same key or id. Not here: what they ask for (`load`).
+
+use crate::chance::{Stream, stream};
+use crate::world_b::clock::{BEGINNING, TrueTime};
+use crate::world_b::http::{Answer, Ask, Http, Silence};
+use crate::world_b::load::{Change, Load, Timed};
+use crate::world_b::machine::{API_PORT, Addresses};
+use crate::world_b::told::{ChargeId, Told};
+use hyper::Method;
+use rand::Rng;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::Duration;
+use types::Credits;
+
+/// What all clients know.
+#[derive(Clone, Debug)]
+pub struct Office {
+    pub seed: u64,
+    pub load: Load,
+    pub addresses: Addresses,
+    pub told: Told,
+    pub truth: TrueTime,
+    /// Nobody begins anything after this.
+    pub until_ms: u64,
+}
+
+const PATIENCE: Duration = Duration::from_secs(12);
+/// A command whose outcome is unknown is asked again under its key or id for so long.
+const PERSISTENCE_MS: u64 = 60_000;
+
+#[must_use]
+pub fn workspace_id(workspace: usize) -> String {
+    format!("ws-{workspace}")
+}
+
+#[must_use]
+pub fn user_id(user: usize) -> String {
+    format!("u{user}")
+}
+
+fn credits(micros: u64) -> String {
+    Credits::from_micros(micros).unwrap_or(Credits::MAX).to_string()
+}
+
+impl Office {
+    fn node(&self, chance: &mut Stream) -> SocketAddr {
+        SocketAddr::new(self.addresses.0[chance.random_range(0..self.addresses.0.len())], API_PORT)
+    }
+
+    fn is_over(&self) -> bool {
+        self.truth.ms() >= self.until_ms
+    }
+
+    /// Asks one node after another until somebody says what became of it.
+    async fn insist(&self, http: &mut Http, chance: &mut Stream, ask: &Ask) -> Option<Answer> {
+        let end = self.truth.ms() + PERSISTENCE_MS;
+        while self.truth.ms() < end {
+            let to = self.node(chance);
+            match http.ask(to, ask, PATIENCE).await {
+                // 503 of an administrator's write, as of a key: ask again, it is the same command.
+                Ok(answer) if answer.status < 500 && code(&answer) != "key_in_flight" => return Some(answer),
+                Ok(_) | Err(Silence(_)) => {}
+            }
+            tokio::time::sleep(Duration::from_millis(chance.random_range(50..500))).await;
+        }
+        None
+    }
+
+    /// Makes the pools. Faults wait for it.
+    pub async fn open(&self) {
+        let (mut http, mut chance) = (Http::default(), stream(self.seed, "office"));
+        for workspace in 0..self.load.workspaces {
+            let path = format!("/v1/workspaces/{}", workspace_id(workspace));
+            let put = Ask { method: Method::PUT, path: path.clone(), key: None, body: Some("{}".into()) };
+            let grant =
+                format!(r#"{{"id":"first","kind":"plan","amount":"{}"}}"#, credits(self.load.granted));
+            let grant =
+                Ask { method: Method::POST, path: format!("{path}/grants"), key: None, body: Some(grant) };
+            for ask in [put, grant] {
+                let answer = self.insist(&mut http, &mut chance, &ask).await;
+                self.note(&ask, answer.as_ref());
+            }
+        }
+    }
+
+    fn note(&self, ask: &Ask, answer: Option<&Answer>) {
+        let told = match answer {
+            Some(answer) => format!("{} {} {}", ask.method, answer.status, code(answer)),
+            None => format!("{} no answer", ask.method),
+        };
+        tracing::info!(target: "film", path = ask.path, body = ask.body, key = ask.key, told, "asked");
+        self.told.record().answered(told.trim_end());
+    }
+
+    /// One user of one workspace.
+    pub async fn spend(self, workspace: usize, user: usize) {
+        let name = format!("user {workspace}.{user}");
+        let (mut http, mut chance) = (Http::default(), stream(self.seed, &name));
+        let (ws, who) = (workspace_id(workspace), user_id(user));
+        let path = format!("/v1/workspaces/{ws}/consume");
+        let sticky = self.node(&mut chance);
+        let stickiness = chance.random_range(0..=1_000);
+        let mut number = 0_u64;
+        while !self.is_over() {
+            let rest = chance.random_range(0..=self.load.every_ms * 2);
+            tokio::time::sleep(Duration::from_millis(rest)).await;
+            number += 1;
+            let micros = chance.random_range(1..=self.load.price_max);
+            let micros =
+                if chance.random_bool(0.7) { micros.div_ceil(1_000_000) * 1_000_000 } else { micros };
+            let draw = chance.random_range(0..1_000);
+            let durability = if draw < self.load.disk {
+                r#","durability":"disk""#
+            } else if draw < self.load.disk + self.load.quorum {
+                r#","durability":"quorum""#
+            } else {
+                ""
+            };
+            let keyed = chance.random_range(0..1_000) < self.load.keyed;
+            let body =
+                format!(r#"{{"user":"{who}","feature":"chat","amount":"{}"{durability}}}"#, credits(micros));
+            let key = keyed.then(|| format!("{who}-{number}"));
+            let ask = Ask { method: Method::POST, path: path.clone(), key, body: Some(body) };
+            let to = if chance.random_range(0..1_000) < stickiness { sticky } else { self.node(&mut chance) };
+            self.consume(&mut http, &mut chance, to, (&ws, &who), &ask, micros).await;
+        }
+    }
+
+    async fn consume(
+        &self,
+        http: &mut Http,
+        chance: &mut Stream,
+        first: SocketAddr,
+        (ws, who): (&str, &str),
+        ask: &Ask,
+        micros: u64,
+    ) {
+        let end = self.truth.ms() + PERSISTENCE_MS;
+        let (mut to, mut asked) = (first, 0);
+        loop {
+            let answer = http.ask(to, ask, PATIENCE).await.ok();
+            self.note(ask, answer.as_ref());
+            asked += 1;
+            let is_settled = match &answer {
+                Some(answer) if answer.status == 200 => {
+                    self.charged(ws, who, answer, micros, ask.key.is_some());
+                    true
+                }
+                Some(answer) if answer.status < 500 => code(answer) != "key_in_flight",
+                Some(answer) => ask.key.is_none() && code(answer) != "outcome_unknown",
+                None => false,
+            };
+            if is_settled {
+                return;
+            }
+            // Without a key it may not be asked again; with one it is asked until it is known.
+            if ask.key.is_none() || self.truth.ms() >= end {
+                *self.told.record().unknown.entry(ws.to_owned()).or_default() += micros;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(chance.random_range(20..1_000))).await;
+            if asked > 1 || chance.random_bool(0.5) {
+                to = self.node(chance);
+            }
+        }
+    }
+
+    fn charged(&self, ws: &str, who: &str, answer: &Answer, micros: u64, keyed: bool) {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let id = body["id"].as_str().and_then(ChargeId::parse);
+        let charged = body["charged"].as_str().and_then(|text| text.parse::<Credits>().ok());
+        let mut record = self.told.record();
+        match (id, charged) {
+            (Some(id), Some(charged)) if charged.micros() == micros => {
+                record.charged(ws, who, id, micros, keyed);
+            }
+            _ => record.broken.push(format!("a charge of {micros} was answered {body}")),
+        }
+    }
+
+    /// The administrator of all pools: one change after the other, none of them before its time.
+    pub async fn administer(self) {
+        let (mut http, mut chance) = (Http::default(), stream(self.seed, "administrator"));
+        for (number, Timed { at_ms, workspace, change }) in self.load.changes.iter().enumerate() {
+            let rest = at_ms.saturating_sub(self.truth.ms());
+            tokio::time::sleep(Duration::from_millis(rest)).await;
+            if self.is_over() {
+                return;
+            }
+            let ask = self.request(*workspace, number, change);
+            let answer = self.insist(&mut http, &mut chance, &ask).await;
+            self.note(&ask, answer.as_ref());
+        }
+    }
+
+    fn request(&self, workspace: usize, number: usize, change: &Change) -> Ask {
+        let base = format!("/v1/workspaces/{}", workspace_id(workspace));
+        let key = Some(format!("change-{number}"));
+        let with =
+            |method, path: String, body: String| Ask { method, path, key: key.clone(), body: Some(body) };
+        match change {
+            Change::Grant { amount, lasts_ms } => {
+                let ends = lasts_ms.map_or(String::new(), |lasts| {
+                    let at = self.truth.ms() + lasts;
+                    format!(r#","expires_at":"{}""#, rfc3339(at))
+                });
+                let body =
+                    format!(r#"{{"id":"g{number}","kind":"pack","amount":"{}"{ends}}}"#, credits(*amount));
+                Ask { key: None, ..with(Method::POST, format!("{base}/grants"), body) }
+            }
+            Change::Allocate { user, amount, overflow } => {
+                let overflow = if *overflow { "shared" } else { "none" };
+                let body = format!(r#"{{"amount":"{}","overflow":"{overflow}"}}"#, credits(*amount));
+                with(Method::PUT, format!("{base}/allocations/{}", user_id(*user)), body)
+            }
+            Change::Adjust { user, up, by } => {
+                let sign = if *up { "" } else { "-" };
+                let body = format!(r#"{{"delta":"{sign}{}"}}"#, credits(*by));
+                with(Method::POST, format!("{base}/allocations/{}/adjust", user_id(*user)), body)
+            }
+            Change::Move { from, to, amount } => {
+                let (from, to) = (user_id(*from), user_id(*to));
+                let amount = credits(*amount);
+                let body = format!(r#"{{"id":"m{number}","from":"{from}","to":"{to}","amount":"{amount}"}}"#);
+                Ask { key: None, ..with(Method::POST, format!("{base}/reallocations"), body) }
+            }
+            Change::Limit { user, amount } => {
+                let body = format!(r#"{{"amount":"{}","window":"cycle"}}"#, credits(*amount));
+                with(Method::PUT, format!("{base}/limits/{}", user_id(*user)), body)
+            }
+            Change::Access { user, on } => {
+                let body = format!(r#"{{"ai_access":{on}}}"#);
+                with(Method::PUT, format!("{base}/members/{}", user_id(*user)), body)
+            }
+            Change::Release { user } => Ask {
+                method: Method::DELETE,
+                path: format!("{base}/allocations/{}", user_id(*user)),
+                key,
+                body: None,
+            },
+            Change::Void { grant } => {
+                // Of the grants that changes make, by their numbers; the first of all stays.
+                let id = format!("g{}", number.saturating_sub(*grant + 1));
+                Ask { method: Method::DELETE, path: format!("{base}/grants/{id}"), key, body: None }
+            }
+        }
+    }
+}
+
+fn code(answer: &Answer) -> String {
+    if answer.status < 400 {
+        return String::new();
+    }
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    body["code"].as_str().unwrap_or("?").to_owned()
+}
+
+/// An instant `ms` after the simulation's beginning, within its first day.
+fn rfc3339(ms: u64) -> String {
+    debug_assert_eq!(BEGINNING.millis() % 86_400_000, 0, "the simulation begins at midnight");
+    let (s, ms) = (ms / 1_000, ms % 1_000);
+    let (day, s) = (1 + s / 86_400, s % 86_400);
+    format!("2026-01-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z", s / 3_600, s / 60 % 60, s % 60)
+}

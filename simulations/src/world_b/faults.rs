@@ -1,0 +1,395 @@
+//! Carries faults out between two steps of the simulation, and ends them. Not here: which faults (`swarm`).
+
+use crate::fault::{Fault, Kind, NodeIndex, Unsynced, What};
+use crate::world_b::machine::{Ended, Machine};
+use platform::MemDisk;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use turmoil::Sim;
+
+/// What this world can do. Turmoil cannot stop a host's time, and its connections carry bytes, so nothing arrives
+/// twice or out of order: worlds A and C do these.
+pub const KINDS: [Kind; 21] = [
+    Kind::Drop,
+    Kind::Delay,
+    Kind::OneWay,
+    Kind::Partition,
+    Kind::Ring,
+    Kind::Flapping,
+    Kind::Crash,
+    Kind::PowerLoss,
+    Kind::CrashLoop,
+    Kind::ColdStart,
+    Kind::Drain,
+    Kind::LeaderCrash,
+    Kind::SyncError,
+    Kind::DiskFull,
+    Kind::BitRot,
+    Kind::DiskLost,
+    Kind::Skew,
+    Kind::Strobe,
+    Kind::ClockRate,
+    Kind::ClockFrozen,
+    Kind::BackwardsOverRestart,
+];
+
+type Link = (NodeIndex, NodeIndex);
+
+/// The faults of a run, and which of them are under way.
+#[derive(Debug)]
+pub struct Faults {
+    machines: Vec<Arc<Machine>>,
+    /// In order of time.
+    coming: std::vec::IntoIter<Fault>,
+    next: Option<Fault>,
+    under_way: Vec<Running>,
+    /// How many faults cut each direction just now.
+    cuts: BTreeMap<Link, u32>,
+    /// Nodes that are down on purpose, and until when.
+    down: BTreeMap<NodeIndex, u64>,
+    /// Nodes whose disk is gone for good.
+    pub lost: BTreeSet<NodeIndex>,
+    /// Nodes whose journal may have had to round up: they lost power, or a sync failed.
+    pub rounded: BTreeSet<NodeIndex>,
+    pub begun: BTreeMap<Kind, u64>,
+}
+
+#[derive(Debug)]
+struct Running {
+    what: What,
+    until_ms: u64,
+    /// For what goes on and off, or happens again and again.
+    next_ms: u64,
+    on: bool,
+    /// The directions it cuts.
+    links: Vec<Link>,
+}
+
+impl Faults {
+    #[must_use]
+    pub fn new(machines: Vec<Arc<Machine>>, faults: Vec<Fault>) -> Self {
+        let mut coming = faults.into_iter();
+        Self {
+            machines,
+            next: coming.next(),
+            coming,
+            under_way: Vec::new(),
+            cuts: BTreeMap::new(),
+            down: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            rounded: BTreeSet::new(),
+            begun: BTreeMap::new(),
+        }
+    }
+
+    /// Begins and ends what is due.
+    pub fn step(&mut self, sim: &mut Sim<'_>, now_ms: u64) {
+        while let Some(fault) = self.next.take_if(|fault| fault.at_ms <= now_ms) {
+            self.next = self.coming.next();
+            self.begin(sim, fault, now_ms);
+        }
+        let due: Vec<Running> = self.under_way.extract_if(.., |running| running.until_ms <= now_ms).collect();
+        for running in due {
+            self.end(sim, &running);
+        }
+        self.go_on(sim, now_ms);
+        self.restart(sim, now_ms);
+    }
+
+    /// Whether nothing is wrong any more and nothing more is to come.
+    #[must_use]
+    pub fn are_over(&self) -> bool {
+        self.next.is_none() && self.under_way.is_empty() && self.down.is_empty()
+    }
+
+    fn begin(&mut self, sim: &mut Sim<'_>, fault: Fault, now_ms: u64) {
+        let Fault { for_ms, what, .. } = fault;
+        let all = self.machines.len();
+        let fits = |node: &NodeIndex| *node < all && !self.lost.contains(node);
+        if !nodes_of(&what).iter().all(fits) {
+            return;
+        }
+        tracing::info!(target: "film", ?what, for_ms, "fault begins");
+        *self.begun.entry(what.kind()).or_default() += 1;
+        let until_ms = now_ms + for_ms;
+        let links = links_of(&what, all);
+        match &what {
+            What::Crash { node } => self.kill(sim, *node, until_ms),
+            What::LeaderCrash => {
+                let leader = self.leader();
+                self.kill(sim, leader, until_ms);
+            }
+            What::ColdStart => (0..all).for_each(|node| self.kill(sim, node, until_ms)),
+            What::PowerLoss { node, unsynced } => {
+                self.kill(sim, *node, until_ms);
+                self.lose_power(*node, *unsynced);
+            }
+            What::BackwardsOverRestart { node, ms } => {
+                self.kill(sim, *node, until_ms);
+                self.machines[*node].clock.jump_ms(-ms);
+            }
+            What::DiskLost { node } => {
+                self.kill(sim, *node, until_ms);
+                self.machines[*node].set_disk(MemDisk::new());
+                self.lost.insert(*node);
+            }
+            What::BitRot { node } => {
+                self.kill(sim, *node, until_ms);
+                if self.rot(*node) {
+                    self.lost.insert(*node);
+                }
+            }
+            What::Drain { node } => {
+                if self.machines[*node].running().is_some() {
+                    self.machines[*node].drain.notify_one();
+                    // It goes at its own pace; if it has not ended by then, it is killed.
+                    self.down.insert(*node, until_ms.max(now_ms + 10_000));
+                }
+            }
+            What::SyncError { node, count } => {
+                self.rounded.insert(*node);
+                self.machines[*node].disk().fail_syncs(*count);
+            }
+            What::DiskFull { node } => {
+                let disk = self.machines[*node].disk();
+                disk.set_capacity_bytes(Some(disk.used_bytes()));
+            }
+            What::Skew { node, ms } => self.machines[*node].clock.jump_ms(*ms),
+            What::ClockRate { node, per_mille } => self.machines[*node].clock.set_rate(*per_mille),
+            What::ClockFrozen { node } => self.machines[*node].clock.set_rate(0),
+            What::Delay { from, to, ms } => {
+                sim.set_link_latency(name(*from), name(*to), Duration::from_millis(*ms));
+            }
+            What::Drop { from, to, per_mille } => {
+                sim.set_link_fail_rate(name(*from), name(*to), f64::from((*per_mille).min(300)) / 1_000.0);
+            }
+            What::OneWay { .. }
+            | What::Partition { .. }
+            | What::Ring
+            | What::Flapping { .. }
+            | What::CrashLoop { .. }
+            | What::Strobe { .. } => {}
+            What::Duplicate { .. }
+            | What::Reorder { .. }
+            | What::Reset { .. }
+            | What::Pause { .. }
+            | What::ActorPanic { .. }
+            | What::SlowSync { .. }
+            | What::DiskRolledBack { .. } => return,
+        }
+        links.iter().for_each(|link| self.cut(sim, *link));
+        self.under_way.push(Running { what, until_ms, next_ms: now_ms, on: true, links });
+    }
+
+    fn end(&mut self, sim: &mut Sim<'_>, running: &Running) {
+        tracing::info!(target: "film", what = ?running.what, "fault ends");
+        if running.on {
+            running.links.iter().for_each(|link| self.mend(sim, *link));
+        }
+        match &running.what {
+            What::DiskFull { node } => self.machines[*node].disk().set_capacity_bytes(None),
+            What::SyncError { node, .. } => self.machines[*node].disk().fail_syncs(0),
+            What::Skew { node, .. }
+            | What::Strobe { node, .. }
+            | What::ClockRate { node, .. }
+            | What::ClockFrozen { node } => self.machines[*node].clock.set_right(),
+            What::Delay { from, to, .. } => {
+                sim.set_link_latency(name(*from), name(*to), super::LATENCY.0);
+                sim.set_link_max_message_latency(name(*from), name(*to), super::LATENCY.1);
+            }
+            What::Drop { from, to, .. } => {
+                sim.set_link_fail_rate(name(*from), name(*to), 0.0);
+                sim.repair(name(*from), name(*to));
+            }
+            _ => {}
+        }
+    }
+
+    /// What happens again and again.
+    fn go_on(&mut self, sim: &mut Sim<'_>, now_ms: u64) {
+        let mut under_way = std::mem::take(&mut self.under_way);
+        for running in under_way.iter_mut().filter(|running| running.next_ms <= now_ms) {
+            let every_ms = match &running.what {
+                What::Flapping { every_ms, .. } => {
+                    running.on = !running.on;
+                    let links = running.links.clone();
+                    links
+                        .into_iter()
+                        .for_each(|link| if running.on { self.cut(sim, link) } else { self.mend(sim, link) });
+                    *every_ms
+                }
+                What::Strobe { node, ms, every_ms } => {
+                    let by = if running.on { *ms } else { -*ms };
+                    self.machines[*node].clock.jump_ms(by);
+                    running.on = !running.on;
+                    *every_ms
+                }
+                What::CrashLoop { node, every_ms } => {
+                    if !self.down.contains_key(node) && !self.lost.contains(node) {
+                        self.kill(sim, *node, now_ms + every_ms / 4);
+                    }
+                    *every_ms
+                }
+                _ => u64::MAX,
+            };
+            running.next_ms = now_ms.saturating_add(every_ms);
+        }
+        self.under_way = under_way;
+    }
+
+    /// Starts what was down long enough, and what has ended of itself.
+    fn restart(&mut self, sim: &mut Sim<'_>, now_ms: u64) {
+        for node in 0..self.machines.len() {
+            let machine = &self.machines[node];
+            if self.lost.contains(&node) {
+                // It starts once more, to be refused; then nobody starts it again.
+                if self.down.get(&node).is_some_and(|until| *until <= now_ms) {
+                    self.down.remove(&node);
+                    machine.killed();
+                    sim.bounce(name(node));
+                }
+                continue;
+            }
+            let ended = machine.ended();
+            let due = match self.down.get(&node) {
+                Some(until) => *until <= now_ms || ended == Some(Ended::Drained),
+                // A supervisor starts again what has ended, after a second.
+                None => {
+                    if ended.is_some() {
+                        self.down.insert(node, now_ms + 1_000);
+                    }
+                    false
+                }
+            };
+            if due {
+                self.down.remove(&node);
+                machine.disk().kill();
+                machine.killed();
+                tracing::info!(target: "film", node, "node starts");
+                sim.bounce(name(node));
+            }
+        }
+    }
+
+    fn kill(&mut self, sim: &mut Sim<'_>, node: NodeIndex, until_ms: u64) {
+        if self.lost.contains(&node) {
+            return;
+        }
+        tracing::info!(target: "film", node, "process dies");
+        sim.crash(name(node));
+        self.machines[node].disk().kill();
+        self.machines[node].killed();
+        let until = self.down.entry(node).or_insert(until_ms);
+        *until = (*until).max(until_ms);
+    }
+
+    fn lose_power(&mut self, node: NodeIndex, unsynced: Unsynced) {
+        self.rounded.insert(node);
+        let machine = &self.machines[node];
+        machine.disk().power_loss(match unsynced {
+            Unsynced::Lost => platform::Unsynced::Lost,
+            Unsynced::Torn(bytes) => platform::Unsynced::FirstBytes(bytes),
+            Unsynced::Scattered(seed) => platform::Unsynced::Scattered(seed),
+        });
+        machine.clock.reboot();
+    }
+
+    /// Turns a bit in the middle of the holder's newest segment; whether there was one.
+    fn rot(&mut self, node: NodeIndex) -> bool {
+        let disk = self.machines[node].disk();
+        let mut journals = disk.files();
+        journals.retain(|path| path.parent().is_some_and(|parent| parent.ends_with("journal")));
+        let Some(newest) = journals.last() else { return false };
+        let content = disk.content(newest).unwrap_or_default();
+        let written = content.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+        if written < 200 {
+            return false;
+        }
+        disk.flip_bit(newest, written / 2, 3);
+        true
+    }
+
+    /// The leader of the first pool's shard, else of anything.
+    fn leader(&self) -> NodeIndex {
+        let leads = |machine: &&Arc<Machine>| {
+            machine.running().is_some_and(|quota| {
+                quota.holder().shards().replica().groups().any(|group| group.is_leader())
+            })
+        };
+        self.machines.iter().find(leads).map_or(0, |machine| machine.index)
+    }
+
+    fn cut(&mut self, sim: &mut Sim<'_>, link: Link) {
+        let count = self.cuts.entry(link).or_default();
+        *count += 1;
+        if *count == 1 {
+            sim.partition_oneway(name(link.0), name(link.1));
+        }
+    }
+
+    fn mend(&mut self, sim: &mut Sim<'_>, link: Link) {
+        let count = self.cuts.entry(link).or_default();
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            sim.repair_oneway(name(link.0), name(link.1));
+        }
+    }
+}
+
+fn name(node: NodeIndex) -> String {
+    Machine::name(node)
+}
+
+fn both(a: NodeIndex, b: NodeIndex) -> [Link; 2] {
+    [(a, b), (b, a)]
+}
+
+/// The directions a fault cuts.
+fn links_of(what: &What, all: usize) -> Vec<Link> {
+    let pairs = (0..all).flat_map(|a| (a + 1..all).map(move |b| (a, b)));
+    match what {
+        What::OneWay { from, to } => vec![(*from, *to)],
+        What::Flapping { from, to, .. } => both(*from, *to).to_vec(),
+        What::Partition { nodes } => {
+            let apart = |(a, b): &Link| nodes.contains(a) != nodes.contains(b);
+            pairs.filter(apart).flat_map(|(a, b)| both(a, b)).collect()
+        }
+        What::Ring => {
+            let far = |(a, b): &Link| b - a != 1 && b - a != all - 1;
+            pairs.filter(far).flat_map(|(a, b)| both(a, b)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn nodes_of(what: &What) -> Vec<NodeIndex> {
+    match what {
+        What::Drop { from, to, .. }
+        | What::Delay { from, to, .. }
+        | What::Duplicate { from, to, .. }
+        | What::Reorder { from, to, .. }
+        | What::OneWay { from, to }
+        | What::Flapping { from, to, .. }
+        | What::Reset { from, to } => vec![*from, *to],
+        What::Partition { nodes } => nodes.clone(),
+        What::Ring | What::ColdStart | What::LeaderCrash => Vec::new(),
+        What::Crash { node }
+        | What::PowerLoss { node, .. }
+        | What::Pause { node }
+        | What::CrashLoop { node, .. }
+        | What::ActorPanic { node }
+        | What::Drain { node }
+        | What::SlowSync { node, .. }
+        | What::SyncError { node, .. }
+        | What::DiskFull { node }
+        | What::BitRot { node }
+        | What::DiskLost { node }
+        | What::DiskRolledBack { node }
+        | What::Skew { node, .. }
+        | What::Strobe { node, .. }
+        | What::ClockRate { node, .. }
+        | What::ClockFrozen { node }
+        | What::BackwardsOverRestart { node, .. } => vec![*node],
+    }
+}

@@ -1,0 +1,258 @@
+//! Looks at every node between two steps and says which sentence broke. Not here: the sentences that look at one state
+//! alone (`ledger::invariants`, `testkit::checkers`).
+
+use crate::world_b::clients::workspace_id;
+use crate::world_b::machine::Machine;
+use crate::world_b::told::{Record, Told};
+use ledger::{State, Workspace};
+use replication::{Group, GroupId};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use types::{Credits, NodeId, WorkspaceId};
+
+/// A sentence that turned out to be untrue, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broken {
+    pub at_ms: u64,
+    pub sentence: String,
+    pub what: String,
+}
+
+#[derive(Debug)]
+pub struct Judge {
+    machines: Vec<Arc<Machine>>,
+    told: Told,
+    /// The highest term ever seen of each group, who leads in it, and since when.
+    terms: BTreeMap<GroupId, (u64, NodeId, u64)>,
+    digests: BTreeMap<(GroupId, u64), [u8; 32]>,
+    pub broken: Vec<Broken>,
+}
+
+/// A leader of so long has applied whatever was committed before it.
+const SETTLED_MS: u64 = 2_000;
+/// Enough to be understood; a run with one is a failed run.
+const BROKEN_MAX: usize = 5;
+/// Digests that are kept to compare others with.
+const DIGESTS_MAX: usize = 4_096;
+
+impl Judge {
+    #[must_use]
+    pub fn new(machines: Vec<Arc<Machine>>, told: Told) -> Self {
+        Self { machines, told, terms: BTreeMap::new(), digests: BTreeMap::new(), broken: Vec::new() }
+    }
+
+    fn breaks(&mut self, at_ms: u64, sentence: &str, what: String) {
+        if self.broken.len() < BROKEN_MAX {
+            tracing::info!(target: "film", sentence, what, "broken");
+            self.broken.push(Broken { at_ms, sentence: sentence.into(), what });
+        }
+    }
+
+    /// Notes who leads: cheap, after every step.
+    pub fn watch(&mut self, now_ms: u64) {
+        for machine in &self.machines {
+            let Some(quota) = machine.running() else { continue };
+            for group in quota.holder().shards().replica().groups().filter(|group| group.is_leader()) {
+                let term = group.status().term;
+                let known = self.terms.entry(group.id()).or_insert((term, quota.node(), now_ms));
+                if term > known.0 {
+                    *known = (term, quota.node(), now_ms);
+                }
+            }
+        }
+    }
+
+    /// Looks at all nodes as they are now.
+    pub fn look(&mut self, now_ms: u64) {
+        for machine in self.machines.clone() {
+            let Some(quota) = machine.running() else { continue };
+            for group in quota.holder().shards().replica().groups() {
+                self.replica(group, now_ms);
+                let settled = |(term, node, since): &(u64, NodeId, u64)| {
+                    *node == quota.node()
+                        && *term == group.status().term
+                        && now_ms.saturating_sub(*since) >= SETTLED_MS
+                };
+                if group.is_leader() && self.terms.get(&group.id()).is_some_and(settled) {
+                    let record = self.told.record().clone();
+                    group
+                        .peek(|state| what_was_told_is_gone(state, &record))
+                        .into_iter()
+                        .for_each(|(sentence, what)| self.breaks(now_ms, sentence, what));
+                }
+            }
+        }
+        let told: Vec<String> = std::mem::take(&mut self.told.record().broken);
+        told.into_iter().for_each(|what| self.breaks(now_ms, "what clients are told is consistent", what));
+    }
+
+    /// What one replica can be held to, however old it is.
+    fn replica(&mut self, group: &Group, now_ms: u64) {
+        let violations = group.peek(State::violations);
+        for violation in violations {
+            self.breaks(now_ms, violation.invariant, format!("{}: {}", violation.workspace, violation.what));
+        }
+        let hash = group.state_hash();
+        let mut is_new = false;
+        let known = *self.digests.entry((group.id(), hash.index)).or_insert_with(|| {
+            is_new = true;
+            hash.digest
+        });
+        if is_new {
+            tracing::info!(target: "film", group = ?group.id(), index = hash.index, digest = ?hash.digest, "applied");
+        }
+        if known != hash.digest {
+            let what = format!("{:?} after entry {}", group.id(), hash.index);
+            self.breaks(now_ms, "S13 equal logs make equal states", what);
+        }
+        while self.digests.len() > DIGESTS_MAX {
+            self.digests.pop_first();
+        }
+    }
+
+    /// Whether no line is open but of nodes that are gone.
+    #[must_use]
+    pub fn is_at_rest(&self, workspaces: usize, lost: &BTreeSet<usize>) -> bool {
+        let lost: BTreeSet<NodeId> = lost.iter().map(|index| node_id(*index)).collect();
+        let closed = |pool: &Workspace| {
+            pool.lines.iter().all(|(line, of)| of.written_off || lost.contains(&line.holder.node))
+        };
+        (0..workspaces).all(|workspace| {
+            let id = WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id");
+            self.leader_of(&id, closed) == Some(true)
+        })
+    }
+
+    /// All that must be true once nothing is wrong any more, nobody asks, and idle lines had time to close.
+    pub fn at_rest(&mut self, now_ms: u64, workspaces: usize, lost: &BTreeSet<usize>, rounds: bool) {
+        let record = self.told.record().clone();
+        let lost: BTreeSet<NodeId> = lost.iter().map(|index| node_id(*index)).collect();
+        for workspace in 0..workspaces {
+            let id = WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id");
+            let found = self.leader_of(&id, |pool| at_rest(pool, &record, &lost, rounds));
+            match found {
+                Some(broken) => {
+                    broken.into_iter().for_each(|(sentence, what)| self.breaks(now_ms, sentence, what));
+                }
+                None => self.breaks(now_ms, "a pool is served when nothing is wrong", format!("{id}")),
+            }
+        }
+    }
+
+    /// What `see` finds at the node that leads the pool's shard.
+    pub fn leader_of<T>(&self, id: &WorkspaceId, see: impl Fn(&Workspace) -> T) -> Option<T> {
+        let quotas = self.machines.iter().filter_map(|machine| machine.running());
+        let mut found = None;
+        for quota in quotas {
+            let shards = quota.holder().shards();
+            let group = shards.replica().group(GroupId::Shard(shards.map().shard_of(id)));
+            if let Some(group) = group.filter(|group| group.is_leader()) {
+                found = group.peek(|state| state.workspace(id).map(&see)).or(found);
+            }
+        }
+        found
+    }
+}
+
+pub fn node_id(index: usize) -> NodeId {
+    NodeId(u16::try_from(index + 1).expect("a handful of nodes"))
+}
+
+type Sentences = Vec<(&'static str, String)>;
+
+/// S3 and S4 in real time: every acknowledged credit was granted, and is gone from the pool and from its line.
+fn what_was_told_is_gone(state: &State, record: &Record) -> Sentences {
+    let mut broken = Vec::new();
+    for (name, told) in &record.by_workspace {
+        let id = WorkspaceId::parse(name).expect("a valid id");
+        let Some(pool) = state.workspace(&id) else { continue };
+        let totals = &pool.totals;
+        let granted = totals.amount.micros() + totals.exposure.micros();
+        if *told > granted {
+            broken.push(("S3 nobody was told more than was granted", format!("{name}: {told} of {granted}")));
+        }
+        let gone = [totals.out, totals.used, totals.unattributed, totals.written_off, totals.exposure];
+        let gone: u64 = gone.iter().map(|part| part.micros()).sum();
+        if *told > gone {
+            broken.push(("what was told is gone from the pool", format!("{name}: told {told}, gone {gone}")));
+        }
+        for (line, numbers) in &pool.lines {
+            let told = record.by_line.get(&(name.clone(), line.holder.node, line.number.0)).copied();
+            let has: u64 = numbers.backings.iter().map(|n| n.drawn.micros() - n.returned.micros()).sum();
+            if told.is_some_and(|told| told > has) {
+                let what = format!("{name} {line:?}: told {told:?}, has {has}");
+                broken.push(("S4 nothing is told on a line beyond what it has", what));
+            }
+        }
+    }
+    broken
+}
+
+fn at_rest(pool: &Workspace, record: &Record, lost: &BTreeSet<NodeId>, rounds: bool) -> Sentences {
+    let mut broken = Vec::new();
+    let name = pool.id.as_str();
+    let open = pool.lines.iter().filter(|(line, of)| !of.written_off && !lost.contains(&line.holder.node));
+    for (line, of) in open {
+        broken.push(("an idle line is closed", format!("{name} {line:?}: {of:?}")));
+    }
+    let told = record.by_workspace.get(name).copied().unwrap_or_default();
+    let unknown = record.unknown.get(name).copied().unwrap_or_default();
+    let totals = &pool.totals;
+    let detail_lost = totals.unattributed.micros() + totals.written_off.micros() + totals.exposure.micros();
+    let charged = totals.used.micros() + totals.unattributed.micros() + totals.written_off.micros();
+    if told > charged + totals.exposure.micros() {
+        broken.push(("what was told is charged", format!("{name}: told {told}, charged {charged}")));
+    }
+    let out = totals.out.micros();
+    if charged > told + unknown + detail_lost {
+        let what = format!("{name}: charged {charged}, told {told}, unknown {unknown}, {totals:?}");
+        broken.push(("nobody is charged more than he was told", what));
+    }
+    if !rounds && lost.is_empty() && (detail_lost > 0 || out > 0) {
+        let what = format!("{name}: {totals:?}");
+        broken.push(("without a loss of power or disk nothing is unattributed", what));
+    }
+    for (user, of) in &pool.users {
+        let told = record.by_user.get(&(name.to_owned(), user.to_string())).copied().unwrap_or_default();
+        let used = of.used.micros() + totals.exposure.micros();
+        if told > used {
+            broken.push(("users are charged what they were told", format!("{name} {user}: {told}, {used}")));
+        }
+    }
+    let rows = pool.usage_rows();
+    let metered: u64 = rows.iter().map(|row| row.metered.credits.micros()).sum();
+    if metered != totals.used.micros() {
+        broken.push(("S8 usage by meter sums to used", format!("{name}: {metered}, {}", totals.used)));
+    }
+    let pending: u64 = pool.intents.values().map(|intent| intent.pending().micros()).sum();
+    if pending > 0 && lost.is_empty() {
+        broken.push(("nothing is pending when nothing is out", format!("{name}: {pending}")));
+    }
+    broken
+}
+
+/// For charts and reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    pub available: u64,
+    pub out: u64,
+    pub used: u64,
+}
+
+impl Judge {
+    /// All pools together, as their leaders see them.
+    pub fn balance(&self, workspaces: usize) -> Balance {
+        let mut sum = Balance::default();
+        for workspace in 0..workspaces {
+            let id = WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id");
+            if let Some(totals) = self.leader_of(&id, |pool| pool.totals) {
+                sum.available += totals.available.micros();
+                sum.out += totals.out.micros();
+                sum.used +=
+                    totals.used.saturating_add(totals.unattributed).saturating_add(Credits::ZERO).micros();
+            }
+        }
+        sum
+    }
+}

@@ -1,0 +1,184 @@
+//! World B: whole nodes exactly as `tranche serve` assembles them, on a simulated network, on simulated disks and
+//! clocks. One seed is one run, and must be one process: the standard library and tokio keep some state per process.
+//!
+//! Reading order: `machine` (a node's life), `net` and `clock` (its outside world), `load` and `clients` (who asks),
+//! `faults` (what goes wrong), `told` and `judge` (what must be true). Not here: the same faults without shells
+//! (world A), and real processes (`tests`).
+
+pub mod clients;
+pub mod clock;
+pub mod faults;
+pub mod http;
+pub mod judge;
+pub mod load;
+pub mod machine;
+pub mod net;
+pub mod told;
+pub mod trace;
+
+use crate::fault::{Fault, Kind};
+use crate::swarm::Swarm;
+use clients::Office;
+use clock::TrueTime;
+use faults::Faults;
+use judge::{Broken, Judge};
+use load::Load;
+use machine::{Addresses, Machine};
+use openraft_rt::deterministic_rng::DeterministicRng;
+use openraft_rt_tokio::TokioRuntime;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use told::Told;
+
+/// Everything a run follows from, besides the program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Case {
+    pub seed: u64,
+    pub nodes: usize,
+    /// How long things go wrong.
+    pub fault_ms: u64,
+    pub load: Load,
+    pub faults: Vec<Fault>,
+}
+
+/// What a run showed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    pub seed: u64,
+    /// Of the whole trace: equal in every run of the seed.
+    pub hash: String,
+    pub simulated_ms: u64,
+    pub operations: u64,
+    pub charges: u64,
+    pub answers: BTreeMap<String, u64>,
+    pub faults: BTreeMap<Kind, u64>,
+    pub broken: Vec<Broken>,
+}
+
+/// Messages take between these.
+pub const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(10));
+const TICK: Duration = Duration::from_millis(1);
+/// Nodes find each other and make the pools; then things begin to go wrong.
+const WARM_UP_MS: u64 = 5_000;
+/// After the last fault clients go on for so long: what cannot be served then is a liveness bug.
+const CALM_MS: u64 = 15_000;
+/// Idle lines close after ten seconds, what is asked may take a while, a close takes a report.
+const REST_MS: u64 = 100_000;
+
+impl Case {
+    /// What the seed alone says.
+    #[must_use]
+    pub fn draw(seed: u64, nodes: usize, fault_ms: u64) -> Self {
+        let kinds = faults::KINDS.to_vec();
+        let swarm = Swarm { nodes, until_ms: fault_ms, kinds, every_ms: (1_000, 20_000) };
+        let mut faults = swarm.draw(seed);
+        faults.iter_mut().for_each(|fault| fault.at_ms += WARM_UP_MS);
+        let load = Load::draw(seed, WARM_UP_MS + fault_ms);
+        Self { seed, nodes, fault_ms, load, faults }
+    }
+}
+
+/// Runs a case to its end. At most once in a process.
+#[must_use]
+pub fn run(case: &Case) -> Outcome {
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(case.seed)
+        .tick_duration(TICK)
+        .simulation_duration(Duration::from_secs(24 * 3_600))
+        .min_message_latency(LATENCY.0)
+        .max_message_latency(LATENCY.1)
+        .tcp_capacity(1 << 16)
+        .enable_random_order()
+        .build();
+    let truth = TrueTime::default();
+    let addresses = Addresses((0..case.nodes).map(|index| sim.lookup(Machine::name(index))).collect());
+    let machine = |index| Arc::new(Machine::new(index, case.seed, &truth, &addresses));
+    let machines: Vec<Arc<Machine>> = (0..case.nodes).map(machine).collect();
+    for machine in &machines {
+        let (machine, seed) = (machine.clone(), case.seed);
+        sim.host(Machine::name(machine.index), move || {
+            let (machine, index) = (machine.clone(), machine.index as u64);
+            scoped(seed.wrapping_mul(31).wrapping_add(index), async move {
+                machine.live().await;
+                Ok(())
+            })
+        });
+    }
+    let told = Told::default();
+    let until_ms = WARM_UP_MS + case.fault_ms + CALM_MS;
+    let office = Office {
+        seed: case.seed,
+        load: case.load.clone(),
+        addresses,
+        told: told.clone(),
+        truth: truth.clone(),
+        until_ms,
+    };
+    sim.client("office", scoped(case.seed, open_for_business(office)));
+
+    let mut faults = Faults::new(machines.clone(), case.faults.clone());
+    let mut judge = Judge::new(machines, told.clone());
+    let mut rest_ms = None;
+    let mut now_ms = 0;
+    while rest_ms.is_none_or(|since| now_ms < since + REST_MS) {
+        now_ms += 1;
+        truth.set_ms(now_ms);
+        match sim.step() {
+            Ok(true) if rest_ms.is_none() => rest_ms = Some(now_ms),
+            Ok(_) => {}
+            Err(why) => {
+                judge.broken.push(Broken {
+                    at_ms: now_ms,
+                    sentence: "nothing ends the simulation".into(),
+                    what: why.to_string(),
+                });
+                break;
+            }
+        }
+        faults.step(&mut sim, now_ms);
+        judge.watch(now_ms);
+        if now_ms % 200 == 0 {
+            judge.look(now_ms);
+        }
+        let rested =
+            |since: u64| now_ms >= since + 2_000 && judge.is_at_rest(case.load.workspaces, &faults.lost);
+        if !judge.broken.is_empty() || now_ms % 1_000 == 0 && rest_ms.is_some_and(rested) {
+            break;
+        }
+    }
+    if judge.broken.is_empty() {
+        judge.at_rest(now_ms, case.load.workspaces, &faults.lost, !faults.rounded.is_empty());
+    }
+    let record = told.record().clone();
+    Outcome {
+        seed: case.seed,
+        hash: trace::digest(),
+        simulated_ms: now_ms,
+        operations: record.operations,
+        charges: record.charges.len() as u64,
+        answers: record.answers,
+        faults: faults.begun,
+        broken: judge.broken,
+    }
+}
+
+/// Seeds what openraft draws in the tasks that it starts.
+fn scoped<F: Future>(seed: u64, body: F) -> impl Future<Output = F::Output> {
+    DeterministicRng::<TokioRuntime>::scope(seed, body)
+}
+
+async fn open_for_business(office: Office) -> turmoil::Result {
+    office.open().await;
+    let mut all = vec![tokio::spawn(office.clone().administer())];
+    for workspace in 0..office.load.workspaces {
+        for user in 0..office.load.users {
+            all.push(tokio::spawn(office.clone().spend(workspace, user)));
+        }
+    }
+    for one in all {
+        one.await?;
+    }
+    Ok(())
+}
