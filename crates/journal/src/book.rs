@@ -269,15 +269,22 @@ impl Book {
         }
     }
 
-    /// After a power failure: all that may have been spent counts as spent (R4).
+    /// After a power failure: all that may have been spent counts as spent (R4), and the lines are closed. Charges
+    /// after the last sync are not in the journal, but clients were told their numbers: on the same line these would be
+    /// given to other charges.
     pub fn decide_rounding(&self) -> Result<Vec<Change>, Unsound> {
-        let rounded = self.lines().filter(|(_, line)| !line.unspent().is_zero());
-        rounded
-            .map(|(slot, line)| match line.spend(line.unspent()) {
-                Some(parts) => Ok(Change::Rounded { slot, parts }),
-                None => Err(Unsound(format!("line {slot:?} has less left than unspent"))),
-            })
-            .collect()
+        let mut changes = Vec::new();
+        for (slot, line) in self.lines().filter(|(_, line)| !line.tally.closed) {
+            let mut line = line.clone();
+            if !line.unspent().is_zero() {
+                let parts = line.spend(line.unspent());
+                let parts = parts.ok_or_else(|| Unsound(format!("line {slot:?} has less left than unspent")))?;
+                line.round_up(&parts)?;
+                changes.push(Change::Rounded { slot, parts });
+            }
+            changes.push(Change::Closed { slot, parts: line.rest() });
+        }
+        Ok(changes)
     }
 
     // The one way anything changes.

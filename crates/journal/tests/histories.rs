@@ -18,9 +18,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         any::<u64>().prop_map(Unsynced::Scattered),
     ];
     let step = prop_oneof![
-        4 => (user(), 1..4_u32, 1..100_u64).prop_map(|(user, grant, more)| Step::Draw { user, grant, more }),
-        6 => user().prop_map(|user| Step::Raise { user }),
-        12 => (user(), amounts, any::<bool>(), prop::option::of(0..KEYS))
+        9 => (user(), 1..4_u32, 1..100_u64).prop_map(|(user, grant, more)| Step::Draw { user, grant, more }),
+        9 => user().prop_map(|user| Step::Raise { user }),
+        18 => (user(), amounts, any::<bool>(), prop::option::of(0..KEYS))
             .prop_map(|(user, amounts, disk, key)| Step::Charge { user, amounts, disk, key }),
         3 => (user(), 0..40_u64, 0..40_u64)
             .prop_map(|(user, balance, above)| Step::GiveBack { user, balance, above }),
@@ -36,7 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::FillDisk),
         1 => Just(Step::FreeDisk),
     ];
-    prop::collection::vec(step, 1..90)
+    prop::collection::vec(step, 1..120)
 }
 
 const CASES: u32 = 3_000;
