@@ -13,7 +13,7 @@ use journal::{Identity, Journal, JournalFault};
 use placement::Map;
 use platform::{AgreedClock, Clock, CoarseClock, Directory, Disk, Entropy, Net};
 use quota::{Quota, RegisterFault};
-use replication::{GroupId, GroupSpec, Replica, ReplicationFault};
+use replication::{Group, GroupId, GroupSpec, Replica, ReplicationFault};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -254,8 +254,18 @@ impl Node {
         }
     }
 
-    /// Returns when this node may not go on, with the reason.
+    /// Returns when this node may not go on, with the reason: it is fenced, or a Raft group has stopped for good, as
+    /// all do when their log cannot be written. A new start reads what is on the disk.
     pub async fn faulted(&self) -> String {
+        let groups = self.shards.replica().groups().map(|group| Box::pin(stopped(group)));
+        let stopped = futures::future::select_all(groups);
+        tokio::select! {
+            why = self.refused() => why,
+            (why, ..) = stopped => why,
+        }
+    }
+
+    async fn refused(&self) -> String {
         let mut fault = self.quota.holder().fault();
         match fault.wait_for(Option::is_some).await {
             Ok(fault) => fault.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -284,6 +294,14 @@ impl Node {
         }
         shards.replica().shutdown().await;
         mux.shutdown().await;
+    }
+}
+
+async fn stopped(group: &Group) -> String {
+    let mut leadership = group.watch_leadership();
+    match leadership.wait_for(|now| now.stopped.is_some()).await {
+        Ok(now) => now.stopped.clone().unwrap_or_default(),
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::world_b::told::{ChargeId, Told};
 use hyper::Method;
 use rand::Rng;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 use types::Credits;
@@ -192,6 +193,25 @@ impl Office {
             let ask = self.request(*workspace, number, change);
             let answer = self.insist(&mut http, &mut chance, &ask).await;
             self.note(&ask, answer.as_ref());
+        }
+    }
+
+    /// Declares lost what is lost, sooner or later.
+    pub async fn operate(self) {
+        let (mut http, mut chance) = (Http::default(), stream(self.seed, "operator"));
+        let mode = if chance.random_bool(0.5) { "charge" } else { "credit" };
+        let mut forgotten = BTreeSet::new();
+        while !self.is_over() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let lost = self.told.record().lost.clone();
+            for node in lost.into_iter().filter(|node| forgotten.insert(*node)).collect::<Vec<_>>() {
+                tokio::time::sleep(Duration::from_millis(chance.random_range(0..10_000))).await;
+                let path = format!("/v1/nodes/n{}/forget", node + 1);
+                let body = Some(format!(r#"{{"mode":"{mode}"}}"#));
+                let ask = Ask { method: Method::POST, path, key: None, body };
+                let answer = self.insist(&mut http, &mut chance, &ask).await;
+                self.note(&ask, answer.as_ref());
+            }
         }
     }
 

@@ -201,10 +201,11 @@ fn at_rest(pool: &Workspace, record: &Record, lost: &BTreeSet<NodeId>, rounds: b
     let totals = &pool.totals;
     let detail_lost = totals.unattributed.micros() + totals.written_off.micros() + totals.exposure.micros();
     let charged = totals.used.micros() + totals.unattributed.micros() + totals.written_off.micros();
-    if told > charged + totals.exposure.micros() {
+    // What a lost node had is out until the operator has forgotten it.
+    let out = totals.out.micros();
+    if told > charged + out + totals.exposure.micros() {
         broken.push(("what was told is charged", format!("{name}: told {told}, charged {charged}")));
     }
-    let out = totals.out.micros();
     if charged > told + unknown + detail_lost {
         let what = format!("{name}: charged {charged}, told {told}, unknown {unknown}, {totals:?}");
         broken.push(("nobody is charged more than he was told", what));
@@ -215,7 +216,7 @@ fn at_rest(pool: &Workspace, record: &Record, lost: &BTreeSet<NodeId>, rounds: b
     }
     for (user, of) in &pool.users {
         let told = record.by_user.get(&(name.to_owned(), user.to_string())).copied().unwrap_or_default();
-        let used = of.used.micros() + totals.exposure.micros();
+        let used = of.used.micros() + of.out.micros() + totals.exposure.micros();
         if told > used {
             broken.push(("users are charged what they were told", format!("{name} {user}: {told}, {used}")));
         }

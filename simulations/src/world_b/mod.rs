@@ -138,6 +138,9 @@ pub fn run(case: &Case) -> Outcome {
             }
         }
         faults.step(&mut sim, now_ms);
+        if now_ms % 100 == 0 {
+            told.record().lost.clone_from(&faults.lost);
+        }
         judge.watch(now_ms);
         if now_ms % 200 == 0 {
             judge.look(now_ms);
@@ -171,7 +174,7 @@ fn scoped<F: Future>(seed: u64, body: F) -> impl Future<Output = F::Output> {
 
 async fn open_for_business(office: Office) -> turmoil::Result {
     office.open().await;
-    let mut all = vec![tokio::spawn(office.clone().administer())];
+    let mut all = vec![tokio::spawn(office.clone().administer()), tokio::spawn(office.clone().operate())];
     for workspace in 0..office.load.workspaces {
         for user in 0..office.load.users {
             all.push(tokio::spawn(office.clone().spend(workspace, user)));

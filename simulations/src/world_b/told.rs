@@ -1,7 +1,7 @@
 //! What clients were told, noted at the instant they were told it; nobody in the system knows this. Not here: what must
 //! follow from it (`judge`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use types::NodeId;
 
@@ -20,6 +20,8 @@ pub struct Record {
     pub unknown: BTreeMap<String, u64>,
     /// Answers by status and code.
     pub answers: BTreeMap<String, u64>,
+    /// Nodes whose disk is gone, for the operator to forget.
+    pub lost: BTreeSet<usize>,
     /// Sentences that an answer itself broke.
     pub broken: Vec<String>,
     pub operations: u64,
