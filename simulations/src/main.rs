@@ -1,9 +1,10 @@
 //! `tranche-sim`: the commands of this room. It parses its arguments and prints; it decides nothing.
 
 use simulations::model::mistakes::{self, Planted};
-use simulations::model::{Protocol, check, rules, story, worlds};
+use simulations::model::{Protocol, check, crossings, rules, story, worlds};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const USAGE: &str = "usage:
   tranche-sim model                    search every world, then hunt every planted mistake
@@ -70,31 +71,36 @@ fn unknown(kind: &str, name: &str, names: impl Iterator<Item = &'static str>) ->
 fn model() -> ExitCode {
     let mut seen = BTreeSet::new();
     let mut states = 0;
+    let mut took = Duration::ZERO;
     let mut clean = true;
     for world in worlds::ALL {
         match search(*world, &mut seen) {
-            Some(visited) => states += visited,
+            Some(searched) => {
+                states += searched.states;
+                took += searched.took;
+            }
             None => clean = false,
         }
     }
-    println!("{states} states, {} sentences, each true in every one", rules::ALWAYS.len());
-    for rule in rules::SOMETIMES {
+    let took = took.as_secs_f32();
+    println!("{states} states in {took:.1} s, {} sentences, each true in every one", rules::ALWAYS.len());
+    for rule in crossings::SOMETIMES {
         let was = if seen.contains(rule.sentence) { "seen" } else { "NEVER SEEN" };
         clean &= seen.contains(rule.sentence);
         println!("  {was}: {}", rule.sentence);
     }
-    println!("\n{:<26} {:<9} {:>5}  breaks", "mistake", "rule", "steps");
+    println!("\n{:<28} {:<9} {:>5}  breaks", "mistake", "rule", "steps");
     for planted in mistakes::ALL {
         let walk = check::hunt(planted);
         clean &= walk.is_some();
         let steps = walk.map_or("ALIVE".to_string(), |walk| (walk.len() - 1).to_string());
-        println!("{:<26} {:<9} {steps:>5}  {}", planted.name, planted.rule, planted.breaks);
+        println!("{:<28} {:<9} {steps:>5}  {}", planted.name, planted.rule, planted.breaks);
     }
     if_clean(clean)
 }
 
-/// The number of states, if no sentence broke.
-fn search(world: worlds::World, seen: &mut BTreeSet<&'static str>) -> Option<usize> {
+/// What was found, if no sentence broke.
+fn search(world: worlds::World, seen: &mut BTreeSet<&'static str>) -> Option<check::Searched> {
     let searched = check::search(world, THREADS);
     seen.extend(&searched.seen);
     println!(
@@ -107,7 +113,7 @@ fn search(world: worlds::World, seen: &mut BTreeSet<&'static str>) -> Option<usi
     for (sentence, walk) in &searched.broken {
         println!("BROKEN: {sentence}\n{}", story::tell(&Protocol { world, mistake: None }, walk));
     }
-    searched.broken.is_empty().then_some(searched.states)
+    searched.broken.is_empty().then_some(searched)
 }
 
 fn tell(planted: &Planted) -> bool {

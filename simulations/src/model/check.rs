@@ -1,4 +1,4 @@
-//! The searches: a world exhausted, a mistake hunted down. What the model says is in the other files.
+//! The searches: a world exhausted, a mistake hunted down. Not here: what the model says; who prints it.
 
 use super::mistakes::Planted;
 use super::worlds::World;
@@ -17,7 +17,7 @@ pub struct Searched {
     pub took: Duration,
     /// Sentences of `rules::ALWAYS` that broke, each with a way there.
     pub broken: Vec<(&'static str, Walk)>,
-    /// Sentences of `rules::SOMETIMES` that came true.
+    /// Sentences of `crossings::SOMETIMES` that came true.
     pub seen: BTreeSet<&'static str>,
 }
 

@@ -1,9 +1,11 @@
 //! The holder's half of the protocol: memory, page cache and disk of a node, and what survives what.
 //! The order is always the same: spend only what a more durable layer already counts as gone.
+//! Not here: what happens to a hold (`hold`), and when a holder may spend at all (`session`).
 
 use super::Protocol;
+use super::hold::{Hold, Stage};
 use super::mistakes::Mistake;
-use super::words::{Backing, ByBacking, DISKS, Holder, LINES, LineId, Message, Numbers, Wish};
+use super::words::{Backing, ByBacking, DISKS, Holder, LINES, LineId, Message, Numbers, Recall, Wish};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
@@ -15,6 +17,10 @@ pub struct Node {
     pub page_cache: Journal,
     /// What was synced; survives a power loss.
     pub disk: Journal,
+    /// When the kernel started, by the wall clock.
+    pub booted_at: u8,
+    /// The session ends when this much time has passed since the boot. Kept nowhere but here.
+    pub session: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +39,9 @@ pub struct Memory {
     pub used: ByBacking,
     pub unattributed: ByBacking,
     pub watermark: ByBacking,
+    pub hold: Hold,
+    /// Recalled for good. Not on disk: a restarted process has no session, and hears it again with the next.
+    pub frozen: bool,
 }
 
 /// The journal as of its last record.
@@ -46,6 +55,7 @@ pub struct Journal {
     pub used: ByBacking,
     pub unattributed: ByBacking,
     pub watermark: ByBacking,
+    pub hold: Hold,
 }
 
 impl Memory {
@@ -53,19 +63,42 @@ impl Memory {
     pub fn spent(&self) -> ByBacking {
         self.used.plus(self.unattributed)
     }
+
+    /// Spent or set aside: neither may be given to another client, nor back to the ledger.
+    pub fn spoken_for(&self) -> ByBacking {
+        self.spent().plus(self.hold.set_aside())
+    }
+
+    /// What may still be set aside, or brought below the watermark.
+    pub fn free(&self) -> ByBacking {
+        match self.frozen {
+            true => ByBacking::default(),
+            false => self.drawn.minus(self.returned).minus(self.spoken_for()),
+        }
+    }
+
+    /// The next credit below the watermark that is not spoken for.
+    pub fn next(&self) -> Option<Backing> {
+        if self.frozen {
+            return None;
+        }
+        let spoken_for = self.spoken_for();
+        Backing::ALL.into_iter().find(|backing| spoken_for[*backing] < self.watermark[*backing])
+    }
 }
 
 impl Journal {
     fn with(self, memory: &Memory) -> Journal {
-        let Memory { drawn: _, returned, used, unattributed, watermark } = *memory;
-        Journal { returned, used, unattributed, watermark, ..self }
+        let Memory { drawn: _, frozen: _, returned, used, unattributed, watermark, hold } = *memory;
+        Journal { returned, used, unattributed, watermark, hold, ..self }
     }
 }
 
 impl Node {
     pub fn new(holder: Holder, boot: u8) -> Node {
         let journal = Journal { boot, ..Journal::default() };
-        Node { holder, boot, process: Process::Up(Memory::default()), page_cache: journal, disk: journal }
+        let process = Process::Up(Memory::default());
+        Node { holder, boot, process, page_cache: journal, disk: journal, booted_at: 0, session: 0 }
     }
 
     pub fn line(&self) -> LineId {
@@ -84,7 +117,7 @@ impl Node {
         self.memory().copied().filter(|_| self.page_cache.open)
     }
 
-    fn append(&mut self, memory: Memory) {
+    pub fn append(&mut self, memory: Memory) {
         self.process = Process::Up(memory);
         self.page_cache = self.page_cache.with(&memory);
     }
@@ -111,14 +144,14 @@ impl Node {
     /// Asks for credits; without an open line the next number is taken, durably, first. `taken` is the
     /// highest number the holder ever took.
     pub fn ask(&mut self, protocol: &Protocol, taken: u8) -> Option<Message> {
-        self.memory()?;
+        let hold = self.memory()?.hold;
         if !self.page_cache.open {
             let next = if protocol.has(Mistake::LineNumberReused) { 1 } else { taken + 1 };
             if next as usize > LINES {
                 return None;
             }
             self.page_cache = Journal { n: next, open: true, ..self.page_cache };
-            self.append(Memory::default());
+            self.append(Memory { hold, ..Memory::default() });
             self.sync();
         }
         let known = self.memory()?.drawn.sum();
@@ -130,6 +163,12 @@ impl Node {
         self.numbers(protocol, Wish::Draw { target, floor })
     }
 
+    /// Only a mistake needs it: what a copy of this disk says of a line, as if its holder had closed it.
+    pub fn copy_of_journal(&self, line: LineId) -> Option<Numbers> {
+        let Journal { returned, used, unattributed, .. } = self.disk;
+        (self.line() == line).then_some(Numbers { line, returned, used, unattributed, wish: Wish::Close })
+    }
+
     pub fn report(&self, protocol: &Protocol) -> Option<Message> {
         self.serving()?;
         self.numbers(protocol, Wish::Report)
@@ -137,9 +176,12 @@ impl Node {
 
     /// R3: the watermark is on the disk before anything is spent up to it, and runs at most one chunk ahead.
     pub fn advance_watermark(&mut self, protocol: &Protocol) -> Option<()> {
-        let mut memory = self.serving()?;
-        let ahead = memory.watermark.sum().saturating_sub(memory.spent().sum());
-        let mut room = protocol.world.chunk.saturating_sub(ahead);
+        let mut memory = self.serving().filter(|memory| !memory.frozen)?;
+        let ahead = memory.watermark.sum().saturating_sub(memory.spoken_for().sum());
+        let mut room = match protocol.has(Mistake::WatermarkFarAhead) {
+            true => memory.drawn.sum(),
+            false => protocol.world.chunk.saturating_sub(ahead),
+        };
         let before = memory.watermark;
         for backing in Backing::ALL {
             let free =
@@ -163,9 +205,7 @@ impl Node {
     /// One credit, within the watermark. The record is with the kernel before the client has its answer.
     pub fn spend(&mut self, protocol: &Protocol) -> Option<Backing> {
         let mut memory = self.serving()?;
-        let spent = memory.spent();
-        let backing =
-            Backing::ALL.into_iter().find(|backing| spent[*backing] < memory.watermark[*backing])?;
+        let backing = memory.next()?;
         memory.used[backing] += 1;
         self.process = Process::Up(memory);
         if !protocol.has(Mistake::AnswerBeforeJournal) {
@@ -174,7 +214,7 @@ impl Node {
         Some(backing)
     }
 
-    /// R5: all that is idle is given back. R is raised and the watermark falls to what is spent in one
+    /// R5: all that is idle is given back. R is raised and the watermark falls to used + held in one
     /// record, and that record is synced before anybody hears of it.
     pub fn give_back(&mut self, protocol: &Protocol) -> Option<Message> {
         let memory = self.renounce(protocol, self.serving()?);
@@ -186,8 +226,13 @@ impl Node {
         if idle { self.numbers(protocol, Wish::Report) } else { None }
     }
 
-    /// The line is over. Durable before it is sent; whatever D may still be under way is not claimed.
+    /// The line is over. Durable before it is sent; whatever D may still be under way is not claimed. A
+    /// line with an open hold waits for its end.
     pub fn close(&mut self, protocol: &Protocol) -> Option<Message> {
+        let waits = self.serving()?.hold.stage == Stage::Open && !protocol.has(Mistake::ClosedOverAHold);
+        if waits {
+            return None;
+        }
         let memory = self.renounce(protocol, self.serving()?);
         self.append(memory);
         self.page_cache.open = false;
@@ -196,26 +241,28 @@ impl Node {
     }
 
     fn renounce(&self, protocol: &Protocol, mut memory: Memory) -> Memory {
-        let spent = memory.spent();
-        memory.returned = memory.returned.max(memory.drawn.minus(spent));
+        let hold_forgotten = protocol.has(Mistake::HoldGivenBack) || protocol.has(Mistake::ClosedOverAHold);
+        let kept = if hold_forgotten { memory.spent() } else { memory.spoken_for() };
+        memory.returned = memory.returned.max(memory.drawn.minus(kept));
         if !protocol.has(Mistake::WatermarkKeptOnReturn) {
-            memory.watermark = spent;
+            memory.watermark = kept;
         }
         memory
     }
 
     /// R2: D is installed by max. A recall carries D too, so that a restarted holder knows what to give back.
     /// Answers with a Return, where there is something to give back.
-    pub fn hear(&mut self, protocol: &Protocol, drawn: ByBacking, give_back: bool) -> Option<Message> {
+    pub fn hear(&mut self, protocol: &Protocol, drawn: ByBacking, recall: Recall) -> Option<Message> {
         let mut memory = self.serving()?;
-        let deaf = give_back && protocol.has(Mistake::RecallWithoutDrawn);
+        let deaf = recall != Recall::No && protocol.has(Mistake::RecallWithoutDrawn);
         memory.drawn = match protocol.has(Mistake::InstallByAdd) {
             _ if deaf => memory.drawn,
             true => memory.drawn.plus(drawn),
             false => memory.drawn.max(drawn),
         };
+        memory.frozen |= recall == Recall::ForGood && !protocol.has(Mistake::RecallForgotten);
         self.process = Process::Up(memory);
-        if give_back { self.give_back(protocol) } else { None }
+        if recall == Recall::No { None } else { self.give_back(protocol) }
     }
 
     /// The draw that should have opened this line was overtaken by one with a higher n. Nothing was ever
@@ -230,13 +277,18 @@ impl Node {
     /// The process dies, the kernel lives.
     pub fn kill(&mut self) {
         self.process = Process::Down;
+        self.session = 0;
     }
 
-    /// The kernel dies too: only what was synced is left.
-    pub fn lose_power(&mut self) {
+    /// The kernel dies too: only what was synced is left, and the clock that counts from the boot is at zero.
+    pub fn lose_power(&mut self, protocol: &Protocol, now: u8) {
         self.process = Process::Down;
         self.page_cache = self.disk;
         self.boot += 1;
+        self.booted_at = now;
+        if !protocol.has(Mistake::SessionSurvivesReboot) {
+            self.session = 0;
+        }
     }
 
     /// R10: an empty disk is a new holder.
@@ -244,12 +296,12 @@ impl Node {
         let kept = protocol.has(Mistake::DiskLossKeepsIdentity);
         let disk = if kept { self.holder.disk } else { self.holder.disk + 1 };
         let empty = Node::new(Holder { disk, ..self.holder }, self.boot);
-        *self = Node { process: Process::Down, ..empty };
+        *self = Node { process: Process::Down, booted_at: self.booted_at, ..empty };
         ((disk as usize) < DISKS).then_some(())
     }
 
     /// R4: exact if the kernel never stopped, for then every consume that was answered is in the
-    /// journal. Otherwise everything up to the watermark counts as spent.
+    /// journal. Otherwise everything up to the watermark counts as spent, but for what is held.
     pub fn restart(&mut self, protocol: &Protocol) {
         if self.page_cache.boot == self.boot {
             self.process = Process::Up(self.remembered());
@@ -262,11 +314,15 @@ impl Node {
         }
     }
 
-    /// Boot id and rounded numbers are one record.
+    /// Boot id and rounded numbers are one record. What is held is not rounded: its hold is on the disk.
     pub fn round(&mut self, protocol: &Protocol) {
         let mut memory = self.remembered();
+        let held = match protocol.has(Mistake::HoldRoundedToo) {
+            true => ByBacking::default(),
+            false => memory.hold.set_aside(),
+        };
         if !protocol.has(Mistake::ResumeFromRecords) {
-            memory.unattributed = memory.watermark.minus(memory.used);
+            memory.unattributed = memory.watermark.minus(memory.used).minus(held);
         }
         if protocol.has(Mistake::RoundingCountedTwice) {
             memory.used = memory.watermark;
@@ -279,7 +335,15 @@ impl Node {
     /// D is not kept on disk: at least the watermark and what was returned were drawn, and the next
     /// answer says the rest.
     fn remembered(&self) -> Memory {
-        let Journal { returned, used, unattributed, watermark, .. } = self.page_cache;
-        Memory { drawn: watermark.plus(returned), returned, used, unattributed, watermark }
+        let Journal { returned, used, unattributed, watermark, hold, .. } = self.page_cache;
+        Memory {
+            drawn: watermark.plus(returned),
+            returned,
+            used,
+            unattributed,
+            watermark,
+            hold,
+            frozen: false,
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! The ledger's half of the protocol: what the replicated state machine does with a message and with an
-//! administrator's word. Raft is taken for granted here: one ledger, which never forgets by accident.
+//! administrator's word. Not here: Raft, which is taken for granted (one ledger, which never forgets by
+//! accident); what a leader knows beside the ledger (`session`).
 
 use super::Protocol;
 use super::mistakes::Mistake;
 use super::words::{
-    Backing, ByBacking, ByGrant, DISKS, GRANTS, Holder, LineId, Message, NODES, Numbers, User, Wish,
+    Backing, ByBacking, ByGrant, CYCLES, DISKS, GRANTS, Holder, LineId, Message, NODES, Numbers, Recall,
+    User, Wish,
 };
 use super::worlds::{AfterLoss, Lasts};
 
@@ -19,15 +21,39 @@ pub struct Ledger {
     pub cycle: u8,
     pub over: [bool; GRANTS],
     pub expired: ByGrant,
-    /// Closed lines, folded.
+    pub books: [Book; CYCLES],
+    /// What was available when the cycle began,
+    pub opened_with: ByGrant,
+    /// and what lines of the cycle before have given back to it since.
+    pub carried: ByGrant,
+    /// Earmarks that ended with their cycle, drawn or not.
+    pub ended: ByGrant,
+    pub intent: Intent,
+}
+
+/// What is kept of the lines of a cycle when they are folded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Book {
     pub used: ByBacking,
     pub unattributed: ByBacking,
     pub written_off: ByBacking,
     /// Credited back for holders declared lost, and not yet proven unspent.
     pub exposure: ByBacking,
-    /// Earmarks that ended with their cycle, drawn or not.
-    pub ended: ByGrant,
-    pub intent: Intent,
+}
+
+impl Book {
+    pub fn charged(&self) -> ByBacking {
+        self.used.plus(self.unattributed).plus(self.written_off)
+    }
+
+    pub fn plus(&self, other: &Book) -> Book {
+        Book {
+            used: self.used.plus(other.used),
+            unattributed: self.unattributed.plus(other.unattributed),
+            written_off: self.written_off.plus(other.written_off),
+            exposure: self.exposure.plus(other.exposure),
+        }
+    }
 }
 
 /// What a draw is taken from.
@@ -88,6 +114,11 @@ impl Line {
         self.drawn.minus(self.used).minus(self.returned).minus(self.unattributed).minus(self.written_off)
     }
 
+    /// ΣU + Z + W: what will never come back.
+    pub fn charged(&self) -> ByBacking {
+        self.used.plus(self.unattributed).plus(self.written_off)
+    }
+
     fn freeze(&mut self) {
         self.frozen_at.get_or_insert(self.drawn.sum());
     }
@@ -96,6 +127,11 @@ impl Line {
 impl Ledger {
     pub fn line(&self, id: LineId) -> Option<&Line> {
         self.lines.iter().find(|line| line.id == id)
+    }
+
+    /// The books of all cycles together.
+    pub fn book(&self) -> Book {
+        self.books.iter().fold(Book::default(), |all, book| all.plus(book))
     }
 
     /// A holder's message: numbers are merged by max first, then the wish is looked at.
@@ -107,7 +143,7 @@ impl Ledger {
         };
         let mut line = self.lines.remove(at);
         if line.lost && !protocol.has(Mistake::LateReturnCredits) {
-            self.relabel(&mut line, message);
+            Self::relabel(protocol, &mut line, message);
         } else {
             self.merge(protocol, &mut line, message);
         }
@@ -118,7 +154,8 @@ impl Ledger {
         }
         self.lines.insert(at, line);
         let asked = matches!(wish, Wish::Draw { .. });
-        asked.then_some(Message::Drawn { line: id, drawn: line.drawn, give_back: line.frozen_at.is_some() })
+        let recall = if line.frozen_at.is_some() { Recall::ForGood } else { Recall::No };
+        asked.then_some(Message::Drawn { line: id, drawn: line.drawn, recall })
     }
 
     /// The first draw of an unknown n opens the line, if n is higher than any n that was closed: draws of
@@ -171,29 +208,38 @@ impl Ledger {
             self.intent.paid += again;
             self.funds.earmarks[User::Bob as usize][0] += again;
         }
-        self.take_back(protocol, line, returned.minus(line.returned));
+        let news = returned.minus(line.returned);
+        self.take_back(protocol, line, news);
         line.used = match protocol.has(Mistake::DeltaReports) {
             true => line.used.plus(used),
             false => line.used.max(used),
         };
         line.unattributed = line.unattributed.max(unattributed);
-        if line.outstanding().of_allocation() == 0 {
+        let too_early = news.sum() > 0 && protocol.has(Mistake::LapsesAtTheFirstReturn);
+        if line.outstanding().of_allocation() == 0 || too_early {
             self.lapse(line);
         }
     }
 
     /// R7: what arrives late may re-label written-off as used; it never makes credits available. And
     /// only a durable Close is proof, for only its sender spends no more.
-    fn relabel(&mut self, line: &mut Line, message: Numbers) {
-        let Numbers { used, unattributed, wish: Wish::Close, .. } = message else { return };
+    fn relabel(protocol: &Protocol, line: &mut Line, message: Numbers) {
+        let Numbers { used, unattributed, wish, .. } = message;
+        let careless = protocol.has(Mistake::EvidenceBesideWriteOff);
+        if wish != Wish::Close && !careless {
+            return;
+        }
         let known = line.used.plus(line.unattributed);
         line.used = line.used.max(used);
         line.unattributed = line.unattributed.max(unattributed);
         let learnt = line.used.plus(line.unattributed).minus(known);
-        line.written_off = line.written_off.minus(learnt);
+        if !careless {
+            line.written_off = line.written_off.minus(learnt);
+        }
     }
 
-    /// A returned credit goes back to its very grant and its earmark; an intent on the line is paid first.
+    /// A returned credit goes back to its very grant and its earmark; an intent on the line is paid first. If
+    /// its cycle has ended, the earmark has too: a grant that lasts gets it back as `carried`.
     fn take_back(&mut self, protocol: &Protocol, line: &mut Line, amount: ByBacking) {
         line.returned = line.returned.plus(amount);
         for backing in Backing::ALL {
@@ -206,14 +252,18 @@ impl Ledger {
             true => self.cycle as usize,
             false => backing.grant(),
         };
-        match self.over[grant] {
-            true => self.expired[grant] += amount,
-            false => self.funds.available[grant] += amount,
+        let late = line.cycle != self.cycle;
+        if self.over[grant] || (late && protocol.has(Mistake::CarriedExpires)) {
+            self.expired[grant] += amount;
+        } else {
+            self.funds.available[grant] += amount;
+            let booked = late && !protocol.has(Mistake::CarriedNotBooked);
+            self.carried[grant] += if booked { amount } else { 0 };
         }
         if !backing.is_allocation() {
             return;
         }
-        if line.cycle != self.cycle {
+        if late && !protocol.has(Mistake::EarmarkOutlivesItsCycle) {
             self.ended[grant] += amount;
             return;
         }
@@ -271,22 +321,25 @@ impl Ledger {
         if !protocol.has(Mistake::IntentForgottenAtClose) {
             self.lapse(&mut line);
         }
-        self.used = self.used.plus(line.used);
-        self.unattributed = self.unattributed.plus(line.unattributed);
+        let book = &mut self.books[line.cycle as usize];
+        book.used = book.used.plus(line.used);
+        book.unattributed = book.unattributed.plus(line.unattributed);
         match protocol.world.after_loss {
-            AfterLoss::Charge => self.written_off = self.written_off.plus(line.written_off),
-            AfterLoss::CreditBack => self.exposure = self.exposure.minus(line.written_off),
+            AfterLoss::Charge => book.written_off = book.written_off.plus(line.written_off),
+            AfterLoss::CreditBack => book.exposure = book.exposure.minus(line.written_off),
         }
         Message::StaleLine { line: line.id }
     }
 
     /// A recall takes effect when the Return is applied (R9): asking changes nothing here.
     pub fn recall(&mut self, protocol: &Protocol, id: LineId) -> Option<Message> {
-        let drawn = self.line(id).filter(|line| !line.lost)?.drawn;
+        let line = self.line(id).filter(|line| !line.lost)?;
+        let recall = if line.frozen_at.is_some() { Recall::ForGood } else { Recall::Once };
+        let drawn = line.drawn;
         if protocol.has(Mistake::RecallFreesAtDeadline) {
             self.credit_back_unproven(protocol, id);
         }
-        Some(Message::Drawn { line: id, drawn, give_back: true })
+        Some(Message::Drawn { line: id, drawn, recall })
     }
 
     /// Only mistakes do this: to take silence, or a deadline, for a Return (R8, R9).
@@ -310,7 +363,8 @@ impl Ledger {
             }
             let lost = line.outstanding();
             if protocol.world.after_loss == AfterLoss::CreditBack {
-                self.exposure = self.exposure.plus(lost);
+                let book = &mut self.books[line.cycle as usize];
+                book.exposure = book.exposure.plus(lost);
                 for backing in Backing::ALL {
                     self.release(protocol, &mut line, backing, lost[backing]);
                 }
@@ -343,7 +397,7 @@ impl Ledger {
             rest -= promised;
             if promised > 0 {
                 line.freeze();
-                recalls.push(Message::Drawn { line: line.id, drawn: line.drawn, give_back: true });
+                recalls.push(Message::Drawn { line: line.id, drawn: line.drawn, recall: Recall::ForGood });
             }
         }
         (rest == 0).then_some(recalls)
@@ -376,8 +430,10 @@ impl Ledger {
             }
         }
         self.cycle += 1;
+        self.opened_with = self.funds.available;
         let live = self.lines.iter().filter(|line| !line.lost);
-        live.map(|line| Message::Drawn { line: line.id, drawn: line.drawn, give_back: true }).collect()
+        let recall = Recall::ForGood;
+        live.map(|line| Message::Drawn { line: line.id, drawn: line.drawn, recall }).collect()
     }
 }
 

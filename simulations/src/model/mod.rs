@@ -1,40 +1,149 @@
-//! The lease protocol as a model that can be searched: every order of every event, in small worlds.
+//! The lease protocol, and a model of it that can be searched: every order of every event, in small worlds.
+//! Who reads this file from top to bottom knows the protocol; the others say the same so exactly that it runs.
 //!
-//! A credit out on a lease is gone from the pool until it comes back with proof. So everything rests on
-//! one chain, where each link counts as gone at least what the next may give away:
+//! # What it is for
+//!
+//! A ledger, replicated by Raft, keeps a workspace's credits. Asking it for every call would be slow, so each
+//! node takes credits on a lease and spends them on its own: it is a *holder*. A rate limiter's lease comes
+//! back by itself when its time is up. A credit does not: silence may show that a holder spends no *more*,
+//! never how much it *has* spent. So a credit out on a lease is gone from the pool until it comes back with
+//! proof, and everything else follows from one sentence: **spend only what a more durable layer already
+//! counts as gone.**
 //!
 //! ```text
-//! ledger: drawn D − returned R  ≥  holder's disk: watermark  ≥  holder's memory: spent
+//! ledger: drawn − returned  ≥  holder's disk: watermark  ≥  holder's memory: spent + held
 //! ```
 //!
-//! Read in this order:
+//! Whichever layer is lost, the one to its left knows at least as much to be gone: a crash rounds up.
 //!
-//! - `words`: what a number, a line and a message are;
-//! - `holder`: spend, return, close, crash, restart, on one node;
-//! - `ledger`: draw, return, recall, reallocate, write off, fold and forget, in the replicated ledger;
-//! - this file: which events there are, and that each may happen whenever it can;
-//! - `rules`: the sentences that must always be true, and the crossings that must have been seen;
+//! # A line, and its numbers
+//!
+//! A *line* is what one holder has of one user's credits, for one cycle. Its number n is taken once and never
+//! again. All its numbers are absolute, only grow, and are merged by maximum; so a message may be lost, late,
+//! reordered or repeated, and nothing happens that should not.
+//!
+//! | | raised by | means |
+//! |---|---|---|
+//! | D drawn | ledger | ever leased on this line |
+//! | U used | holder | spent, and known for what |
+//! | R returned | holder | given back: a promise never to spend it |
+//! | Z unattributed | holder | charged after a power loss; what it was for is lost |
+//! | W written off | ledger | charged because the holder was declared lost |
+//!
+//! What is out is D − U − R − Z − W. The holder has two numbers more, which do not travel: the *watermark*, up
+//! to which it may spend or hold, and what is *held*. Each number is counted by *backing*: from the user's own
+//! allocation or from what is shared, and from which grant. Each backing is counted by itself, so that a
+//! returned credit finds its way to its very grant, whatever arrives first.
+//!
+//! A holder says one thing only: its numbers, as synced to its disk, and with them a wish. *Draw*: let ΣD become
+//! this much. *Report*: take note; with R raised this is the *Return*. *Close*: these are the last. The ledger
+//! answers with D. A *Recall* is the same answer with "give back what is idle" beside it; where the line is
+//! *frozen*, so that it draws no more, also "and spend no more of it, for good".
+//!
+//! One line's life, with a chunk of 4:
+//!
+//! ```text
+//!                         ledger: D  U  R  Z    disk: watermark    memory: used
+//! draw 10                        10  0  0  0           0                 0
+//! raise the watermark            10  0  0  0           4                 0
+//! spend 3                        10  0  0  0           4                 3
+//! sync, report                   10  3  0  0           4                 3
+//! power fails; restart           10  3  0  0           4                 3, and 1 unattributed
+//! give back what is idle         10  3  6  1           4                 3, and 1 unattributed
+//! close                          folded: 3 used, 1 unattributed; nothing is left to come back
+//! ```
+//!
+//! # The rules
+//!
+//! - **R1** A draw names a target, not an amount: a draw asked twice is one draw. *Else a lease is granted twice.*
+//! - **R2** A holder installs D by maximum. *Else an answer that comes twice is spent twice.*
+//! - **R3** The watermark is synced before anything is spent or held beyond it, and is at most one chunk ahead.
+//!   *Else what was spent is forgotten; or a power loss costs more than a chunk.*
+//! - **R4** After a power loss all up to the watermark counts as spent: what is not in the synced records
+//!   becomes Z, except what is held, for its record was synced. After the mere death of the process the journal
+//!   is exact. The boot id tells which it was; it is written in one record with the rounded numbers. *Else what
+//!   was spent is spent again.*
+//! - **R5** A Return is on the holder's disk before it is sent; in the same record the watermark falls to what is
+//!   spent and held. *Else what was returned is spent.*
+//! - **R6** A report says what is synced, in absolute numbers. *Else a charge is counted twice, or unsaid.*
+//! - **R7** What is written off stays charged: what arrives late may show that it was used, and for what. It
+//!   makes nothing available. *Else credits come from nothing.*
+//! - **R8** Silence moves no credit. *Else what a silent holder has spent is granted again.*
+//! - **R9** A recall takes effect when the Return arrives, not at a deadline. *Else the same, but sooner.*
+//! - **R10** A node with a new disk is a new holder; the old one is fenced for ever. *Else what the old disk knew
+//!   to be spent is spent again.*
+//! - **R11** A line belongs to its cycle for ever. *Else last month's use is on this month's credits.*
+//! - **R12** An allocation names the grants it is drawn from, all lasting to the cycle's end. *Else it may be one
+//!   that nothing stands behind.*
+//!
+//! # What follows from them
+//!
+//! **Closing.** A Close is durable before it is sent. The ledger adds the line to the cycle's books, gives back
+//! what its numbers do not claim, forgets it, and keeps only the highest n closed. What comes for an unknown n up
+//! to that is answered *stale line*, and the holder takes the next n.
+//!
+//! **Reallocation.** An administrator moves Ann's credits to Bob. What is not drawn moves at once. The rest is an
+//! *intent* that names lines, and for each at most so much; these lines are frozen and recalled. What returns
+//! pays the intent first. What was charged meanwhile *lapses*, and so does what the cycle's end cuts off.
+//!
+//! **Rollover.** The new cycle waits for nobody. Old lines are frozen and recalled, but may report, return and
+//! close. A credit that returns to a grant that is over expires; to one that lasts, it is *carried*. That is all
+//! an old line changes in the new cycle. Earmarks end with their cycle.
+//!
+//! **A lost holder.** An operator declares it lost: it is fenced, and what is out is charged (W), or credited back
+//! as a booked *exposure*. If it wakes, its Close is evidence, for only who closes spends no more: W becomes U or
+//! Z, and an exposure ends as far as it was not spent. A copy of its journal is no evidence.
+//!
+//! **Holds.** A hold sets credits aside for one client. An extension holds more, or confirms a part as used. A
+//! settle charges what was used and frees the rest; a release charges what was confirmed, and so does an expiry;
+//! a settle after the expiry is an ordinary charge, up to what was held. What is held is below the watermark and
+//! is never given back; a line with an open hold is not closed. Every record about a hold is synced before it is
+//! answered, its end too, and at its end the watermark falls to what is spent. On a line that was recalled for
+//! good, what a hold frees is given back, not spent.
+//!
+//! **Sessions.** A holder spends only while its session with the leader lives; an open hold may be settled beyond
+//! that, until it expires by the wall clock. A session moves no credit (R8): it bounds how long a holder out of
+//! reach may spend what was taken away, so that whoever takes it can be told until when. It is counted from when
+//! its renewal was sent, by a clock that starts with the machine, and dies with the process. Only a leader that a
+//! quorum confirms renews it, never for a fenced holder, and the answer brings the recall of a line that was
+//! frozen. A new leader takes each session as renewed when it was elected.
+//!
+//! # Read in this order
+//!
+//! - this file: what there is, and what can happen;
+//! - `words`: what a number, a backing, a line and a message are;
+//! - `holder`: spend, return, close, crash, restart, on one node; then `hold` and `session`;
+//! - `ledger`: draw, return, recall, reallocate, write off, fold and forget, roll over;
+//! - `steps`: when each event may happen, and what it does;
+//! - `rules`: the sentences that must always be true; `crossings`: what must have been seen;
 //! - `worlds`: how large the searched worlds are;
 //! - `mistakes`: the rules broken one by one, each with the sentence that breaks;
 //! - `check` and `story`: the search, and a counterexample told in English.
 //!
-//! Not here: Raft (the ledger is taken as one machine that never forgets), meters, idempotency keys,
-//! holds, permits, sessions, time. Nothing in these files is used by the product; the product follows them.
+//! Not here: Raft (the ledger is one machine that never forgets), meters, idempotency keys, permits, limits,
+//! refunds, overage, a disk that was rolled back to an older copy. Nothing in these files is used by the product;
+//! the product follows them.
 
 pub mod check;
+pub mod crossings;
+pub mod hold;
 pub mod holder;
 pub mod ledger;
 pub mod mistakes;
 pub mod rules;
+pub mod session;
+mod steps;
 pub mod story;
 pub mod words;
 pub mod worlds;
 
-use holder::{Node, Process};
-use ledger::{Funds, Intent, Ledger};
+use hold::Hold;
+use holder::Node;
+use ledger::{Book, Funds, Intent, Ledger};
 use mistakes::Mistake;
+use session::Leader;
 use stateright::{Model, Property};
-use words::{ByBacking, ByGrant, DISKS, GRANTS, Holder, LINES, LineId, Message, NODES, Wish};
+use words::{ByBacking, ByGrant, CYCLES, DISKS, GRANTS, Holder, LINES, LineId, Message, NODES};
 use worlds::{Budget, Lasts, World};
 
 /// The protocol in one world, perhaps with one mistake planted.
@@ -50,13 +159,18 @@ impl Protocol {
     }
 }
 
+/// All there is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     pub ledger: Ledger,
+    /// What the leader knows that is not in the replicated ledger.
+    pub leader: Leader,
     pub nodes: [Node; NODES],
     /// Everything ever sent, sorted; a message is delivered never, once or often.
     pub network: Vec<Message>,
     pub witness: Witness,
+    /// The wall clock. It stands still, except in worlds with sessions.
+    pub now: u8,
     /// What may still happen; this keeps the worlds finite.
     pub left: Budget,
 }
@@ -65,6 +179,14 @@ pub struct State {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Witness {
     pub lines: [LineWitness; NODES * DISKS * LINES],
+    /// By node: each has at most one hold.
+    pub holds: [HoldWitness; NODES],
+    /// Until when, an administrator was told, a node may spend what is frozen; 0: nobody has asked.
+    pub until: [u8; NODES],
+    /// A holder spent on a frozen line after that, or used a hold after that and the longest hold.
+    pub spent_after_until: bool,
+    /// The most that was ever exposed.
+    pub exposed: u8,
     /// A holder spent on a line that had been written off.
     pub spent_after_write_off: bool,
     /// A holder answered a recall and kept idle credits.
@@ -82,32 +204,35 @@ pub struct LineWitness {
     pub closed: bool,
 }
 
+/// Of the hold of a node; a lost disk takes it along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct HoldWitness {
+    /// What its client was told, or could have asked.
+    pub known: Hold,
+    /// Credits its client was told it had used, confirmed ones among them.
+    pub charged: u8,
+    /// How often its client was told that it was settled or released.
+    pub ends: u8,
+    /// It was settled after it had expired.
+    pub late: bool,
+    /// While it was open the power failed,
+    pub outlived_power: bool,
+    /// the cycle ended,
+    pub outlived_cycle: bool,
+    /// or the session of its holder had ended when it was.
+    pub outlived_session: bool,
+}
+
 impl State {
     pub fn witness_of(&mut self, line: LineId) -> &mut LineWitness {
         &mut self.witness.lines[line.index()]
-    }
-
-    fn send_all(&mut self, messages: Vec<Message>) {
-        for message in messages {
-            self.send(message);
-        }
-    }
-
-    /// Whether this is news: what was sent before is in the network already.
-    fn send(&mut self, message: Message) -> bool {
-        match self.network.binary_search(&message) {
-            Ok(_) => false,
-            Err(at) => {
-                self.network.insert(at, message);
-                true
-            }
-        }
     }
 }
 
 /// One event. `usize` is a node, in `Expire` a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
+    // at a holder
     Ask(usize),
     AdvanceWatermark(usize),
     Spend(usize),
@@ -115,19 +240,36 @@ pub enum Event {
     Report(usize),
     GiveBack(usize),
     Close(usize),
+    Renew(usize),
+    // about its hold
+    OpenHold(usize),
+    HoldMore(usize),
+    Confirm(usize),
+    /// So many of its credits were used.
+    Settle(usize, u8),
+    Release(usize),
+    ExpireHold(usize),
+    // what goes wrong there
     Kill(usize),
     LosePower(usize),
     LoseDisk(usize),
     Restart(usize),
     FinishRounding(usize),
+    // between holders and ledger; whatever was ever sent may arrive, now or again
     Deliver(Message),
+    // at the ledger
     Recall(LineId),
     WriteOff(Holder),
     Reallocate,
     Expire(usize),
     RollOver,
-    /// Only a mistake does this.
+    Elect,
+    // everywhere
+    Tick,
+    // only by mistake
     TakeSilenceForReturn(LineId),
+    TakeCopyForProof(LineId),
+    DeliverToDeposedLeader(Message),
 }
 
 impl Model for Protocol {
@@ -144,6 +286,7 @@ impl Model for Protocol {
             self.events_at(state, node, events);
         }
         self.events_at_ledger(state, events);
+        self.mistaken_events(state, events);
     }
 
     fn next_state(&self, before: &State, event: Event) -> Option<State> {
@@ -154,7 +297,8 @@ impl Model for Protocol {
 
     fn properties(&self) -> Vec<Property<Protocol>> {
         let always = rules::ALWAYS.iter().map(|rule| Property::always(rule.sentence, rule.holds));
-        let sometimes = rules::SOMETIMES.iter().map(|rule| Property::sometimes(rule.sentence, rule.holds));
+        let sometimes =
+            crossings::SOMETIMES.iter().map(|rule| Property::sometimes(rule.sentence, rule.holds));
         always.chain(sometimes).collect()
     }
 }
@@ -167,7 +311,6 @@ impl Protocol {
             let starts_later = grants[grant].lasts == Lasts::NextCycle;
             available[grant] = if starts_later { 0 } else { grants[grant].amount };
         }
-        let none = ByBacking::default();
         let ledger = Ledger {
             funds: Funds { available, earmarks: *allocations },
             lines: Vec::new(),
@@ -176,187 +319,20 @@ impl Protocol {
             cycle: 0,
             over: [false; GRANTS],
             expired: ByGrant::default(),
-            used: none,
-            unattributed: none,
-            written_off: none,
-            exposure: none,
+            books: [Book::default(); CYCLES],
+            opened_with: available,
+            carried: ByGrant::default(),
             ended: ByGrant::default(),
             intent: Intent::default(),
         };
         State {
             ledger,
+            leader: Leader::elected(self, 0),
             nodes: [0, 1].map(|node| Node::new(Holder { node, disk: 0 }, 0)),
             network: Vec::new(),
             witness: Witness::default(),
+            now: 0,
             left: self.world.budget,
         }
     }
-
-    fn events_at(&self, state: &State, at: usize, events: &mut Vec<Event>) {
-        let (node, left) = (&state.nodes[at], &state.left);
-        let mut may = |times_left: u8, event: Event| {
-            if times_left > 0 {
-                events.push(event);
-            }
-        };
-        match node.process {
-            Process::Down => {
-                may(1, Event::Restart(at));
-                may(left.disk_losses, Event::LoseDisk(at));
-            }
-            Process::HalfRounded => may(1, Event::FinishRounding(at)),
-            Process::Up(_) => {
-                may(1, Event::AdvanceWatermark(at));
-                may(1, Event::Spend(at));
-                may(left.asks, Event::Ask(at));
-                may(left.reports, Event::Report(at));
-                may(left.returns, Event::GiveBack(at));
-                may(left.closes, Event::Close(at));
-            }
-        }
-        if node.process != Process::Down {
-            may(left.kills, Event::Kill(at));
-        }
-        may(left.power_losses, Event::LosePower(at));
-        may(1, Event::Sync(at));
-    }
-
-    fn events_at_ledger(&self, state: &State, events: &mut Vec<Event>) {
-        let left = &state.left;
-        let mut may = |times_left: u8, event: Event| {
-            if times_left > 0 {
-                events.push(event);
-            }
-        };
-        for line in state.ledger.lines.iter().filter(|line| !line.lost) {
-            may(left.recalls, Event::Recall(line.id));
-            may(left.write_offs, Event::WriteOff(line.id.holder));
-            may(u8::from(self.has(Mistake::SilenceTakenForReturn)), Event::TakeSilenceForReturn(line.id));
-        }
-        may(left.reallocations, Event::Reallocate);
-        may(left.rollovers, Event::RollOver);
-        for grant in 0..GRANTS {
-            let ends = self.world.grants[grant].lasts == Lasts::PartOfTheCycle && !state.ledger.over[grant];
-            may(u8::from(ends), Event::Expire(grant));
-        }
-    }
-
-    /// What an event does; `None` where it cannot happen.
-    fn happen(&self, state: &mut State, event: Event) -> Option<()> {
-        match event {
-            Event::Ask(at) => self.ask(state, at)?,
-            Event::AdvanceWatermark(at) => state.nodes[at].advance_watermark(self)?,
-            Event::Spend(at) => self.spend(state, at)?,
-            Event::Sync(at) => state.nodes[at].sync(),
-            Event::Report(at) => {
-                take(&mut state.left.reports)?;
-                let report = state.nodes[at].report(self)?;
-                state.send(report).then_some(())?;
-            }
-            Event::GiveBack(at) => {
-                take(&mut state.left.returns)?;
-                let returned = state.nodes[at].give_back(self)?;
-                state.send(returned);
-            }
-            Event::Close(at) => {
-                take(&mut state.left.closes)?;
-                let close = state.nodes[at].close(self)?;
-                state.send(close);
-            }
-            Event::Kill(at) => {
-                take(&mut state.left.kills)?;
-                state.nodes[at].kill();
-            }
-            Event::LosePower(at) => {
-                take(&mut state.left.power_losses)?;
-                state.nodes[at].lose_power();
-                if state.nodes[at].disk.open {
-                    state.witness_of(state.nodes[at].line()).power_losses += 1;
-                }
-            }
-            Event::LoseDisk(at) => {
-                take(&mut state.left.disk_losses)?;
-                state.nodes[at].lose_disk(self)?;
-            }
-            Event::Restart(at) => state.nodes[at].restart(self),
-            Event::FinishRounding(at) => state.nodes[at].round(self),
-            Event::Deliver(message) => self.deliver(state, message),
-            Event::Recall(line) => {
-                take(&mut state.left.recalls)?;
-                let recall = state.ledger.recall(self, line)?;
-                state.send(recall);
-            }
-            Event::WriteOff(holder) => {
-                take(&mut state.left.write_offs)?;
-                state.ledger.write_off(self, holder);
-            }
-            Event::Reallocate => {
-                take(&mut state.left.reallocations)?;
-                let recalls = state.ledger.reallocate(self.world.moved)?;
-                state.send_all(recalls);
-            }
-            Event::Expire(grant) => state.ledger.expire(grant),
-            Event::RollOver => {
-                take(&mut state.left.rollovers)?;
-                let recalls = state.ledger.roll_over(self);
-                state.send_all(recalls);
-            }
-            Event::TakeSilenceForReturn(line) => state.ledger.credit_back_unproven(self, line),
-        }
-        Some(())
-    }
-
-    fn ask(&self, state: &mut State, at: usize) -> Option<()> {
-        take(&mut state.left.asks)?;
-        let had_line = state.nodes[at].page_cache.open;
-        let taken = match self.world.one_holder {
-            true => state.nodes.iter().map(|node| node.page_cache.n).max()?,
-            false => state.nodes[at].page_cache.n,
-        };
-        let draw = state.nodes[at].ask(self, taken)?;
-        let target = state.nodes[at].memory()?.drawn.sum() + self.world.draw;
-        let witness = state.witness_of(state.nodes[at].line());
-        witness.asked = witness.asked.max(target);
-        (state.send(draw) || !had_line).then_some(())
-    }
-
-    fn spend(&self, state: &mut State, at: usize) -> Option<()> {
-        let backing = state.nodes[at].spend(self)?;
-        let line = state.nodes[at].line();
-        state.witness_of(line).told[backing] += 1;
-        let lost = state.ledger.line(line).is_some_and(|line| line.lost);
-        state.witness.spent_after_write_off |= lost;
-        Some(())
-    }
-
-    fn deliver(&self, state: &mut State, message: Message) {
-        match message {
-            Message::Numbers(numbers) => {
-                let answer = state.ledger.receive(self, numbers);
-                state.witness_of(numbers.line).closed |= numbers.wish == Wish::Close;
-                answer.map(|answer| state.send(answer));
-            }
-            Message::Drawn { line, drawn, give_back } => {
-                let node = &mut state.nodes[line.holder.node as usize];
-                if node.line() != line {
-                    return;
-                }
-                let returned = node.hear(self, drawn, give_back);
-                let idle = |memory: holder::Memory| !drawn.within(memory.returned.plus(memory.spent()));
-                state.witness.kept_idle |= give_back && node.serving().is_some_and(idle);
-                returned.map(|returned| state.send(returned));
-            }
-            Message::StaleLine { line } => {
-                let node = &mut state.nodes[line.holder.node as usize];
-                if node.line() == line {
-                    node.hear_stale();
-                }
-            }
-        }
-    }
-}
-
-fn take(left: &mut u8) -> Option<()> {
-    *left = left.checked_sub(1)?;
-    Some(())
 }

@@ -1,12 +1,13 @@
-//! A counterexample in English: one line for each event, and which sentences it broke.
+//! A counterexample in English: one line for each event, and which sentences it broke. Not here: how it is found.
 
 use super::check::Walk;
-use super::words::{Backing, ByBacking, ByGrant, GRANTS, Holder, LineId, Message, Numbers, Wish};
+use super::hold::Stage;
+use super::words::{Backing, ByBacking, ByGrant, GRANTS, Holder, LineId, Message, Numbers, Recall, Wish};
 use super::{Event, Protocol, State, rules};
 
 /// The walk as numbered lines; a sentence is named where it breaks first.
 pub fn tell(protocol: &Protocol, walk: &Walk) -> String {
-    let teller = Teller { plain: is_plain(protocol) };
+    let teller = Teller { plain: is_plain(protocol), timed: protocol.world.session > 0 };
     let mut story = Vec::new();
     let mut known = Vec::new();
     for (at, step) in walk.windows(2).enumerate() {
@@ -28,6 +29,7 @@ fn is_plain(protocol: &Protocol) -> bool {
 
 struct Teller {
     plain: bool,
+    timed: bool,
 }
 
 impl Teller {
@@ -49,23 +51,44 @@ impl Teller {
             Event::Report(at) => format!("{} reports: {}", node(after, at), sent()),
             Event::GiveBack(at) => format!("{} gives back what is idle: {}", node(after, at), sent()),
             Event::Close(at) => format!("{} closes its line: {}", node(after, at), sent()),
+            Event::Renew(at) => format!("{} asks for its session: {}", node(after, at), sent()),
+            Event::OpenHold(_)
+            | Event::HoldMore(_)
+            | Event::Confirm(_)
+            | Event::Settle(..)
+            | Event::Release(_)
+            | Event::ExpireHold(_) => self.hold_changed(before, event, after),
             Event::Kill(at) => format!("the process of {} is killed", node(before, at)),
             Event::LosePower(at) => format!("{} loses power; what was not synced is gone", node(before, at)),
             Event::LoseDisk(at) => format!("the disk of {} is lost; it gets an empty one", node(before, at)),
             Event::Restart(at) | Event::FinishRounding(at) => self.restarted(after, at),
             Event::Deliver(message) => self.delivered(before, message, after),
             Event::Recall(id) => format!("the ledger recalls {} ({funds})", line(id)),
-            Event::WriteOff(lost) => format!("the operator declares {} lost ({funds})", holder(lost)),
+            Event::WriteOff(lost) => {
+                let until = self.until(after);
+                format!("the operator declares {} lost ({funds}{until})", holder(lost))
+            }
             Event::Reallocate => {
                 let (was, is) = (before.ledger.intent, after.ledger.intent);
                 let (asked, paid) = (is.asked - was.asked, is.paid - was.paid);
-                let pending = asked - paid;
-                format!("{asked} are moved from Ann to Bob: {paid} at once, {pending} pending ({funds})")
+                let (pending, until) = (asked - paid, self.until(after));
+                format!(
+                    "{asked} are moved from Ann to Bob: {paid} at once, {pending} pending ({funds}{until})"
+                )
             }
             Event::Expire(grant) => format!("grant {} ends ({funds})", letter(grant)),
             Event::RollOver => format!("the cycle rolls over ({funds})"),
+            Event::Elect => "another leader is elected".to_string(),
+            Event::Tick => format!("time passes: it is {}", after.now),
             Event::TakeSilenceForReturn(id) => {
                 format!("the lease of {} expires, and the ledger takes it back ({funds})", line(id))
+            }
+            Event::TakeCopyForProof(id) => {
+                let name = holder(id.holder);
+                format!("a copy of the disk of {name} is taken for its Close of {} ({funds})", line(id))
+            }
+            Event::DeliverToDeposedLeader(message) => {
+                format!("the leader that was hears {}, answers {}", self.text(message), sent())
             }
         }
     }
@@ -85,6 +108,32 @@ impl Teller {
         format!("{} spends {what} of line {n} (used {used}, watermark {watermark})", node(after, at))
     }
 
+    fn hold_changed(&self, before: &State, event: Event, after: &State) -> String {
+        let (at, what) = match event {
+            Event::OpenHold(at) => (at, "opens a hold".to_string()),
+            Event::HoldMore(at) => (at, "holds more".to_string()),
+            Event::Confirm(at) => (at, "notes that a part of its hold is used".to_string()),
+            Event::Settle(at, used) => {
+                let late = before.nodes[at].page_cache.hold.stage != Stage::Open;
+                (at, format!("settles its hold {}with {used} used", if late { "late, " } else { "" }))
+            }
+            Event::Release(at) => (at, "releases its hold".to_string()),
+            Event::ExpireHold(at) => (at, "sees its hold expire".to_string()),
+            _ => return String::new(),
+        };
+        let memory = after.nodes[at].memory().copied().unwrap_or_default();
+        let (used, watermark) = (memory.spent().sum(), memory.watermark.sum());
+        let (held, confirmed) = (self.credits(memory.hold.set_aside()), memory.hold.confirmed.sum());
+        let confirmed = if confirmed > 0 { format!(", confirmed {confirmed}") } else { String::new() };
+        format!("{} {what} (used {used}, held {held}{confirmed}, watermark {watermark})", node(after, at))
+    }
+
+    /// What an administrator is told who takes something away.
+    fn until(&self, state: &State) -> String {
+        let latest = state.witness.until.iter().max().filter(|until| self.timed && **until > 0);
+        latest.map(|until| format!("; nobody spends it after {until}")).unwrap_or_default()
+    }
+
     fn restarted(&self, after: &State, at: usize) -> String {
         let name = node(after, at);
         let Some(memory) = after.nodes[at].memory() else {
@@ -92,8 +141,10 @@ impl Teller {
         };
         let (used, unattributed) = (self.credits(memory.spent()), self.credits(memory.unattributed));
         let (watermark, returned) = (self.credits(memory.watermark), self.credits(memory.returned));
+        let held = memory.hold.set_aside();
+        let held = if held.sum() > 0 { format!(", held {}", self.credits(held)) } else { String::new() };
         format!(
-            "{name} restarts: used {used}, of it unattributed {unattributed}; watermark {watermark}, returned {returned}"
+            "{name} restarts: used {used}, of it unattributed {unattributed}{held}; watermark {watermark}, returned {returned}"
         )
     }
 
@@ -123,6 +174,12 @@ impl Teller {
                 format!("{} hears {what}{answer} (it believes D {})", node(after, at), self.credits(drawn))
             }
             Message::StaleLine { line: id } => format!("{} hears {what}", holder(id.holder)),
+            Message::Renew { .. } => format!("the leader hears {what}{answer}"),
+            Message::Renewed { holder: id, .. } => {
+                let node = &after.nodes[id.node as usize];
+                let ends = u16::from(node.booted_at) + u16::from(node.session);
+                format!("{} hears {what}{answer} (its session ends at {ends})", holder(id))
+            }
         }
     }
 
@@ -147,11 +204,24 @@ impl Teller {
                     Wish::Close => format!("Close({}{numbers})", line(id)),
                 }
             }
-            Message::Drawn { line: id, drawn, give_back } => {
-                let word = if give_back { "Recall" } else { "Drawn" };
+            Message::Drawn { line: id, drawn, recall } => {
+                let word = match recall {
+                    Recall::No => "Drawn",
+                    Recall::Once => "Recall",
+                    Recall::ForGood => "Recall for good",
+                };
                 format!("{word}({}; D {})", line(id), self.credits(drawn))
             }
             Message::StaleLine { line: id } => format!("StaleLine({})", line(id)),
+            Message::Renew { holder: id, boot, sent } => {
+                format!("Renew({}, boot {boot}, {sent} after it)", holder(id))
+            }
+            Message::Renewed { holder: id, boot, sent, recall } => {
+                let recall = recall
+                    .map(|(id, drawn)| format!("; Recall for good({}; D {})", line(id), self.credits(drawn)))
+                    .unwrap_or_default();
+                format!("Renewed({}, boot {boot}, {sent} after it{recall})", holder(id))
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! The words of the model: users, backings, holders, lines, messages. No behaviour but adding up.
+//! The words of the model: users, backings, holders, lines, messages. Not here: behaviour, but for adding up.
 
 use std::ops::{Index, IndexMut};
 
@@ -17,6 +17,8 @@ pub const NODES: usize = 2;
 pub const DISKS: usize = 2;
 /// Line numbers a holder may use up.
 pub const LINES: usize = 3;
+/// The cycle that is, and the one after it.
+pub const CYCLES: usize = 2;
 
 /// A number for each grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,6 +92,16 @@ impl ByBacking {
         self.0.iter().zip(other.0).all(|(mine, theirs)| *mine <= theirs)
     }
 
+    /// `amount` credits counted off from the first backing to the last, as far as `self` reaches.
+    pub fn first(self, mut amount: u8) -> ByBacking {
+        let mut counted = ByBacking::default();
+        for backing in Backing::ALL {
+            counted[backing] = amount.min(self[backing]);
+            amount -= counted[backing];
+        }
+        counted
+    }
+
     /// `amount` credits counted off from the last backing to the first, as far as `self` reaches.
     pub fn last(self, mut amount: u8) -> ByBacking {
         let mut counted = ByBacking::default();
@@ -155,10 +167,23 @@ impl LineId {
 pub enum Message {
     /// Holder → ledger.
     Numbers(Numbers),
-    /// Ledger → holder. Always carries D; `give_back` is a recall. A frozen line is always answered so.
-    Drawn { line: LineId, drawn: ByBacking, give_back: bool },
+    /// Ledger → holder. Always carries D. A frozen line is always answered with a recall.
+    Drawn { line: LineId, drawn: ByBacking, recall: Recall },
     /// Ledger → holder: I do not know this line any more, and never shall again.
     StaleLine { line: LineId },
+    /// Holder → leader: renew my session. `sent` is what the holder's clock showed, since that boot.
+    Renew { holder: Holder, boot: u8, sent: u8 },
+    /// Leader → holder: renewed, as from `sent`; with it the recall of a line that is frozen, if one is.
+    Renewed { holder: Holder, boot: u8, sent: u8, recall: Option<(LineId, ByBacking)> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Recall {
+    No,
+    /// Give back what is idle.
+    Once,
+    /// The line is frozen: give back what is idle, and what a hold will free, and spend no more of it.
+    ForGood,
 }
 
 /// All that a holder ever says: cumulative numbers, merged by max, and a wish.

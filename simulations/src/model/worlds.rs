@@ -1,4 +1,5 @@
 //! The worlds that are searched: each small enough to be exhausted, each built around another crossing.
+//! Not here: what happens in them (`steps`), and what must be true of it (`rules`).
 
 use super::words::{ByGrant, GRANTS, User};
 
@@ -22,6 +23,12 @@ pub struct World {
     /// What an administrator moves from Ann to Bob.
     pub moved: u8,
     pub after_loss: AfterLoss,
+    /// What a hold sets aside when it is opened.
+    pub hold: u8,
+    /// How long it lasts. 0: it may expire whenever nobody has ended it yet.
+    pub hold_lasts: u8,
+    /// A session's time to live. 0: no sessions, a holder may always spend.
+    pub session: u8,
     pub budget: Budget,
 }
 
@@ -60,6 +67,14 @@ pub struct Budget {
     pub write_offs: u8,
     pub reallocations: u8,
     pub rollovers: u8,
+    /// Holds opened.
+    pub holds: u8,
+    /// Holds raised, or parts of them confirmed.
+    pub extends: u8,
+    pub renewals: u8,
+    pub elections: u8,
+    /// How far the clock may run.
+    pub ticks: u8,
 }
 
 const NOTHING: Budget = Budget {
@@ -74,6 +89,11 @@ const NOTHING: Budget = Budget {
     write_offs: 0,
     reallocations: 0,
     rollovers: 0,
+    holds: 0,
+    extends: 0,
+    renewals: 0,
+    elections: 0,
+    ticks: 0,
 };
 
 const fn shared(amount: u8) -> [Grant; GRANTS] {
@@ -93,6 +113,9 @@ const ONE_NODE: World = World {
     chunk: 1,
     moved: 0,
     after_loss: AfterLoss::Charge,
+    hold: 0,
+    hold_lasts: 0,
+    session: 0,
     budget: NOTHING,
 };
 
@@ -126,7 +149,7 @@ pub const ONE_HOLDER: World = World {
     name: "two users of one holder",
     users: &[User::Ann, User::Bob],
     one_holder: true,
-    budget: Budget { asks: 4, reports: 1, closes: 1, ..NOTHING },
+    budget: Budget { asks: 4, closes: 1, ..NOTHING },
     ..ONE_NODE
 };
 
@@ -155,7 +178,7 @@ pub const TWO_HOLDERS: World = World {
     name: "two holders of one user",
     users: &[User::Ann, User::Ann],
     least: 2,
-    budget: Budget { asks: 3, reports: 1, returns: 1, recalls: 1, power_losses: 1, ..NOTHING },
+    budget: Budget { asks: 3, returns: 1, recalls: 1, power_losses: 1, ..NOTHING },
     ..ONE_NODE
 };
 
@@ -178,7 +201,7 @@ pub const REALLOCATION: World = World {
     overflow: [true, false],
     users: &[User::Ann, User::Bob],
     moved: 2,
-    budget: Budget { asks: 3, reports: 1, closes: 1, reallocations: 1, kills: 1, ..NOTHING },
+    budget: Budget { asks: 3, closes: 1, reallocations: 1, kills: 1, ..NOTHING },
     ..ONE_NODE
 };
 
@@ -197,7 +220,7 @@ pub const SCATTERED: World = World {
     overflow: [false, false],
     users: &[User::Ann, User::Ann],
     moved: 3,
-    budget: Budget { asks: 3, reports: 1, returns: 1, write_offs: 1, reallocations: 1, ..NOTHING },
+    budget: Budget { asks: 3, returns: 1, write_offs: 1, reallocations: 1, ..NOTHING },
     ..ONE_NODE
 };
 
@@ -218,6 +241,112 @@ pub const CARRIED: World = World {
     ..ROLLOVER
 };
 
+/// A hold beside spends: settled, released or expired, before or after a power loss, a kill, a Return.
+pub const HOLDS: World = World {
+    name: "holds",
+    hold: 2,
+    budget: Budget {
+        asks: 2,
+        reports: 1,
+        returns: 1,
+        kills: 1,
+        power_losses: 1,
+        holds: 1,
+        extends: 1,
+        ..NOTHING
+    },
+    ..ONE_NODE
+};
+
+/// A hold that is extended twice: more is held, and a part is confirmed.
+pub const EXTENDED: World = World {
+    name: "extended hold",
+    hold: 1,
+    budget: Budget { asks: 2, power_losses: 1, closes: 1, holds: 1, extends: 2, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// A holder with an open hold loses its disk, or is declared lost, what it had is credited back, and it wakes.
+pub const HELD_AND_LOST: World = World {
+    name: "a lost holder with a hold",
+    after_loss: AfterLoss::CreditBack,
+    hold: 2,
+    budget: Budget {
+        asks: 2,
+        closes: 1,
+        power_losses: 1,
+        disk_losses: 1,
+        write_offs: 1,
+        holds: 1,
+        ..NOTHING
+    },
+    ..ONE_NODE
+};
+
+/// Ann's credits are held when they are moved to Bob.
+pub const HELD_AND_MOVED: World = World {
+    name: "reallocation of what is held",
+    grants: shared(3),
+    allocations: [ByGrant([3, 0]), ByGrant([0, 0])],
+    overflow: [true, false],
+    draw: 3,
+    moved: 2,
+    hold: 2,
+    budget: Budget { asks: 1, reports: 1, returns: 1, closes: 1, reallocations: 1, holds: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// The cycle ends over an open hold; the pack it is backed by lasts.
+pub const HELD_OVER_ROLLOVER: World = World {
+    name: "rollover over a hold",
+    allocations: [ByGrant([0, 0]), ByGrant([0, 0])],
+    hold: 2,
+    budget: Budget { asks: 2, reports: 1, returns: 1, closes: 1, rollovers: 1, holds: 1, ..NOTHING },
+    ..CARRIED
+};
+
+/// Credits are taken from a holder that cannot be reached, and an `until` is named.
+pub const SESSIONS: World = World {
+    name: "sessions",
+    grants: shared(1),
+    allocations: [ByGrant([1, 0]), ByGrant([0, 0])],
+    draw: 1,
+    moved: 1,
+    session: 1,
+    budget: Budget { asks: 1, reallocations: 1, renewals: 2, elections: 1, ticks: 3, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// The holder's machine reboots: its clock starts anew, and the answer to a renewal comes too late.
+pub const REBOOTS: World = World {
+    name: "sessions over a reboot",
+    budget: Budget { asks: 1, power_losses: 1, reallocations: 1, renewals: 2, ticks: 3, ..NOTHING },
+    ..SESSIONS
+};
+
+/// The holder is not only out of reach, but declared lost.
+pub const FENCED: World = World {
+    name: "sessions of a lost holder",
+    chunk: 2,
+    session: 1,
+    budget: Budget { asks: 1, closes: 1, kills: 1, write_offs: 1, renewals: 2, ticks: 3, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// A hold may be settled when the session has ended, but not for ever.
+pub const HELD_SESSION: World = World {
+    name: "a hold and a session",
+    grants: shared(1),
+    allocations: [ByGrant([1, 0]), ByGrant([0, 0])],
+    draw: 1,
+    moved: 1,
+    hold: 1,
+    hold_lasts: 1,
+    session: 1,
+    budget: Budget { asks: 1, power_losses: 1, reallocations: 1, renewals: 2, holds: 1, ticks: 3, ..NOTHING },
+    ..ONE_NODE
+};
+
 /// Small enough for every run of the tests.
 pub const ALL: &[World] = &[
     CRASHES,
@@ -233,6 +362,15 @@ pub const ALL: &[World] = &[
     SCATTERED,
     ROLLOVER,
     CARRIED,
+    HOLDS,
+    EXTENDED,
+    HELD_AND_LOST,
+    HELD_AND_MOVED,
+    HELD_OVER_ROLLOVER,
+    SESSIONS,
+    REBOOTS,
+    FENCED,
+    HELD_SESSION,
 ];
 
 /// The same crossings with more room, for a longer sitting.
@@ -268,6 +406,26 @@ pub const DEEP: &[World] = &[
         ..SCATTERED
     },
     World {
+        name: "deep reallocation with a report and a kill",
+        budget: Budget { asks: 3, reports: 1, closes: 1, reallocations: 1, kills: 1, ..NOTHING },
+        ..REALLOCATION
+    },
+    World {
+        name: "deep two holders of one user",
+        budget: Budget { asks: 3, reports: 1, returns: 1, recalls: 1, power_losses: 1, ..NOTHING },
+        ..TWO_HOLDERS
+    },
+    World {
+        name: "deep reallocation from two holders",
+        budget: Budget { asks: 3, reports: 1, returns: 1, write_offs: 1, reallocations: 1, ..NOTHING },
+        ..SCATTERED
+    },
+    World {
+        name: "deep two users of one holder",
+        budget: Budget { asks: 4, reports: 1, closes: 1, ..NOTHING },
+        ..ONE_HOLDER
+    },
+    World {
         name: "rollover, power loss and a holder given up",
         budget: Budget {
             asks: 2,
@@ -280,6 +438,58 @@ pub const DEEP: &[World] = &[
             ..NOTHING
         },
         ..CARRIED
+    },
+    World {
+        name: "deep holds",
+        budget: Budget {
+            asks: 2,
+            reports: 1,
+            returns: 1,
+            closes: 1,
+            kills: 1,
+            power_losses: 2,
+            holds: 1,
+            extends: 2,
+            ..NOTHING
+        },
+        ..HOLDS
+    },
+    World {
+        name: "deep sessions",
+        grants: shared(2),
+        allocations: [ByGrant([2, 0]), ByGrant([0, 0])],
+        draw: 2,
+        chunk: 2,
+        session: 2,
+        budget: Budget {
+            asks: 1,
+            power_losses: 1,
+            reallocations: 1,
+            renewals: 2,
+            elections: 1,
+            ticks: 4,
+            ..NOTHING
+        },
+        ..SESSIONS
+    },
+    World {
+        name: "deep hold and session",
+        grants: shared(2),
+        allocations: [ByGrant([2, 0]), ByGrant([0, 0])],
+        draw: 2,
+        hold: 2,
+        hold_lasts: 2,
+        budget: Budget {
+            asks: 1,
+            power_losses: 1,
+            reallocations: 1,
+            renewals: 2,
+            holds: 1,
+            extends: 1,
+            ticks: 4,
+            ..NOTHING
+        },
+        ..HELD_SESSION
     },
 ];
 
