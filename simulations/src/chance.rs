@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_fixed_for_ever_and_each_source_has_its_own() {
-        let mut draw = |seed, source| stream(seed, source).random::<u64>();
+        let draw = |seed, source| stream(seed, source).random::<u64>();
         assert_eq!(draw(1, "faults"), draw(1, "faults"));
         assert_ne!(draw(1, "faults"), draw(1, "network"));
         assert_ne!(draw(1, "faults"), draw(2, "faults"));

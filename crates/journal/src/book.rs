@@ -278,7 +278,8 @@ impl Book {
             let mut line = line.clone();
             if !line.unspent().is_zero() {
                 let parts = line.spend(line.unspent());
-                let parts = parts.ok_or_else(|| Unsound(format!("line {slot:?} has less left than unspent")))?;
+                let parts =
+                    parts.ok_or_else(|| Unsound(format!("line {slot:?} has less left than unspent")))?;
                 line.round_up(&parts)?;
                 changes.push(Change::Rounded { slot, parts });
             }

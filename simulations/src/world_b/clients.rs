@@ -23,9 +23,14 @@ pub struct Office {
     pub addresses: Addresses,
     pub told: Told,
     pub truth: TrueTime,
+    /// Nothing is wrong any more from here on: everybody is answered, and in time.
+    pub calm_ms: u64,
     /// Nobody begins anything after this.
     pub until_ms: u64,
 }
+
+/// An answer that needs a recall round and another node takes no longer, where nothing is wrong.
+const IN_TIME_MS: u64 = 3_000;
 
 const PATIENCE: Duration = Duration::from_secs(12);
 /// A command whose outcome is unknown is asked again under its key or id for so long.
@@ -46,8 +51,16 @@ fn credits(micros: u64) -> String {
 }
 
 impl Office {
+    /// Any node; once things are calm none that is known to be gone.
     fn node(&self, chance: &mut Stream) -> SocketAddr {
-        SocketAddr::new(self.addresses.0[chance.random_range(0..self.addresses.0.len())], API_PORT)
+        let mut index = chance.random_range(0..self.addresses.0.len());
+        if self.truth.ms() >= self.calm_ms {
+            let lost = self.told.record().lost.clone();
+            while lost.contains(&index) {
+                index = (index + 1) % self.addresses.0.len();
+            }
+        }
+        SocketAddr::new(self.addresses.0[index], API_PORT)
     }
 
     fn is_over(&self) -> bool {
@@ -101,7 +114,7 @@ impl Office {
         let (mut http, mut chance) = (Http::default(), stream(self.seed, &name));
         let (ws, who) = (workspace_id(workspace), user_id(user));
         let path = format!("/v1/workspaces/{ws}/consume");
-        let sticky = self.node(&mut chance);
+        let mut sticky = self.node(&mut chance);
         let stickiness = chance.random_range(0..=1_000);
         let mut number = 0_u64;
         while !self.is_over() {
@@ -124,6 +137,9 @@ impl Office {
                 format!(r#"{{"user":"{who}","feature":"chat","amount":"{}"{durability}}}"#, credits(micros));
             let key = keyed.then(|| format!("{who}-{number}"));
             let ask = Ask { method: Method::POST, path: path.clone(), key, body: Some(body) };
+            if self.truth.ms() >= self.calm_ms {
+                sticky = self.node(&mut chance);
+            }
             let to = if chance.random_range(0..1_000) < stickiness { sticky } else { self.node(&mut chance) };
             self.consume(&mut http, &mut chance, to, (&ws, &who), &ask, micros).await;
         }
@@ -141,7 +157,10 @@ impl Office {
         let end = self.truth.ms() + PERSISTENCE_MS;
         let (mut to, mut asked) = (first, 0);
         loop {
-            let answer = http.ask(to, ask, PATIENCE).await.ok();
+            let asked_ms = self.truth.ms();
+            let answer = http.ask(to, ask, PATIENCE).await;
+            self.must_be_served(ws, asked_ms, micros, to, &answer);
+            let answer = answer.ok();
             self.note(ask, answer.as_ref());
             asked += 1;
             let is_settled = match &answer {
@@ -165,6 +184,37 @@ impl Office {
             if asked > 1 || chance.random_bool(0.5) {
                 to = self.node(chance);
             }
+        }
+    }
+
+    /// Liveness: once nothing is wrong every consume is decided, and in time.
+    fn must_be_served(
+        &self,
+        ws: &str,
+        asked_ms: u64,
+        micros: u64,
+        to: SocketAddr,
+        answer: &Result<Answer, Silence>,
+    ) {
+        let mut record = self.told.record();
+        let is_lost = record.lost.iter().any(|node| self.addresses.0[*node] == to.ip());
+        if asked_ms < self.calm_ms || is_lost {
+            return;
+        }
+        let took_ms = self.truth.ms() - asked_ms;
+        match answer {
+            Ok(answer) if answer.status < 500 && took_ms <= IN_TIME_MS => {
+                if code(answer) == "exhausted" {
+                    record.exhausted.push((ws.to_owned(), micros));
+                }
+            }
+            Ok(answer) => {
+                let text = String::from_utf8_lossy(&answer.body);
+                record
+                    .broken
+                    .push(format!("in calm {to} took {took_ms} ms to answer {} {text}", answer.status));
+            }
+            Err(Silence(why)) => record.broken.push(format!("in calm {to} was silent: {why}")),
         }
     }
 
@@ -205,12 +255,22 @@ impl Office {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let lost = self.told.record().lost.clone();
             for node in lost.into_iter().filter(|node| forgotten.insert(*node)).collect::<Vec<_>>() {
-                tokio::time::sleep(Duration::from_millis(chance.random_range(0..10_000))).await;
+                tokio::time::sleep(Duration::from_millis(chance.random_range(0..5_000))).await;
                 let path = format!("/v1/nodes/n{}/forget", node + 1);
                 let body = Some(format!(r#"{{"mode":"{mode}"}}"#));
                 let ask = Ask { method: Method::POST, path, key: None, body };
-                let answer = self.insist(&mut http, &mut chance, &ask).await;
-                self.note(&ask, answer.as_ref());
+                // A node that still answers is not forgotten (409): the operator sees to it and asks again.
+                let mut to = node;
+                loop {
+                    to = (to + 1) % self.addresses.0.len();
+                    let there = SocketAddr::new(self.addresses.0[to], API_PORT);
+                    let answer = http.ask(there, &ask, Duration::from_secs(2)).await.ok();
+                    self.note(&ask, answer.as_ref());
+                    if answer.is_some_and(|answer| answer.status == 200) || self.is_over() {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
             }
         }
     }

@@ -2,6 +2,8 @@
 //! alone (`ledger::invariants`, `testkit::checkers`).
 
 use crate::world_b::clients::workspace_id;
+use crate::world_b::clock::BEGINNING;
+use crate::world_b::load::Load;
 use crate::world_b::machine::Machine;
 use crate::world_b::told::{Record, Told};
 use ledger::{State, Workspace};
@@ -9,7 +11,7 @@ use replication::{Group, GroupId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use types::{Credits, NodeId, WorkspaceId};
+use types::{Credits, NodeId, Timestamp, WorkspaceId};
 
 /// A sentence that turned out to be untrue, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +66,7 @@ impl Judge {
     }
 
     /// Looks at all nodes as they are now.
-    pub fn look(&mut self, now_ms: u64) {
+    pub fn look(&mut self, now_ms: u64, load: &Load) {
         for machine in self.machines.clone() {
             let Some(quota) = machine.running() else { continue };
             for group in quota.holder().shards().replica().groups() {
@@ -83,8 +85,24 @@ impl Judge {
                 }
             }
         }
+        self.nobody_is_refused_what_is_there(now_ms, load);
         let told: Vec<String> = std::mem::take(&mut self.told.record().broken);
         told.into_iter().for_each(|what| self.breaks(now_ms, "what clients are told is consistent", what));
+    }
+
+    /// No false exhaustion: what is left just after a refusal is too little, but for what others may have given back or
+    /// bought since.
+    fn nobody_is_refused_what_is_there(&mut self, now_ms: u64, load: &Load) {
+        let refused = std::mem::take(&mut self.told.record().exhausted);
+        let margin = load.price_max.saturating_mul(2 * load.users as u64);
+        for (name, micros) in refused {
+            let id = WorkspaceId::parse(&name).expect("a valid id");
+            let shared = self.leader_of(&id, |pool| pool.shared_at(pool_now(now_ms)).micros());
+            if let Some(shared) = shared.filter(|shared| *shared > micros.saturating_add(margin)) {
+                let what = format!("{name}: {micros} was refused, {shared} is there");
+                self.breaks(now_ms, "nobody is refused what is there", what);
+            }
+        }
     }
 
     /// What one replica can be held to, however old it is.
@@ -153,6 +171,10 @@ impl Judge {
         }
         found
     }
+}
+
+fn pool_now(now_ms: u64) -> Timestamp {
+    BEGINNING.plus_ms(i64::try_from(now_ms).unwrap_or(i64::MAX))
 }
 
 pub fn node_id(index: usize) -> NodeId {

@@ -62,8 +62,11 @@ pub const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::f
 const TICK: Duration = Duration::from_millis(1);
 /// Nodes find each other and make the pools; then things begin to go wrong.
 const WARM_UP_MS: u64 = 5_000;
-/// After the last fault clients go on for so long: what cannot be served then is a liveness bug.
-const CALM_MS: u64 = 15_000;
+/// After the last fault there is so much time for silent connections to be noticed, for nodes to start and to be
+/// forgotten.
+const RECOVERY_MS: u64 = 20_000;
+/// Then clients go on for so long: what is not served in time then is a liveness bug.
+const CALM_MS: u64 = 10_000;
 /// Idle lines close after ten seconds, what is asked may take a while, a close takes a report.
 const REST_MS: u64 = 100_000;
 
@@ -107,13 +110,15 @@ pub fn run(case: &Case) -> Outcome {
         });
     }
     let told = Told::default();
-    let until_ms = WARM_UP_MS + case.fault_ms + CALM_MS;
+    let calm_ms = WARM_UP_MS + case.fault_ms + RECOVERY_MS;
+    let until_ms = calm_ms + CALM_MS;
     let office = Office {
         seed: case.seed,
         load: case.load.clone(),
         addresses,
         told: told.clone(),
         truth: truth.clone(),
+        calm_ms,
         until_ms,
     };
     sim.client("office", scoped(case.seed, open_for_business(office)));
@@ -143,7 +148,7 @@ pub fn run(case: &Case) -> Outcome {
         }
         judge.watch(now_ms);
         if now_ms % 200 == 0 {
-            judge.look(now_ms);
+            judge.look(now_ms, &case.load);
         }
         let rested =
             |since: u64| now_ms >= since + 2_000 && judge.is_at_rest(case.load.workspaces, &faults.lost);

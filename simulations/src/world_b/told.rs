@@ -22,6 +22,9 @@ pub struct Record {
     pub answers: BTreeMap<String, u64>,
     /// Nodes whose disk is gone, for the operator to forget.
     pub lost: BTreeSet<usize>,
+    /// Refusals for want of credits once nothing was wrong any more, to be compared with what there was: workspace and
+    /// micro-credits.
+    pub exhausted: Vec<(String, u64)>,
     /// Sentences that an answer itself broke.
     pub broken: Vec<String>,
     pub operations: u64,
