@@ -23,7 +23,7 @@ floor | room        | may import                                         | what 
 0     | platform    | types                                              | the outside world as traits
 1     | pricing     | types                                              | pure
 1     | placement   | types                                              | pure
-1     | escrow      |                                                    | pure, a leaf of std alone: loom recompiles all it imports
+1     | escrow      |                                                    | pure, a leaf of std alone: loom and shuttle recompile all it imports
 1     | ledger      | types pricing                                      | pure
 1     | leasing     | types ledger                                       | pure; of the ledger only its words
 2     | journal     | types wire platform                                |
@@ -59,6 +59,7 @@ rand              | cli testkit simulations benches tests | seeded streams of lo
 loom              | escrow                                | escrow alone is small enough to be explored in every interleaving
 rand_chacha       | simulations                           | seeds that stay worth keeping
 turmoil           | simulations                           | whole nodes under a simulated network
+shuttle           | escrow                                | the same races, larger, by many random schedules; optional, in no build but its own test's
 stateright        | simulations                           | the protocol's model
 ";
 

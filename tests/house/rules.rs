@@ -99,7 +99,7 @@ pub(crate) fn against_parts(parts: &'static str, imports: &[Import]) -> Vec<Stri
 
 /// What a pure room may not import: anything but words, other pure rooms and the derive for its errors.
 pub(crate) fn impure_imports(imports: &[Import]) -> Vec<String> {
-    let pure = |name: &str| PURE.contains(&name) || ["types", "thiserror", "loom"].contains(&name);
+    let pure = |name: &str| PURE.contains(&name) || ["types", "thiserror", "loom", "shuttle"].contains(&name);
     let asks = |import: &&Import| {
         (PURE.contains(&import.from.as_str()) || import.from == "types")
             && !import.in_tests

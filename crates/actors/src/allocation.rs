@@ -139,7 +139,7 @@ impl Allocation {
         // panic there may be charges on their way to the journal.
         let put = self.handle.put();
         let missing = view.watermark.saturating_sub(view.unattributed).saturating_sub(put);
-        if !missing.is_zero() && self.handle.deposit(self.epoch, missing).is_err() {
+        if !missing.is_zero() && self.handle.raise(self.epoch, missing, lease.above()).is_err() {
             return Err(stopped("the word does not take what the disk allows"));
         }
         let noted = self.handle.spent();
@@ -189,17 +189,18 @@ impl Allocation {
             self.wake_served();
             if self.line.is_none() {
                 if self.waiting.is_empty() {
-                    return self.set_marks();
+                    self.rest();
+                    return;
                 }
                 if let Err(why) = self.open_line().await {
                     return self.deny_all(&denied(&why));
                 }
             }
-            match self.step() {
+            match self.step(self.balance()) {
                 Step::Rest => {
-                    self.set_marks();
-                    // Those who were woken spend meanwhile; what they spent before the marks stood has woken nobody.
-                    if self.waiting.is_empty() || self.step() == Step::Rest {
+                    // What others spent before the mark stood has woken nobody: it is in the balance.
+                    let balance = self.rest();
+                    if self.step(balance) == Step::Rest {
                         return self.hurry();
                     }
                 }
@@ -226,12 +227,12 @@ impl Allocation {
         }
     }
 
-    fn step(&self) -> Step {
+    fn step(&self, balance: Credits) -> Step {
         let Some(line) = &self.line else { return Step::Rest };
         let smallest = self.waiting.iter().map(|waiter| waiter.amount).min();
         let sum = self.waiting.iter().fold(Credits::ZERO, |sum, waiter| sum.saturating_add(waiter.amount));
         let facts = Facts {
-            balance: self.balance(),
+            balance,
             waiting: smallest.map(|smallest| Waiting { smallest, sum }),
             rate: self.rate,
             largest: self.largest,
@@ -278,7 +279,7 @@ impl Allocation {
         let (Some(line), Some(key)) = (&mut self.line, key) else { return Ok(()) };
         let rose = self.holder.journal.raise_watermark(key, to).await?;
         line.lease.watermark = line.lease.watermark.saturating_add(rose);
-        if self.handle.deposit(self.epoch, rose).is_err() {
+        if self.handle.raise(self.epoch, rose, line.lease.above()).is_err() {
             return Err(stopped("the word does not take what the disk allows"));
         }
         Ok(())
@@ -521,7 +522,8 @@ impl Allocation {
         }
     }
 
-    fn set_marks(&self) {
+    /// Until somebody tells it. Answers the balance as [`Handle::rest`] does.
+    fn rest(&self) -> Credits {
         let above = self.line.as_ref().map_or(Credits::ZERO, |line| line.lease.above());
         let low = if !self.waiting.is_empty() {
             // Who waits was passed over for others who are to spend now: each spend is a reason to look again.
@@ -532,7 +534,7 @@ impl Allocation {
         } else {
             Lease::NOTHING.low_water(&self.rate, &self.holder.options.lease)
         };
-        self.handle.set_marks(low, above);
+        self.handle.rest(low, above)
     }
 
     fn key(&self) -> Option<LineKey> {

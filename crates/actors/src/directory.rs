@@ -4,9 +4,9 @@
 //! touched. Not here: when a handle is made or dropped.
 
 use crate::handle::Handle;
+use escrow::Places;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use types::{UserId, WorkspaceId};
 
@@ -16,8 +16,8 @@ const PARTS: usize = 64;
 pub struct Directory {
     parts: Vec<Part>,
     hasher: DefaultHashBuilder,
-    len: AtomicUsize,
-    max: usize,
+    handles: Places,
+    max: u64,
 }
 
 /// On a cache line of its own, so that readers of different parts do not meet.
@@ -38,7 +38,7 @@ impl Part {
 impl Directory {
     pub fn new(max: usize) -> Self {
         let parts = (0..PARTS).map(|_| Part::default()).collect();
-        Self { parts, hasher: DefaultHashBuilder::default(), len: AtomicUsize::new(0), max }
+        Self { parts, hasher: DefaultHashBuilder::default(), handles: Places::free(), max: max as u64 }
     }
 
     fn hash(&self, workspace: &WorkspaceId, user: &UserId) -> u64 {
@@ -67,8 +67,7 @@ impl Directory {
         if let Some(known) = part.find(hash, |handle| handle.is_of(workspace, user)) {
             return Some(known.clone());
         }
-        if self.len.fetch_add(1, Ordering::AcqRel) >= self.max {
-            self.len.fetch_sub(1, Ordering::AcqRel);
+        if !self.handles.take(self.max) {
             return None;
         }
         let handle = Arc::new(make());
@@ -82,12 +81,12 @@ impl Directory {
         let mut part = self.part(hash).write();
         if let Ok(entry) = part.find_entry(hash, |known| Arc::ptr_eq(known, handle)) {
             entry.remove();
-            self.len.fetch_sub(1, Ordering::AcqRel);
+            self.handles.leave();
         }
     }
 
     pub fn len(&self) -> usize {
-        self.len.load(Ordering::Acquire)
+        self.handles.taken() as usize
     }
 
     pub fn is_empty(&self) -> bool {

@@ -3,11 +3,11 @@
 //! A spend touches one word of it. Not here: who refills the word (`allocation`), who books the spend (`journal`).
 
 use crate::messages::{AllocationMessage, Denied};
-use escrow::{Epoch, Escrow, NoSpend, Refused, Snapshot, Spent, Striped, Stripes};
+use escrow::{Epoch, NoSpend, Places, Refused, Snapshot, Spent, Stripes, Words};
 use journal::HandleNo;
 use ractor::{ActorRef, ActorStatus};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use tokio::sync::oneshot;
 use types::{Credits, Durability, ShardId, UserId, WorkspaceId};
 
@@ -18,26 +18,21 @@ use types::{Credits, Durability, ShardId, UserId, WorkspaceId};
 pub struct Handle {
     pub user: UserId,
     pub workspace: WorkspaceId,
-    /// The word. Sealed for good once the allocation is hot and `striped` is there.
-    one: Escrow,
-    /// A spend that leaves less than this wakes the actor.
-    low_water: AtomicU64,
-    striped: OnceLock<Striped>,
+    /// The word, or several of them; what is drawn, but above the watermark; below which balance a spend wakes the
+    /// actor.
+    words: Words,
     pub no: HandleNo,
     pub shard: ShardId,
     /// The workspace's durability, by the ledger's last word.
     durability: AtomicU8,
-    woken: AtomicBool,
-    /// Drawn, but above the watermark.
-    above: AtomicU64,
     /// What the user could spend beyond what this node holds, by the ledger's last word.
     elsewhere: AtomicU64,
     /// What was ever put on the word for its line, less what was taken off again. With the balance it tells what was
     /// spent, exactly, also after its actor failed; only the owner writes it.
     put: AtomicU64,
     /// Consumes that wait for credits, counted before they enter the mailbox.
-    waiting: AtomicUsize,
-    waiting_max: usize,
+    waiting: Places,
+    waiting_max: u64,
     actor: Mutex<Option<ActorRef<AllocationMessage>>>,
 }
 
@@ -54,15 +49,11 @@ impl Handle {
             workspace,
             user,
             shard,
-            one: Escrow::new(Epoch::START),
-            striped: OnceLock::new(),
+            words: Words::one(Epoch::START),
             put: AtomicU64::new(0),
-            low_water: AtomicU64::new(0),
-            woken: AtomicBool::new(false),
-            above: AtomicU64::new(0),
             elsewhere: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
-            waiting_max,
+            waiting: Places::free(),
+            waiting_max: waiting_max as u64,
             durability: AtomicU8::new(0),
             actor: Mutex::new(None),
         }
@@ -72,8 +63,9 @@ impl Handle {
     /// [`escrow::BALANCE_MAX`].
     pub fn filled(no: HandleNo, workspace: WorkspaceId, user: UserId, amount: Credits) -> Self {
         let handle = Self::new(no, workspace, user, ShardId(0), 1);
-        let opened =
-            handle.open(Epoch::START, Credits::ZERO, false).and_then(|epoch| handle.deposit(epoch, amount));
+        let opened = handle
+            .open(Epoch::START, Credits::ZERO, false)
+            .and_then(|epoch| handle.raise(epoch, amount, Credits::ZERO));
         opened.expect("a new word is sealed and empty, and takes what a word can hold");
         handle
     }
@@ -84,25 +76,16 @@ impl Handle {
 
     /// Spends on the word, all or nothing. Whoever may not call this without a journal permit and a live session.
     pub fn try_spend(&self, amount: Credits) -> Result<Spent, NoSpend> {
-        let spent = match self.striped.get() {
-            Some(words) => words.try_spend(amount.micros()),
-            None => self.one.try_spend(amount.micros()),
-        }?;
-        if spent.left < self.low_water.load(Ordering::Relaxed) {
-            self.wake();
+        let spent = self.words.try_spend(amount.micros())?;
+        if self.words.rings(spent) {
+            self.tell(AllocationMessage::Low);
         }
         Ok(spent)
     }
 
-    fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            self.tell(AllocationMessage::Low);
-        }
-    }
-
     /// What this node holds for the user, and that with what the ledger last said is elsewhere: (at least, at most).
     pub fn remaining(&self, left: u64) -> (Credits, Credits) {
-        let at_least = left.saturating_add(self.above.load(Ordering::Relaxed));
+        let at_least = self.words.with_above(left);
         let at_most = at_least.saturating_add(self.elsewhere.load(Ordering::Relaxed));
         (micros(at_least), micros(at_most))
     }
@@ -139,36 +122,25 @@ impl Handle {
     // ---- what only the owner does -------------------------------------------------------------------------------
 
     pub(crate) fn observe(&self) -> Snapshot {
-        match self.striped.get() {
-            Some(words) => words.observe(),
-            None => self.one.observe(),
-        }
+        self.words.observe()
     }
 
-    pub(crate) fn deposit(&self, epoch: Epoch, amount: Credits) -> Result<(), Refused> {
-        match self.striped.get() {
-            Some(words) => words.deposit(epoch, amount.micros()),
-            None => self.one.deposit(epoch, amount.micros()),
-        }?;
+    /// Puts on the word what was above it; `rest` still is.
+    pub(crate) fn raise(&self, epoch: Epoch, amount: Credits, rest: Credits) -> Result<(), Refused> {
+        self.words.raise(epoch, amount.micros(), rest.micros())?;
         self.put.fetch_add(amount.micros(), Ordering::AcqRel);
         Ok(())
     }
 
     pub(crate) fn withdraw(&self, epoch: Epoch, keep: Credits) -> Result<Credits, Refused> {
-        let taken = match self.striped.get() {
-            Some(words) => words.withdraw(epoch, keep.micros()),
-            None => self.one.withdraw(epoch, keep.micros()),
-        }?;
+        let taken = self.words.withdraw(epoch, keep.micros())?;
         self.put.fetch_sub(taken, Ordering::AcqRel);
         Ok(micros(taken))
     }
 
     /// Seals the word: from now on nothing is spent in this epoch. Answers all that was ever spent on the line.
     pub(crate) fn seal(&self, epoch: Epoch) -> Result<Credits, Refused> {
-        let taken = match self.striped.get() {
-            Some(words) => words.seal(epoch),
-            None => self.one.seal(epoch),
-        }?;
+        let taken = self.words.seal(epoch)?;
         self.put.fetch_sub(taken, Ordering::AcqRel);
         Ok(micros(self.put.load(Ordering::Acquire)))
     }
@@ -192,25 +164,21 @@ impl Handle {
     /// allocation is hot.
     pub(crate) fn open(&self, sealed: Epoch, used: Credits, hot: bool) -> Result<Epoch, Refused> {
         self.put.store(used.micros(), Ordering::Release);
-        if hot && self.striped.get().is_none() {
-            // Made sealed, in the epoch the single word stays sealed in: who still has that one looks again.
-            let _already = self.striped.set(Striped::new(Stripes::for_threads(available_threads()), sealed));
+        if hot {
+            self.words.spread(Stripes::for_threads(available_threads()), sealed)?;
         }
-        match self.striped.get() {
-            Some(words) => words.open(sealed),
-            None => self.one.open(sealed),
-        }
+        self.words.open(sealed)
     }
 
     pub(crate) fn is_striped(&self) -> bool {
-        self.striped.get().is_some()
+        self.words.is_striped()
     }
 
-    pub(crate) fn set_marks(&self, low_water: Credits, above: Credits) {
-        let stripes = self.striped.get().map_or(1, Striped::stripes) as u64;
-        self.low_water.store(low_water.micros() / stripes, Ordering::Relaxed);
-        self.above.store(above.micros(), Ordering::Relaxed);
-        self.woken.store(false, Ordering::Release);
+    /// The actor rests until it is told: from here on a spend that leaves less than `low_water` wakes it. Answers the
+    /// balance now; every spend that is not in it sees this mark.
+    pub(crate) fn rest(&self, low_water: Credits, above: Credits) -> Credits {
+        self.words.set_above(above.micros());
+        micros(self.words.rest(low_water.micros()).balance)
     }
 
     /// What the workspace declares for consumes that declare nothing.
@@ -235,19 +203,17 @@ impl Handle {
 }
 
 /// A place in front of the actor's mailbox, which itself has no bound.
-struct Waiting<'a>(&'a AtomicUsize);
+struct Waiting<'a>(&'a Places);
 
 impl<'a> Waiting<'a> {
     fn enter(handle: &'a Handle) -> Option<Self> {
-        let place = Self(&handle.waiting);
-        let before = handle.waiting.fetch_add(1, Ordering::AcqRel);
-        (before < handle.waiting_max).then_some(place)
+        handle.waiting.take(handle.waiting_max).then(|| Self(&handle.waiting))
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.leave();
     }
 }
 

@@ -3,16 +3,14 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::word::{BALANCE_MAX, Epoch};
+use crate::word::{BALANCE_MAX, Epoch, Word};
 
 /// A spend that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spent {
     /// The epoch it was spent in: find the line it belongs to by this, *after* the spend.
     pub epoch: Epoch,
-    /// Micro-credits left in the word spent from. It crossed low water if
-    /// `left < low_water <= left + amount`. Of a striped allocation this is one stripe: compare it with
-    /// low water ÷ stripes, and let the owner observe the total.
+    /// Micro-credits left in the word spent from; of a striped allocation this is one stripe.
     pub left: u64,
 }
 
@@ -50,6 +48,12 @@ pub struct Snapshot {
     /// Micro-credits; 0 when sealed.
     pub balance: u64,
     pub sealed: bool,
+}
+
+impl From<Word> for Snapshot {
+    fn from(word: Word) -> Snapshot {
+        Snapshot { epoch: word.epoch(), balance: word.balance(), sealed: word.epoch().is_sealed() }
+    }
 }
 
 impl fmt::Display for NoSpend {

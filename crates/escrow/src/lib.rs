@@ -15,7 +15,12 @@
 //! ```
 //!
 //! Read in this order: [`word`] has every transition as a pure function; [`Escrow`] makes one atomic
-//! with one loop; [`Striped`] spreads a hot allocation over several; [`Words`] is either of them.
+//! with one loop; [`Striped`] spreads a hot allocation over several; [`Words`] is what a holder keeps: one
+//! of them or the other, and a [`Bell`] that calls the owner. [`Places`] bounds who may wait for credits.
+//!
+//! Whatever threads share without a lock in a protocol of several steps lives here, because here it can be
+//! explored: under loom every interleaving of small scenarios, under shuttle many random ones of larger
+//! (`tests/races`). Nothing else in the workspace compiles under either.
 //!
 //! **The invariant.** For every escrow, at rest and for any interleaving:
 //!
@@ -50,6 +55,8 @@
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::wildcard_enum_match_arm)]
 
 mod answer;
+mod bell;
+mod places;
 mod single;
 mod striped;
 mod sync;
@@ -57,6 +64,8 @@ pub mod word;
 mod words;
 
 pub use answer::{NoSpend, Refused, Snapshot, Spent};
+pub use bell::Bell;
+pub use places::Places;
 pub use single::Escrow;
 pub use striped::{Striped, Stripes};
 pub use word::{BALANCE_MAX, Epoch};

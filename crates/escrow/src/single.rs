@@ -58,8 +58,13 @@ impl Escrow {
 
     /// Epoch and balance of one moment.
     pub fn observe(&self) -> Snapshot {
-        let word = self.look();
-        Snapshot { epoch: word.epoch(), balance: word.balance(), sealed: word.epoch().is_sealed() }
+        self.look().into()
+    }
+
+    /// A look that takes its turn among the steps: a swap that changes nothing. What the caller wrote before it is
+    /// seen by whoever makes the next step; what somebody wrote before an earlier one is seen here.
+    pub fn look_in_turn(&self) -> Snapshot {
+        Word::from_bits(self.0.fetch_add(0, Ordering::AcqRel)).into()
     }
 
     pub(crate) fn look(&self) -> Word {

@@ -151,6 +151,16 @@ impl Striped {
         Snapshot { epoch, balance: self.total(epoch), sealed: epoch.is_sealed() }
     }
 
+    /// Looks at one stripe after the other; each look takes its turn among the steps on that stripe. See
+    /// [`Escrow::look_in_turn`].
+    pub fn look_in_turn(&self) -> Snapshot {
+        let mut looks = self.all().map(Escrow::look_in_turn);
+        let first = looks.next().expect("two stripes at least");
+        let same = looks.filter(|look| look.epoch == first.epoch);
+        let balance = same.fold(first.balance, |sum, look| sum.saturating_add(look.balance));
+        Snapshot { balance, ..first }
+    }
+
     pub fn stripes(&self) -> usize {
         self.stripes.len()
     }

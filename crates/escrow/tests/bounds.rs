@@ -1,8 +1,8 @@
 //! Every limit of an escrow, at the bound and one past it; and sizes. Random runs are not here.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, feature = "shuttle")))]
 
 use escrow::word::Word;
-use escrow::{BALANCE_MAX, Epoch, Escrow, NoSpend, Refused, Spent, Striped, Stripes, Words};
+use escrow::{BALANCE_MAX, Bell, Epoch, Escrow, NoSpend, Places, Refused, Spent, Striped, Stripes, Words};
 
 fn both() -> [Words; 2] {
     [Words::one(Epoch::START), Words::striped(Stripes::Two, Epoch::START)]
@@ -13,7 +13,7 @@ fn sizes() {
     assert_eq!(size_of::<Word>(), 8);
     assert_eq!(size_of::<Escrow>(), 8);
     assert_eq!(size_of::<Striped>(), 16, "on the heap: 128 bytes a stripe");
-    assert_eq!(size_of::<Words>(), 16, "an idle allocation stays small");
+    assert_eq!(size_of::<Words>(), 48, "an idle allocation stays small");
     assert_eq!(size_of::<Spent>(), 16);
     assert!(size_of::<Result<Spent, NoSpend>>() <= 24);
 }
@@ -130,20 +130,82 @@ fn an_epoch_comes_again_after_32768_reopenings() {
     }
 }
 
-/// Changing over: who still has the old words finds them sealed, and epochs count on.
+/// Changing over: the one word stays sealed, and epochs count on.
 #[test]
 fn a_hot_allocation_gets_stripes_when_it_is_reopened() {
-    let cold = Words::one(Epoch::START);
-    let first = cold.open(Epoch::START).expect("it is sealed");
-    cold.deposit(first, 10).expect("it is open");
-    let moved = cold.seal(first).expect("it is open");
-    let hot = Words::striped(Stripes::for_threads(3), cold.observe().epoch);
-    let second = hot.open(cold.observe().epoch).expect("made in that epoch");
-    assert_eq!(hot.deposit(second, moved), Ok(10));
-    assert_eq!((cold.stripes(), hot.stripes()), (1, 4));
-    assert_ne!(first, second);
-    assert_eq!(cold.try_spend(1), Err(NoSpend::Sealed { epoch: first.next() }));
-    assert_eq!(hot.deposit(first, 1), Err(Refused::WrongEpoch { now: second }));
+    let words = Words::one(Epoch::START);
+    let first = words.open(Epoch::START).expect("it is sealed");
+    words.deposit(first, 10).expect("it is open");
+    let (four, eight) = (Stripes::for_threads(3), Stripes::Eight);
+    assert_eq!(words.spread(four, first), Err(Refused::Open { now: first }), "not while it is spent from");
+    let moved = words.seal(first).expect("it is open");
+    let sealed = first.next();
+    assert_eq!(words.spread(four, Epoch::START), Err(Refused::WrongEpoch { now: sealed }));
+    assert_eq!((words.stripes(), words.is_striped()), (1, false), "refused, so nothing has changed");
+    assert_eq!(words.spread(four, sealed), Ok(()));
+    assert_eq!(words.try_spend(1), Err(NoSpend::Sealed { epoch: sealed }), "made sealed");
+    let second = words.open(sealed).expect("made in that epoch");
+    assert_eq!(words.deposit(second, moved), Ok(10));
+    assert_eq!((words.stripes(), words.observe().balance), (4, 10));
+    assert_eq!(words.deposit(first, 1), Err(Refused::WrongEpoch { now: second }));
+    assert_eq!(words.spread(eight, sealed), Ok(()), "once and for good");
+    assert_eq!((words.stripes(), words.observe().balance), (4, 10));
+}
+
+#[test]
+fn a_bell_rings_below_its_mark_and_once() {
+    let bell = Bell::silent();
+    assert!(!bell.rings(0), "silent until it is set");
+    bell.set(5);
+    assert!(!bell.rings(5), "at the mark");
+    assert!(bell.rings(4), "one below it");
+    assert!(!bell.rings(0), "somebody has told the owner");
+    bell.set(u64::MAX);
+    assert!(bell.rings(BALANCE_MAX), "each spend");
+    bell.set(5);
+    bell.set(0);
+    assert!(!bell.rings(0), "0 is silent");
+}
+
+#[test]
+fn who_rests_is_told_by_the_spend_that_passes_the_mark() {
+    for words in both() {
+        let stripes = words.stripes() as u64;
+        let epoch = words.open(Epoch::START).expect("new ones are sealed");
+        words.deposit(epoch, 10).expect("it is open");
+        // Where the deposit fell.
+        let ring = |amount| words.rings(words.try_spend_at(0, amount).expect("it is there"));
+        assert!(!ring(1), "nobody rests yet");
+        let now = words.rest(6 * stripes);
+        assert_eq!((now.epoch, now.balance, now.sealed), (epoch, 9, false));
+        assert_eq!([ring(3), ring(1), ring(1)], [false, true, false], "6, 5 and 4 are left");
+        assert_eq!(words.rest(6 * stripes).balance, 4, "what came meanwhile is in the look");
+        assert!(ring(1));
+    }
+}
+
+#[test]
+fn what_was_above_is_told_once() {
+    for words in both() {
+        let epoch = words.open(Epoch::START).expect("new ones are sealed");
+        words.set_above(30);
+        assert_eq!(words.with_above(0), 30);
+        words.raise(epoch, 20, 10).expect("it is open");
+        assert_eq!(words.with_above(words.observe().balance), 30);
+        assert_eq!(words.with_above(u64::MAX), u64::MAX);
+    }
+}
+
+#[test]
+fn places_are_taken_up_to_the_bound() {
+    let places = Places::free();
+    assert!(!places.take(0), "there is none");
+    assert!(places.take(2) && places.take(2), "at the bound");
+    assert!(!places.take(2), "one past it");
+    assert_eq!(places.taken(), 2, "a refusal takes nothing");
+    places.leave();
+    assert!(places.take(2) && !places.take(2));
+    assert!(places.take(3) && places.take(u64::MAX));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Long random runs of one thread against the naive escrow: every answer must be the same, for one word
 //! and for two, four and eight. Threads are not here: see `loom` and `stress`.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, feature = "shuttle")))]
 
 #[path = "model/naive.rs"]
 mod naive;
@@ -55,10 +55,8 @@ fn epoch(dice: &mut Dice, now: Epoch) -> Epoch {
 
 /// A spend from any stripe, as threads would make it.
 fn spend(words: &Words, dice: &mut Dice, amount: u64) -> Result<escrow::Spent, NoSpend> {
-    match words {
-        Words::One(word) => word.try_spend(amount),
-        Words::Striped(words) => words.try_spend_at(dice.roll() as usize, amount),
-    }
+    let thread = if words.is_striped() { dice.roll() as usize } else { 0 };
+    words.try_spend_at(thread, amount)
 }
 
 fn run(name: &str, words: &Words, naive: &mut Naive, seed: u64) -> Met {

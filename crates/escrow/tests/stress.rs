@@ -1,6 +1,6 @@
 //! Real threads, millions of steps, and the sum at the end exact to the last micro-credit. Which
 //! interleavings happen is left to the machine; `loom` has the small ones, all of them.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, feature = "shuttle")))]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;

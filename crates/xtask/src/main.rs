@@ -23,9 +23,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Format, lints, the binary, every test of the workspace, loom; prints what ran
+    /// Format, lints, the binary, every test of the workspace, loom, shuttle; prints what ran
     Test {
-        /// Leave out loom and the black-box tests (the house rules stay)
+        /// Leave out loom, shuttle and the black-box tests (the house rules stay)
         #[arg(long)]
         quick: bool,
     },

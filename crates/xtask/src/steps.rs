@@ -18,6 +18,10 @@ const TESTS_BUT_BLACK_BOX: &str = "test --workspace --exclude tests --locked --n
 const HOUSE: &str = "test --workspace --test house --locked";
 const LOOM: &str = "test --package escrow --release --test loom --locked";
 const LOOM_FLAGS: &str = "--cfg loom --cfg tokio_unstable";
+/// A feature, not a flag, and of this one build alone: what others build stays as it is, in the same target directory.
+const SHUTTLE: &str = "test --package escrow --features shuttle --release --test shuttle --locked";
+/// Both say how much they explored; without this only of tests that fail.
+const TELL: (&str, &str) = ("RUST_TEST_NOCAPTURE", "1");
 
 /// Everything; true when nothing failed. A step that fails does not keep the next one from running.
 ///
@@ -30,7 +34,7 @@ pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
     if quick {
         suites(&mut report, "tests", || cargo.command(TESTS_BUT_BLACK_BOX));
         suites(&mut report, "house", || cargo.command(HOUSE));
-        println!("\nleft out by --quick: black-box tests, loom");
+        println!("\nleft out by --quick: black-box tests, loom, shuttle");
     } else {
         let binary = binary(cargo, &mut report)?;
         suites(&mut report, "tests", || {
@@ -41,6 +45,12 @@ pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
         suites(&mut report, "loom", || {
             let mut command = cargo.command(LOOM);
             command.env("RUSTFLAGS", LOOM_FLAGS).env("CARGO_TARGET_DIR", cargo.root().join("target-loom"));
+            command.env(TELL.0, TELL.1);
+            command
+        });
+        suites(&mut report, "shuttle", || {
+            let mut command = cargo.command(SHUTTLE);
+            command.env(TELL.0, TELL.1);
             command
         });
     }

@@ -1,13 +1,14 @@
-//! Twins of an escrow, each with one planted mistake, behind the same interface as the real one. The
-//! scenarios are not here, and know nothing of twins.
+//! Twins of one word and of several, each with one planted mistake, behind the same interface as the real ones. The
+//! races are not here, and know nothing of twins.
 
 use std::marker::PhantomData;
 
 use escrow::word::Word;
 use escrow::{Epoch, Escrow, NoSpend, Refused, Striped, Stripes};
-use loom::sync::atomic::{AtomicU64, Ordering};
 
-/// An escrow as the scenarios see it.
+use crate::under::{AtomicU64, Ordering};
+
+/// An escrow as the races see it.
 pub trait Purse: Sized + Send + Sync + 'static {
     fn new() -> Self;
     fn spend(&self, amount: u64) -> Result<Epoch, NoSpend>;
@@ -72,7 +73,9 @@ impl Flaw for AnyEpoch {
 }
 
 /// Swaps that hand on nothing: a spender need not see what was written before the deposit.
+#[cfg(loom)]
 pub struct Unordered;
+#[cfg(loom)]
 impl Flaw for Unordered {
     fn write(word: &AtomicU64, before: u64, after: u64) -> Result<u64, u64> {
         word.compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed)
@@ -120,7 +123,7 @@ impl<F: Flaw> Purse for Twin<F> {
     }
 }
 
-/// Two stripes as the scenarios see them; each deposit falls on the emptier one.
+/// Two stripes as the races see them; each deposit falls on the emptier one.
 pub trait Pair: Sized + Send + Sync + 'static {
     fn new() -> Self;
     fn spend_at(&self, stripe: usize, amount: u64) -> Result<Epoch, NoSpend>;
