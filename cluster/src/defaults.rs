@@ -1,5 +1,6 @@
 //! All numbers a node runs with, in one file. Not here: what they mean; each stands with its type.
 
+use crate::settings::RaftSettings;
 use leasing::LeasePolicy;
 use replication::GroupSpec;
 use types::NodeId;
@@ -37,7 +38,7 @@ pub fn journal() -> journal::Options {
     }
 }
 
-pub fn replication(node: NodeId, groups: Vec<GroupSpec>) -> replication::Options {
+pub fn replication(node: NodeId, groups: Vec<GroupSpec>, raft: RaftSettings) -> replication::Options {
     const MIB: usize = 1024 * 1024;
     replication::Options {
         node,
@@ -50,9 +51,9 @@ pub fn replication(node: NodeId, groups: Vec<GroupSpec>) -> replication::Options
         entry_commands_max: 1_024,
         entry_bytes_max: MIB,
         waiting_commands_max: 16_384,
-        snapshot_every_entries: 10_000,
+        snapshot_every_entries: raft.snapshot_every_entries,
         snapshot_every_bytes: 64 * 1024 * 1024,
-        log_keep_entries: 1_000,
+        log_keep_entries: raft.log_keep_entries,
         chunk_bytes: MIB,
         snapshot_timeout_ms: 30_000,
         snapshot_bytes_max: 16 * 1024 * 1024 * 1024,

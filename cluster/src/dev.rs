@@ -2,7 +2,7 @@
 
 use crate::node::{Linked, Node, NodeFault, World};
 use crate::serve::Signal;
-use crate::settings::{BadSettings, Settings};
+use crate::settings::{BadSettings, RaftSettings, Settings};
 use api::OperatorKey;
 use placement::{Membership, MembershipEpoch, Node as PlacedNode};
 use platform::Entropy;
@@ -213,6 +213,7 @@ impl Home {
             cluster: self.cluster.clone(),
             membership,
             listed: all.map(listed).collect(),
+            raft: RaftSettings::default(),
         })
     }
 }

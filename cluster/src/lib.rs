@@ -14,4 +14,4 @@ mod time;
 pub use dev::{Dev, dev};
 pub use node::{Linked, Node, NodeFault, World};
 pub use serve::{Serve, serve};
-pub use settings::{BadSettings, Settings};
+pub use settings::{BadSettings, RaftSettings, Settings};

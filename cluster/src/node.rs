@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use transport::{Link, Mux, Services, Versions};
+use types::planted::{Mistake, is_planted};
 use types::{DiskId, HolderId, NodeId};
 
 /// The outside world a node runs in.
@@ -226,7 +227,7 @@ async fn open_shards(
     let map = placement::propose(&settings.membership, defaults::SHAPE)
         .map_err(|why| NodeFault::Placement(why.to_string()))?;
     let (groups, meta) = groups(&map, settings);
-    let options = defaults::replication(node, groups);
+    let options = defaults::replication(node, groups, settings.raft);
     let replica = Replica::open(options, raft, link.clone(), agreed, world.entropy.as_ref()).await?;
     let options = defaults::actors(node);
     let desk = Arc::new(Desk::new(&options, clock.clone()));
@@ -254,13 +255,15 @@ impl Node {
         }
     }
 
-    /// Returns when this node may not go on, with the reason: it is fenced, or a Raft group has stopped for good, as
-    /// all do when their log cannot be written. A new start reads what is on the disk.
+    /// Returns when this node may not go on, with the reason: it is fenced, its journal has stopped, or a Raft group
+    /// has, as all do when their log cannot be written. A new start reads what is on the disk.
     pub async fn faulted(&self) -> String {
         let groups = self.shards.replica().groups().map(|group| Box::pin(stopped(group)));
         let stopped = futures::future::select_all(groups);
+        let journal = self.quota.holder().journal();
         tokio::select! {
             why = self.refused() => why,
+            why = journal.stopped() => format!("the journal has stopped: {why}"),
             (why, ..) = stopped => why,
         }
     }
@@ -298,6 +301,9 @@ impl Node {
 }
 
 async fn stopped(group: &Group) -> String {
+    if is_planted(Mistake::LogFailureIgnored) {
+        return std::future::pending().await;
+    }
     let mut leadership = group.watch_leadership();
     match leadership.wait_for(|now| now.stopped.is_some()).await {
         Ok(now) => now.stopped.clone().unwrap_or_default(),
@@ -349,7 +355,7 @@ async fn introduce(link: &Link, settings: &Settings, disk: DiskId) -> Result<(),
         let mut waits = 0_u32;
         loop {
             match link.introduce(other, disk, Duration::from_secs(1)).await {
-                Ok(Some(known)) if known != disk => {
+                Ok(Some(known)) if known != disk && !is_planted(Mistake::EmptyDiskAccepted) => {
                     return Err(NodeFault::KnownWithOtherDisk { node: settings.node, known, by: other });
                 }
                 Ok(_) => break,

@@ -20,6 +20,36 @@ pub struct Settings {
     pub cluster: String,
     pub membership: Membership,
     pub listed: Vec<ListedNode>,
+    pub raft: RaftSettings,
+}
+
+/// How often a group's log is cut short. Smaller: less to read at a start, more snapshots to send to who lags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RaftSettings {
+    /// A snapshot is made after so many entries, 10 to 1,000,000; 10,000 by default.
+    pub snapshot_every_entries: u64,
+    /// So many entries before it are kept, for who lags a little; 1,000 by default.
+    pub log_keep_entries: u64,
+}
+
+impl Default for RaftSettings {
+    fn default() -> Self {
+        Self { snapshot_every_entries: 10_000, log_keep_entries: 1_000 }
+    }
+}
+
+impl RaftSettings {
+    fn check(self) -> Result<Self, BadSettings> {
+        let wrong = |field, why: &str| Err(BadSettings::Wrong { field, why: why.into() });
+        if !(10..=1_000_000).contains(&self.snapshot_every_entries) {
+            return wrong("raft.snapshot_every_entries", "10 to 1,000,000 entries");
+        }
+        if self.log_keep_entries > 1_000_000 {
+            return wrong("raft.log_keep_entries", "at most 1,000,000 entries");
+        }
+        Ok(self)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +78,8 @@ struct File {
     api: ApiTable,
     peer: PeerTable,
     cluster: ClusterTable,
+    #[serde(default)]
+    raft: RaftSettings,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,7 +165,7 @@ impl Settings {
     }
 
     fn check(file: File, beside: &Path) -> Result<Self, BadSettings> {
-        let File { node, api, peer, cluster } = file;
+        let File { node, api, peer, cluster, raft } = file;
         let id: NodeId = parsed("node.id", &node.id)?;
         let mut placed = Vec::new();
         let mut listed = Vec::new();
@@ -177,6 +209,7 @@ impl Settings {
             cluster: cluster.name,
             membership,
             listed,
+            raft: raft.check()?,
         })
     }
 }
@@ -289,5 +322,10 @@ mod tests {
         assert!(message(&format!("{NODE_TOML}# short key"), &[]).contains("this one has 6"));
         let two = format!("{NODE_TOML}\n[[cluster.nodes]]\nid = \"n2\"\npeer = \"127.0.0.1:1\"\napi = \"a\"");
         assert!(message(&two, &[]).contains("1, 3 or 5 nodes; 2 are listed"));
+        let raft = |line: &str| load(&format!("{NODE_TOML}\n[raft]\n{line}"), &[]);
+        assert_eq!(raft("snapshot_every_entries = 10").unwrap().raft.log_keep_entries, 1_000);
+        for wrong in ["snapshot_every_entries = 9", "snapshot_every_entries = 1000001", "log_keep_entries = 1000001"] {
+            assert!(raft(wrong).unwrap_err().to_string().starts_with("raft."), "{wrong}");
+        }
     }
 }

@@ -48,6 +48,10 @@ fn one_of_world_b(seed: &str, minutes: &str, film: Option<&str>) -> ExitCode {
         return ExitCode::from(2);
     };
     seeded_libc::seed(seed);
+    #[cfg(debug_assertions)]
+    if let Ok(name) = std::env::var("TRANCHE_PLANT") {
+        types::planted::plant(Some(name.parse().expect("the name of a mistake")));
+    }
     if let Err(why) = simulations::world_b::trace::begin(film.map(std::path::Path::new)) {
         eprintln!("the film cannot be written: {why}");
         return ExitCode::from(2);

@@ -14,6 +14,7 @@ use ledger::{Denial, DenialReason, LineMessage, LineRejection, LineResult, Wish}
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use types::planted::{Mistake, is_planted};
 use types::{Credits, LineNumber};
 
 pub(crate) struct AllocationActor;
@@ -86,6 +87,11 @@ impl Actor for AllocationActor {
                 state.answered(number, sent, answer).await;
             }
             AllocationMessage::Recall { recall, reply } => state.recall(recall, reply).await,
+            AllocationMessage::Frozen { number } => {
+                if state.line.as_ref().is_some_and(|line| line.number == number) {
+                    state.close().await;
+                }
+            }
             AllocationMessage::Tick => {
                 if state.tick().await {
                     myself.stop(None);
@@ -279,6 +285,9 @@ impl Allocation {
         let (Some(line), Some(key)) = (&mut self.line, key) else { return Ok(()) };
         let rose = self.holder.journal.raise_watermark(key, to).await?;
         line.lease.watermark = line.lease.watermark.saturating_add(rose);
+        if is_planted(Mistake::DepositTwice) {
+            let _twice = self.handle.raise(self.epoch, rose, line.lease.above());
+        }
         if self.handle.raise(self.epoch, rose, line.lease.above()).is_err() {
             return Err(stopped("the word does not take what the disk allows"));
         }
@@ -396,7 +405,8 @@ impl Allocation {
         self.line_is_known();
         let Some(key) = self.key() else { return };
         let Some(line) = &self.line else { return };
-        let give = line.lease.give_back(self.balance(), recall.keep);
+        let keep = if is_planted(Mistake::RecallIgnored) { Credits::MAX } else { recall.keep };
+        let give = line.lease.give_back(self.balance(), keep);
         let taken = self.handle.withdraw(self.epoch, give.keep_on_word).unwrap_or(Credits::ZERO);
         let numbers = if taken.is_zero() && give.above.is_zero() {
             let numbers = self.holder.journal.numbers(vec![key], true).await;
@@ -472,6 +482,9 @@ impl Allocation {
     /// Lets those try again whom the word can serve, first come first, as far as it goes.
     fn wake_served(&mut self) {
         if self.line.as_ref().is_none_or(|line| !line.known) {
+            return;
+        }
+        if is_planted(Mistake::NobodyWoken) {
             return;
         }
         let mut left = self.balance();

@@ -9,6 +9,7 @@ use crate::leader::{BatchAnswer, LeaderAnswer, LeaderRefusal, LeaderRequest, Rec
 use crate::options::Options;
 use crate::rounds::{Rounds, Short};
 use crate::shards::Shards;
+use crate::watch::{ToSee, Watch};
 use leasing::{LeasePolicy, RecallLine, Wave, choose, frozen_lines, leased_lines, shared_lines};
 use ledger::{
     Applied, Command, HolderBatch, HolderStatus, Line, LineMessage, LineResult, Outcome, Query, Rejection,
@@ -19,7 +20,8 @@ use replication::{Committed, Group, GroupId, ProposeError, ReadError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use types::{Credits, Durability, LineId, NodeId, WorkspaceId};
+use types::planted::{Mistake, is_planted};
+use types::{Credits, Durability, HolderId, LineId, NodeId, WorkspaceId};
 
 #[derive(Debug)]
 pub struct Desk {
@@ -34,7 +36,7 @@ pub struct Desk {
     heard: Mutex<HashMap<(GroupId, NodeId), u64>>,
     rounds: Rounds,
     /// Workspaces of led groups that may have frozen lines or expired grants.
-    watched: Mutex<BTreeSet<(GroupId, WorkspaceId)>>,
+    watched: Watch,
     to_sweep: tokio::sync::Notify,
 }
 
@@ -59,7 +61,7 @@ impl Desk {
             holder: OnceLock::new(),
             heard: Mutex::default(),
             rounds: Rounds::default(),
-            watched: Mutex::default(),
+            watched: Watch::default(),
             to_sweep: tokio::sync::Notify::new(),
         }
     }
@@ -90,9 +92,19 @@ impl Desk {
                 Ok(LeaderAnswer::Applied { index: committed.index, applied: committed.applied })
             }
             LeaderRequest::Renew { holder } => {
-                let status = |state: &State| state.holders.get(&holder).map(|record| record.status);
-                let reading = group.read(deadline, status).await.map_err(not_read)?;
-                match reading.value {
+                self.take_over(group, deadline).await.map_err(not_read)?;
+                let watched = self.watched.of(group.id());
+                let status = |state: &State| {
+                    let status = state.holders.get(&holder).map(|record| record.status);
+                    (status, owes(state, &watched, holder))
+                };
+                let (status, owes) = group.read(deadline, status).await.map_err(not_read)?.value;
+                match status {
+                    // What was taken away is given back first: an administrator was told until when it may be spent.
+                    Some(HolderStatus::Active) if owes => {
+                        self.to_sweep.notify_one();
+                        Err(LeaderRefusal::Unknown)
+                    }
                     Some(HolderStatus::Active) => {
                         self.hear(group.id(), holder.node);
                         Ok(LeaderAnswer::Renewed)
@@ -160,7 +172,7 @@ impl Desk {
 
     /// Has the sweeper look after a workspace that may have frozen lines.
     fn watch(&self, group: GroupId, workspace: WorkspaceId) {
-        self.watched.lock().expect("nobody panics holding it").insert((group, workspace));
+        self.watched.add(group, workspace);
         self.to_sweep.notify_one();
     }
 
@@ -396,6 +408,9 @@ impl Desk {
     /// Answers whether nothing is frozen any more.
     async fn recall_frozen(&self, group: &Group, shards: &Shards, workspace: &WorkspaceId) -> bool {
         let lines = group.peek(|state| state.workspace(workspace).map(frozen_lines).unwrap_or_default());
+        if is_planted(Mistake::FrozenNeverRecalled) {
+            return true;
+        }
         let none = lines.is_empty();
         if !none {
             let within = Duration::from_millis(self.policy.round_ms);
@@ -407,50 +422,63 @@ impl Desk {
     /// Sees to recalls after changes, again each second until nothing is frozen, in the groups this node leads.
     /// Ends when it is dropped.
     pub async fn keep_sweeping(self: Arc<Self>, shards: Arc<Shards>, every: Duration) {
-        let mut led: BTreeSet<GroupId> = BTreeSet::new();
         loop {
             let _either = tokio::time::timeout(every, self.to_sweep.notified()).await;
-            for group in shards.replica().groups() {
-                if !group.is_leader() {
-                    led.remove(&group.id());
-                } else if led.insert(group.id()) {
-                    self.take_over(group);
-                }
-            }
+            let (led, others): (Vec<_>, Vec<_>) =
+                shards.replica().groups().partition(|group| group.is_leader());
+            others.into_iter().for_each(|group| self.watched.lost(group.id()));
+            let taken_over = led.into_iter().map(|group| self.take_over(group, every));
+            // Who could not be sure to lead tries again; what is known already is swept meanwhile.
+            futures::future::join_all(taken_over).await;
             self.sweep(&shards).await;
         }
     }
 
     async fn sweep(&self, shards: &Shards) {
-        let watched = std::mem::take(&mut *self.watched.lock().expect("nobody panics holding it"));
-        let sweep_one = |(id, workspace): (GroupId, WorkspaceId)| async move {
-            let led = shards.replica().group(id).filter(|group| group.is_leader());
+        let sweep_one = |seen: ToSee| async move {
+            let led = shards.replica().group(seen.group).filter(|group| group.is_leader());
             let done = match led {
-                Some(group) => self.recall_frozen(group, shards, &workspace).await,
+                Some(group) => self.recall_frozen(group, shards, &seen.workspace).await,
                 None => true,
             };
-            (!done).then_some((id, workspace))
+            if done {
+                self.watched.done(&seen);
+            }
         };
-        let left = futures::future::join_all(watched.into_iter().map(sweep_one)).await;
-        self.watched.lock().expect("nobody panics holding it").extend(left.into_iter().flatten());
+        futures::future::join_all(self.watched.all().into_iter().map(sweep_one)).await;
     }
 
-    /// This node has just been elected: what was under way at the old leader's desk is found in the ledger.
-    fn take_over(&self, group: &Group) {
-        let now = self.clock.boottime_ms();
-        let (nodes, open) = group.peek(|state| {
+    /// What was under way at the old leader's desk is found in the ledger, once in each term this node leads in.
+    async fn take_over(&self, group: &Group, deadline: Duration) -> Result<(), ReadError> {
+        let term = group.term();
+        if self.watched.leads(group.id(), term) {
+            return Ok(());
+        }
+        let look = |state: &State| {
             let nodes: Vec<NodeId> = state.holders.keys().map(|holder| holder.node).collect();
             let open = state.workspaces.iter().filter(|(_, w)| w.frozen_out > 0).map(|(id, _)| id.clone());
             (nodes, open.collect::<Vec<_>>())
-        });
+        };
+        let (nodes, open) = group.read(deadline, look).await?.value;
         // Every session counts as renewed at the election.
+        let now = self.clock.boottime_ms();
         let mut heard = self.heard.lock().expect("nobody panics holding it");
         heard.extend(nodes.into_iter().map(|node| ((group.id(), node), now)));
         drop(heard);
         for workspace in open {
             self.watch(group.id(), workspace);
         }
+        self.watched.took_over(group.id(), term);
+        Ok(())
     }
+}
+
+/// Whether the holder still has lines that were taken away from it.
+fn owes(state: &State, watched: &[WorkspaceId], holder: HolderId) -> bool {
+    let frozen = |(id, line): (&LineId, &Line)| {
+        id.holder == holder && line.frozen && !line.written_off && !line.outstanding().is_zero()
+    };
+    watched.iter().filter_map(|id| state.workspace(id)).any(|workspace| workspace.lines.iter().any(frozen))
 }
 
 /// Takes the part ahead of need off every draw: what one node takes now another one's round looks for. A smaller target

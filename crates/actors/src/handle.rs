@@ -54,7 +54,7 @@ impl Handle {
             elsewhere: AtomicU64::new(0),
             waiting: Places::free(),
             waiting_max: waiting_max as u64,
-            durability: AtomicU8::new(0),
+            durability: AtomicU8::new(UNKNOWN),
             actor: Mutex::new(None),
         }
     }
@@ -181,7 +181,8 @@ impl Handle {
         micros(self.words.rest(low_water.micros()).balance)
     }
 
-    /// What the workspace declares for consumes that declare nothing.
+    /// What the workspace declares for consumes that declare nothing. The strictest until the ledger has said it: a line
+    /// that was recovered can be spent from before.
     pub fn durability(&self) -> Durability {
         match self.durability.load(Ordering::Relaxed) {
             0 => Durability::Local,
@@ -216,6 +217,9 @@ impl Drop for Waiting<'_> {
         self.0.leave();
     }
 }
+
+/// The ledger has not said yet how durable a workspace wants its consumes.
+const UNKNOWN: u8 = u8::MAX;
 
 fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

@@ -119,13 +119,8 @@ impl HolderInner {
     pub async fn submit(&self, shard: ShardId, batch: HolderBatch) -> Result<BatchAnswer, NotSubmitted> {
         self.register(shard).await?;
         self.reported.fetch_max(batch.journal_sequence, Ordering::AcqRel);
-        let sent_ms = self.clock.boottime_ms();
-        let answer = self.ask(shard, LeaderRequest::Batch(batch)).await;
-        match answer {
-            Ok(LeaderAnswer::Batch(answer)) => {
-                self.sessions.renew(shard, sent_ms);
-                Ok(answer)
-            }
+        match self.ask(shard, LeaderRequest::Batch(batch)).await {
+            Ok(LeaderAnswer::Batch(answer)) => Ok(answer),
             Ok(LeaderAnswer::Applied { .. } | LeaderAnswer::Renewed | LeaderAnswer::Read { .. }) => {
                 Err(NotSubmitted::Unreachable)
             }
@@ -150,13 +145,11 @@ impl HolderInner {
         if self.sessions.is_registered(shard) {
             return Ok(());
         }
-        let sent_ms = self.clock.boottime_ms();
         let command = Command::Register { holder: self.id, journal_sequence: self.start_sequence };
         match self.ask(shard, LeaderRequest::Command(Box::new(command))).await {
             Ok(LeaderAnswer::Applied { applied, .. }) => match applied.result {
                 Ok(_) => {
                     self.sessions.registered(shard);
-                    self.sessions.renew(shard, sent_ms);
                     Ok(())
                 }
                 // An older registration of this very process, overtaken by what it reported since.
@@ -173,7 +166,7 @@ impl HolderInner {
         }
     }
 
-    /// A session that runs out although nothing is reported.
+    /// Only this renews a session: the leader refuses it as long as this holder has lines that were taken away.
     pub async fn renew(&self, shard: ShardId) -> Result<(), NotSubmitted> {
         self.register(shard).await?;
         let sent_ms = self.clock.boottime_ms();

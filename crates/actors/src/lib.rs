@@ -25,6 +25,7 @@ mod rounds;
 mod sessions;
 mod shards;
 mod supervisor;
+mod watch;
 
 pub use desk::Desk;
 pub use directory::Directory;

@@ -42,6 +42,10 @@ pub(crate) enum AllocationMessage {
         recall: RecallLine,
         reply: oneshot::Sender<LineMessage>,
     },
+    /// The ledger has taken the line away.
+    Frozen {
+        number: LineNumber,
+    },
     Tick,
     /// The node drains: give everything back.
     Drain {

@@ -370,7 +370,11 @@ impl Pool {
             }
             Outgoing::Report { message, confirms } => {
                 let taken = match result {
-                    LineResult::Line { .. } | LineResult::Closed => true,
+                    LineResult::Line { frozen, .. } => {
+                        self.tell_child(&message, frozen, word);
+                        true
+                    }
+                    LineResult::Closed => true,
                     // Folded before: an answer got lost.
                     LineResult::Rejected(LineRejection::StaleLine { .. }) => true,
                     LineResult::Rejected(_) => false,
@@ -383,6 +387,15 @@ impl Pool {
                 }
             }
             Outgoing::Close(message) => self.closed(&message, &result).await,
+        }
+    }
+
+    /// What a report was answered. A line that was taken away is closed, even if no recall came through.
+    fn tell_child(&self, message: &LineMessage, frozen: bool, word: LedgerWord) {
+        let Some(handle) = self.holder.directory.find(&self.workspace, &message.user) else { return };
+        handle.set_ledger_word(word.elsewhere, word.durability);
+        if frozen {
+            handle.tell(AllocationMessage::Frozen { number: message.number });
         }
     }
 

@@ -10,6 +10,7 @@ use crate::tally::{Tally, add};
 use crate::words::{Charge, Charged, HandleNo, LineKey, OpenLine};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use types::planted::{Mistake, is_planted};
 use types::{BACKINGS_PER_LINE_MAX, Backing, Credits, LineNumber, WorkspaceId};
 
 #[derive(Debug, Default)]
@@ -52,8 +53,15 @@ impl Book {
 
     /// Takes a counter out of a snapshot.
     pub fn restore_counter(&mut self, workspace: WorkspaceId, highest: u64) {
+        let highest =
+            if is_planted(Mistake::LineNumbersStartAnew) && !self.knows(&workspace) { 0 } else { highest };
         let counter = self.counters.entry(workspace).or_default();
         *counter = highest.max(*counter);
+    }
+
+    /// Whether it has lines of it. For a planted mistake.
+    fn knows(&self, workspace: &WorkspaceId) -> bool {
+        self.lines.values().any(|line| line.opened.workspace == *workspace)
     }
 
     /// Takes a line out of a snapshot.
@@ -183,7 +191,8 @@ impl Book {
                     format!("a charge of {} arrived where {} may be spent", charge.amount, line.unspent());
                 Unsound(format!("line {} of {}: {why}", line.opened.number.0, line.opened.workspace))
             })?;
-        let key = charge.key.as_ref().map(|key| KeyedChange {
+        let journalled = charge.key.as_ref().filter(|_| !is_planted(Mistake::KeyNotJournalled));
+        let key = journalled.map(|key| KeyedChange {
             key: key.key().clone(),
             command_hash: key.command_hash(),
             at: charge.at,
@@ -238,7 +247,8 @@ impl Book {
         if from_balance > line.unspent() || above_watermark > above {
             return Ok(Err(unsound()));
         }
-        let watermark = line.watermark.saturating_sub(from_balance);
+        let lower = if is_planted(Mistake::ReturnKeepsWatermark) { Credits::ZERO } else { from_balance };
+        let watermark = line.watermark.saturating_sub(lower);
         let parts = from_balance.checked_add(above_watermark).and_then(|amount| line.unspend(amount));
         Ok(parts.map(|parts| Change::GaveBack { slot, watermark, parts }).ok_or_else(unsound))
     }
@@ -281,9 +291,16 @@ impl Book {
                 let parts =
                     parts.ok_or_else(|| Unsound(format!("line {slot:?} has less left than unspent")))?;
                 line.round_up(&parts)?;
-                changes.push(Change::Rounded { slot, parts });
+                if !is_planted(Mistake::NothingRounded) {
+                    changes.push(Change::Rounded { slot, parts });
+                }
             }
-            changes.push(Change::Closed { slot, parts: line.rest() });
+            if is_planted(Mistake::NothingRounded) {
+                line = self.lines[&slot].clone();
+            }
+            if !is_planted(Mistake::RoundedLineGoesOn) {
+                changes.push(Change::Closed { slot, parts: line.rest() });
+            }
         }
         Ok(changes)
     }

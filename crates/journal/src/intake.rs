@@ -85,6 +85,17 @@ impl Journal {
         Ok(())
     }
 
+    /// Returns when the journal has stopped for good, with the reason. Only a new start helps.
+    pub async fn stopped(&self) -> String {
+        loop {
+            let rung = self.shared.stop.notified();
+            if let Some(why) = self.shared.stopped.get() {
+                return why.clone();
+            }
+            rung.await;
+        }
+    }
+
     /// Takes a place in the queue before anything is spent: `Overloaded` where it is full, else as `takes_charges`.
     pub fn reserve(&self) -> Result<Permit<'_>, Refused> {
         self.takes_charges()?;

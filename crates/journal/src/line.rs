@@ -15,6 +15,7 @@ use crate::refused::Unsound;
 use crate::tally::{BackingTally, OTHER, Tally, UNITS_MAX, add, total};
 use crate::words::{BackingNumbers, HandleNo, LineKey, LineNumbers, LineView};
 use std::sync::Arc;
+use types::planted::{Mistake, is_planted};
 use types::{
     Backing, Credits, Feature, METERS_PER_LINE_MAX, Meter, NAMED_METERS_PER_LINE_MAX, Source,
     UNITS_PER_METER_MAX, Unit,
@@ -208,6 +209,9 @@ impl Line {
         let tally = Arc::make_mut(&mut self.tally);
         for (backing, drawn) in drawn {
             match tally.backings.iter_mut().find(|there| there.numbers.backing == *backing) {
+                Some(there) if is_planted(Mistake::InstallAdds) => {
+                    there.numbers.drawn = there.numbers.drawn.saturating_add(*drawn);
+                }
                 Some(there) => there.numbers.drawn = there.numbers.drawn.max(*drawn),
                 None => tally.backings.push(BackingTally::new(*backing, *drawn)),
             }
@@ -328,7 +332,7 @@ impl Line {
 
     /// What is on the disk, not what is in memory.
     pub fn numbers(&self) -> LineNumbers {
-        let tally = &self.synced;
+        let tally = if is_planted(Mistake::ReportAheadOfDisk) { &self.tally } else { &self.synced };
         LineNumbers {
             line: self.key(),
             user: self.opened.user.clone(),

@@ -6,6 +6,7 @@ use crate::ops::{Answer, Op, Reply};
 use crate::refused::Refused;
 use crate::words::{Charge, Charged, LineKey, LineNumbers, LineView, OpenLine};
 use crate::writer::{Room, Writer};
+use types::planted::{Mistake, is_planted};
 use types::{Backing, Credits, Durability, LineNumber};
 
 impl Writer {
@@ -31,11 +32,15 @@ impl Writer {
                 self.answer_view(installed, reply);
             }
             Op::Raise(line, to, reply) => match self.raise(&line, to).await {
+                Ok(by) if is_planted(Mistake::WatermarkUnsynced) => {
+                    self.answers.push(Answer::Raised(by, reply))
+                }
                 Ok(by) => self.after_sync(Answer::Raised(by, reply)),
                 Err(why) => refuse(reply, why),
             },
             Op::GiveBack { line, from_balance, above_watermark, reply } => {
                 match self.give_back(&line, from_balance, above_watermark).await {
+                    Ok(slot) if is_planted(Mistake::ReturnUnsynced) => self.answer_unsynced(slot, reply),
                     Ok(slot) => self.after_sync(Answer::Numbers(slot, reply)),
                     Err(why) => refuse(reply, why),
                 }
@@ -70,6 +75,13 @@ impl Writer {
         } else {
             self.answers.push(answer);
         }
+    }
+
+    /// For planted mistakes: what is in memory, as if it were durable.
+    fn answer_unsynced(&mut self, slot: Slot, reply: Reply<LineNumbers>) {
+        let captured = self.book.capture();
+        self.book.synced(captured);
+        self.answers.push(Answer::Numbers(slot, reply));
     }
 
     fn has_unsynced(&self, answer: &Answer) -> bool {
@@ -114,7 +126,8 @@ impl Writer {
         };
         match self.book_charge(slot, &charge).await {
             Ok(charged) => {
-                let key = charge.key.take().map(|key| self.keys.store(key, charged.clone(), charge.at));
+                let key = charge.key.take().filter(|_| !is_planted(Mistake::KeyNotKept));
+                let key = key.map(|key| self.keys.store(key, charged.clone(), charge.at));
                 let answer = Answer::Charged(Box::new(charged), key, reply);
                 match charge.durability {
                     Durability::Local => self.answers.push(answer),
@@ -174,6 +187,7 @@ impl Writer {
         let closed = self.record(&change, Room::Returns).await;
         for reply in self.closing.remove(&slot).unwrap_or_default() {
             match &closed {
+                Ok(_) if is_planted(Mistake::CloseUnsynced) => self.answer_unsynced(slot, reply),
                 Ok(_) => self.after_sync(Answer::Numbers(slot, reply)),
                 Err(why) => refuse(reply, why.clone()),
             }

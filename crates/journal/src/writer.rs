@@ -29,6 +29,8 @@ use wire::journal::{MARK_BYTES, Mark, append};
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub stopped: OnceLock<String>,
+    /// Rung when `stopped` is set.
+    pub stop: tokio::sync::Notify,
     /// No new segment could be made; the text says why.
     pub full: AtomicBool,
     pub synced_sequence: AtomicU64,
@@ -338,6 +340,7 @@ impl Writer {
         tracing::error!(why, "the journal has stopped");
         let refused = Refused::Stopped { why: why.clone() };
         let _already = self.shared.stopped.set(why);
+        self.shared.stop.notify_waiters();
         let _unwritable = self.directory.create(STOPPED).and_then(|file| file.sync());
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(_, answer)| answer);
         for answer in waiting.chain(std::mem::take(&mut self.answers)) {

@@ -9,6 +9,7 @@ use crate::limits;
 use crate::line::{Growth, Line};
 use crate::outcome::{Denial, DenialReason, LineAnswer, LineRejection, LineResult};
 use crate::workspace::Workspace;
+use types::planted::{Mistake, is_planted};
 use types::{
     BACKINGS_PER_LINE_MAX, Backing, Credits, Feature, HolderId, LineId, LineNumber, METERS_PER_LINE_MAX,
     Meter, Metered, Source, Timestamp, UNITS_PER_METER_MAX,
@@ -111,7 +112,9 @@ impl Workspace {
         fenced: bool,
     ) -> Result<LineStep, LineRejection> {
         let highest = self.highest_line.get(&id.holder).copied().unwrap_or(LineNumber(0));
-        if id.number <= highest || fenced {
+        let opens_again = is_planted(Mistake::ClosedOpensAgain) && !closes && !fenced;
+        let is_over = id.number <= highest && !opens_again;
+        if is_over || fenced && !is_planted(Mistake::FencedDraws) {
             return Err(LineRejection::StaleLine { highest });
         }
         if closes {
@@ -193,6 +196,7 @@ impl Workspace {
         let line = &self.lines[&id];
         let (user, allocation) = (line.user.clone(), line.allocation);
         if !for_donor.is_zero()
+            && !is_planted(Mistake::ReturnLosesEarmark)
             && let Some(donor) = allocation.and_then(|no| self.current_allocation(&user, no))
         {
             donor.earmarks.add(backing.grant, for_donor);
@@ -225,7 +229,7 @@ impl Workspace {
         let Wish::Draw { target, floor, need } = message.wish else { return Ok(Takes::new()) };
         let line = self.lines.get(&id);
         let no = |reason| Denial { reason, available: Credits::ZERO, elsewhere: Credits::ZERO };
-        if line.is_some_and(|l| l.frozen) {
+        if line.is_some_and(|l| l.frozen) && !is_planted(Mistake::FrozenDraws) {
             return Err(no(DenialReason::Frozen));
         }
         let user = self.user(&message.user);
@@ -237,6 +241,11 @@ impl Workspace {
             return Err(no(DenialReason::AccessDisabled));
         }
         let drawn = line.map_or(Credits::ZERO, Line::drawn);
+        let (target, floor, need) = if is_planted(Mistake::RelativeDraw) && target <= drawn {
+            [target, floor, need].map(|asked| asked.saturating_add(drawn)).into()
+        } else {
+            (target, floor, need)
+        };
         let must = floor.min(target).saturating_sub(drawn);
         let room = user.map_or(Credits::MAX, crate::User::room_under_limit);
         let chain = self.chain(&message.user, at);
@@ -404,8 +413,35 @@ impl Workspace {
             numbers.written_off.shrink(relabelled);
             numbers.used.grow(step.used);
             numbers.unattributed.grow(step.unattributed);
+            if is_planted(Mistake::EvidenceCredits) {
+                self.on_grant(step.backing.grant, |g| g.forgive(relabelled));
+                continue;
+            }
             self.on_grant(step.backing.grant, |g| g.relabel(step.used, step.unattributed));
         }
+    }
+
+    /// What a planted mistake takes for given back.
+    fn taken_for_returned(&mut self, id: LineId) {
+        let Some(line) = self.lines.get(&id).filter(|line| !line.written_off) else { return };
+        let out: Vec<_> = line.backings.iter().map(|n| (n.backing, n.outstanding())).collect();
+        for (backing, amount) in out {
+            let line = self.lines.get_mut(&id).expect("found above");
+            line.backing_mut(backing).returned.grow(amount);
+            self.take_back(id, backing, amount);
+        }
+    }
+
+    /// Before a batch is taken: mistakes about lines whose holders have said nothing.
+    pub(crate) fn make_mistakes_about_silence(&mut self, at: Timestamp) {
+        const LONG_MS: i64 = 3_000;
+        let wrongly = |line: &Line| {
+            is_planted(Mistake::SilenceReturns) && at.since_ms(line.heard_at) > LONG_MS
+                || is_planted(Mistake::RecallAtDeadline) && line.frozen
+        };
+        let ids: Vec<LineId> =
+            self.lines.iter().filter(|(_, line)| wrongly(line)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.taken_for_returned(id));
     }
 
     fn commit_meters(&mut self, id: LineId, used: &Used) {
@@ -500,7 +536,8 @@ impl Line {
 impl crate::User {
     fn room_under_limit(&self) -> Credits {
         let Some((limit, _)) = self.limit else { return Credits::MAX };
-        limit.saturating_sub(self.used).saturating_sub(self.out)
+        let out = if is_planted(Mistake::LimitIgnoresLeases) { Credits::ZERO } else { self.out };
+        limit.saturating_sub(self.used).saturating_sub(out)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Not here: what a merge means for grants, allocations and intents (`draw`, `intent`).
 
 use crate::{AllocationNo, LineRejection, Pledge, Used};
+use types::planted::{Mistake, is_planted};
 use types::{Backing, Credits, CycleNumber, Metered, Source, TeamId, Timestamp, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +142,11 @@ impl Line {
         }
         for (backing, u, z) in &used.by_backing {
             let i = find(&mut grown, *backing)?;
-            grown[i].used = grown[i].used.max(*u);
+            grown[i].used = if is_planted(Mistake::DeltaReports) {
+                grown[i].used.saturating_add(*u)
+            } else {
+                grown[i].used.max(*u)
+            };
             grown[i].unattributed = grown[i].unattributed.max(*z);
         }
         if !grown.iter().all(BackingNumbers::is_within_drawn) {

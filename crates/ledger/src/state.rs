@@ -10,6 +10,7 @@ use crate::outcome::{Event, Outcome, Rejection};
 use crate::workspace::{KeyRecord, Workspace};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use types::planted::{Mistake, is_planted};
 use types::{Credits, GrantNo, HolderId, IdempotencyKey, LineId, Timestamp, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +128,7 @@ impl State {
         let workspace = self.workspaces.get_mut(&batch.workspace).ok_or(Rejection::UnknownWorkspace)?;
         let workspace = Arc::make_mut(workspace);
         workspace.expire_due(self.now, events);
+        workspace.make_mistakes_about_silence(self.now);
         let take = |message| workspace.apply_line(batch.holder, message, fenced, self.now);
         Ok(Outcome::Lines(batch.lines.iter().map(take).collect()))
     }
@@ -136,7 +138,7 @@ impl State {
             if known.status == HolderStatus::Fenced {
                 return Err(Rejection::Fenced);
             }
-            if journal_sequence < known.journal_sequence {
+            if journal_sequence < known.journal_sequence && !is_planted(Mistake::RolledBackAccepted) {
                 return Err(Rejection::RolledBack { known: known.journal_sequence });
             }
             known.journal_sequence = journal_sequence;
@@ -200,6 +202,9 @@ impl Workspace {
     }
 
     fn remember(&mut self, keyed: &KeyedBy, outcome: &Outcome, at: Timestamp) {
+        if is_planted(Mistake::AdminKeyNotKept) {
+            return;
+        }
         while let Some((then, _)) = self.key_order.front()
             && at.since_ms(*then) >= limits::KEY_WINDOW_MS
         {
@@ -242,6 +247,9 @@ impl Workspace {
         for (grant, amount) in lost {
             let (given, _) = self.totals.sides();
             let amount = amount.min(Credits::MAX.saturating_sub(given.expect("S1 holds of the totals")));
+            if is_planted(Mistake::ExposureForgotten) {
+                continue;
+            }
             self.on_grant(grant, |g| g.expose(amount));
             exposed.grow(amount);
         }

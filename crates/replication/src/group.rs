@@ -177,6 +177,11 @@ impl Group {
         self.leader() == Some(self.node)
     }
 
+    /// The term this node knows of.
+    pub fn term(&self) -> u64 {
+        self.leadership.borrow().term
+    }
+
     /// Changes of leadership, as they come.
     pub fn watch_leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.clone()

@@ -5,6 +5,7 @@
 mod credits;
 mod id;
 mod line;
+pub mod planted;
 mod time;
 
 pub use credits::{BadCredits, Credits, CreditsDelta, MICROS_PER_CREDIT};

@@ -5,6 +5,7 @@ use crate::world_b::clients::workspace_id;
 use crate::world_b::clock::BEGINNING;
 use crate::world_b::load::Load;
 use crate::world_b::machine::Machine;
+use crate::world_b::panics;
 use crate::world_b::told::{Record, Told};
 use ledger::{State, Workspace};
 use replication::{Group, GroupId};
@@ -21,6 +22,13 @@ pub struct Broken {
     pub what: String,
 }
 
+/// Which nodes are gone, and whether nothing else is wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Calm<'a> {
+    pub is_calm: bool,
+    pub lost: &'a BTreeSet<usize>,
+}
+
 #[derive(Debug)]
 pub struct Judge {
     machines: Vec<Arc<Machine>>,
@@ -28,6 +36,8 @@ pub struct Judge {
     /// The highest term ever seen of each group, who leads in it, and since when.
     terms: BTreeMap<GroupId, (u64, NodeId, u64)>,
     digests: BTreeMap<(GroupId, u64), [u8; 32]>,
+    /// Since when a pool has something pending that no lost node has.
+    pending_since: BTreeMap<WorkspaceId, u64>,
     pub broken: Vec<Broken>,
 }
 
@@ -35,13 +45,15 @@ pub struct Judge {
 const SETTLED_MS: u64 = 2_000;
 /// Enough to be understood; a run with one is a failed run.
 const BROKEN_MAX: usize = 5;
+/// What is recalled from reachable holders comes within a second; a busy one may take a few.
+const PENDING_MS: u64 = 5_000;
 /// Digests that are kept to compare others with.
 const DIGESTS_MAX: usize = 4_096;
 
 impl Judge {
     #[must_use]
     pub fn new(machines: Vec<Arc<Machine>>, told: Told) -> Self {
-        Self { machines, told, terms: BTreeMap::new(), digests: BTreeMap::new(), broken: Vec::new() }
+        Self { machines, told, terms: BTreeMap::new(), digests: BTreeMap::new(), pending_since: BTreeMap::new(), broken: Vec::new() }
     }
 
     fn breaks(&mut self, at_ms: u64, sentence: &str, what: String) {
@@ -66,7 +78,19 @@ impl Judge {
     }
 
     /// Looks at all nodes as they are now.
-    pub fn look(&mut self, now_ms: u64, load: &Load) {
+    pub fn look(&mut self, now_ms: u64, load: &Load, calm: Calm<'_>) {
+        for panic in panics::take() {
+            self.breaks(now_ms, "no assertion of the product fails", panic);
+        }
+        for index in calm.lost {
+            if self.machines[*index].running().is_some() {
+                let what = format!("n{} runs on a disk that is not its own", index + 1);
+                self.breaks(now_ms, "S10 a node whose disk is lost does not come back", what);
+            }
+        }
+        if calm.is_calm {
+            self.what_is_pending_comes(now_ms, load, calm.lost);
+        }
         for machine in self.machines.clone() {
             let Some(quota) = machine.running() else { continue };
             for group in quota.holder().shards().replica().groups() {
@@ -90,6 +114,30 @@ impl Judge {
         told.into_iter().for_each(|what| self.breaks(now_ms, "what clients are told is consistent", what));
     }
 
+    fn what_is_pending_comes(&mut self, now_ms: u64, load: &Load, lost: &BTreeSet<usize>) {
+        let lost: BTreeSet<NodeId> = lost.iter().map(|index| node_id(*index)).collect();
+        let is_pending = |pool: &Workspace| {
+            let reachable = |intent: &ledger::Intent| intent.lines.iter().all(|l| !lost.contains(&l.holder.node));
+            let open = |intent: &&ledger::Intent| !intent.pending().is_zero() && reachable(intent);
+            pool.intents.values().find(open).cloned()
+        };
+        for workspace in 0..load.workspaces {
+            let id = WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id");
+            match self.leader_of(&id, is_pending).flatten() {
+                None => {
+                    self.pending_since.remove(&id);
+                }
+                Some(intent) => {
+                    let since = *self.pending_since.entry(id.clone()).or_insert(now_ms);
+                    if now_ms - since > PENDING_MS {
+                        let what = format!("{id}: since {since} ms: {intent:?}");
+                        self.breaks(now_ms, "what reachable nodes have to give back comes", what);
+                    }
+                }
+            }
+        }
+    }
+
     /// No false exhaustion: what is left just after a refusal is too little, but for what others may have given back or
     /// bought since.
     fn nobody_is_refused_what_is_there(&mut self, now_ms: u64, load: &Load) {
@@ -97,7 +145,11 @@ impl Judge {
         let margin = load.price_max.saturating_mul(2 * load.users as u64);
         for (name, micros) in refused {
             let id = WorkspaceId::parse(&name).expect("a valid id");
-            let shared = self.leader_of(&id, |pool| pool.shared_at(pool_now(now_ms)).micros());
+            // What is out could have been recalled.
+            let shared = |pool: &Workspace| {
+                pool.shared_at(pool_now(now_ms)).saturating_add(pool.shared_out).micros()
+            };
+            let shared = self.leader_of(&id, shared);
             if let Some(shared) = shared.filter(|shared| *shared > micros.saturating_add(margin)) {
                 let what = format!("{name}: {micros} was refused, {shared} is there");
                 self.breaks(now_ms, "nobody is refused what is there", what);

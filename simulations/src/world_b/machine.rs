@@ -1,10 +1,12 @@
 //! One machine: a disk and clocks that outlive the node that runs on it, and the node's life as `tranche serve` has it.
 //! Not here: who kills it (`faults`).
 
+use crate::chance::stream;
+use crate::swarm::log_uniform;
 use crate::world_b::clock::{MachineClock, TrueTime};
 use crate::world_b::net::SimulatedNet;
 use api::OperatorKey;
-use cluster::{Linked, Settings, World};
+use cluster::{Linked, RaftSettings, Settings, World};
 use placement::{Membership, MembershipEpoch, Node as PlacedNode};
 use platform::{MemDisk, SeededEntropy};
 use quota::{ListedNode, Quota};
@@ -28,6 +30,7 @@ pub struct Machine {
     pub clock: Arc<MachineClock>,
     truth: TrueTime,
     seed: u64,
+    raft: RaftSettings,
     addresses: Addresses,
     inner: Mutex<Inner>,
     /// Rung to have the node give its leases back and end.
@@ -55,11 +58,15 @@ impl Machine {
     #[must_use]
     pub fn new(index: usize, seed: u64, truth: &TrueTime, addresses: &Addresses) -> Self {
         let boot = (index as u128 + 1) << 64;
+        let mut chance = stream(seed, "raft");
+        let snapshot_every_entries = log_uniform(&mut chance, 10, 10_000);
+        let log_keep_entries = log_uniform(&mut chance, 1, 1_000);
         Self {
             index,
             clock: Arc::new(MachineClock::new(truth.clone(), boot)),
             truth: truth.clone(),
             seed,
+            raft: RaftSettings { snapshot_every_entries, log_keep_entries },
             addresses: addresses.clone(),
             inner: Mutex::new(Inner { disk: MemDisk::new(), lives: 0, running: None, ended: None }),
             drain: Notify::new(),
@@ -122,6 +129,7 @@ impl Machine {
             cluster: "simulated".into(),
             membership: Membership::new(MembershipEpoch(1), placed.collect()).expect("nodes are told apart"),
             listed: listed.collect(),
+            raft: self.raft,
         }
     }
 

@@ -13,6 +13,7 @@ pub mod judge;
 pub mod load;
 pub mod machine;
 pub mod net;
+pub mod panics;
 pub mod told;
 pub mod trace;
 
@@ -21,7 +22,7 @@ use crate::swarm::Swarm;
 use clients::Office;
 use clock::TrueTime;
 use faults::Faults;
-use judge::{Broken, Judge};
+use judge::{Broken, Calm, Judge};
 use load::Load;
 use machine::{Addresses, Machine};
 use openraft_rt::deterministic_rng::DeterministicRng;
@@ -86,6 +87,7 @@ impl Case {
 /// Runs a case to its end. At most once in a process.
 #[must_use]
 pub fn run(case: &Case) -> Outcome {
+    panics::begin();
     let mut sim = turmoil::Builder::new()
         .rng_seed(case.seed)
         .tick_duration(TICK)
@@ -148,7 +150,8 @@ pub fn run(case: &Case) -> Outcome {
         }
         judge.watch(now_ms);
         if now_ms % 200 == 0 {
-            judge.look(now_ms, &case.load);
+            let is_calm = now_ms >= calm_ms;
+            judge.look(now_ms, &case.load, Calm { is_calm, lost: &faults.lost });
         }
         let rested =
             |since: u64| now_ms >= since + 2_000 && judge.is_at_rest(case.load.workspaces, &faults.lost);

@@ -1,0 +1,140 @@
+//! Mistakes planted into the product, one at a time, to try the machines that should find them. Not here: where each
+//! stands; look for `is_planted`.
+//!
+//! They exist with the feature `planted` in builds with debug assertions, which only the simulations ask for. In every
+//! other build, each release among them, [`is_planted`] is `false` before the optimiser begins.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! mistakes {
+    ($($mistake:ident = $name:literal $rule:literal: $what:literal,)*) => {
+        /// A thought somebody could have had.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Mistake {
+            $(#[doc = $what] $mistake),*
+        }
+
+        impl Mistake {
+            pub const ALL: &'static [Self] = &[$(Self::$mistake),*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$mistake => $name),* }
+            }
+
+            /// The rule or sentence it breaks.
+            pub const fn rule(self) -> &'static str {
+                match self { $(Self::$mistake => $rule),* }
+            }
+
+            pub const fn what(self) -> &'static str {
+                match self { $(Self::$mistake => $what),* }
+            }
+        }
+    };
+}
+
+mistakes! {
+    RelativeDraw = "relative-draw" "R1": "a draw asks for so much more, so that a repeated one draws twice",
+    InstallAdds = "install-adds" "R2": "what was drawn is added to what is known, not merged",
+    DepositTwice = "deposit-twice" "R3": "what the watermark rose by is put on the word twice",
+    WatermarkUnsynced = "watermark-unsynced" "R3": "the word is raised before the watermark is on the disk",
+    NothingRounded = "nothing-rounded" "R4": "after a power failure what the journal shows as used is all that was used",
+    BootIdIgnored = "boot-id-ignored" "R4": "a journal is taken for whole after the kernel was started anew",
+    RoundedLineGoesOn = "rounded-line-goes-on" "S10": "a rounded line is spent from again, with numbers of charges that were told already",
+    ReturnUnsynced = "return-unsynced" "R5": "a return is told before it is on the disk",
+    ReturnKeepsWatermark = "return-keeps-watermark" "R5": "the watermark stays where it was when credits are given back",
+    CloseUnsynced = "close-unsynced" "R5": "a line's last numbers are told before they are on the disk",
+    ReportAheadOfDisk = "report-ahead-of-disk" "R6": "a report says what is used by memory, not by the disk",
+    DeltaReports = "delta-reports" "R6": "what a report says is added to what is booked",
+    ClosedOpensAgain = "closed-opens-again" "R7": "a late draw on a closed line opens it anew",
+    EvidenceCredits = "evidence-credits" "R7": "evidence of a lost holder makes credits available",
+    SilenceReturns = "silence-returns" "R8": "what a holder has is available again when it was silent for a while",
+    RecallAtDeadline = "recall-at-deadline" "R9": "credits are moved when the recall is sent, not when they came back",
+    FencedDraws = "fenced-draws" "R10": "a holder that was forgotten may go on drawing",
+    RolledBackAccepted = "rolled-back-accepted" "R10": "a journal that is older than known is welcome",
+    EmptyDiskAccepted = "empty-disk-accepted" "R10": "an empty directory starts under a known node's id",
+    AllocationOnAnything = "allocation-on-anything" "R12": "an allocation is funded by grants that end before the cycle",
+    LimitIgnoresLeases = "limit-ignores-leases" "S6": "a limit counts what is used, not what is out",
+    FrozenDraws = "frozen-draws" "S6": "a line that was taken away may still draw",
+    ExposureForgotten = "exposure-forgotten" "S1": "credits given back for a lost holder are booked nowhere",
+    ReturnLosesEarmark = "return-loses-earmark" "S1": "what an allocation's line gives back is shared",
+    KeyNotKept = "key-not-kept" "S7": "a charge's key is not remembered",
+    KeyNotJournalled = "key-not-journalled" "S7": "a charge's key is in memory only",
+    KeyAnywhere = "key-anywhere" "S7": "a keyed consume is decided where it lands",
+    AdminKeyNotKept = "admin-key-not-kept" "S7": "an administrator's retry is a new command",
+    SnapshotWithoutLines = "snapshot-without-lines" "S13": "lines are not in snapshots",
+    LineNumbersStartAnew = "line-numbers-start-anew" "S10": "after a restart a pool's lines are numbered from 1",
+    RecallIgnored = "recall-ignored" "L": "a recall is answered and nothing is given back",
+    NobodyWoken = "nobody-woken" "L": "who waits for credits is not woken when they come",
+    LogFailureIgnored = "log-failure-ignored" "L": "a node whose log cannot be written stays up and does nothing",
+    FrozenNeverRecalled = "frozen-never-recalled" "L": "nobody recalls lines that were taken away",
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no mistake is called {0:?}")]
+pub struct NoSuchMistake(String);
+
+impl FromStr for Mistake {
+    type Err = NoSuchMistake;
+
+    fn from_str(name: &str) -> Result<Self, NoSuchMistake> {
+        let found = Self::ALL.iter().find(|mistake| mistake.name() == name);
+        found.copied().ok_or_else(|| NoSuchMistake(name.to_owned()))
+    }
+}
+
+#[cfg(all(feature = "planted", debug_assertions))]
+mod chosen {
+    use super::Mistake;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    const NONE: u8 = u8::MAX;
+    static CHOSEN: AtomicU8 = AtomicU8::new(NONE);
+
+    /// From now on this process makes the mistake; one at a time.
+    pub fn plant(mistake: Option<Mistake>) {
+        CHOSEN.store(mistake.map_or(NONE, |mistake| mistake as u8), Ordering::SeqCst);
+    }
+
+    #[inline]
+    pub fn is_planted(mistake: Mistake) -> bool {
+        CHOSEN.load(Ordering::Relaxed) == mistake as u8
+    }
+}
+
+#[cfg(all(feature = "planted", debug_assertions))]
+pub use chosen::{is_planted, plant};
+
+/// Whether this process makes the mistake: never, in this build.
+#[cfg(not(all(feature = "planted", debug_assertions)))]
+#[inline(always)]
+pub const fn is_planted(_: Mistake) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn mistakes_are_told_apart_by_name() {
+        let names: BTreeSet<_> = Mistake::ALL.iter().map(|mistake| mistake.name()).collect();
+        assert_eq!(names.len(), Mistake::ALL.len());
+        assert!(Mistake::ALL.iter().all(|mistake| mistake.name().parse::<Mistake>().unwrap() == *mistake));
+        assert!("none".parse::<Mistake>().is_err());
+    }
+
+    #[test]
+    fn nothing_is_planted_unasked() {
+        assert!(Mistake::ALL.iter().all(|mistake| !is_planted(*mistake)));
+    }
+}
