@@ -2,10 +2,19 @@
 //! which this room only ever looks at from outside, and tests of single crates, which live beside them.
 //!
 //! - [`model`]: the protocol alone, every order of every event in small worlds;
-//! - [`chance`], [`fault`], [`swarm`]: what goes wrong in a run of a seed.
+//! - [`world_a`]: the product's pure rooms and its journal on a simulated network, virtual time and bad disks;
+//! - [`world_b`]: whole nodes, as `tranche serve` assembles them, on a simulated network, disks and clocks;
+//! - [`chance`], [`fault`], [`swarm`]: what goes wrong in a run of a seed;
+//! - [`outcome`], [`crossings`]: what a run shows;
+//! - [`batch`], [`hunt`]: many seeds, a process each, and what they must have seen together; planted mistakes.
 
+pub mod batch;
 pub mod chance;
+pub mod crossings;
 pub mod fault;
+pub mod hunt;
 pub mod model;
+pub mod outcome;
 pub mod swarm;
+pub mod world_a;
 pub mod world_b;

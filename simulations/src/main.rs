@@ -1,7 +1,13 @@
 //! `tranche-sim`: the commands of this room. It parses its arguments and prints; it decides nothing.
 
+use simulations::batch;
 use simulations::model::mistakes::{self, Planted};
+<<<<<<< HEAD
 use simulations::model::{Protocol, check, crossings, rules, story, worlds};
+=======
+use simulations::model::{Protocol, check, rules, story, worlds};
+use simulations::world_a::{self, Config};
+>>>>>>> worlda
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +16,12 @@ const USAGE: &str = "usage:
   tranche-sim model                    search every world, then hunt every planted mistake
   tranche-sim model --deep             search the larger worlds (some minutes, some gigabytes)
   tranche-sim model --world NAME       search one world
-  tranche-sim model --mistake NAME     tell how a planted mistake breaks the protocol";
+  tranche-sim model --mistake NAME     tell how a planted mistake breaks the protocol
+
+  tranche-sim seed --world a --seed N [--minutes M] [--film] [--brief]
+                                       run one seed in this process; one line of JSON
+  tranche-sim batch --world a --seeds A..B [--minutes M]
+                                       run seeds, a process each, on all cores; M is 10 by default";
 
 const THREADS: usize = 2;
 
@@ -30,14 +41,93 @@ fn main() -> ExitCode {
             Some(planted) => if_clean(tell(planted)),
             None => unknown("mistake", name, mistakes::ALL.iter().map(|planted| planted.name)),
         },
+<<<<<<< HEAD
         ["seed", "b", seed, minutes, rest @ ..] => one_of_world_b(seed, minutes, rest.first().copied()),
+=======
+        ["seed", flags @ ..] => match Flags::parse(flags) {
+            Some(Flags { seeds: Some((seed, _)), minutes, film, brief }) => {
+                run_seed(seed, minutes, film, brief)
+            }
+            _ => misunderstood(&words),
+        },
+        ["batch", flags @ ..] => match Flags::parse(flags) {
+            Some(Flags { seeds: Some((from, to)), minutes, film: false, brief: false }) => {
+                run_batch(from, to, minutes)
+            }
+            _ => misunderstood(&words),
+        },
+>>>>>>> worlda
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");
             ExitCode::SUCCESS
         }
-        _ => {
-            eprintln!("tranche-sim does not understand `{}`\n\n{USAGE}", words.join(" "));
-            ExitCode::from(2)
+        _ => misunderstood(&words),
+    }
+}
+
+fn misunderstood(words: &[&str]) -> ExitCode {
+    eprintln!("tranche-sim does not understand `{}`\n\n{USAGE}", words.join(" "));
+    ExitCode::from(2)
+}
+
+struct Flags {
+    /// From, and before.
+    seeds: Option<(u64, u64)>,
+    minutes: u64,
+    film: bool,
+    /// Without the timeline.
+    brief: bool,
+}
+
+impl Flags {
+    fn parse(words: &[&str]) -> Option<Self> {
+        let mut flags = Self { seeds: None, minutes: 10, film: false, brief: false };
+        let mut has_world = false;
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match *word {
+                "--world" => has_world = *words.next()? == "a",
+                "--seed" => {
+                    let seed: u64 = words.next()?.parse().ok()?;
+                    flags.seeds = Some((seed, seed.checked_add(1)?));
+                }
+                "--seeds" => {
+                    let (from, to) = words.next()?.split_once("..")?;
+                    flags.seeds = Some((from.parse().ok()?, to.parse().ok()?)).filter(|(from, to)| from < to);
+                    flags.seeds?;
+                }
+                "--minutes" => flags.minutes = words.next()?.parse().ok().filter(|minutes| *minutes > 0)?,
+                "--film" => flags.film = true,
+                "--brief" => flags.brief = true,
+                _ => return None,
+            }
+        }
+        has_world.then_some(flags)
+    }
+}
+
+fn run_seed(seed: u64, minutes: u64, film: bool, brief: bool) -> ExitCode {
+    let config = Config { keep_film: film, ..Config::draw(seed, minutes) };
+    let mut outcome = world_a::run(&config, seed);
+    if brief {
+        outcome.timeline.clear();
+    }
+    match serde_json::to_string(&outcome) {
+        Ok(line) => println!("{line}"),
+        Err(why) => eprintln!("the outcome cannot be written: {why}"),
+    }
+    if_clean(outcome.broken.is_none())
+}
+
+fn run_batch(from: u64, to: u64, minutes: u64) -> ExitCode {
+    match batch::run(from, to, minutes) {
+        Ok(summary) => {
+            print!("{summary}");
+            if_clean(summary.complaints().is_empty())
+        }
+        Err(why) => {
+            eprintln!("the batch could not be run: {why}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -36,7 +36,8 @@ pub(crate) struct HolderInner {
     pub shards: Arc<Shards>,
     pub directory: Directory,
     pub sessions: Sessions,
-    /// The journal's sequence when this process began: what a registration says. A rolled-back disk shows in it.
+    /// The journal's sequence as this process found it, before it wrote anything: what a registration says. A rolled-back
+    /// disk shows in it.
     start_sequence: u64,
     /// The highest sequence this process has told anybody.
     reported: AtomicU64,
@@ -204,7 +205,7 @@ impl Holder {
         self.0.id
     }
 
-    /// The journal's sequence when this process began.
+    /// The journal's sequence as this process found it.
     pub fn start_sequence(&self) -> u64 {
         self.0.start_sequence
     }
@@ -277,6 +278,11 @@ impl Holder {
     /// A leader asks for credits back. Answered with durable numbers.
     pub async fn recall(&self, recall: Recall) -> RecallAnswer {
         let holder = self.0.id;
+        if !self.0.sessions.is_registered(self.0.shards.map().shard_of(&recall.workspace)) {
+            // Its disk may be an old one: what it says is not to be booked before the ledger has looked at it.
+            let journal_sequence = self.0.journal.sequence();
+            return RecallAnswer { holder, journal_sequence, lines: Vec::new() };
+        }
         let mine = |line: &leasing::RecallLine| line.line.holder == holder;
         let recall =
             Recall { workspace: recall.workspace, lines: recall.lines.into_iter().filter(mine).collect() };

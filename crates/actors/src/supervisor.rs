@@ -70,7 +70,8 @@ pub async fn start(
     recovered: Recovered,
 ) -> Result<Holder, ractor::SpawnErr> {
     let tick = Duration::from_millis(options.tick_ms);
-    let holder = Arc::new(HolderInner::new(id, options, journal, keys, clock, shards, recovered.sequence));
+    let found = recovered.found_sequence;
+    let holder = Arc::new(HolderInner::new(id, options, journal, keys, clock, shards, found));
     let mut by_workspace: BTreeMap<WorkspaceId, Vec<LineView>> = BTreeMap::new();
     for view in recovered.lines {
         by_workspace.entry(view.line.workspace.clone()).or_default().push(view);

@@ -13,7 +13,7 @@ use crate::rotate::{NotPublished, Published, Publishing};
 use crate::segment::{Folded, Reading, STOPPED, UNFINISHED, file_name, first_sequence};
 use crate::words::{LineKey, Options, Recovered};
 use crate::writer::{Older, Shared, Writer, WriterParts};
-use platform::{BootId, Clock, Directory, DiskFile};
+use platform::{BootId, BoxFuture, Clock, Directory, DiskFile};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,13 +33,26 @@ impl Journal {
         disk: DiskId,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Arc<KeyTable>, Recovered), JournalFault> {
+        let spawn = |writer| drop(tokio::spawn(writer));
+        Self::open_with(options, directory, disk, clock, spawn).await
+    }
+
+    /// The same, with the writer handed to `spawn`, which must see that it is polled. On a directory that is inline the
+    /// writer needs no runtime.
+    pub async fn open_with(
+        options: Options,
+        directory: Arc<dyn Directory>,
+        disk: DiskId,
+        clock: Arc<dyn Clock>,
+        spawn: impl FnOnce(BoxFuture<'static, ()>),
+    ) -> Result<(Self, Arc<KeyTable>, Recovered), JournalFault> {
         let least = options.tail_bytes + SEGMENT_BYTES_LEAST;
         if options.segment_bytes < least {
             return Err(JournalFault::SegmentTooShort { segment_bytes: options.segment_bytes, least });
         }
         let (boot, now) =
             (clock.kernel_boot_id().map_err(doing("reading the kernel's boot id"))?, clock.now());
-        let Found { mut book, sequence, older, homeless, keys: found_keys, exact } =
+        let Found { mut book, sequence: found_sequence, older, homeless, keys: found_keys, exact } =
             Found::read(directory.as_ref(), disk, boot)?;
         let keys = KeyTable::new(options.key_window_ms, options.keys_bytes_max);
         found_keys.into_iter().for_each(|kept| keys.restore(kept, now));
@@ -53,7 +66,7 @@ impl Journal {
             boot,
             book: &book,
             keys: &keys,
-            sequence: sequence + 1,
+            sequence: found_sequence + 1,
             now,
             older,
             homeless,
@@ -68,7 +81,7 @@ impl Journal {
 
         let lines = book.lines().map(|(_, line)| line.view()).collect();
         let rounded = rounding.iter().filter_map(|change| book.rounded(change)).collect();
-        let recovered = Recovered { lines, sequence, rounded, exact };
+        let recovered = Recovered { lines, sequence, found_sequence, rounded, exact };
         let shared = Arc::new(Shared::default());
         shared.synced_sequence.store(sequence, Ordering::Release);
         let (queue, intake) = mpsc::channel(options.queue_max);
@@ -85,7 +98,7 @@ impl Journal {
             sequence,
             older,
         };
-        tokio::spawn(Writer::new(parts, segment).run(intake));
+        spawn(Box::pin(Writer::new(parts, segment).run(intake)));
         Ok((Self { queue, shared }, keys, recovered))
     }
 }

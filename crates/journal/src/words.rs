@@ -128,8 +128,11 @@ impl LineNumbers {
 pub struct Recovered {
     /// None of them has a handle yet; see [`crate::Journal::attach`].
     pub lines: Vec<LineView>,
-    /// Records ever written, as [`crate::Journal::sequence`].
+    /// Records ever written, as [`crate::Journal::sequence`]; those that this very opening wrote are among them.
     pub sequence: u64,
+    /// The same before this opening: what the disk itself remembers. A rolled-back disk shows in this one, however many
+    /// records the opening adds.
+    pub found_sequence: u64,
     /// What was now charged without detail, by line; empty where `exact`.
     pub rounded: Vec<(LineKey, Credits)>,
     /// Whether the journal was provably whole, so that nothing had to be rounded up.

@@ -353,6 +353,24 @@ fn a_power_failure_closes_lines_so_that_no_charge_is_numbered_twice() {
 }
 
 #[test]
+fn a_rolled_back_disk_shows_however_many_records_its_opening_adds() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    for handle in 1..=20 {
+        holder.line_with(handle, "w", &[(shared(), credits(50))]);
+    }
+    let (image, then) = (machine.disk.image(), holder.journal.sequence());
+    for _ in 0..3 {
+        holder.charge(chat(1, 1, Durability::Disk)).unwrap();
+    }
+    let reported = holder.journal.sequence();
+    machine.kill(holder);
+    let holder = Machine { disk: image, ..machine }.start();
+    assert_eq!(holder.recovered.found_sequence, then);
+    assert!(holder.recovered.found_sequence < reported && reported < holder.recovered.sequence);
+}
+
+#[test]
 fn a_kill_forgets_nothing() {
     let machine = Machine::new(options());
     let mut holder = machine.start();

@@ -9,53 +9,64 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use types::{NodeId, Timestamp};
 
-/// This node's clock, moved to the median of its own and those of the nodes it has heard lately. Of an even number the
-/// earlier one in the middle is taken: what is due may come late, not early.
+/// The median of this node's clock and those of the nodes it has heard lately. Of an even number the earlier one in the
+/// middle is taken: what is due may come late, not early. Between two answers it goes on with the time since boot, so
+/// that a wall that jumps meanwhile takes nothing with it.
 #[derive(Debug)]
 pub struct AgreedClock {
     own: Arc<dyn Clock>,
     heard: Mutex<BTreeMap<NodeId, Heard>>,
-    /// How far the median is ahead of this node's clock; negative where this node is fast.
-    correction_ms: AtomicI64,
+    /// How far the median was ahead of the time since boot; [`ALONE`] until somebody is heard.
+    ahead_of_boot_ms: AtomicI64,
 }
 
 #[derive(Debug)]
 struct Heard {
-    ahead_ms: i64,
+    ahead_of_boot_ms: i64,
     at_ms: u64,
 }
 
 /// For how long a node that is not heard again still counts.
 pub const REMEMBERED_MS: u64 = 60_000;
 
+const ALONE: i64 = i64::MIN;
+
 impl AgreedClock {
     /// Until others are heard, this node's own.
     pub fn new(own: Arc<dyn Clock>) -> Self {
-        Self { own, heard: Mutex::default(), correction_ms: AtomicI64::new(0) }
+        Self { own, heard: Mutex::default(), ahead_of_boot_ms: AtomicI64::new(ALONE) }
     }
 
     /// `node` has just answered that its clock says `wall`, to a question that took `round_trip` there and back.
     pub fn note(&self, node: NodeId, wall: Timestamp, round_trip: Duration) {
         let half_ms = i64::try_from(round_trip.as_millis() / 2).unwrap_or(i64::MAX);
-        let ahead_ms = wall.plus_ms(half_ms).millis().saturating_sub(self.own.now().millis());
-        let now_ms = self.own.boottime_ms();
+        let (now_ms, own) = (self.own.boottime_ms(), self.own.now());
+        let ahead = |wall: Timestamp| wall.millis().saturating_sub(signed(now_ms));
         let mut heard = self.heard.lock().expect("nobody panics holding it");
-        heard.insert(node, Heard { ahead_ms, at_ms: now_ms });
+        heard.insert(node, Heard { ahead_of_boot_ms: ahead(wall.plus_ms(half_ms)), at_ms: now_ms });
         heard.retain(|_, heard| now_ms.saturating_sub(heard.at_ms) < REMEMBERED_MS);
-        let mut all: Vec<i64> = heard.values().map(|heard| heard.ahead_ms).chain([0]).collect();
+        let others = heard.values().map(|heard| heard.ahead_of_boot_ms);
+        let mut all: Vec<i64> = others.chain([ahead(own)]).collect();
         all.sort_unstable();
-        self.correction_ms.store(all[(all.len() - 1) / 2], Ordering::Relaxed);
+        self.ahead_of_boot_ms.store(all[(all.len() - 1) / 2], Ordering::Relaxed);
     }
 
     /// How far this node's clock is behind what the nodes agree on, ms; negative where it is fast.
     pub fn correction_ms(&self) -> i64 {
-        self.correction_ms.load(Ordering::Relaxed)
+        self.now().millis().saturating_sub(self.own.now().millis())
     }
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
 impl Clock for AgreedClock {
     fn now(&self) -> Timestamp {
-        self.own.now().plus_ms(self.correction_ms())
+        match self.ahead_of_boot_ms.load(Ordering::Relaxed) {
+            ALONE => self.own.now(),
+            ahead_ms => Timestamp::from_millis(signed(self.own.boottime_ms())).plus_ms(ahead_ms),
+        }
     }
 
     fn boottime_ms(&self) -> u64 {
@@ -91,6 +102,23 @@ mod tests {
         assert_eq!(agreed.now(), TRUE_TIME.plus_ms(7));
         own.advance_ms(1_000);
         assert_eq!((agreed.now(), agreed.boottime_ms()), (TRUE_TIME.plus_ms(1_007), 1_000));
+    }
+
+    #[test]
+    fn a_wall_that_jumps_between_two_answers_takes_nothing_with_it() {
+        let (own, agreed) = clock(0);
+        for node in [2, 3] {
+            agreed.note(NodeId(node), TRUE_TIME, AT_ONCE);
+        }
+        own.set_wall(TRUE_TIME.plus_ms(HOUR_MS));
+        assert_eq!((agreed.now(), agreed.correction_ms()), (TRUE_TIME, -HOUR_MS));
+        own.advance_ms(500);
+        agreed.note(NodeId(2), TRUE_TIME.plus_ms(500), AT_ONCE);
+        assert_eq!(
+            agreed.now(),
+            TRUE_TIME.plus_ms(500),
+            "what the other one said before the jump still counts"
+        );
     }
 
     #[test]

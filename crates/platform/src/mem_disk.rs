@@ -118,6 +118,23 @@ impl MemDisk {
         }
     }
 
+    /// Another disk with what would be left of this one after a power loss: an image to roll back to.
+    #[must_use]
+    pub fn image(&self) -> Self {
+        let copy = |content: &Inode| {
+            let durable = lock(content).durable.clone();
+            Arc::new(Mutex::new(Content { cached: durable.clone(), durable, unsynced: Vec::new() }))
+        };
+        let image = Self::new();
+        let names =
+            self.state().durable_names.iter().map(|(path, content)| (path.clone(), copy(content))).collect();
+        let mut state = image.state();
+        state.durable_names = names;
+        state.names = state.durable_names.clone();
+        drop(state);
+        image
+    }
+
     /// At most this many bytes in all files together, reserved ones included; `None` for no bound.
     pub fn set_capacity_bytes(&self, capacity: Option<u64>) {
         self.state().capacity_bytes = capacity;
@@ -490,6 +507,24 @@ mod tests {
             some_hole |= sectors.windows(2).any(|pair| pair == [0, 7]);
         }
         assert!(some_hole, "a later sector can survive an earlier one");
+    }
+
+    #[test]
+    fn an_image_has_what_was_durable_and_is_a_disk_of_its_own() {
+        let (disk, directory) = fresh();
+        let file = directory.create("f").unwrap();
+        file.write_at(0, b"then").unwrap();
+        file.sync().unwrap();
+        directory.sync().unwrap();
+        file.write_at(4, b" cached").unwrap();
+        let image = disk.image();
+        file.sync().unwrap();
+        assert_eq!(image.content(Path::new("/d/f")).unwrap(), b"then");
+        let old = image.directory(Path::new("/d")).unwrap().open("f").unwrap();
+        old.write_at(0, b"THEN").unwrap();
+        assert_eq!(disk.content(Path::new("/d/f")).unwrap(), b"then cached");
+        image.power_loss(Unsynced::Lost);
+        assert_eq!(image.content(Path::new("/d/f")).unwrap(), b"then");
     }
 
     #[test]

@@ -8,6 +8,9 @@
 //! - [`workload`]: steps of a history drawn from a seed, and how a failing history is made small.
 //! - [`ghost`]: what clients were told and what was answered, for the checkers.
 //! - [`checkers`]: the invariants as functions named as sentences.
+//! - [`told`]: what clients of whole nodes were told, line by line, and the sentences over it.
+//! - [`order`]: whether the ledger's answers are ordered as real time was.
+//! - [`reference`]: a run with leases against the naive pool, when nothing is out any more.
 //! - [`history`]: runs steps against one ledger through a bad network and checks all of the above.
 
 pub mod checkers;
@@ -15,4 +18,7 @@ pub mod ghost;
 pub mod history;
 pub mod holder;
 pub mod naive;
+pub mod order;
+pub mod reference;
+pub mod told;
 pub mod workload;

@@ -2,6 +2,7 @@
 //! deadlines, with retries under the same key or id. Not here: what they ask for (`load`).
 
 use crate::chance::{Stream, stream};
+use crate::crossings::Crossing;
 use crate::world_b::clock::{BEGINNING, TrueTime};
 use crate::world_b::http::{Answer, Ask, Http, Silence};
 use crate::world_b::load::{Change, Load, Timed};
@@ -100,12 +101,26 @@ impl Office {
     }
 
     fn note(&self, ask: &Ask, answer: Option<&Answer>) {
-        let told = match answer {
-            Some(answer) => format!("{} {} {}", ask.method, answer.status, code(answer)),
-            None => format!("{} no answer", ask.method),
-        };
-        tracing::info!(target: "film", path = ask.path, body = ask.body, key = ask.key, told, "asked");
-        self.told.record().answered(told.trim_end());
+        let status = answer.map(|answer| answer.status);
+        let code = answer.map(code).unwrap_or_default();
+        tracing::info!(target: "film", path = ask.path, body = ask.body, key = ask.key, status, code, "asked");
+        let mut record = self.told.record();
+        record.operations += 1;
+        record.no_answer += u64::from(answer.is_none());
+        if ask.path.ends_with("/consume") {
+            if !code.is_empty() {
+                *record.refusals.entry(code.clone()).or_default() += 1;
+            }
+            if code == "storage_unavailable" {
+                record.seen.saw(Crossing::StorageIsFull);
+            }
+        } else {
+            record.changes += 1;
+            record.changes_refused += u64::from(!code.is_empty());
+            if status == Some(202) {
+                record.seen.saw(Crossing::ReallocationLeavesPending);
+            }
+        }
     }
 
     /// One user of one workspace.
@@ -181,8 +196,12 @@ impl Office {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(chance.random_range(20..1_000))).await;
+            let home_is_down = answer.as_ref().is_some_and(|answer| code(answer) == "home_unreachable");
             if asked > 1 || chance.random_bool(0.5) {
                 to = self.node(chance);
+            }
+            if home_is_down {
+                self.told.record().seen.saw(Crossing::KeyRetriedElsewhereWhileHomeIsDown);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Carries faults out between two steps of the simulation, and ends them. Not here: which faults (`swarm`).
 
+use crate::crossings::{Crossing, Seen};
 use crate::fault::{Fault, Kind, NodeIndex, Unsynced, What};
 use crate::world_b::machine::{Ended, Machine};
 use platform::MemDisk;
@@ -53,6 +54,7 @@ pub struct Faults {
     /// Nodes whose journal may have had to round up: they lost power, or a sync failed.
     pub rounded: BTreeSet<NodeIndex>,
     pub begun: BTreeMap<Kind, u64>,
+    pub seen: Seen,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl Faults {
             lost: BTreeSet::new(),
             rounded: BTreeSet::new(),
             begun: BTreeMap::new(),
+            seen: Seen::default(),
         }
     }
 
@@ -97,10 +100,25 @@ impl Faults {
         self.restart(sim, now_ms);
     }
 
-    /// Whether nothing is wrong any more and nothing more is to come.
+    /// How many are under way.
     #[must_use]
-    pub fn are_over(&self) -> bool {
-        self.next.is_none() && self.under_way.is_empty() && self.down.is_empty()
+    pub fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    fn saw_end(&mut self, ended: &Ended) {
+        let Ended::Refused(why) = ended else { return };
+        let signs = [
+            ("is damaged at byte", Crossing::DamagedDiskIsFound),
+            ("this data directory is empty", Crossing::EmptyDiskIsRefused),
+            ("the journal has stopped", Crossing::JournalStops),
+            ("the log cannot be written", Crossing::LogStops),
+        ];
+        for (sign, crossing) in signs {
+            if why.contains(sign) {
+                self.seen.saw(crossing);
+            }
+        }
     }
 
     fn begin(&mut self, sim: &mut Sim<'_>, fault: Fault, now_ms: u64) {
@@ -120,7 +138,10 @@ impl Faults {
                 let leader = self.leader();
                 self.kill(sim, leader, until_ms);
             }
-            What::ColdStart => (0..all).for_each(|node| self.kill(sim, node, until_ms)),
+            What::ColdStart => {
+                self.seen.saw(Crossing::AllHoldersDown);
+                (0..all).for_each(|node| self.kill(sim, node, until_ms));
+            }
             What::PowerLoss { node, unsynced } => {
                 self.kill(sim, *node, until_ms);
                 self.lose_power(*node, *unsynced);
@@ -241,7 +262,10 @@ impl Faults {
     /// Starts what was down long enough, and what has ended of itself.
     fn restart(&mut self, sim: &mut Sim<'_>, now_ms: u64) {
         for node in 0..self.machines.len() {
-            let machine = &self.machines[node];
+            let machine = self.machines[node].clone();
+            if let Some(ended) = machine.take_news() {
+                self.saw_end(&ended);
+            }
             if self.lost.contains(&node) {
                 // It starts once more, to be refused; then nobody starts it again.
                 if self.down.get(&node).is_some_and(|until| *until <= now_ms) {

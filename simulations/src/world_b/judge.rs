@@ -1,26 +1,19 @@
 //! Looks at every node between two steps and says which sentence broke. Not here: the sentences that look at one state
 //! alone (`ledger::invariants`, `testkit::checkers`).
 
+use crate::crossings::{Crossing, Seen};
+use crate::outcome::{BrokenAt, Sample};
 use crate::world_b::clients::workspace_id;
 use crate::world_b::clock::BEGINNING;
 use crate::world_b::load::Load;
 use crate::world_b::machine::Machine;
 use crate::world_b::panics;
 use crate::world_b::told::{Record, Told};
-use ledger::{State, Workspace};
+use ledger::{GrantState, State, Workspace};
 use replication::{Group, GroupId};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use types::{Credits, NodeId, Timestamp, WorkspaceId};
-
-/// A sentence that turned out to be untrue, and when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Broken {
-    pub at_ms: u64,
-    pub sentence: String,
-    pub what: String,
-}
+use types::{NodeId, Timestamp, WorkspaceId};
 
 /// Which nodes are gone, and whether nothing else is wrong.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +31,10 @@ pub struct Judge {
     digests: BTreeMap<(GroupId, u64), [u8; 32]>,
     /// Since when a pool has something pending that no lost node has.
     pending_since: BTreeMap<WorkspaceId, u64>,
-    pub broken: Vec<Broken>,
+    pub broken: Vec<BrokenAt>,
+    pub seen: Seen,
+    pub elections: u64,
+    pub timeline: Vec<Sample>,
 }
 
 /// A leader of so long has applied whatever was committed before it.
@@ -53,13 +49,13 @@ const DIGESTS_MAX: usize = 4_096;
 impl Judge {
     #[must_use]
     pub fn new(machines: Vec<Arc<Machine>>, told: Told) -> Self {
-        Self { machines, told, terms: BTreeMap::new(), digests: BTreeMap::new(), pending_since: BTreeMap::new(), broken: Vec::new() }
+        Self { machines, told, terms: BTreeMap::new(), digests: BTreeMap::new(), pending_since: BTreeMap::new(), broken: Vec::new(), seen: Seen::default(), elections: 0, timeline: Vec::new() }
     }
 
     fn breaks(&mut self, at_ms: u64, sentence: &str, what: String) {
         if self.broken.len() < BROKEN_MAX {
             tracing::info!(target: "film", sentence, what, "broken");
-            self.broken.push(Broken { at_ms, sentence: sentence.into(), what });
+            self.broken.push(BrokenAt { at_ms, sentence: sentence.into(), what });
         }
     }
 
@@ -71,6 +67,10 @@ impl Judge {
                 let term = group.status().term;
                 let known = self.terms.entry(group.id()).or_insert((term, quota.node(), now_ms));
                 if term > known.0 {
+                    self.elections += 1;
+                    if quota.node() != known.1 && group.id() != GroupId::Meta {
+                        self.seen.saw(Crossing::LeaderChanges);
+                    }
                     *known = (term, quota.node(), now_ms);
                 }
             }
@@ -307,27 +307,61 @@ fn at_rest(pool: &Workspace, record: &Record, lost: &BTreeSet<NodeId>, rounds: b
     broken
 }
 
-/// For charts and reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Balance {
-    pub available: u64,
-    pub out: u64,
-    pub used: u64,
-}
-
 impl Judge {
     /// All pools together, as their leaders see them.
-    pub fn balance(&self, workspaces: usize) -> Balance {
-        let mut sum = Balance::default();
+    pub fn sample(&mut self, now_ms: u64, workspaces: usize, faults_active: usize) {
+        let mut sample = Sample { at_ms: now_ms, led: true, ..Sample::default() };
         for workspace in 0..workspaces {
             let id = WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id");
-            if let Some(totals) = self.leader_of(&id, |pool| pool.totals) {
-                sum.available += totals.available.micros();
-                sum.out += totals.out.micros();
-                sum.used +=
-                    totals.used.saturating_add(totals.unattributed).saturating_add(Credits::ZERO).micros();
+            match self.leader_of(&id, |pool| pool.totals) {
+                Some(totals) => {
+                    sample.available += totals.available.micros();
+                    sample.out += totals.out.micros();
+                    let charged = [totals.used, totals.unattributed, totals.written_off];
+                    sample.used += charged.iter().map(|part| part.micros()).sum::<u64>();
+                }
+                None => sample.led = false,
             }
         }
-        sum
+        let record = self.told.record();
+        sample.told = record.by_workspace.values().sum();
+        sample.refusals.clone_from(&record.refusals);
+        drop(record);
+        sample.faults_active = u32::try_from(faults_active).unwrap_or(u32::MAX);
+        sample.nodes_up = self.machines.iter().filter(|machine| machine.running().is_some()).count();
+        self.timeline.push(sample);
+    }
+}
+
+impl Seen {
+    /// What a leader's ledger shows of rare crossings.
+    fn look(&mut self, state: &State) {
+        for pool in state.workspaces.values() {
+            let totals = &pool.totals;
+            let mut saw = |crossing, is| {
+                if is {
+                    self.saw(crossing);
+                }
+            };
+            saw(Crossing::PowerLossRoundsUp, !totals.unattributed.is_zero());
+            saw(Crossing::UnattributedReachesTheLedger, !totals.unattributed.is_zero());
+            saw(Crossing::ExposureIsBooked, !totals.exposure.is_zero());
+            let ends_while_out =
+                |grant: &ledger::Grant| grant.state != GrantState::Live && !grant.books.out.is_zero();
+            saw(Crossing::GrantEndsWhileOut, pool.grants.iter().any(ends_while_out));
+            for user in pool.users.values() {
+                let counted = user.used.saturating_add(user.out);
+                saw(Crossing::LimitCutBelowOut, user.limit.is_some_and(|(limit, _)| counted > limit));
+                let is_off = user.member.as_ref().is_some_and(|member| !member.ai_access);
+                saw(Crossing::AccessOffWhileOut, is_off && !user.out.is_zero());
+                let holders: BTreeSet<_> = user.lines.iter().map(|line| line.holder).collect();
+                saw(Crossing::TwoHoldersOfOneUser, holders.len() > 1);
+            }
+            for intent in pool.intents.values() {
+                saw(Crossing::PendingPartLapses, !intent.lapsed.is_zero());
+                let was_pending = intent.first_answer.as_ref().is_some_and(|first| first.moved < intent.moved);
+                saw(Crossing::PendingPartArrives, was_pending);
+            }
+        }
     }
 }

@@ -45,6 +45,8 @@ struct Inner {
     running: Option<Quota>,
     /// Why the last life ended by itself.
     ended: Option<Ended>,
+    /// The same, until somebody has taken note.
+    news: Option<Ended>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +70,7 @@ impl Machine {
             seed,
             raft: RaftSettings { snapshot_every_entries, log_keep_entries },
             addresses: addresses.clone(),
-            inner: Mutex::new(Inner { disk: MemDisk::new(), lives: 0, running: None, ended: None }),
+            inner: Mutex::new(Inner { disk: MemDisk::new(), lives: 0, running: None, ended: None, news: None }),
             drain: Notify::new(),
         }
     }
@@ -101,6 +103,11 @@ impl Machine {
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
         self.inner().ended.clone()
+    }
+
+    /// An end nobody has asked for yet.
+    pub fn take_news(&self) -> Option<Ended> {
+        self.inner().news.take()
     }
 
     /// The process is gone.
@@ -151,6 +158,7 @@ impl Machine {
         tracing::info!(node = self.index + 1, ?ended, "a node has ended");
         let mut inner = self.inner();
         inner.running = None;
+        inner.news = Some(ended.clone());
         inner.ended = Some(ended);
     }
 

@@ -22,13 +22,13 @@ use crate::swarm::Swarm;
 use clients::Office;
 use clock::TrueTime;
 use faults::Faults;
-use judge::{Broken, Calm, Judge};
+use crate::outcome::{BrokenAt, Outcome};
+use judge::{Calm, Judge};
 use load::Load;
 use machine::{Addresses, Machine};
 use openraft_rt::deterministic_rng::DeterministicRng;
 use openraft_rt_tokio::TokioRuntime;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use told::Told;
@@ -44,25 +44,12 @@ pub struct Case {
     pub faults: Vec<Fault>,
 }
 
-/// What a run showed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Outcome {
-    pub seed: u64,
-    /// Of the whole trace: equal in every run of the seed.
-    pub hash: String,
-    pub simulated_ms: u64,
-    pub operations: u64,
-    pub charges: u64,
-    pub answers: BTreeMap<String, u64>,
-    pub faults: BTreeMap<Kind, u64>,
-    pub broken: Vec<Broken>,
-}
-
 /// Messages take between these.
 pub const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(10));
 const TICK: Duration = Duration::from_millis(1);
 /// Nodes find each other and make the pools; then things begin to go wrong.
 const WARM_UP_MS: u64 = 5_000;
+const SAMPLE_MS: u64 = 1_000;
 /// After the last fault there is so much time for silent connections to be noticed, for nodes to start and to be
 /// forgotten.
 const RECOVERY_MS: u64 = 20_000;
@@ -136,7 +123,7 @@ pub fn run(case: &Case) -> Outcome {
             Ok(true) if rest_ms.is_none() => rest_ms = Some(now_ms),
             Ok(_) => {}
             Err(why) => {
-                judge.broken.push(Broken {
+                judge.broken.push(BrokenAt {
                     at_ms: now_ms,
                     sentence: "nothing ends the simulation".into(),
                     what: why.to_string(),
@@ -153,6 +140,9 @@ pub fn run(case: &Case) -> Outcome {
             let is_calm = now_ms >= calm_ms;
             judge.look(now_ms, &case.load, Calm { is_calm, lost: &faults.lost });
         }
+        if now_ms % SAMPLE_MS == 0 {
+            judge.sample(now_ms, case.load.workspaces, faults.under_way());
+        }
         let rested =
             |since: u64| now_ms >= since + 2_000 && judge.is_at_rest(case.load.workspaces, &faults.lost);
         if !judge.broken.is_empty() || now_ms % 1_000 == 0 && rest_ms.is_some_and(rested) {
@@ -163,15 +153,26 @@ pub fn run(case: &Case) -> Outcome {
         judge.at_rest(now_ms, case.load.workspaces, &faults.lost, !faults.rounded.is_empty());
     }
     let record = told.record().clone();
+    let crossings = [judge.seen.by_text(), record.seen.by_text(), faults.seen.by_text()];
+    let named = |(kind, count): (&Kind, &u64)| (kind.name().to_owned(), *count);
     Outcome {
         seed: case.seed,
-        hash: trace::digest(),
+        minutes: case.fault_ms / 60_000,
+        trace: trace::digest(),
         simulated_ms: now_ms,
+        nodes: case.nodes,
         operations: record.operations,
-        charges: record.charges.len() as u64,
-        answers: record.answers,
-        faults: faults.begun,
-        broken: judge.broken,
+        told: record.charges.len() as u64,
+        refusals: record.refusals,
+        no_answer: record.no_answer,
+        changes: record.changes,
+        changes_refused: record.changes_refused,
+        faults: faults.begun.iter().map(named).collect(),
+        crossings: crossings.into_iter().flatten().collect(),
+        broken: judge.broken.into_iter().next(),
+        elections: judge.elections,
+        timeline: judge.timeline,
+        ..Outcome::default()
     }
 }
 

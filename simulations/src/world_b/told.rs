@@ -1,6 +1,7 @@
 //! What clients were told, noted at the instant they were told it; nobody in the system knows this. Not here: what must
 //! follow from it (`judge`).
 
+use crate::crossings::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use types::NodeId;
@@ -18,8 +19,12 @@ pub struct Record {
     pub by_line: BTreeMap<(String, NodeId, u64), u64>,
     /// Charged with no answer that came: at most so much more may have been spent, by workspace.
     pub unknown: BTreeMap<String, u64>,
-    /// Answers by status and code.
-    pub answers: BTreeMap<String, u64>,
+    /// Consumes that were refused, by code.
+    pub refusals: BTreeMap<String, u64>,
+    pub no_answer: u64,
+    pub changes: u64,
+    pub changes_refused: u64,
+    pub seen: Seen,
     /// Nodes whose disk is gone, for the operator to forget.
     pub lost: BTreeSet<usize>,
     /// Refusals for want of credits once nothing was wrong any more, to be compared with what there was: workspace and
@@ -67,10 +72,5 @@ impl Record {
         *self.by_workspace.entry(workspace.to_owned()).or_default() += micros;
         *self.by_user.entry((workspace.to_owned(), user.to_owned())).or_default() += micros;
         *self.by_line.entry((workspace.to_owned(), id.node, id.line)).or_default() += micros;
-    }
-
-    pub fn answered(&mut self, what: &str) {
-        self.operations += 1;
-        *self.answers.entry(what.to_owned()).or_default() += 1;
     }
 }

@@ -425,6 +425,7 @@ impl World {
         let recovered = holder.recovered.clone();
         self.holder = Some(holder);
         assert!(recovered.sequence > self.sequence, "{} {}", recovered.sequence, self.sequence);
+        assert!(recovered.found_sequence >= self.sequence, "what was durable is found");
         for (line, unattributed) in &recovered.rounded {
             assert!(unattributed.micros() <= CHUNK, "{line:?} was rounded up by {unattributed:?}");
         }

@@ -1,0 +1,258 @@
+//! Many seeds, a process each over all cores, and what they must have shown together: no broken sentence, every crossing
+//! seen, floors of operations and faults reached. Not here: one run (`world_a`, `world_b`).
+
+use crate::crossings::Crossing;
+use crate::outcome::Outcome;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Which world a run is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum World {
+    #[default]
+    A,
+    B,
+}
+
+impl World {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
+    /// What a batch must have seen.
+    pub fn crossings(self) -> impl Iterator<Item = Crossing> {
+        Crossing::of_world(self.name())
+    }
+
+    /// Operations and faults per minute of wall time: a batch that did nothing must not pass.
+    const fn floors(self) -> (u64, u64) {
+        match self {
+            Self::A => (10_000, 100),
+            Self::B => (1_000, 20),
+        }
+    }
+
+    /// Fewer simulated minutes than this cannot be expected to have seen every crossing.
+    const fn crossings_from_minutes(self) -> u64 {
+        match self {
+            Self::A => 2_000,
+            Self::B => 60,
+        }
+    }
+}
+
+const FAULT_KINDS_MIN: usize = 8;
+
+/// What is run: a world, and how long things go wrong in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan {
+    pub world: World,
+    pub minutes: u64,
+}
+
+/// What a batch has shown.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    pub plan: Plan,
+    pub seeds: u64,
+    pub took: Duration,
+    pub simulated_ms: u64,
+    pub operations: u64,
+    pub told: u64,
+    pub told_local: u64,
+    pub entries: u64,
+    pub faults: BTreeMap<String, u64>,
+    pub refusals: BTreeMap<String, u64>,
+    pub crossings: BTreeMap<String, u64>,
+    pub broken: BTreeMap<u64, String>,
+    pub failovers_ms: Vec<u64>,
+    pub rounds_ms: Vec<u64>,
+    pub reallocations_ms: Vec<u64>,
+}
+
+/// Runs the seeds from `from` to before `to`.
+pub fn run(plan: Plan, from: u64, to: u64) -> io::Result<Summary> {
+    let program = std::env::current_exe()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicU64::new(from);
+    let summary = Mutex::new(Summary { plan, ..Summary::default() });
+    let began = platform::Clock::monotonic(&platform::SystemClock::new());
+    let clock = platform::SystemClock::new();
+    std::thread::scope(|scope| {
+        for _core in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= to {
+                        return;
+                    }
+                    let outcome = run_one(&program, plan, seed, None);
+                    summary.lock().unwrap_or_else(PoisonError::into_inner).add(seed, outcome);
+                }
+            });
+        }
+    });
+    let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+    summary.took = platform::Clock::monotonic(&clock).saturating_sub(began);
+    Ok(summary)
+}
+
+/// One seed in a process of its own, perhaps with a planted mistake.
+pub(crate) fn run_one(
+    program: &std::path::Path,
+    plan: Plan,
+    seed: u64,
+    mistake: Option<&str>,
+) -> io::Result<Outcome> {
+    let mut command = Command::new(program);
+    let (seed, minutes) = (seed.to_string(), plan.minutes.to_string());
+    command.args(["seed", "--world", plan.world.name(), "--seed", &seed, "--minutes", &minutes, "--brief"]);
+    command.args(mistake.iter().flat_map(|name| ["--plant", name]));
+    let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output()?;
+    serde_json::from_slice(&output.stdout).map_err(|why| {
+        let words = String::from_utf8_lossy(&output.stderr);
+        io::Error::other(format!("it ended without an outcome ({why}): {}", words.trim()))
+    })
+}
+
+impl Summary {
+    fn add(&mut self, seed: u64, outcome: io::Result<Outcome>) {
+        self.seeds += 1;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(why) => {
+                self.broken.insert(seed, why.to_string());
+                return;
+            }
+        };
+        if let Some(broken) = &outcome.broken {
+            let text = format!("{} at {} ms: {}", broken.sentence, broken.at_ms, broken.what);
+            self.broken.insert(seed, text);
+        }
+        self.simulated_ms += outcome.simulated_ms;
+        self.operations += outcome.operations;
+        self.told += outcome.told;
+        self.told_local += outcome.told_local;
+        self.entries += outcome.entries;
+        let sums = [
+            (&mut self.faults, outcome.faults),
+            (&mut self.refusals, outcome.refusals),
+            (&mut self.crossings, outcome.crossings),
+        ];
+        for (sum, counts) in sums {
+            for (name, count) in counts {
+                *sum.entry(name).or_default() += count;
+            }
+        }
+        self.failovers_ms.extend(outcome.failovers_ms);
+        self.rounds_ms.extend(outcome.rounds_ms);
+        self.reallocations_ms.extend(outcome.reallocations_ms);
+    }
+
+    pub fn unseen(&self) -> Vec<&'static str> {
+        let seen: BTreeSet<&str> = self.crossings.keys().map(String::as_str).collect();
+        self.plan.world.crossings().map(|crossing| crossing.text()).filter(|text| !seen.contains(text)).collect()
+    }
+
+    /// Why the batch does not pass; none where it does.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if !self.broken.is_empty() {
+            complaints.push(format!("{} seeds broke a sentence", self.broken.len()));
+        }
+        if self.seeds * self.plan.minutes >= self.plan.world.crossings_from_minutes() {
+            complaints.extend(self.unseen().into_iter().map(|text| format!("never seen: {text}")));
+        }
+        let seconds = self.took.as_secs().max(1);
+        let faults: u64 = self.faults.values().sum();
+        let (operations_min, faults_min) = self.plan.world.floors();
+        for (what, count, least) in
+            [("operations", self.operations, operations_min), ("faults", faults, faults_min)]
+        {
+            if count * 60 / seconds < least {
+                complaints
+                    .push(format!("{} {what} a minute, at least {least} are asked", count * 60 / seconds));
+            }
+        }
+        // One seed has its own few kinds.
+        if self.seeds >= 20 && self.faults.len() < FAULT_KINDS_MIN {
+            complaints
+                .push(format!("{} kinds of faults, at least {FAULT_KINDS_MIN} are asked", self.faults.len()));
+        }
+        complaints
+    }
+}
+
+fn part(sorted: &[u64], per_cent: usize) -> u64 {
+    sorted.get(sorted.len().saturating_sub(1) * per_cent / 100).copied().unwrap_or(0)
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.took.as_millis().max(1);
+        let hours = self.simulated_ms / 3_600_000;
+        writeln!(
+            f,
+            "world {}: {} seeds, {hours} simulated hours in {}.{} s of wall time: {} simulated hours a minute",
+            self.plan.world.name(),
+            self.seeds,
+            seconds / 1_000,
+            seconds / 100 % 10,
+            u128::from(self.simulated_ms) / 60 / seconds,
+        )?;
+        let faults: u64 = self.faults.values().sum();
+        writeln!(
+            f,
+            "{} operations, {} charges told ({} decided without asking anybody), {} entries, {faults} faults of {} kinds",
+            self.operations,
+            self.told,
+            self.told_local,
+            self.entries,
+            self.faults.len()
+        )?;
+        let counted = |counts: &BTreeMap<String, u64>| {
+            counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+        };
+        writeln!(f, "faults: {}", counted(&self.faults))?;
+        writeln!(f, "refusals: {}", counted(&self.refusals))?;
+        let durations = [
+            ("without a leader", &self.failovers_ms),
+            ("recall rounds", &self.rounds_ms),
+            ("reallocations", &self.reallocations_ms),
+        ];
+        for (name, durations) in durations {
+            let mut sorted = durations.clone();
+            sorted.sort_unstable();
+            let (half, most, all) = (part(&sorted, 50), part(&sorted, 99), part(&sorted, 100));
+            writeln!(
+                f,
+                "{name}: {} times, half within {half} ms, 99 % within {most} ms, all within {all} ms",
+                sorted.len()
+            )?;
+        }
+        writeln!(f, "crossings:")?;
+        for crossing in self.plan.world.crossings() {
+            match self.crossings.get(crossing.text()) {
+                Some(count) => writeln!(f, "  {count:>9}  {}", crossing.text())?,
+                None => writeln!(f, "      NEVER  {}", crossing.text())?,
+            }
+        }
+        for (seed, text) in &self.broken {
+            writeln!(f, "BROKEN in seed {seed}: {text}")?;
+            let Plan { world, minutes } = self.plan;
+            writeln!(f, "  tranche-sim seed --world {} --seed {seed} --minutes {minutes} --film", world.name())?;
+        }
+        for complaint in self.complaints() {
+            writeln!(f, "NOT PASSED: {complaint}")?;
+        }
+        Ok(())
+    }
+}

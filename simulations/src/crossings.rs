@@ -1,0 +1,87 @@
+//! Rare crossings that a batch of runs must have seen, or it has shown nothing. Not here: the moments at which they are
+//! seen; each stands where it happens.
+
+use std::collections::BTreeMap;
+
+macro_rules! crossings {
+    ($($name:ident $worlds:literal $text:literal,)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Crossing { $($name,)* }
+
+        impl Crossing {
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// As reports write it.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The worlds whose batches must have seen it.
+            const fn worlds(self) -> &'static str {
+                match self { $(Self::$name => $worlds,)* }
+            }
+        }
+    };
+}
+
+crossings! {
+    CrashDuringRecall "a" "a holder dies while it gives back what is recalled",
+    ReturnDurableAnswerLost "a" "a return is durable, and its leader never hears the answer",
+    WrittenOffHolderWakes "a" "a holder that was written off wakes and speaks",
+    FencedHolderIsRefused "a" "a fenced holder is refused",
+    EvidenceIsTaken "a" "a fenced holder's last word is taken as evidence",
+    ExposureIsBooked "ab" "a lost holder's credits are given back as an exposure",
+    LimitCutBelowOut "ab" "a limit is cut below what is used and out",
+    ReallocationUnderFire "a" "a reallocation is settled after spends, a recall, a crash and another leader",
+    ReallocationLeavesPending "ab" "a reallocation leaves a pending part",
+    PendingPartLapses "ab" "a pending part lapses, because it was spent meanwhile",
+    PendingPartArrives "ab" "a pending part arrives",
+    SpentOnFrozenLine "a" "a line is spent from after it was frozen",
+    KeyRetriedElsewhereWhileHomeIsDown "ab" "a key is retried on another node while its home is down",
+    KeyReplayedAfterRestart "a" "a key is answered again after its node has started anew",
+    KeyForgottenWithItsDisk "a" "a key is charged anew, because what remembered it was lost",
+    TwoHoldersOfOneUser "ab" "two holders have lines of one user",
+    RefusedAfterRound "a" "a draw is refused after a recall round",
+    ServedByRound "a" "a draw is served by what a recall round brought",
+    RaiseIsServedByRecall "a" "a raise of an allocation is served by a recall",
+    LeaderChangesDuringRound "a" "the leader changes in the middle of a recall round",
+    NewLeaderFindsFrozenLines "a" "a new leader finds frozen lines",
+    ProposalIsUnknown "a" "a proposal is unknown to its leader",
+    UnknownProposalCommits "a" "a change that was unknown to its administrator was done",
+    PowerLossRoundsUp "ab" "a power failure rounds a line up",
+    PowerLossIsExact "a" "a journal is exact after its process died",
+    DamagedDiskIsFound "ab" "a damaged journal is not opened",
+    RolledBackDiskIsRefused "a" "a rolled-back disk is refused",
+    JournalStops "ab" "a journal stops, and its node is started again",
+    StorageIsFull "ab" "a consume is refused because the disk is full",
+    CloseWasTakenAlready "a" "a close is asked again that was taken already",
+    SessionIsOver "a" "a holder's session is over",
+    GrantEndsWhileOut "ab" "a grant expires or is voided while credits of it are out",
+    AccessOffWhileOut "ab" "access is switched off while credits are out",
+    UnattributedReachesTheLedger "ab" "what a power failure took the detail of is charged as unattributed",
+    AllHoldersDown "ab" "all nodes are down at once",
+    EmptyDiskIsRefused "b" "an empty directory under a known node's id is refused",
+    SnapshotIsInstalled "b" "a replica that lags is sent a snapshot",
+    LogStops "b" "a Raft log cannot be written, and its node is started again",
+    LeaderChanges "b" "another node leads a pool's shard",
+}
+
+impl Crossing {
+    /// What a batch of this world must have seen.
+    pub fn of_world(world: &str) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(move |crossing| crossing.worlds().contains(world))
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Seen(BTreeMap<Crossing, u64>);
+
+impl Seen {
+    pub fn saw(&mut self, crossing: Crossing) {
+        *self.0.entry(crossing).or_default() += 1;
+    }
+
+    pub fn by_text(&self) -> BTreeMap<String, u64> {
+        self.0.iter().map(|(crossing, count)| (crossing.text().to_owned(), *count)).collect()
+    }
+}

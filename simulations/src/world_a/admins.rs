@@ -1,0 +1,369 @@
+//! Administrators: their changes, drawn before the run so that any may be left out, and the asking until there is an
+//! answer. Reallocations between users who spend come first everywhere. Not here: what a change means (`ledger`).
+
+use super::World;
+use super::clock::START;
+use super::config::Config;
+use crate::crossings::Crossing;
+use super::film::Step as Film;
+use super::node::Unavailable;
+use super::words::{Index, LeaderAnswer, LeaderRequest, index_of};
+use crate::chance::{Stream, stream};
+use crate::fault::{Fault as PlannedFault, What as Fault};
+use crate::swarm::log_uniform;
+use ledger::{
+    AdminCommand, Applied, Change, Command, ForgetMode, GrantKind, KeyedBy, NewGrant, Overflow,
+    WorkspaceSettings,
+};
+use rand::Rng;
+use std::rc::Rc;
+use types::{
+    Credits, CreditsDelta, Durability, GrantId, IdempotencyKey, ReallocationId, UserId, WorkspaceId,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminStep {
+    pub at_ms: u64,
+    /// Where it is asked first.
+    pub node: Index,
+    pub what: Wanted,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Change {
+        workspace: usize,
+        change: Change,
+    },
+    /// An operator has lost patience with a node that does not answer.
+    Forget {
+        node: Index,
+        mode: ForgetMode,
+    },
+    /// A linearizable read.
+    Read {
+        workspace: usize,
+    },
+}
+
+pub fn workspace_id(at: usize) -> WorkspaceId {
+    WorkspaceId::parse(["acme", "bolt", "cube"][at % 3]).expect("a valid id")
+}
+
+pub fn user_id(at: usize) -> UserId {
+    UserId::parse(&format!("u{at}")).expect("a valid id")
+}
+
+/// Until an administrator gives up.
+const PATIENCE_MS: u64 = 30_000;
+
+fn micros(micros: u64) -> Credits {
+    Credits::from_micros(micros).expect("below the bound of credits")
+}
+
+/// Everything at once around one user: the node that holds his credits is cut off and goes on spending, his credits are
+/// moved away, the node dies, and so does the leader. Its faults and changes stand in the lists of the run.
+#[derive(Clone, Debug)]
+pub struct Storm {
+    at_ms: u64,
+    workspace: usize,
+    user: usize,
+}
+
+impl Storm {
+    pub fn draw(config: &Config, seed: u64) -> Vec<Self> {
+        let mut chance = stream(seed, "storms");
+        let count =
+            if config.run_ms < 30_000 { 0 } else { chance.random_range(0..=config.run_ms / 200_000 + 1) };
+        let one = |_| Self {
+            at_ms: chance.random_range(5_000..config.run_ms - 20_000),
+            workspace: chance.random_range(0..config.workspaces.len()),
+            user: chance.random_range(0..2),
+        };
+        (0..count).map(one).collect()
+    }
+
+    pub fn faults(&self, config: &Config) -> Vec<PlannedFault> {
+        let homes = super::membership(config.nodes).homes(&workspace_id(self.workspace), &user_id(self.user));
+        let node = index_of(homes[self.user % 2 % homes.len()]);
+        let at = |after_ms: u64, for_ms: u64, what: Fault| PlannedFault {
+            at_ms: self.at_ms + after_ms,
+            for_ms,
+            what,
+        };
+        vec![
+            at(0, 9_000, Fault::Partition { nodes: vec![node] }),
+            at(6_000, 2_500, Fault::Crash { node }),
+            at(9_200, 1_500, Fault::LeaderCrash),
+        ]
+    }
+
+    fn changes(&self, config: &Config, chance: &mut Stream) -> Vec<AdminStep> {
+        let users = config.workspaces[self.workspace].users;
+        let change = |at_ms: u64, node: Index, change: Change| AdminStep {
+            at_ms: self.at_ms + at_ms,
+            node,
+            what: Wanted::Change { workspace: self.workspace, change },
+        };
+        let share = config.workspaces[self.workspace].granted.micros() / users as u64 / 4;
+        let raise =
+            Change::AdjustAllocation { user: user_id(self.user), delta: CreditsDelta::Raise(micros(share)) };
+        let mut steps = vec![change(0, 0, raise)];
+        for turn in 0..6 {
+            let id = ReallocationId::parse(&format!("s{}-{turn}", self.at_ms)).expect("a valid id");
+            let (from, to) = (user_id(self.user), user_id((self.user + 1 + turn) % users.max(2)));
+            let amount = micros(log_uniform(chance, 1, share.max(2) * 2));
+            let node = chance.random_range(0..config.nodes);
+            steps.push(change(400 + 300 * turn as u64, node, Change::Reallocate { id, from, to, amount }));
+        }
+        steps
+    }
+}
+
+/// All changes of a run, by time.
+pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
+    let mut chance = stream(seed, "administrators");
+    let mut steps = Vec::new();
+    for (at, workspace) in config.workspaces.iter().enumerate() {
+        let granted = workspace.granted.micros();
+        let mut step = |at_ms: u64, chance: &mut Stream, change: Change| {
+            let node = chance.random_range(0..config.nodes);
+            steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
+        };
+        step(0, &mut chance, Change::PutWorkspace(settings(None)));
+        let first = chance.random_range(granted / 2..=granted);
+        step(1, &mut chance, Change::MakeGrant(grant("g0", first, None)));
+        if first < granted {
+            let ends = chance.random_bool(0.5).then(|| chance.random_range(5_000..config.run_ms.max(5_001)));
+            step(2, &mut chance, Change::MakeGrant(grant("g1", granted - first, ends)));
+        }
+        let share = first / workspace.users as u64 / 2;
+        let allocated = [0, 300, 700, 1_000][chance.random_range(0..4)];
+        for user in 0..workspace.users {
+            if chance.random_range(0..1_000) < allocated && share > 0 {
+                let amount = micros(chance.random_range(0..=share));
+                let overflow = Some(overflow(&mut chance));
+                step(
+                    500 + user as u64,
+                    &mut chance,
+                    Change::SetAllocation { user: user_id(user), amount, overflow },
+                );
+            }
+        }
+        let pace = log_uniform(&mut chance, 1_000, 12_000);
+        let mut at_ms = 2_000;
+        let mut made = 2;
+        while at_ms < config.run_ms {
+            let change = change(&mut chance, workspace.users, share.max(2), config.run_ms, at_ms, &mut made);
+            step(at_ms, &mut chance, change);
+            at_ms += log_uniform(&mut chance, (pace / 8).max(1), pace * 2);
+        }
+        let mut at_ms = 1_000;
+        while at_ms < config.run_ms {
+            let node = chance.random_range(0..config.nodes);
+            steps.push(AdminStep { at_ms, node, what: Wanted::Read { workspace: at } });
+            at_ms += log_uniform(&mut chance, 500, 16_000);
+        }
+    }
+    steps.extend(forgets(config, &mut chance));
+    steps.extend(storms.iter().flat_map(|storm| storm.changes(config, &mut chance)));
+    steps.sort_by_key(|step| step.at_ms);
+    steps
+}
+
+/// At most one node is given up that might wake: what was its credits' is lost, or spent twice.
+fn forgets(config: &Config, chance: &mut Stream) -> Option<AdminStep> {
+    let silent = config.faults.iter().filter_map(|fault| match &fault.what {
+        Fault::Crash { node } | Fault::PowerLoss { node, .. } | Fault::Pause { node } => Some((fault, *node)),
+        Fault::Partition { nodes } => {
+            nodes.iter().find(|node| **node >= config.replicas).map(|node| (fault, *node))
+        }
+        _ => None,
+    });
+    let mut silent: Vec<_> =
+        silent.filter(|(fault, node)| *node >= config.replicas && fault.for_ms >= 1_500).collect();
+    if silent.is_empty() || !chance.random_bool(0.6) {
+        return None;
+    }
+    let (fault, node) = silent.swap_remove(chance.random_range(0..silent.len()));
+    let mode = if chance.random_bool(0.5) { ForgetMode::Charge } else { ForgetMode::Credit };
+    let at_ms = fault.at_ms + fault.for_ms / 2;
+    Some(AdminStep { at_ms, node: 0, what: Wanted::Forget { node, mode } })
+}
+
+fn settings(durability: Option<Durability>) -> WorkspaceSettings {
+    WorkspaceSettings { name: None, membership: None, durability }
+}
+
+fn overflow(chance: &mut Stream) -> Overflow {
+    if chance.random_bool(0.5) { Overflow::None } else { Overflow::Shared }
+}
+
+fn grant(id: &str, amount: u64, ends_ms: Option<u64>) -> NewGrant {
+    NewGrant {
+        id: GrantId::parse(id).expect("a valid id"),
+        kind: GrantKind::Pack,
+        amount: micros(amount.max(1)),
+        priority: ledger::limits::PRIORITY_DEFAULT,
+        paid: true,
+        starts_at: None,
+        expires_at: ends_ms.map(|ms| START.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX))),
+    }
+}
+
+fn change(chance: &mut Stream, users: usize, share: u64, run_ms: u64, at_ms: u64, made: &mut u64) -> Change {
+    // Those who spend most are dealt with most.
+    let some = |chance: &mut Stream| {
+        let most = if chance.random_bool(0.7) { users.min(3) } else { users };
+        user_id(chance.random_range(0..most))
+    };
+    let amount = |chance: &mut Stream| micros(log_uniform(chance, 1, share * 2));
+    *made += 1;
+    match chance.random_range(0..100) {
+        0..36 => {
+            let from = some(chance);
+            let to = user_id(chance.random_range(0..users));
+            let id = ReallocationId::parse(&format!("r{made}")).expect("a valid id");
+            Change::Reallocate { id, from, to, amount: amount(chance) }
+        }
+        36..52 => {
+            let amount = micros(chance.random_range(0..=share * 2));
+            let overflow = chance.random_bool(0.3).then(|| overflow(chance));
+            Change::SetAllocation { user: some(chance), amount, overflow }
+        }
+        52..64 => {
+            let by = amount(chance);
+            let delta =
+                if chance.random_bool(0.5) { CreditsDelta::Raise(by) } else { CreditsDelta::Lower(by) };
+            Change::AdjustAllocation { user: some(chance), delta }
+        }
+        64..68 => Change::RemoveAllocation { user: some(chance) },
+        68..78 => {
+            let limit = chance.random_bool(0.5).then(|| micros(chance.random_range(0..=share * 4)));
+            Change::SetLimit { user: some(chance), amount: limit }
+        }
+        78..88 => {
+            let ai_access = Some(chance.random_bool(0.7));
+            Change::PutMember { user: some(chance), ai_access, team: None, role: None }
+        }
+        88..95 => {
+            let ends = chance.random_bool(0.6).then(|| at_ms + chance.random_range(1_000..run_ms.max(1_001)));
+            Change::MakeGrant(grant(&format!("g{made}"), log_uniform(chance, 1, share * 4), ends))
+        }
+        95..98 => {
+            let id = format!("g{}", chance.random_range(1..=*made));
+            Change::VoidGrant { grant: GrantId::parse(&id).expect("a valid id") }
+        }
+        _ => {
+            let durability =
+                [Durability::Local, Durability::Disk, Durability::Quorum][chance.random_range(0..3)];
+            Change::PutWorkspace(settings(Some(durability)))
+        }
+    }
+}
+
+/// Carries a step out: asks until there is an answer.
+pub async fn carry_out(world: Rc<World>, number: u64, step: AdminStep) {
+    match step.what {
+        Wanted::Change { workspace, change } => {
+            administer(&world, number, step.node, workspace_id(workspace), change).await;
+        }
+        Wanted::Forget { node, mode } => {
+            // The product refuses to forget a node that answers.
+            let up = world.nodes[node].is_up() && !world.time.is_paused(node + 1);
+            let now_ms = world.time.now_ms();
+            let cut =
+                (0..world.config.replicas).all(|replica| world.net.borrow().is_cut(replica, node, now_ms));
+            if !up || cut {
+                world.forget(node, mode).await;
+            }
+        }
+        Wanted::Read { workspace } => read(&world, step.node, workspace_id(workspace)).await,
+    }
+}
+
+pub async fn administer(
+    world: &Rc<World>,
+    number: u64,
+    node: Index,
+    workspace: WorkspaceId,
+    change: Change,
+) -> Option<Applied> {
+    let key = IdempotencyKey::parse(&format!("a{number}")).expect("a valid key");
+    let mut command_hash = [0; 32];
+    command_hash[..8].copy_from_slice(&number.to_le_bytes());
+    // What has an id of its own may be repeated without a key; the rest has one mostly.
+    let has_id = matches!(change, Change::MakeGrant(_) | Change::Reallocate { .. });
+    let needs_key = !number.is_multiple_of(3) || matches!(change, Change::PutWorkspace(_));
+    let keyed = (!has_id && needs_key).then(|| KeyedBy { key: key.clone(), command_hash });
+    let may_repeat = has_id || keyed.is_some();
+    let command = Command::Admin(AdminCommand { workspace, keyed, if_match: None, change });
+    world.film(Film::AdminAsked, node, number, 0);
+    let answered = if may_repeat {
+        command_until_answered(world, node, command, PATIENCE_MS).await
+    } else {
+        command_once(world, node, command).await.map(|applied| (applied, false))
+    };
+    let (applied, was_unknown) = answered?;
+    if was_unknown && world.oracle.borrow().was_applied(&key) > 1 {
+        world.saw(Crossing::UnknownProposalCommits);
+    }
+    world.film(Film::AdminAnswered, node, number, u64::from(applied.result.is_ok()));
+    world.count_change(applied.result.is_ok());
+    Some(applied)
+}
+
+/// Asks at one node after the other until the ledger has answered; and whether it was unknown meanwhile. Only for
+/// commands that may be repeated.
+pub async fn command_until_answered(
+    world: &Rc<World>,
+    node: Index,
+    command: Command,
+    within_ms: u64,
+) -> Option<(Applied, bool)> {
+    let begun = world.oracle.borrow().order.begin();
+    let end_ms = world.time.now_ms() + within_ms;
+    let (mut at, mut unknown) = (node, false);
+    while world.time.now_ms() < end_ms {
+        let request = LeaderRequest::Command(Box::new(command.clone()));
+        let asked = world.on_node(at, |running| async move { running.ask_leader(request, true).await }).await;
+        match asked {
+            Some(Ok(LeaderAnswer::Applied { index, applied })) => {
+                let mut oracle = world.oracle.borrow_mut();
+                let verdict = oracle.order.wrote(begun, index);
+                oracle.judge(verdict, world.time.now_ms());
+                return Some((applied, unknown));
+            }
+            Some(Err(Unavailable::Unknown)) => unknown = true,
+            Some(_) | None => {}
+        }
+        at = (at + 1) % world.config.nodes;
+        world.time.sleep(100).await;
+    }
+    None
+}
+
+/// Asks once: what is unknown then stays so.
+async fn command_once(world: &Rc<World>, node: Index, command: Command) -> Option<Applied> {
+    let begun = world.oracle.borrow().order.begin();
+    let request = LeaderRequest::Command(Box::new(command));
+    let asked = world.on_node(node, |running| async move { running.ask_leader(request, false).await }).await;
+    let Some(Ok(LeaderAnswer::Applied { index, applied })) = asked else { return None };
+    let mut oracle = world.oracle.borrow_mut();
+    let verdict = oracle.order.wrote(begun, index);
+    oracle.judge(verdict, world.time.now_ms());
+    Some(applied)
+}
+
+async fn read(world: &Rc<World>, node: Index, workspace: WorkspaceId) {
+    let begun = world.oracle.borrow().order.begin();
+    let request = LeaderRequest::Read { workspace };
+    let asked = world.on_node(node, |running| async move { running.ask_leader(request, true).await }).await;
+    if let Some(Ok(LeaderAnswer::Read { index, used })) = asked {
+        let mut oracle = world.oracle.borrow_mut();
+        let verdict = oracle.order.read(begun, index);
+        oracle.judge(verdict, world.time.now_ms());
+        drop(oracle);
+        world.film(Film::AdminAnswered, node, index, used.micros());
+    }
+}

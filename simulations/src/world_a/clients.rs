@@ -1,0 +1,185 @@
+//! Clients: users who spend, in bursts and rests, at their usual node and elsewhere, with keys and without; retries of
+//! what was not answered. Not here: how a node decides (`consume`), what they were told (`oracle`).
+
+use super::World;
+use super::admins::{user_id, workspace_id};
+use super::config::WorkspaceConfig;
+use super::consume::{self, home_of};
+use crate::crossings::Crossing;
+use super::film::Step as Film;
+use super::words::{Consume, Index, Refusal, index_of};
+use crate::chance::{Stream, stream};
+use crate::swarm::log_uniform;
+use ledger::DenialReason;
+use rand::Rng;
+use std::rc::Rc;
+use types::{Credits, Durability, IdempotencyKey};
+
+/// How often a keyed request is tried in all.
+const TRIES: u32 = 6;
+const CLIENT_WAITS_MS: u64 = 12_000;
+
+struct Crowd {
+    at: usize,
+    config: WorkspaceConfig,
+    chance: Stream,
+    /// Ends of the ranges in which the dice fall, by user: the n-th spends an n-th.
+    weights: Vec<u64>,
+    /// By user: where he usually comes in. Half of them come by way of their home.
+    usual: Vec<Index>,
+    requests: u64,
+}
+
+/// Load on one workspace until the faults end.
+pub async fn crowd(world: Rc<World>, at: usize, seed: u64) {
+    let config = world.config.workspaces[at].clone();
+    let mut weights = Vec::new();
+    for user in 0..config.users as u64 {
+        weights.push(weights.last().copied().unwrap_or(0) + 1_000_000 / (user + 1));
+    }
+    let chance = stream(seed, &format!("clients of {at}"));
+    let usual = |user: usize| {
+        let homes = world.membership.homes(&workspace_id(at), &user_id(user));
+        index_of(homes[usize::from(user % 2 == 1) % homes.len()])
+    };
+    let usual = (0..config.users).map(usual).collect();
+    let mut crowd = Crowd { at, config, chance, weights, usual, requests: 0 };
+    // Until the first grant is there.
+    world.time.sleep(crowd.chance.random_range(800..3_000)).await;
+    let run_ms = world.config.run_ms;
+    while world.time.now_ms() < run_ms {
+        let rests = crowd.chance.random_bool(0.15);
+        let phase_ms = log_uniform(&mut crowd.chance, 2_000, if rests { 30_000 } else { 120_000 });
+        let end_ms = (world.time.now_ms() + phase_ms).min(run_ms);
+        if rests {
+            world.time.sleep(end_ms - world.time.now_ms()).await;
+            continue;
+        }
+        while world.time.now_ms() < end_ms {
+            let gap = crowd.chance.random_range(0..=2 * crowd.config.every_ms * 1_000);
+            world.time.sleep_us(gap).await;
+            crowd.arrive(&world);
+        }
+    }
+}
+
+impl Crowd {
+    fn user(&mut self) -> usize {
+        let all = self.weights.last().copied().unwrap_or(1);
+        let dice = self.chance.random_range(0..all);
+        self.weights.partition_point(|end| *end <= dice)
+    }
+
+    fn arrive(&mut self, world: &Rc<World>) {
+        let user = self.user();
+        let burst = self.chance.random_range(0..1_000) < self.config.burst_per_mille;
+        let count = if burst { self.chance.random_range(4..20) } else { 1 };
+        for _ in 0..count {
+            let (consume, node) = self.request(world, user);
+            let dice = self.chance.random();
+            world.time.spawn(super::time::WORLD, one(world.clone(), consume, node, dice));
+        }
+    }
+
+    fn request(&mut self, world: &Rc<World>, user: usize) -> (Consume, Index) {
+        self.requests += 1;
+        let (workspace, id) = (workspace_id(self.at), user_id(user));
+        let (least, most) = self.config.prices;
+        // Mostly cheap, sometimes dear; now and then a single micro-credit.
+        let price = match self.chance.random_range(0..20) {
+            0 => self.chance.random_range(0..=1),
+            1 => most,
+            _ => self.chance.random_range(least..=most.max(least)),
+        };
+        let keyed = self.chance.random_range(0..1_000) < self.config.keyed_per_mille;
+        let key = keyed.then(|| IdempotencyKey::parse(&format!("k{}", self.requests)).expect("a valid key"));
+        let usual = self.chance.random_range(0..1_000) < self.config.usual_per_mille;
+        let node = if usual { self.usual[user] } else { self.chance.random_range(0..world.config.nodes) };
+        let durability = match self.chance.random_range(0..20) {
+            0 => Some(Durability::Disk),
+            1 => Some(Durability::Quorum),
+            2 => Some(Durability::Local),
+            _ => None,
+        };
+        let price = Credits::from_micros(price).expect("a small number");
+        let feature = self.chance.random_range(0..3);
+        (Consume { workspace, user: id, price, feature, key, durability }, node)
+    }
+}
+
+/// One request of one client, with its retries.
+async fn one(world: Rc<World>, consume: Consume, node: Index, dice: u64) {
+    world.film(Film::Asked, node, consume.price.micros(), 0);
+    world.count_operation();
+    world.requests.set(world.requests.get() + 1);
+    tell_and_ask_again(&world, consume, node, dice).await;
+    world.requests.set(world.requests.get() - 1);
+}
+
+async fn tell_and_ask_again(world: &Rc<World>, consume: Consume, node: Index, dice: u64) {
+    let told = ask(world, &consume, node, dice).await;
+    if !told || consume.key.is_none() {
+        return;
+    }
+    // Asked once more, sometimes with other words.
+    match dice % 16 {
+        0 | 1 => {
+            world.time.sleep(dice / 16 % 20_000).await;
+            if world.time.now_ms() > world.config.run_ms {
+                return;
+            }
+            ask(world, &consume, node, dice / 2).await;
+        }
+        2 => {
+            let price = consume.price.saturating_add(Credits::from_micros(1).expect("one"));
+            ask(world, &Consume { price, ..consume }, node, dice / 2).await;
+        }
+        _ => {}
+    }
+}
+
+async fn ask(world: &Rc<World>, consume: &Consume, node: Index, dice: u64) -> bool {
+    let tries = if consume.key.is_some() { TRIES } else { 1 };
+    let mut at = node;
+    for turn in 0..tries {
+        let (then, wanted) = (world.clone(), consume.clone());
+        let asked = world.on_node(at, |running| consume::consume(then, running, wanted));
+        match world.time.within(CLIENT_WAITS_MS, asked).await {
+            Some(Some(Ok(charge))) => {
+                let excused = world.may_have_forgotten(consume);
+                let now_ms = world.time.now_ms();
+                world.oracle.borrow_mut().told(consume, &charge, excused, now_ms);
+                world.film(Film::Told, at, charge.line.0, charge.sequence);
+                if charge.replayed && world.nodes[index_of(charge.holder.node)].lives.get() > 1 {
+                    world.saw(Crossing::KeyReplayedAfterRestart);
+                }
+                return true;
+            }
+            Some(Some(Err(refusal))) => {
+                world.refused(&consume.workspace, refusal);
+                world.film(Film::Refused, at, u64::from(refusal.name().as_bytes()[0]), u64::from(turn));
+                if matches!(refusal, Refusal::Denied(DenialReason::Exhausted)) {
+                    let now_ms = world.time.now_ms();
+                    world.oracle.borrow_mut().refused_for_credits(&consume.workspace, now_ms);
+                }
+                if !refusal.may_pass() {
+                    return false;
+                }
+            }
+            Some(None) | None => {
+                world.count_no_answer();
+                world.film(Film::NoAnswer, at, u64::from(turn), 0);
+            }
+        }
+        if world.time.now_ms() > world.config.run_ms {
+            return false;
+        }
+        // On another node, while the home may be down; or at the home itself.
+        at = match (dice >> turn) % 3 {
+            0 => home_of(world, &consume.workspace, &consume.user),
+            _ => (at + 1) % world.config.nodes,
+        };
+        world.time.sleep(50 << turn).await;
+    }
+    false
+}

@@ -1,0 +1,138 @@
+//! What a run is made of besides its seed; and the swarm: each seed draws its own sizes, so that no two runs are alike.
+//! Not here: which faults (`swarm`), which changes (`admins`).
+
+use super::admins::{self, AdminStep, Storm};
+use super::faults::SUPPORTED;
+use super::words::Index;
+use crate::chance::stream;
+use crate::fault::Fault;
+use crate::swarm::{Swarm, log_uniform};
+use leasing::LeasePolicy;
+use rand::Rng;
+use types::Credits;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Latency {
+    pub least_us: u64,
+    pub most_us: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Holders; the first of them have the replicas.
+    pub nodes: usize,
+    pub replicas: usize,
+    /// Faults and load take this long; then all heals, and the run must come to rest.
+    pub run_ms: u64,
+    pub latency: Latency,
+    /// How long every sync takes.
+    pub sync_us: u64,
+    pub lease: LeasePolicy,
+    pub session_ttl_ms: u64,
+    pub workspaces: Vec<WorkspaceConfig>,
+    pub faults: Vec<Fault>,
+    pub changes: Vec<AdminStep>,
+    pub keep_film: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct WorkspaceConfig {
+    pub users: usize,
+    /// Mean time between requests while it is busy.
+    pub every_ms: u64,
+    /// The first grant.
+    pub granted: Credits,
+    /// Prices in micro-credits lie between these.
+    pub prices: (u64, u64),
+    /// Of a thousand requests.
+    pub keyed_per_mille: u32,
+    /// Of a thousand requests go to the user's usual node.
+    pub usual_per_mille: u32,
+    /// Of a thousand arrivals come as many at once.
+    pub burst_per_mille: u32,
+}
+
+const CREDIT: u64 = 1_000_000;
+
+impl Config {
+    pub fn replica_at(&self, turn: usize) -> Index {
+        turn % self.replicas
+    }
+
+    /// The run of a seed.
+    pub fn draw(seed: u64, minutes: u64) -> Self {
+        let run_ms = minutes * 60_000;
+        let mut chance = stream(seed, "config");
+        let nodes = match chance.random_range(0..100) {
+            0..70 => chance.random_range(3..=6),
+            70..97 => chance.random_range(5..=12),
+            _ => chance.random_range(13..=64),
+        };
+        let replicas = if nodes >= 5 && chance.random_bool(0.15) { 5 } else { 3 };
+        let far = log_uniform(&mut chance, 300, 40_000);
+        let latency = Latency { least_us: chance.random_range(100..=far), most_us: far };
+        let lease = lease_policy(&mut chance);
+        let session_ttl_ms =
+            if chance.random_bool(0.4) { chance.random_range(5_000..=20_000) } else { 60_000 };
+        let count = [1, 1, 1, 2, 2, 3][chance.random_range(0..6)];
+        let workspaces = (0..count).map(|_| workspace(&mut chance, count as u64, run_ms)).collect();
+        let every_ms = (chance.random_range(3_000..=10_000), chance.random_range(12_000..=60_000));
+        let swarm = Swarm { nodes, until_ms: run_ms, kinds: SUPPORTED.to_vec(), every_ms };
+        let sync_us = if chance.random_bool(0.3) { 0 } else { log_uniform(&mut chance, 50, 8_000) };
+        let mut config = Self {
+            nodes,
+            replicas,
+            run_ms,
+            latency,
+            sync_us,
+            lease,
+            session_ttl_ms,
+            workspaces,
+            faults: if chance.random_bool(0.05) { Vec::new() } else { swarm.draw(seed) },
+            changes: Vec::new(),
+            keep_film: false,
+        };
+        let storms = Storm::draw(&config, seed);
+        let stormy: Vec<Fault> = storms.iter().flat_map(|storm| storm.faults(&config)).collect();
+        config.faults.extend(stormy);
+        config.faults.sort_by_key(|fault| fault.at_ms);
+        config.changes = admins::draw(&config, seed, &storms);
+        config
+    }
+}
+
+fn lease_policy(chance: &mut crate::chance::Stream) -> LeasePolicy {
+    let standard = LeasePolicy::STANDARD;
+    if chance.random_bool(0.4) {
+        return standard;
+    }
+    let credits = |micros: u64| Credits::from_micros(micros).expect("a small number");
+    let chunk = log_uniform(chance, CREDIT / 10, 50 * CREDIT);
+    LeasePolicy {
+        horizon_ms: log_uniform(chance, 200, 8_000),
+        lease_min: credits(log_uniform(chance, CREDIT / 10, 100 * CREDIT)),
+        chunk_min: credits(chunk),
+        chunk_max: credits(chunk * 100),
+        idle_ms: log_uniform(chance, 1_500, 20_000),
+        ..standard
+    }
+}
+
+fn workspace(chance: &mut crate::chance::Stream, count: u64, run_ms: u64) -> WorkspaceConfig {
+    let most = log_uniform(chance, CREDIT / 100, 20 * CREDIT);
+    let prices = (chance.random_range(0..=most), most);
+    // Five to twelve requests a second over all pools, and pools that last between a tenth and ten times the run.
+    let every_ms = chance.random_range(80..=200) * count;
+    let mean_price = (prices.0 + prices.1) / 2;
+    let spent_in_all = mean_price.saturating_mul(run_ms / every_ms).max(CREDIT);
+    let granted = log_uniform(chance, spent_in_all / 10, spent_in_all * 10);
+    WorkspaceConfig {
+        users: usize::try_from(log_uniform(chance, 2, 40)).unwrap_or(2),
+        every_ms,
+        granted: Credits::from_micros(granted).expect("below a million credits"),
+        prices,
+        keyed_per_mille: [0, 100, 300, 700][chance.random_range(0..4)],
+        usual_per_mille: [300, 700, 950, 1_000][chance.random_range(0..4)],
+        burst_per_mille: [0, 20, 60][chance.random_range(0..3)],
+    }
+}

@@ -1,0 +1,395 @@
+//! What the leader of the shard does for holders and administrators: the product's `actors/desk.rs` on virtual time.
+//! Volatile: a new leader finds frozen lines in the ledger and starts over. Not here: agreement (`shard`).
+
+use super::World;
+use crate::crossings::Crossing;
+use super::film::Step as Film;
+use super::node::Running;
+use super::rounds::{Rounds, Short};
+use super::shard::Committed;
+use super::words::{
+    Answer, BatchAnswer, Index, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer, Request,
+    id_of, index_of,
+};
+use leasing::{RecallLine, Wave, choose, frozen_lines, shared_lines};
+use ledger::{
+    Applied, Command, HolderBatch, HolderStatus, Line, LineMessage, LineResult, Outcome, Rejection, State,
+    Wish, Workspace,
+};
+use platform::Clock;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use types::{Credits, Durability, LineId, NodeId, WorkspaceId};
+
+const PATIENCE_MS: u64 = 500;
+const RECALL_LINES_MAX: usize = 200;
+pub const SWEEP_MS: u64 = 1_000;
+
+#[derive(Default)]
+pub struct Desk {
+    heard: RefCell<BTreeMap<NodeId, u64>>,
+    pub rounds: Rounds,
+    watched: RefCell<BTreeSet<WorkspaceId>>,
+    to_sweep: tokio::sync::Notify,
+    leads: Cell<bool>,
+}
+
+type Answered = Result<LeaderAnswer, LeaderRefusal>;
+
+fn state<T>(world: &World, me: Index, see: impl FnOnce(&State) -> T) -> T {
+    let replica = world.nodes[me].replica.as_ref().expect("only replicas lead").borrow();
+    see(&replica.state)
+}
+
+pub async fn answer(world: &Rc<World>, me: &Rc<Running>, request: LeaderRequest, within_ms: u64) -> Answered {
+    if world.nodes[me.node].replica.is_none() {
+        return Err(LeaderRefusal::NotLeader { leader: None });
+    }
+    match request {
+        LeaderRequest::Batch(batch) => batch_of(world, me, batch, within_ms).await.map(LeaderAnswer::Batch),
+        LeaderRequest::Command(command) => {
+            let committed = command_of(world, me, *command, within_ms).await?;
+            Ok(LeaderAnswer::Applied { index: committed.index, applied: committed.applied })
+        }
+        LeaderRequest::Renew { holder } => {
+            read(world, me, within_ms).await?;
+            match state(world, me.node, |state| state.holders.get(&holder).map(|record| record.status)) {
+                Some(HolderStatus::Active) => {
+                    hear(me, holder.node);
+                    Ok(LeaderAnswer::Renewed)
+                }
+                Some(HolderStatus::Fenced) => Err(LeaderRefusal::Rejected(Rejection::Fenced)),
+                None => Err(LeaderRefusal::Rejected(Rejection::Unregistered)),
+            }
+        }
+        LeaderRequest::Read { workspace } => {
+            read(world, me, within_ms).await?;
+            let used = |state: &State| {
+                state.workspace(&workspace).map_or(Credits::ZERO, |workspace| workspace.totals.used)
+            };
+            let index = world.nodes[me.node].replica.as_ref().map_or(0, |replica| replica.borrow().applied);
+            Ok(LeaderAnswer::Read { index, used: state(world, me.node, used) })
+        }
+    }
+}
+
+async fn read(world: &Rc<World>, me: &Rc<Running>, within_ms: u64) -> Result<(), LeaderRefusal> {
+    let replica = world.nodes[me.node].replica.as_ref().expect("only replicas lead");
+    let leader = replica.borrow().leader.filter(|leader| *leader != me.node);
+    let confirmed = replica.borrow_mut().confirm();
+    world.after_raft(me.node);
+    let Some(confirmed) = confirmed else { return Err(LeaderRefusal::NotLeader { leader }) };
+    match me.time.within(within_ms, confirmed).await {
+        Some(Ok(())) => Ok(()),
+        _ => Err(LeaderRefusal::NotLeader { leader: None }),
+    }
+}
+
+fn hear(me: &Running, node: NodeId) {
+    me.desk.heard.borrow_mut().insert(node, me.clock.boottime_ms());
+}
+
+fn is_heard(world: &World, me: &Running, node: NodeId) -> bool {
+    let quiet_ms = (world.config.session_ttl_ms / 10).max(3_000);
+    let heard = me.desk.heard.borrow().get(&node).copied();
+    heard.is_some_and(|then| me.clock.boottime_ms().saturating_sub(then) < quiet_ms)
+}
+
+async fn propose(
+    world: &Rc<World>,
+    me: &Rc<Running>,
+    command: Command,
+    within_ms: u64,
+) -> Result<Committed, LeaderRefusal> {
+    let workspace = command.workspace().cloned();
+    let replica = world.nodes[me.node].replica.as_ref().expect("only replicas lead");
+    let leader = replica.borrow().leader.filter(|leader| *leader != me.node);
+    let proposed = replica.borrow_mut().propose(world.agreed_now(me.node), command);
+    world.after_raft(me.node);
+    let Some(answer) = proposed else { return Err(LeaderRefusal::NotLeader { leader }) };
+    let Some(Ok(committed)) = me.time.within(within_ms, answer).await else {
+        world.saw(Crossing::ProposalIsUnknown);
+        return Err(LeaderRefusal::Unknown);
+    };
+    if let Some(workspace) = workspace.filter(|_| !committed.applied.events.is_empty()) {
+        watch(me, workspace);
+    }
+    Ok(committed)
+}
+
+fn watch(me: &Running, workspace: WorkspaceId) {
+    me.desk.watched.borrow_mut().insert(workspace);
+    me.desk.to_sweep.notify_one();
+}
+
+// ---- batches of holders
+
+async fn batch_of(
+    world: &Rc<World>,
+    me: &Rc<Running>,
+    batch: HolderBatch,
+    within_ms: u64,
+) -> Result<BatchAnswer, LeaderRefusal> {
+    hear(me, batch.holder.node);
+    let end_ms = me.time.now_ms() + within_ms;
+    let mut batch = batch;
+    if me.desk.rounds.is_running(&batch.workspace) {
+        only_what_is_needed(&mut batch);
+    }
+    let committed = propose(world, me, Command::Holder(batch.clone()), within_ms).await?;
+    let (mut answer, short) = batch_answer(world, me, &batch, committed.applied)?;
+    if short.is_empty() {
+        return Ok(answer);
+    }
+    let began_ms = me.time.now_ms();
+    let rounds = me.desk.rounds.of(&batch.workspace);
+    let round = rounds.join(short);
+    only_what_is_needed(&mut batch);
+    let left = end_ms.saturating_sub(me.time.now_ms());
+    let Some(_turn) = me.time.within(left, rounds.turn()).await else { return Err(LeaderRefusal::Unknown) };
+    loop {
+        let left = end_ms.saturating_sub(me.time.now_ms());
+        let committed = propose(world, me, Command::Holder(batch.clone()), left).await?;
+        let (again, short) = batch_answer(world, me, &batch, committed.applied)?;
+        answer = again;
+        if short.is_empty() {
+            world.round_ended(me.time.now_ms() - began_ms, true);
+            return Ok(answer);
+        }
+        let young_ms = me.policy.young_ms;
+        let Some((wave, of_all)) = rounds.next_wave(&round, world.agreed_now(me.node), young_ms) else {
+            answer.cut_off = round.is_cut_off();
+            world.round_ended(me.time.now_ms() - began_ms, false);
+            return Ok(answer);
+        };
+        let all_answered = fetch(world, me, &batch.workspace, wave, &of_all).await;
+        round.end_wave(all_answered);
+    }
+}
+
+/// Takes the part ahead of need off every draw.
+fn only_what_is_needed(batch: &mut HolderBatch) {
+    for line in &mut batch.lines {
+        if let Wish::Draw { target, floor, need } = &mut line.wish {
+            *target = (*target).min((*need).max(*floor));
+        }
+    }
+}
+
+fn batch_answer(
+    world: &World,
+    me: &Running,
+    batch: &HolderBatch,
+    applied: Applied,
+) -> Result<(BatchAnswer, Vec<Short>), LeaderRefusal> {
+    let lines = match applied.result {
+        Ok(Outcome::Lines(lines)) => lines,
+        Ok(_) => return Err(LeaderRefusal::Unknown),
+        Err(rejection) => return Err(LeaderRefusal::Rejected(rejection)),
+    };
+    let mut short = Vec::new();
+    for (message, line) in batch.lines.iter().zip(&lines) {
+        if let LineResult::Line { denied: Some(denial), .. } = &line.result
+            && !denial.elsewhere.is_zero()
+        {
+            let line = LineId { holder: batch.holder, number: message.number };
+            short.push(Short { line, user: message.user.clone(), reason: denial.reason });
+        }
+    }
+    let now = world.agreed_now(me.node);
+    let (elsewhere, durability) = state(world, me.node, |state| {
+        let Some(workspace) = state.workspace(&batch.workspace) else {
+            return (vec![Credits::ZERO; batch.lines.len()], Durability::Local);
+        };
+        let shared = workspace.shared_at(now);
+        let beyond = |message: &LineMessage| {
+            let line = LineId { holder: batch.holder, number: message.number };
+            let here = workspace.lines.get(&line).map_or(Credits::ZERO, Line::outstanding);
+            workspace.remaining_of(&message.user, shared).saturating_sub(here)
+        };
+        (batch.lines.iter().map(beyond).collect(), workspace.durability)
+    });
+    Ok((BatchAnswer { lines, elsewhere, durability, cut_off: false }, short))
+}
+
+async fn fetch(
+    world: &Rc<World>,
+    me: &Rc<Running>,
+    workspace: &WorkspaceId,
+    wave: Wave,
+    short: &[Short],
+) -> bool {
+    let is_last = wave == Wave::All;
+    let choose_lines = |state: &State| {
+        let mut chosen: BTreeMap<LineId, RecallLine> = BTreeMap::new();
+        let Some(workspace) = state.workspace(workspace) else { return chosen };
+        for short in short {
+            let lines = choose(workspace, short.line, &short.user, short.reason, wave);
+            chosen.extend(lines.into_iter().map(|line| (line.line, line)));
+        }
+        chosen
+    };
+    let mut lines = state(world, me.node, choose_lines);
+    if is_last && !lines.is_empty() && some_are_young(world, me, workspace) {
+        me.time.sleep(u64::try_from(me.policy.young_ms).unwrap_or(0)).await;
+        lines = state(world, me.node, choose_lines);
+    }
+    let within_ms = if is_last { PATIENCE_MS } else { me.policy.round_ms };
+    let lines = lines.into_values().collect();
+    recall_lines(world, me, workspace, lines, within_ms).await.is_empty()
+}
+
+fn some_are_young(world: &World, me: &Running, workspace: &WorkspaceId) -> bool {
+    let now = world.agreed_now(me.node);
+    let young = |w: &Workspace| w.lines.values().any(|line| now.since_ms(line.heard_at) < me.policy.young_ms);
+    state(world, me.node, |state| state.workspace(workspace).is_some_and(young))
+}
+
+async fn recall_lines(
+    world: &Rc<World>,
+    me: &Rc<Running>,
+    workspace: &WorkspaceId,
+    lines: Vec<RecallLine>,
+    within_ms: u64,
+) -> BTreeSet<NodeId> {
+    let mut by_node: BTreeMap<NodeId, Vec<RecallLine>> = BTreeMap::new();
+    for line in lines {
+        by_node.entry(line.line.holder.node).or_default().push(line);
+    }
+    let in_parts = |(node, lines): (NodeId, Vec<RecallLine>)| {
+        let parts: Vec<_> = lines.chunks(RECALL_LINES_MAX).map(<[_]>::to_vec).collect();
+        parts.into_iter().map(move |part| (node, part))
+    };
+    let ask = |(node, lines): (NodeId, Vec<RecallLine>)| {
+        let asked: BTreeSet<LineId> = lines.iter().map(|line| line.line).collect();
+        let recall = Recall { workspace: workspace.clone(), lines };
+        let within_ms = if is_heard(world, me, node) { within_ms } else { within_ms.min(me.policy.round_ms) };
+        async move { (node, asked, ask_back(world, me, node, recall, within_ms).await) }
+    };
+    let answers = futures::future::join_all(by_node.into_iter().flat_map(in_parts).map(ask)).await;
+    let mut silent = BTreeSet::new();
+    for (node, mut asked, answer) in answers {
+        if let Some(answer) = answer {
+            hear(me, node);
+            let booked = book_answer(world, me, workspace, answer, within_ms.max(PATIENCE_MS)).await;
+            asked.retain(|line| !booked.contains(line));
+        }
+        let is_there = |w: &Workspace| asked.iter().any(|line| w.lines.contains_key(line));
+        if state(world, me.node, |state| state.workspace(workspace).is_some_and(is_there)) {
+            silent.insert(node);
+        }
+    }
+    silent
+}
+
+async fn ask_back(
+    world: &Rc<World>,
+    me: &Rc<Running>,
+    node: NodeId,
+    recall: Recall,
+    within_ms: u64,
+) -> Option<RecallAnswer> {
+    me.film(Film::RecallSent, u64::from(node.0), recall.lines.len() as u64);
+    if node == id_of(me.node) {
+        return me.time.within(within_ms, me.recall(recall)).await;
+    }
+    match world.call(me.node, index_of(node), Request::Recall(recall), within_ms).await {
+        Ok(Answer::Recall(answer)) => Some(answer),
+        _ => None,
+    }
+}
+
+async fn book_answer(
+    world: &Rc<World>,
+    me: &Rc<Running>,
+    workspace: &WorkspaceId,
+    answer: RecallAnswer,
+    within_ms: u64,
+) -> BTreeSet<LineId> {
+    let RecallAnswer { holder, journal_sequence, lines } = answer;
+    let mut booked = BTreeSet::new();
+    if lines.is_empty() {
+        return booked;
+    }
+    let batch = HolderBatch { holder, journal_sequence, workspace: workspace.clone(), lines };
+    if let Ok(committed) = propose(world, me, Command::Holder(batch), within_ms).await
+        && let Ok(Outcome::Lines(answers)) = committed.applied.result
+    {
+        let taken = answers.iter().filter(|line| !matches!(line.result, LineResult::Rejected(_)));
+        booked.extend(taken.map(|line| LineId { holder, number: line.number }));
+    }
+    booked
+}
+
+// ---- administrators
+
+async fn command_of(
+    world: &Rc<World>,
+    me: &Rc<Running>,
+    command: Command,
+    within_ms: u64,
+) -> Result<Committed, LeaderRefusal> {
+    let end_ms = me.time.now_ms() + within_ms;
+    if let Command::Register { holder, .. } = &command {
+        hear(me, holder.node);
+    }
+    let committed = propose(world, me, command.clone(), within_ms).await?;
+    let Err(Rejection::InsufficientShared { elsewhere, .. }) = &committed.applied.result else {
+        return Ok(committed);
+    };
+    let Some(workspace) = command.workspace().filter(|_| !elsewhere.is_zero()).cloned() else {
+        return Ok(committed);
+    };
+    // A raise must not fail for credits that lie idle on leases.
+    let rounds = me.desk.rounds.of(&workspace);
+    let left = end_ms.saturating_sub(me.time.now_ms());
+    let Some(_turn) = me.time.within(left, rounds.turn()).await else { return Err(LeaderRefusal::Unknown) };
+    let lines =
+        state(world, me.node, |state| state.workspace(&workspace).map(shared_lines).unwrap_or_default());
+    recall_lines(world, me, &workspace, lines, me.policy.round_ms).await;
+    let left = end_ms.saturating_sub(me.time.now_ms());
+    let again = propose(world, me, command, left).await?;
+    if again.applied.result.is_ok() {
+        world.saw(Crossing::RaiseIsServedByRecall);
+    }
+    Ok(again)
+}
+
+/// Sees to recalls after changes, again each second until nothing is frozen, while this node leads.
+pub async fn keep_sweeping(world: Rc<World>, me: Rc<Running>) {
+    loop {
+        let _either = me.time.within(SWEEP_MS, me.desk.to_sweep.notified()).await;
+        let leads = world.nodes[me.node].replica.as_ref().is_some_and(|replica| replica.borrow().is_leader());
+        if leads && !me.desk.leads.replace(true) {
+            take_over(&world, &me);
+        } else if !leads {
+            me.desk.leads.set(false);
+        }
+        let watched = std::mem::take(&mut *me.desk.watched.borrow_mut());
+        for workspace in watched {
+            let lines = state(&world, me.node, |state| {
+                state.workspace(&workspace).map(frozen_lines).unwrap_or_default()
+            });
+            if leads && !lines.is_empty() {
+                recall_lines(&world, &me, &workspace, lines, me.policy.round_ms).await;
+                me.desk.watched.borrow_mut().insert(workspace);
+            }
+        }
+    }
+}
+
+/// What was under way at the old leader's desk is found in the ledger; every session counts as renewed.
+fn take_over(world: &World, me: &Running) {
+    let now = me.clock.boottime_ms();
+    let (nodes, open) = state(world, me.node, |state| {
+        let nodes: Vec<NodeId> = state.holders.keys().map(|holder| holder.node).collect();
+        let open = state.workspaces.iter().filter(|(_, w)| w.frozen_out > 0).map(|(id, _)| id.clone());
+        (nodes, open.collect::<Vec<_>>())
+    });
+    me.desk.heard.borrow_mut().extend(nodes.into_iter().map(|node| (node, now)));
+    for workspace in open {
+        world.saw(Crossing::NewLeaderFindsFrozenLines);
+        watch(me, workspace);
+    }
+}

@@ -1,0 +1,311 @@
+//! Carries faults out: each begins at its time and ends at its own, whatever else is on. Not here: which faults a run has
+//! (`swarm`).
+
+use super::World;
+use super::film::Step;
+use super::time::WORLD;
+use super::words::Index;
+use crate::fault::{Fault, Kind, Unsynced, What};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// What makes sense without sockets and actors.
+pub const SUPPORTED: [Kind; 26] = [
+    Kind::Drop,
+    Kind::Delay,
+    Kind::Duplicate,
+    Kind::Reorder,
+    Kind::OneWay,
+    Kind::Partition,
+    Kind::Ring,
+    Kind::Flapping,
+    Kind::Crash,
+    Kind::PowerLoss,
+    Kind::Pause,
+    Kind::CrashLoop,
+    Kind::ColdStart,
+    Kind::Drain,
+    Kind::LeaderCrash,
+    Kind::SlowSync,
+    Kind::SyncError,
+    Kind::DiskFull,
+    Kind::BitRot,
+    Kind::DiskLost,
+    Kind::DiskRolledBack,
+    Kind::Skew,
+    Kind::Strobe,
+    Kind::ClockRate,
+    Kind::ClockFrozen,
+    Kind::BackwardsOverRestart,
+];
+
+const DRAIN_MS: u64 = 3_000;
+
+/// All faults of the run's configuration.
+pub fn schedule(world: &Rc<World>) {
+    for (number, fault) in (0..).zip(world.config.faults.clone()) {
+        if !SUPPORTED.contains(&fault.what.kind()) {
+            continue;
+        }
+        if let What::DiskRolledBack { node } = fault.what {
+            let then = world.clone();
+            let image_ms = fault.at_ms.saturating_sub(fault.for_ms.max(2_000));
+            world.time.call_in(image_ms * 1_000, move || then.keep_image(node));
+        }
+        let then = world.clone();
+        world.time.call_in(fault.at_ms * 1_000, move || then.begin(number, fault));
+    }
+}
+
+impl World {
+    fn keep_image(&self, index: Index) {
+        let node = &self.nodes[index];
+        let sequence = node.running().map(|running| running.journal.sequence());
+        if let Some(sequence) = sequence {
+            *node.image.borrow_mut() = Some((node.disk.borrow().image(), sequence));
+        }
+    }
+
+    fn begin(self: &Rc<Self>, number: u64, fault: Fault) {
+        let Fault { for_ms, what, .. } = fault;
+        let kind = what.kind();
+        self.film(Step::FaultBegins, 0, kind as u64, number);
+        *self.counts.borrow_mut().faults.entry(kind.name()).or_default() += 1;
+        self.faults_active.set(self.faults_active.get() + 1);
+        if let What::Skew { node, .. }
+        | What::Strobe { node, .. }
+        | What::ClockRate { node, .. }
+        | What::ClockFrozen { node }
+        | What::BackwardsOverRestart { node, .. } = what
+        {
+            self.clocks_were_wrong.borrow_mut()[node] = true;
+        }
+        let end = self.turn_on(what, for_ms);
+        let world = self.clone();
+        self.time.call_in(for_ms * 1_000, move || {
+            end();
+            world.film(Step::FaultEnds, 0, kind as u64, number);
+            world.faults_active.set(world.faults_active.get() - 1);
+        });
+    }
+
+    /// Begins a fault; what is answered ends it.
+    fn turn_on(self: &Rc<Self>, what: What, for_ms: u64) -> Box<dyn FnOnce()> {
+        let world = self.clone();
+        let nodes = self.config.nodes;
+        match what {
+            What::Drop { from, to, per_mille } => {
+                self.net.borrow_mut().drop_some(from, to, per_mille);
+                Box::new(move || world.net.borrow_mut().drop_some(from, to, 0))
+            }
+            What::Delay { from, to, ms } => {
+                self.net.borrow_mut().delay(from, to, ms);
+                Box::new(move || world.net.borrow_mut().delay(from, to, 0))
+            }
+            What::Duplicate { from, to, per_mille } => {
+                self.net.borrow_mut().duplicate(from, to, per_mille);
+                Box::new(move || world.net.borrow_mut().duplicate(from, to, 0))
+            }
+            What::Reorder { from, to, ms } => {
+                self.net.borrow_mut().reorder(from, to, ms);
+                Box::new(move || world.net.borrow_mut().reorder(from, to, 0))
+            }
+            What::OneWay { from, to } => self.cut(vec![(from, to)]),
+            What::Partition { nodes: inside } => {
+                let outside: Vec<Index> = (0..nodes).filter(|node| !inside.contains(node)).collect();
+                let pairs = inside.iter().flat_map(|a| outside.iter().flat_map(|b| [(*a, *b), (*b, *a)]));
+                self.cut(pairs.collect())
+            }
+            What::Ring => {
+                let is_next = |a: Index, b: Index| (a + 1) % nodes == b || (b + 1) % nodes == a;
+                let pairs = (0..nodes).flat_map(|a| (0..nodes).map(move |b| (a, b)));
+                self.cut(pairs.filter(|(a, b)| a != b && !is_next(*a, *b)).collect())
+            }
+            What::Flapping { from, to, every_ms } => {
+                self.net.borrow_mut().flap(from, to, every_ms, true);
+                Box::new(move || world.net.borrow_mut().flap(from, to, every_ms, false))
+            }
+            What::Crash { node } => self.down(vec![node], |_, _| {}),
+            What::PowerLoss { node, unsynced } => self.down(vec![node], move |world, node| {
+                world.lose_power(node, unsynced);
+            }),
+            What::ColdStart => self.down((0..nodes).collect(), |_, _| {}),
+            What::LeaderCrash => {
+                let leader = self.led.get().1;
+                self.down(leader.into_iter().collect(), |_, _| {})
+            }
+            What::BackwardsOverRestart { node, ms } => {
+                self.down(vec![node], move |world, node| world.nodes[node].clock.shift(-ms))
+            }
+            What::Pause { node } => {
+                if self.nodes[node].is_up() {
+                    self.time.pause(node + 1);
+                }
+                Box::new(move || world.time.go_on(node + 1))
+            }
+            What::CrashLoop { node, every_ms } => {
+                // Each start reads the journal: half a second apart they show the same and cost less.
+                let every_ms = every_ms.max(500);
+                for turn in 0..=for_ms / every_ms {
+                    let world = self.clone();
+                    self.time.call_in(turn * every_ms * 1_000, move || {
+                        world.kill(node);
+                        world.start_in(node, 1);
+                    });
+                }
+                Box::new(|| {})
+            }
+            What::Drain { node } => self.drain(node, for_ms),
+            What::SlowSync { node, ms } => {
+                self.nodes[node].slow_sync_ms.set(ms);
+                Box::new(move || world.nodes[node].slow_sync_ms.set(0))
+            }
+            What::SyncError { node, count } => {
+                self.nodes[node].disk.borrow().fail_syncs(count);
+                Box::new(move || world.nodes[node].disk.borrow().fail_syncs(0))
+            }
+            What::DiskFull { node } => {
+                let disk = self.nodes[node].disk.borrow();
+                disk.set_capacity_bytes(Some(disk.used_bytes()));
+                Box::new(move || world.nodes[node].disk.borrow().set_capacity_bytes(None))
+            }
+            What::BitRot { node } => self.down(vec![node], |world, node| world.rot(node)),
+            What::DiskLost { node } => {
+                self.kill(node);
+                self.nodes[node].gone.set(true);
+                Box::new(move || world.give_up(node))
+            }
+            What::DiskRolledBack { node } => self.down(vec![node], |world, node| world.roll_back(node)),
+            What::Skew { node, ms } => {
+                self.nodes[node].clock.shift(ms);
+                Box::new(move || world.nodes[node].clock.shift(-ms))
+            }
+            What::Strobe { node, ms, every_ms } => {
+                let turns = for_ms / every_ms.max(1);
+                for turn in 0..turns {
+                    let world = self.clone();
+                    self.time.call_in(turn * every_ms.max(1) * 1_000, move || {
+                        world.nodes[node].clock.shift(if turn % 2 == 0 { ms } else { -ms });
+                    });
+                }
+                let last = if turns % 2 == 1 { -ms } else { 0 };
+                Box::new(move || world.nodes[node].clock.shift(last))
+            }
+            What::ClockRate { node, per_mille } => {
+                self.nodes[node].clock.set_rate(per_mille);
+                Box::new(move || world.nodes[node].clock.set_right())
+            }
+            What::ClockFrozen { node } => {
+                self.nodes[node].clock.set_rate(0);
+                Box::new(move || world.nodes[node].clock.set_right())
+            }
+            What::Reset { .. } | What::ActorPanic { .. } => Box::new(|| {}),
+        }
+    }
+
+    fn cut(self: &Rc<Self>, pairs: Vec<(Index, Index)>) -> Box<dyn FnOnce()> {
+        for (from, to) in &pairs {
+            self.net.borrow_mut().cut(*from, *to, true);
+        }
+        let world = self.clone();
+        Box::new(move || {
+            for (from, to) in pairs {
+                world.net.borrow_mut().cut(from, to, false);
+            }
+        })
+    }
+
+    /// The processes die and something happens to their machines; they start when nothing keeps them down any more.
+    fn down(self: &Rc<Self>, down: Vec<Index>, then: impl Fn(&World, Index)) -> Box<dyn FnOnce()> {
+        for node in &down {
+            self.nodes[*node].downs.set(self.nodes[*node].downs.get() + 1);
+            self.kill(*node);
+        }
+        for node in &down {
+            then(self, *node);
+        }
+        let world = self.clone();
+        Box::new(move || {
+            for node in down {
+                world.nodes[node].downs.set(world.nodes[node].downs.get() - 1);
+                world.start(node);
+            }
+        })
+    }
+
+    fn lose_power(&self, index: Index, unsynced: Unsynced) {
+        let node = &self.nodes[index];
+        let unsynced = match unsynced {
+            Unsynced::Lost => platform::Unsynced::Lost,
+            Unsynced::Torn(bytes) => platform::Unsynced::FirstBytes(bytes),
+            Unsynced::Scattered(seed) => platform::Unsynced::Scattered(seed),
+        };
+        node.disk.borrow().power_loss(unsynced);
+        node.clock.reboot();
+        node.power_lost.set(true);
+    }
+
+    /// One bit of the newest segment, where what stands behind it was synced: in its first half.
+    fn rot(&self, index: Index) {
+        let node = &self.nodes[index];
+        let disk = node.disk.borrow();
+        let segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg");
+        let Some(path) = disk.files().into_iter().rfind(segment) else { return };
+        let content = disk.content(&path).unwrap_or_default();
+        let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        disk.flip_bit(&path, used / 3, 3);
+        node.power_lost.set(true);
+    }
+
+    /// The disk comes back as it was, if the ledger has heard of more since: what it has not heard of nobody can know.
+    fn roll_back(&self, index: Index) {
+        let node = &self.nodes[index];
+        let Some((image, sequence)) = node.image.borrow_mut().take() else { return };
+        let known =
+            self.oracle.borrow().state.holders.get(&node.holder).map_or(0, |known| known.journal_sequence);
+        if known > sequence {
+            *node.disk.borrow_mut() = image;
+            node.clock.reboot();
+            node.rolled_back.set(true);
+        }
+    }
+
+    fn drain(self: &Rc<Self>, index: Index, for_ms: u64) -> Box<dyn FnOnce()> {
+        let node = &self.nodes[index];
+        node.downs.set(node.downs.get() + 1);
+        let world = self.clone();
+        if let Some(running) = node.running() {
+            let then = world.clone();
+            self.time.spawn(WORLD, async move {
+                let life = then.nodes[index].lives.get();
+                then.on_node(index, |_| async move { running.drain(DRAIN_MS.min(for_ms)).await }).await;
+                if then.nodes[index].lives.get() == life {
+                    then.kill(index);
+                }
+            });
+        }
+        Box::new(move || {
+            world.kill(index);
+            world.nodes[index].downs.set(world.nodes[index].downs.get() - 1);
+            world.start(index);
+        })
+    }
+
+    /// Every fault ends; whoever can run does.
+    pub fn heal(self: &Rc<Self>) {
+        self.net.borrow_mut().heal();
+        for node in &self.nodes {
+            node.clock.set_right();
+            node.slow_sync_ms.set(0);
+            let disk = node.disk.borrow();
+            disk.set_capacity_bytes(None);
+            disk.fail_syncs(0);
+            drop(disk);
+            if self.time.is_paused(node.index + 1) {
+                self.time.go_on(node.index + 1);
+            }
+            node.downs.set(0);
+            self.start(node.index);
+        }
+    }
+}

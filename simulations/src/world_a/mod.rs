@@ -1,0 +1,490 @@
+//! World A: the product's ledger, leasing, escrow and journal on a simulated network, with virtual time and disks that
+//! tear, lose and roll back; one thread, one seed, bit-exact. The tasks around these rooms re-play the product's actors.
+//!
+//! Reading order: `config` (what a run is made of), `time`, `network`, `shard` (a toy replicated log), `node` and `start`,
+//! then a consume's way: `clients`, `consume`, `handle`, `allocation`, `pool`, `desk`; `faults` and `admins` attack it,
+//! `oracle` judges, `rest` has everything come to rest. Not here: sockets, actors, Raft as shipped; and no thread.
+
+mod admins;
+mod allocation;
+mod clients;
+mod clock;
+mod config;
+mod consume;
+mod desk;
+mod faults;
+mod film;
+mod handle;
+mod network;
+mod node;
+mod oracle;
+mod pool;
+mod rest;
+mod rounds;
+mod shard;
+mod start;
+mod time;
+mod words;
+
+pub use admins::{AdminStep, Wanted};
+pub use config::{Config, Latency, WorkspaceConfig};
+pub use faults::SUPPORTED;
+
+use crate::chance::stream;
+use crate::outcome::{Outcome, Sample};
+use clock::NodeClock;
+use film::{Film, Frame, Step};
+use futures::channel::oneshot;
+use network::Network;
+use node::{Node, Running};
+use oracle::Oracle;
+use placement::{Membership, MembershipEpoch};
+use platform::{AgreedClock, MemDisk};
+use shard::Replica;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use time::{Time, WORLD};
+use types::{Credits, Durability, HolderId, Timestamp, UserId, WorkspaceId};
+use words::{Answer, Consume, Index, Message, PeerFault, Refusal, Request, id_of};
+
+/// How often everything is judged in full, and how often a sample is taken.
+const JUDGE_MS: u64 = 2_000;
+const SAMPLE_MS: u64 = 2_000;
+
+struct World {
+    time: Time,
+    config: Config,
+    seed: u64,
+    net: RefCell<Network>,
+    nodes: Vec<Node>,
+    agreed: Vec<RefCell<AgreedClock>>,
+    membership: Membership,
+    oracle: RefCell<Oracle>,
+    film: RefCell<Film>,
+    counts: RefCell<Counts>,
+    next_ask: Cell<u64>,
+    /// Term and leader, as last seen; and since when nobody leads.
+    led: Cell<(u64, Option<Index>)>,
+    leaderless_since_ms: Cell<Option<u64>>,
+    faults_active: Cell<u32>,
+    /// Clients' requests that have not ended.
+    requests: Cell<u64>,
+    clocks_were_wrong: RefCell<Vec<bool>>,
+}
+
+#[derive(Default)]
+struct Counts {
+    operations: u64,
+    refusals: BTreeMap<&'static str, u64>,
+    no_answer: u64,
+    changes: u64,
+    changes_refused: u64,
+    faults: BTreeMap<&'static str, u64>,
+    elections: u64,
+    rounds_ms: Vec<u64>,
+    failovers_ms: Vec<u64>,
+    timeline: Vec<Sample>,
+}
+
+fn membership(nodes: usize) -> Membership {
+    let member = |index: Index| placement::Node { id: id_of(index), zone: String::new(), weight: 1 };
+    let members = Membership::new(MembershipEpoch(1), (0..nodes).map(member).collect());
+    members.expect("nodes have names of their own")
+}
+
+/// Runs one seed to its end, or to the first sentence that broke.
+#[must_use]
+pub fn run(config: &Config, seed: u64) -> Outcome {
+    let world = World::new(config.clone(), seed);
+    // The product asserts its sentences too: a panic of it is a sentence that broke.
+    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| world.run_all()));
+    if let Err(panic) = ran {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let what = words.unwrap_or_default();
+        // What panicked may have held the oracle.
+        let broken = BrokenAt { at_ms: world.time.now_ms(), sentence: "the product stops".to_owned(), what };
+        return Outcome { seed, minutes: config.run_ms / 60_000, broken: Some(broken), ..Outcome::default() };
+    }
+    let outcome = world.outcome();
+    world.time.clear();
+    outcome
+}
+
+impl World {
+    fn new(config: Config, seed: u64) -> Rc<Self> {
+        let time = Time::new(config.nodes + 1);
+        let peers: Vec<Index> = (0..config.replicas).collect();
+        let node = |index: Index| Node {
+            index,
+            holder: HolderId { node: id_of(index), disk: Node::disk_id(index) },
+            clock: Arc::new(NodeClock::new(time.hand(), index)),
+            disk: RefCell::new(MemDisk::new()),
+            image: RefCell::new(None),
+            slow_sync_ms: Cell::new(0),
+            replica: (index < config.replicas).then(|| {
+                let chance = stream(seed, &format!("replica {index}"));
+                RefCell::new(Replica::new(index, peers.clone(), chance))
+            }),
+            running: RefCell::new(None),
+            downs: Cell::new(0),
+            gone: Cell::new(false),
+            forgotten: Cell::new(false),
+            lives: Cell::new(0),
+            power_lost: Cell::new(false),
+            rolled_back: Cell::new(false),
+            asks: RefCell::default(),
+        };
+        let nodes: Vec<Node> = (0..config.nodes).map(node).collect();
+        let agreed = nodes.iter().map(|node| RefCell::new(AgreedClock::new(node.clock.clone()))).collect();
+        let net = Network::new(config.latency, stream(seed, "network"));
+        let mut film = Film::default();
+        film.kept = config.keep_film.then(Vec::new);
+        Rc::new(Self {
+            time,
+            seed,
+            net: RefCell::new(net),
+            agreed,
+            membership: membership(config.nodes),
+            oracle: RefCell::new(Oracle::new()),
+            film: RefCell::new(film),
+            counts: RefCell::default(),
+            next_ask: Cell::new(1),
+            led: Cell::new((0, None)),
+            leaderless_since_ms: Cell::new(Some(0)),
+            faults_active: Cell::new(0),
+            requests: Cell::new(0),
+            clocks_were_wrong: RefCell::new(vec![false; config.nodes]),
+            nodes,
+            config,
+        })
+    }
+
+    fn run_all(self: &Rc<Self>) {
+        for node in 0..self.config.nodes {
+            self.start(node);
+        }
+        for (number, step) in (0..).zip(self.config.changes.clone()) {
+            let world = self.clone();
+            self.time.call_in(step.at_ms * 1_000, move || {
+                let then = world.clone();
+                world.count_operation();
+                world.time.spawn(WORLD, admins::carry_out(then, number, step));
+            });
+        }
+        for at in 0..self.config.workspaces.len() {
+            self.time.spawn(WORLD, clients::crowd(self.clone(), at, self.seed));
+        }
+        faults::schedule(self);
+        let rest = rest::come_to_rest(self.clone());
+        let done = Rc::new(Cell::new(false));
+        let done_then = done.clone();
+        self.time.spawn(WORLD, async move {
+            rest.await;
+            done_then.set(true);
+        });
+        let mut now_ms = 0;
+        while !done.get() && self.oracle.borrow().broken.is_none() {
+            now_ms += JUDGE_MS;
+            self.time.run_until(now_ms * 1_000);
+            self.judge_all();
+            if done.get() {
+                let mut oracle = self.oracle.borrow_mut();
+                (0..2).for_each(|turn| oracle.judge_all(turn, now_ms));
+            }
+            if now_ms.is_multiple_of(SAMPLE_MS) {
+                self.sample();
+            }
+        }
+        if let Some(broken) = &self.oracle.borrow().broken {
+            self.film(Step::Broken, 0, broken.at_ms, 0);
+        }
+    }
+
+    fn judge_all(&self) {
+        let now_ms = self.time.now_ms();
+        let right = {
+            let wrong = self.clocks_were_wrong.borrow();
+            wrong[..self.config.replicas].iter().filter(|wrong| **wrong).count() * 2 + 1
+                < self.config.replicas
+        };
+        let true_now = clock::START.plus_ms(i64::try_from(now_ms).unwrap_or(i64::MAX));
+        let mut oracle = self.oracle.borrow_mut();
+        oracle.judge_all(now_ms / JUDGE_MS, now_ms);
+        oracle.judge_ends(true_now, right, now_ms);
+        let index = oracle.index;
+        drop(oracle);
+        self.film(Step::Checked, 0, index, self.time.polls());
+    }
+
+    // ---- what everybody reports
+
+    fn film(&self, step: Step, node: Index, a: u64, b: u64) {
+        self.film.borrow_mut().take(Frame { at_us: self.time.now_us(), step, node, a, b });
+    }
+
+    fn saw(&self, crossing: Crossing) {
+        self.oracle.borrow_mut().saw(crossing);
+    }
+
+    fn broken(&self, sentence: &'static str, what: String) {
+        let broken = Err(testkit::checkers::Broken { sentence, what });
+        self.oracle.borrow_mut().judge(broken, self.time.now_ms());
+    }
+
+    fn count_operation(&self) {
+        self.counts.borrow_mut().operations += 1;
+    }
+
+    fn count_no_answer(&self) {
+        self.counts.borrow_mut().no_answer += 1;
+    }
+
+    fn count_change(&self, done: bool) {
+        let mut counts = self.counts.borrow_mut();
+        counts.changes += u64::from(done);
+        counts.changes_refused += u64::from(!done);
+    }
+
+    fn refused(&self, _workspace: &WorkspaceId, refusal: Refusal) {
+        if refusal == Refusal::StorageUnavailable {
+            self.saw(Crossing::StorageIsFull);
+        }
+        *self.counts.borrow_mut().refusals.entry(refusal.name()).or_default() += 1;
+    }
+
+    fn round_ended(&self, ms: u64, served: bool) {
+        self.saw(if served { Crossing::ServedByRound } else { Crossing::RefusedAfterRound });
+        self.film(Step::RoundEnded, 0, ms, u64::from(served));
+        self.counts.borrow_mut().rounds_ms.push(ms);
+    }
+
+    fn asked_to_charge(&self, workspace: &WorkspaceId, user: &UserId, amount: Credits) {
+        self.oracle.borrow_mut().asked_to_charge(workspace, user, amount);
+    }
+
+    /// Whether what remembered this key may be lost within its declared durability.
+    fn may_have_forgotten(&self, consume: &Consume) -> bool {
+        let Some(key) = &consume.key else { return false };
+        let oracle = self.oracle.borrow();
+        let known = oracle.told_of(&consume.workspace).and_then(|told| told.knows(&consume.user, key));
+        let Some((line, _)) = known else { return false };
+        let node = &self.nodes[words::index_of(line.holder.node)];
+        let synced = matches!(consume.durability, Some(Durability::Disk | Durability::Quorum));
+        node.forgotten.get() || (node.power_lost.get() && !synced)
+    }
+
+    /// The wall as most replicas see it: what entries are dated by.
+    fn agreed_now(&self, node: Index) -> Timestamp {
+        platform::Clock::now(&*self.agreed[node].borrow())
+    }
+
+    fn sample(&self) {
+        let mut sample = Sample { at_ms: self.time.now_ms(), ..Sample::default() };
+        let oracle = self.oracle.borrow();
+        for (id, workspace) in &oracle.state.workspaces {
+            let totals = &workspace.totals;
+            sample.available += totals.available.micros();
+            sample.out += totals.out.micros();
+            sample.used += totals.used.micros() + totals.unattributed.micros() + totals.written_off.micros();
+            sample.told += oracle.told_of(id).map_or(0, |told| told.total);
+        }
+        sample.faults_active = self.faults_active.get();
+        sample.nodes_up = self.nodes.iter().filter(|node| node.is_up()).count();
+        sample.led = self.leaderless_since_ms.get().is_none();
+        let mut counts = self.counts.borrow_mut();
+        sample.refusals = counts.refusals.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        counts.timeline.push(sample);
+    }
+
+    fn outcome(&self) -> Outcome {
+        let (oracle, film, net) = (self.oracle.borrow(), self.film.borrow(), self.net.borrow());
+        let mut counts = self.counts.borrow_mut();
+        let named = |counts: &BTreeMap<&'static str, u64>| {
+            counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        };
+        let value = |frame: &Frame| serde_json::to_value(frame).unwrap_or_default();
+        Outcome {
+            seed: self.seed,
+            minutes: self.config.run_ms / 60_000,
+            trace: film.hash(),
+            frames: film.frames,
+            simulated_ms: self.time.now_ms(),
+            nodes: self.config.nodes,
+            operations: counts.operations,
+            told: oracle.told,
+            told_local: oracle.told_local,
+            refusals: named(&counts.refusals),
+            no_answer: counts.no_answer,
+            changes: counts.changes,
+            changes_refused: counts.changes_refused,
+            faults: named(&counts.faults),
+            crossings: oracle.seen.by_text(),
+            broken: oracle.broken.clone(),
+            entries: oracle.index,
+            draws: oracle.draws,
+            elections: counts.elections,
+            messages: net.sent,
+            lost: net.lost,
+            doubled: net.doubled,
+            polls: self.time.polls(),
+            rounds_ms: std::mem::take(&mut counts.rounds_ms),
+            reallocations_ms: oracle.moved_ms.clone(),
+            failovers_ms: std::mem::take(&mut counts.failovers_ms),
+            stranded_at_first_refusal: oracle.stranded,
+            timeline: std::mem::take(&mut counts.timeline),
+            film: film.kept.as_ref().map_or_else(Vec::new, |kept| kept.iter().map(value).collect()),
+        }
+    }
+
+    // ---- messages
+
+    /// Runs `work` in the node's process. `None`: it is down, or died meanwhile.
+    async fn on_node<T: 'static, F: Future<Output = T> + 'static>(
+        &self,
+        node: Index,
+        work: impl FnOnce(Rc<Running>) -> F,
+    ) -> Option<T> {
+        let running = self.nodes[node].running()?;
+        let (reply, answer) = oneshot::channel();
+        let work = work(running);
+        self.time.spawn(node + 1, async move {
+            let _gone = reply.send(work.await);
+        });
+        answer.await.ok()
+    }
+
+    async fn call(
+        &self,
+        from: Index,
+        to: Index,
+        request: Request,
+        within_ms: u64,
+    ) -> Result<Answer, PeerFault> {
+        let now_ms = self.time.now_ms();
+        let is_cut = self.net.borrow().is_cut(from, to, now_ms) || self.net.borrow().is_cut(to, from, now_ms);
+        if !self.nodes[to].is_up() && !is_cut {
+            // Nobody listens there.
+            self.time.sleep_us(self.config.latency.most_us).await;
+            return Err(PeerFault::Unreachable);
+        }
+        let id = self.next_ask.get();
+        self.next_ask.set(id + 1);
+        let (reply, answer) = oneshot::channel();
+        self.nodes[from].asks.borrow_mut().insert(id, reply);
+        self.send(from, to, Message::Ask { id, request });
+        let answered = self.time.within(within_ms, answer).await;
+        self.nodes[from].asks.borrow_mut().remove(&id);
+        match answered {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(_)) | None => Err(PeerFault::Unknown),
+        }
+    }
+
+    fn send(&self, from: Index, to: Index, message: Message) {
+        let arrivals = self.net.borrow_mut().send(from, to, self.time.now_ms());
+        let Some(world) = self.nodes[from].running().map(|running| running.world()) else { return };
+        if let Some(us) = arrivals.second {
+            let (world, message) = (world.clone(), message.clone());
+            self.time.call_in(us, move || world.deliver(from, to, message));
+        }
+        match arrivals.first {
+            Some(us) => self.time.call_in(us, move || world.deliver(from, to, message)),
+            None => {
+                if matches!(message, Message::Answer { answer: Answer::Recall(_), .. }) {
+                    self.saw(Crossing::ReturnDurableAnswerLost);
+                }
+            }
+        }
+    }
+
+    fn deliver(self: &Rc<Self>, from: Index, to: Index, message: Message) {
+        let Some(running) = self.nodes[to].running() else { return };
+        match message {
+            Message::Raft(message) if self.time.is_paused(to + 1) => {
+                let world = self.clone();
+                self.time.spawn(to + 1, async move { world.hear_raft(from, to, message) });
+            }
+            Message::Raft(message) => self.hear_raft(from, to, message),
+            Message::Answer { id, answer } => {
+                if let Some(asking) = self.nodes[to].asks.borrow_mut().remove(&id) {
+                    let _gone = asking.send(answer);
+                }
+            }
+            Message::Ask { id, request } => {
+                let world = self.clone();
+                self.time.spawn(to + 1, async move {
+                    let answer = world.answer(&running, request).await;
+                    world.send(to, from, Message::Answer { id, answer });
+                });
+            }
+        }
+    }
+
+    async fn answer(self: &Rc<Self>, me: &Rc<Running>, request: Request) -> Answer {
+        match request {
+            Request::Leader { request, within_ms } => {
+                Answer::Leader(desk::answer(self, me, request, within_ms).await)
+            }
+            Request::Recall(recall) => Answer::Recall(me.recall(recall).await),
+            Request::Consume(consume) => Answer::Consume(consume::decide(me, &consume).await),
+            Request::Clock => Answer::Clock(platform::Clock::now(me.clock.as_ref())),
+        }
+    }
+
+    // ---- the replicated log
+
+    fn hear_raft(self: &Rc<Self>, from: Index, to: Index, message: shard::RaftMessage) {
+        let Some(replica) = &self.nodes[to].replica else { return };
+        let at = self.agreed_now(to);
+        replica.borrow_mut().receive(from, message, self.time.now_us(), at);
+        self.after_raft(to);
+    }
+
+    /// Judges what was committed, applies it, sends what is to be sent.
+    fn after_raft(&self, node: Index) {
+        let Some(replica) = &self.nodes[node].replica else { return };
+        let now_ms = self.time.now_ms();
+        let mut replica = replica.borrow_mut();
+        let mut oracle = self.oracle.borrow_mut();
+        while oracle.index < replica.commit {
+            let index = oracle.index + 1;
+            let entry = replica.entry(index).expect("what is new to all is in the log").clone();
+            oracle.commit(index, &entry, now_ms);
+            self.film(Step::Committed, node, index, entry.term);
+        }
+        while let Some(index) = replica.apply_next() {
+            oracle.compare(index, node, &replica.state, now_ms);
+        }
+        let out = std::mem::take(&mut replica.out);
+        let (leads, term) = (replica.is_leader(), replica.term());
+        drop((replica, oracle));
+        if leads && term > self.led.get().0 {
+            self.elected(node, term);
+        }
+        for (to, message) in out {
+            self.send(node, to, Message::Raft(message));
+        }
+    }
+
+    fn elected(&self, node: Index, term: u64) {
+        let (_, before) = self.led.replace((term, Some(node)));
+        let now_ms = self.time.now_ms();
+        let mut counts = self.counts.borrow_mut();
+        counts.elections += 1;
+        if let Some(since) = self.leaderless_since_ms.take() {
+            counts.failovers_ms.push(now_ms - since);
+        }
+        drop(counts);
+        self.film(Step::LeaderElected, node, term, 0);
+        self.oracle.borrow_mut().another_leader();
+        let ran = before.filter(|before| *before != node).and_then(|before| self.nodes[before].running());
+        if ran.is_some_and(|before| before.desk.rounds.any_runs()) {
+            self.saw(Crossing::LeaderChangesDuringRound);
+        }
+    }
+}

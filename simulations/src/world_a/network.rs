@@ -1,0 +1,158 @@
+//! The simulated network: every message of every link is lost, late, doubled or overtaken by the dice, and by the faults
+//! that are on. Not here: which faults (`faults`), what the messages mean (`words`).
+
+use super::config::Latency;
+use super::words::Index;
+use crate::chance::Stream;
+use rand::Rng;
+use std::collections::BTreeMap;
+
+/// What is wrong with a link in one direction; several faults may be on at once, so they are counted.
+#[derive(Clone, Debug, Default)]
+struct Link {
+    cut: u32,
+    drop_per_mille: u32,
+    duplicate_per_mille: u32,
+    delay_ms: u64,
+    reorder_ms: u64,
+    flaps: Vec<u64>,
+}
+
+#[derive(Debug)]
+pub struct Network {
+    latency: Latency,
+    chance: Stream,
+    links: BTreeMap<(Index, Index), Link>,
+    pub sent: u64,
+    pub lost: u64,
+    pub doubled: u64,
+}
+
+/// When a message arrives, in microseconds from now; twice where it is doubled, never where it is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    pub first: Option<u64>,
+    pub second: Option<u64>,
+}
+
+impl Network {
+    pub fn new(latency: Latency, chance: Stream) -> Self {
+        Self { latency, chance, links: BTreeMap::new(), sent: 0, lost: 0, doubled: 0 }
+    }
+
+    fn link(&mut self, from: Index, to: Index) -> &mut Link {
+        self.links.entry((from, to)).or_default()
+    }
+
+    pub fn cut(&mut self, from: Index, to: Index, on: bool) {
+        let link = self.link(from, to);
+        link.cut = if on { link.cut + 1 } else { link.cut.saturating_sub(1) };
+    }
+
+    pub fn drop_some(&mut self, from: Index, to: Index, per_mille: u32) {
+        self.link(from, to).drop_per_mille = per_mille;
+    }
+
+    pub fn duplicate(&mut self, from: Index, to: Index, per_mille: u32) {
+        self.link(from, to).duplicate_per_mille = per_mille;
+    }
+
+    pub fn delay(&mut self, from: Index, to: Index, ms: u64) {
+        self.link(from, to).delay_ms = ms;
+    }
+
+    pub fn reorder(&mut self, from: Index, to: Index, ms: u64) {
+        self.link(from, to).reorder_ms = ms;
+    }
+
+    pub fn flap(&mut self, from: Index, to: Index, every_ms: u64, on: bool) {
+        let flaps = &mut self.link(from, to).flaps;
+        if on {
+            flaps.push(every_ms.max(1));
+        } else if let Some(at) = flaps.iter().position(|every| *every == every_ms.max(1)) {
+            flaps.remove(at);
+        }
+    }
+
+    /// Every fault of the network ends.
+    pub fn heal(&mut self) {
+        self.links.clear();
+    }
+
+    pub fn is_cut(&self, from: Index, to: Index, now_ms: u64) -> bool {
+        self.links.get(&(from, to)).is_some_and(|link| link.is_cut(now_ms))
+    }
+
+    pub fn send(&mut self, from: Index, to: Index, now_ms: u64) -> Arrivals {
+        self.sent += 1;
+        if from == to {
+            return Arrivals { first: Some(0), second: None };
+        }
+        let base = self.chance.random_range(self.latency.least_us..=self.latency.most_us);
+        let dice: u32 = self.chance.random_range(0..1_000);
+        let Some(link) = self.links.get(&(from, to)) else {
+            return Arrivals { first: Some(base), second: None };
+        };
+        let late = link.delay_ms * 1_000;
+        let overtaken =
+            if link.reorder_ms > 0 { self.chance.random_range(0..link.reorder_ms * 1_000) } else { 0 };
+        let doubled =
+            link.duplicate_per_mille > 0 && self.chance.random_range(0..1_000) < link.duplicate_per_mille;
+        if link.is_cut(now_ms) || dice < link.drop_per_mille {
+            self.lost += 1;
+            return Arrivals::default();
+        }
+        let first = base + late + overtaken;
+        self.doubled += u64::from(doubled);
+        let second = doubled.then(|| first + self.chance.random_range(0..1_000_000));
+        Arrivals { first: Some(first), second }
+    }
+}
+
+impl Link {
+    fn is_cut(&self, now_ms: u64) -> bool {
+        self.cut > 0 || self.flaps.iter().any(|every| (now_ms / every).is_multiple_of(2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chance::stream;
+
+    fn network() -> Network {
+        Network::new(Latency { least_us: 100, most_us: 2_000 }, stream(3, "network"))
+    }
+
+    #[test]
+    fn a_healthy_link_is_only_as_late_as_its_latency() {
+        let mut network = network();
+        for _ in 0..100 {
+            let arrivals = network.send(0, 1, 0);
+            assert!((100..=2_000).contains(&arrivals.first.unwrap()) && arrivals.second.is_none());
+        }
+        assert_eq!(network.send(2, 2, 0).first, Some(0));
+    }
+
+    #[test]
+    fn faults_are_one_way_and_end() {
+        let mut network = network();
+        network.cut(0, 1, true);
+        network.cut(0, 1, true);
+        network.cut(0, 1, false);
+        assert_eq!(network.send(0, 1, 0), Arrivals::default());
+        assert!(network.send(1, 0, 0).first.is_some());
+        network.cut(0, 1, false);
+        assert!(network.send(0, 1, 0).first.is_some());
+        network.flap(0, 1, 100, true);
+        assert!(network.is_cut(0, 1, 50) && !network.is_cut(0, 1, 150));
+        network.delay(1, 2, 500);
+        network.duplicate(1, 2, 1_000);
+        let arrivals = network.send(1, 2, 0);
+        assert!(arrivals.first.unwrap() >= 500_000 && arrivals.second.is_some());
+        network.drop_some(2, 1, 1_000);
+        assert_eq!(network.send(2, 1, 0), Arrivals::default());
+        network.heal();
+        assert!(network.send(2, 1, 0).first.is_some() && !network.is_cut(0, 1, 50));
+    }
+}

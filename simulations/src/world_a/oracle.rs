@@ -1,0 +1,469 @@
+//! The one who knows: applies every committed entry first, keeps what clients were told, and judges with the sentences
+//! of `testkit`. Not here: the sentences themselves.
+
+use crate::outcome::{BrokenAt, Stranded};
+use crate::crossings::{Crossing, Seen};
+use super::shard::Entry;
+use super::words::{Charge, Consume};
+use ledger::{
+    Applied, Change, Command, ForgetMode, GrantState, HolderStatus, IntentNo, LineResult, Outcome, State,
+    Workspace,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use testkit::checkers::{self, Broken, Verdict};
+use testkit::ghost::Ghost;
+use testkit::order::RealTime;
+use testkit::reference::{Finals, Reference};
+use testkit::told::{self, Told};
+use types::{Credits, GrantId, HolderId, IdempotencyKey, LineId, Timestamp, UserId, WorkspaceId};
+
+/// Entries between two images that replicas are compared with, and how many are kept.
+const IMAGE_EVERY: u64 = 256;
+const IMAGES_MAX: usize = 32;
+/// Of so many batches and of so many changes one is judged step by step, which costs a copy of the pool.
+const STEP_EVERY: u64 = 64;
+const CHANGE_EVERY: u64 = 4;
+
+struct Pool {
+    ghost: Ghost,
+    told: Told,
+    reference: Reference,
+}
+
+#[derive(Default)]
+struct Fire {
+    since_ms: u64,
+    spent: bool,
+    recalled: bool,
+    crashed: bool,
+    led_by_another: bool,
+}
+
+pub struct Oracle {
+    pub state: State,
+    pub index: u64,
+    pools: BTreeMap<WorkspaceId, Pool>,
+    pub order: RealTime,
+    pub broken: Option<BrokenAt>,
+    pub seen: Seen,
+    images: BTreeMap<u64, State>,
+    intents: BTreeMap<(WorkspaceId, IntentNo), Fire>,
+    pub moved_ms: Vec<u64>,
+    applied_keys: BTreeMap<IdempotencyKey, u32>,
+    expired: BTreeSet<(WorkspaceId, GrantId)>,
+    frozen: BTreeSet<(WorkspaceId, LineId)>,
+    pub draws: u64,
+    pub told: u64,
+    pub told_local: u64,
+    /// What was left in a pool when a client was first refused for want of credits.
+    pub stranded: Option<Stranded>,
+}
+
+impl Oracle {
+    pub fn new() -> Self {
+        Self {
+            state: State::new(),
+            index: 0,
+            pools: BTreeMap::new(),
+            order: RealTime::default(),
+            broken: None,
+            seen: Seen::default(),
+            images: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            moved_ms: Vec::new(),
+            applied_keys: BTreeMap::new(),
+            expired: BTreeSet::new(),
+            frozen: BTreeSet::new(),
+            draws: 0,
+            told: 0,
+            told_local: 0,
+            stranded: None,
+        }
+    }
+
+    pub fn judge(&mut self, verdict: Verdict, now_ms: u64) {
+        if let Err(Broken { sentence, what }) = verdict
+            && self.broken.is_none()
+        {
+            self.broken = Some(BrokenAt { at_ms: now_ms, sentence: sentence.to_owned(), what });
+        }
+    }
+
+    fn pool(&mut self, workspace: &WorkspaceId) -> &mut Pool {
+        let holders = &self.state.holders;
+        self.pools.entry(workspace.clone()).or_insert_with(|| {
+            let fenced = holders.iter().filter(|(_, record)| record.status == HolderStatus::Fenced);
+            let fenced = fenced.map(|(id, _)| *id).collect();
+            Pool {
+                ghost: Ghost { fenced, ..Ghost::default() },
+                told: Told::default(),
+                reference: Reference::new(None),
+            }
+        })
+    }
+
+    fn all_workspaces(&self) -> Vec<WorkspaceId> {
+        self.state.workspaces.keys().cloned().collect()
+    }
+
+    // ---- the ledger
+
+    /// An entry was committed: it is applied here before anywhere else.
+    pub fn commit(&mut self, index: u64, entry: &Entry, now_ms: u64) {
+        assert_eq!(index, self.index + 1, "entries are committed in order");
+        self.index = index;
+        let Some(command) = &entry.command else { return };
+        let touched = match command.workspace() {
+            Some(workspace) => vec![workspace.clone()],
+            None => self.all_workspaces(),
+        };
+        let every = if matches!(**command, Command::Admin(_)) { CHANGE_EVERY } else { STEP_EVERY };
+        let by_step = index.is_multiple_of(every);
+        let mut before: Vec<(WorkspaceId, Finals, Option<Arc<Workspace>>)> = Vec::new();
+        for workspace in touched {
+            let known = self.state.workspaces.get(&workspace);
+            let finals = known.map(|known| Reference::about_to_apply(known, command)).unwrap_or_default();
+            let copy = known.filter(|_| by_step).cloned();
+            before.push((workspace, finals, copy));
+        }
+        let applied = self.state.apply(entry.at, command);
+        for (workspace, finals, copy) in before {
+            let verdict = self.judge_entry(&workspace, command, &applied, finals, copy.as_deref());
+            self.judge(verdict, now_ms);
+        }
+        self.note_crossings(command, &applied, now_ms);
+        if index.is_multiple_of(IMAGE_EVERY) {
+            self.images.insert(index, self.state.clone());
+            if self.images.len() > IMAGES_MAX {
+                self.images.pop_first();
+            }
+        }
+    }
+
+    fn judge_entry(
+        &mut self,
+        workspace: &WorkspaceId,
+        command: &Command,
+        applied: &Applied,
+        finals: Finals,
+        before: Option<&Workspace>,
+    ) -> Verdict {
+        self.pool(workspace);
+        let Some(after) = self.state.workspaces.get(workspace) else { return Ok(()) };
+        let Some(Pool { ghost, told, reference }) = self.pools.get_mut(workspace) else { return Ok(()) };
+        ghost.applied(command, applied);
+        reference.applied(after, command, applied, finals, self.state.now)?;
+        if let (Command::Holder(batch), Ok(outcome)) = (command, &applied.result) {
+            told.applied(batch, outcome)?;
+        }
+        for line in told::lines_of(command) {
+            told::nothing_is_told_on_a_line_beyond_what_it_has(after, told, line)?;
+        }
+        told::nobody_was_told_more_than_the_pool_was_granted(after, told)?;
+        told::what_was_told_is_gone_from_the_pool(after, told)?;
+        match before {
+            Some(before) => checkers::all_of_a_step(before, command, after),
+            None => Ok(()),
+        }
+    }
+
+    /// S13: a replica has applied up to `index`.
+    pub fn compare(&mut self, index: u64, replica: usize, state: &State, now_ms: u64) {
+        let same = self.images.get(&index).is_none_or(|image| image == state);
+        if !same {
+            let what = format!("replica {replica} differs at index {index}");
+            self.judge(Err(Broken { sentence: "S13 equal index means equal state", what }), now_ms);
+        }
+    }
+
+    /// Everything that can be judged at any moment, in full: the ledger's own recount by turns with those from outside.
+    pub fn judge_all(&mut self, turn: u64, now_ms: u64) {
+        if turn.is_multiple_of(2) {
+            if let Some(violation) = self.state.violations().first() {
+                let broken = Broken { sentence: violation.invariant, what: violation.what.clone() };
+                self.judge(Err(broken), now_ms);
+            }
+            return self.note_two_holders();
+        }
+        let mut verdicts = Vec::new();
+        for (id, workspace) in &self.state.workspaces {
+            let Some(Pool { ghost, told, .. }) = self.pools.get(id) else { continue };
+            verdicts.push(checkers::all_of_a_state(workspace, &self.state, ghost));
+            verdicts.push(checkers::nothing_is_pending_when_nothing_is_out(workspace));
+            verdicts.push(told::all_of_the_told(workspace, told));
+        }
+        for verdict in verdicts {
+            self.judge(verdict, now_ms);
+        }
+    }
+
+    /// S18 of grants: none ends before its time, as long as most clocks are right.
+    pub fn judge_ends(&mut self, true_now: Timestamp, clocks_are_right: bool, now_ms: u64) {
+        /// How far a median of right clocks may be off: they are read a round trip ago.
+        const SLACK_MS: i64 = 2_000;
+        let mut early = None;
+        for (id, workspace) in &self.state.workspaces {
+            for grant in workspace.grants.iter().filter(|grant| grant.state == GrantState::Expired) {
+                if !self.expired.insert((id.clone(), grant.id.clone())) {
+                    continue;
+                }
+                let end = grant.expires_at.unwrap_or(true_now);
+                if clocks_are_right && true_now.plus_ms(SLACK_MS) < end {
+                    early = Some(format!("{} ended at {true_now:?}, not at {end:?}", grant.id));
+                }
+            }
+        }
+        if let Some(what) = early {
+            self.judge(Err(Broken { sentence: "S18 no grant ends early", what }), now_ms);
+        }
+    }
+
+    // ---- clients
+
+    pub fn asked_to_charge(&mut self, workspace: &WorkspaceId, user: &UserId, amount: Credits) {
+        self.pool(workspace).told.asked(user, amount);
+    }
+
+    /// A client was told. `excused`: what remembered its key may have been lost.
+    pub fn told(&mut self, consume: &Consume, charge: &Charge, excused: bool, now_ms: u64) {
+        let line = LineId { holder: charge.holder, number: charge.line };
+        let pool = self.pool(&consume.workspace);
+        let mut again = false;
+        let mut forgot = false;
+        if let Some(key) = &consume.key {
+            let known = pool.told.knows(&consume.user, key).is_some();
+            match pool.told.keyed(&consume.user, key, (line, charge.sequence), excused) {
+                Ok(same) => again = same,
+                Err(broken) => return self.judge(Err(broken), now_ms),
+            }
+            forgot = known && !again;
+        }
+        if forgot {
+            self.seen.saw(Crossing::KeyForgottenWithItsDisk);
+        }
+        if again {
+            return;
+        }
+        let verdict = if charge.amount == consume.price {
+            self.pool(&consume.workspace).told.charged(&consume.user, line, charge.amount)
+        } else {
+            let what = format!("asked {}, charged {}", consume.price, charge.amount);
+            Err(Broken { sentence: "a consume charges its price", what })
+        };
+        self.judge(verdict, now_ms);
+        self.told += 1;
+        self.told_local += u64::from(charge.local);
+        if self.frozen.contains(&(consume.workspace.clone(), line)) {
+            self.seen.saw(Crossing::SpentOnFrozenLine);
+            for ((workspace, no), fire) in &mut self.intents {
+                let lines = self.state.workspace(workspace).and_then(|w| w.intents.get(no));
+                fire.spent |= lines.is_some_and(|intent| intent.lines.contains(&line));
+            }
+        }
+        let Some(workspace) = self.state.workspaces.get(&consume.workspace) else { return };
+        let Some(Pool { told, .. }) = self.pools.get(&consume.workspace) else { return };
+        let verdicts = [
+            told::nobody_was_told_more_than_the_pool_was_granted(workspace, told),
+            told::what_was_told_is_gone_from_the_pool(workspace, told),
+            told::nothing_is_told_on_a_line_beyond_what_it_has(workspace, told, line),
+        ];
+        for verdict in verdicts {
+            self.judge(verdict, now_ms);
+        }
+    }
+
+    pub fn refused_for_credits(&mut self, workspace: &WorkspaceId, now_ms: u64) {
+        let Some(pool) = self.state.workspaces.get(workspace).filter(|_| self.stranded.is_none()) else {
+            return;
+        };
+        let totals = &pool.totals;
+        self.stranded = Some(Stranded {
+            at_ms: now_ms,
+            available: totals.available.micros(),
+            out: totals.out.micros(),
+            granted: totals.amount.micros(),
+        });
+    }
+
+    pub fn told_of(&self, workspace: &WorkspaceId) -> Option<&Told> {
+        self.pools.get(workspace).map(|pool| &pool.told)
+    }
+
+    pub fn was_applied(&self, key: &IdempotencyKey) -> u32 {
+        self.applied_keys.get(key).copied().unwrap_or_default()
+    }
+
+    /// S5, S10, S11: a journal was opened; its lines are those of `holder`.
+    pub fn recovered(&mut self, holder: HolderId, lines: &[journal::LineView], exact: bool, now_ms: u64) {
+        let mut verdicts = Vec::new();
+        let mut there = BTreeSet::new();
+        for view in lines {
+            let line = LineId { holder, number: view.line.number };
+            there.insert((view.line.workspace.clone(), line));
+            if let Some(Pool { told, .. }) = self.pools.get(&view.line.workspace) {
+                let (used, lost) = (view.used, view.unattributed);
+                verdicts.push(told::the_disk_counts_what_was_told(told, line, used, lost, exact));
+            }
+        }
+        for (id, workspace) in &self.state.workspaces {
+            let Some(Pool { told, .. }) = self.pools.get(id) else { continue };
+            for line in workspace.lines.keys().filter(|line| line.holder == holder) {
+                let charged = told.on_line.get(line).copied().unwrap_or_default();
+                if charged > 0 && !there.contains(&(id.clone(), *line)) {
+                    let what = format!("{line:?} of {id}, on which {charged} was told");
+                    let sentence = "S11 a line that was charged is in the journal";
+                    verdicts.push(Err(Broken { sentence, what }));
+                }
+            }
+        }
+        for verdict in verdicts {
+            self.judge(verdict, now_ms);
+        }
+    }
+
+    /// Nothing is out any more but on lost holders' lines.
+    pub fn judge_rest(&mut self, now_ms: u64) {
+        let now = self.state.now;
+        let pools = std::mem::take(&mut self.pools);
+        for (id, Pool { told, reference, .. }) in pools {
+            let Some(workspace) = self.state.workspaces.get(&id).cloned() else { continue };
+            self.judge(told::at_rest_used_is_what_was_told(&workspace, &told), now_ms);
+            self.judge(reference.compare(&workspace, now), now_ms);
+        }
+    }
+
+    // ---- crossings
+
+    pub fn saw(&mut self, crossing: Crossing) {
+        self.seen.saw(crossing);
+    }
+
+    pub fn a_holder_crashed(&mut self, holder: HolderId) {
+        let state = &self.state;
+        for ((workspace, no), fire) in &mut self.intents {
+            let intent = state.workspace(workspace).and_then(|w| w.intents.get(no));
+            fire.crashed |=
+                intent.is_some_and(|intent| intent.lines.iter().any(|line| line.holder == holder));
+        }
+    }
+
+    pub fn another_leader(&mut self) {
+        self.intents.values_mut().for_each(|fire| fire.led_by_another = true);
+    }
+
+    fn note_two_holders(&mut self) {
+        let two = self.state.workspaces.values().any(|workspace| {
+            workspace.users.values().any(|user| {
+                let mut lines = user.lines.iter().map(|line| line.holder);
+                let first = lines.next();
+                lines.any(|holder| Some(holder) != first)
+            })
+        });
+        if two {
+            self.saw(Crossing::TwoHoldersOfOneUser);
+        }
+    }
+
+    fn note_crossings(&mut self, command: &Command, applied: &Applied, now_ms: u64) {
+        let Ok(outcome) = &applied.result else { return };
+        match command {
+            Command::Admin(admin) => {
+                if let Some(keyed) = &admin.keyed {
+                    *self.applied_keys.entry(keyed.key.clone()).or_default() += 1;
+                }
+                let Some(workspace) = self.state.workspaces.get(&admin.workspace) else { return };
+                let out_of = |user: &UserId| workspace.user(user).map_or(Credits::ZERO, |user| user.out);
+                match &admin.change {
+                    Change::SetLimit { user, amount: Some(limit) } => {
+                        let used = workspace.user(user).map_or(Credits::ZERO, |user| user.used);
+                        let out = out_of(user);
+                        if !out.is_zero() && used.saturating_add(out) > *limit {
+                            self.seen.saw(Crossing::LimitCutBelowOut);
+                        }
+                    }
+                    Change::PutMember { user, ai_access: Some(false), .. } if !out_of(user).is_zero() => {
+                        self.seen.saw(Crossing::AccessOffWhileOut);
+                    }
+                    Change::VoidGrant { .. } if !applied.events.is_empty() => {
+                        self.seen.saw(Crossing::GrantEndsWhileOut);
+                    }
+                    Change::Reallocate { id, .. } => {
+                        if let (Outcome::Reallocation(answer), Some(no)) =
+                            (outcome, workspace.reallocations.get(id))
+                            && !answer.pending.is_empty()
+                        {
+                            self.seen.saw(Crossing::ReallocationLeavesPending);
+                            let fire = Fire { since_ms: now_ms, ..Fire::default() };
+                            self.intents.entry((admin.workspace.clone(), *no)).or_insert(fire);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Command::Holder(batch) => {
+                let Outcome::Lines(answers) = outcome else { return };
+                if !applied.events.is_empty() {
+                    self.seen.saw(Crossing::GrantEndsWhileOut);
+                }
+                let fenced = self.state.holders.get(&batch.holder);
+                let fenced = fenced.is_some_and(|record| record.status == HolderStatus::Fenced);
+                for (message, answer) in batch.lines.iter().zip(answers) {
+                    let line = (batch.workspace.clone(), batch.line_id(message));
+                    match &answer.result {
+                        LineResult::Line { frozen: true, .. } => drop(self.frozen.insert(line)),
+                        LineResult::Line { .. } => {}
+                        LineResult::Closed if fenced => self.seen.saw(Crossing::EvidenceIsTaken),
+                        LineResult::Closed => {
+                            let lost = |b: &(types::Backing, Credits, Credits)| !b.2.is_zero();
+                            if message.used.by_backing.iter().any(lost) {
+                                self.seen.saw(Crossing::UnattributedReachesTheLedger);
+                            }
+                            self.frozen.remove(&line);
+                        }
+                        LineResult::Rejected(_) if fenced => self.seen.saw(Crossing::WrittenOffHolderWakes),
+                        LineResult::Rejected(_) => {}
+                    }
+                    self.draws += u64::from(matches!(message.wish, ledger::Wish::Draw { .. }));
+                }
+            }
+            Command::Forget { mode, .. } => {
+                if let Outcome::Forgotten { exposure, .. } = outcome
+                    && *mode == ForgetMode::Credit
+                    && !exposure.is_zero()
+                {
+                    self.seen.saw(Crossing::ExposureIsBooked);
+                }
+            }
+            Command::Register { .. } | Command::SetRateCard { .. } | Command::Tick { .. } => {}
+        }
+        for event in &applied.events {
+            if let (ledger::Event::Recall { line, .. }, Some(workspace)) = (event, command.workspace()) {
+                self.frozen.insert((workspace.clone(), *line));
+            }
+        }
+        self.settle_intents(now_ms);
+    }
+
+    fn settle_intents(&mut self, now_ms: u64) {
+        let Self { intents, state, seen, moved_ms, .. } = self;
+        intents.retain(|(workspace, no), fire| {
+            let intent = state.workspace(workspace).and_then(|w| w.intents.get(no));
+            let Some(intent) = intent.filter(|intent| intent.pending().is_zero()) else {
+                return intent.is_some();
+            };
+            fire.recalled = true;
+            if !intent.lapsed.is_zero() {
+                seen.saw(Crossing::PendingPartLapses);
+            }
+            if !intent.moved.is_zero() {
+                seen.saw(Crossing::PendingPartArrives);
+            }
+            if fire.spent && fire.recalled && fire.crashed && fire.led_by_another {
+                seen.saw(Crossing::ReallocationUnderFire);
+            }
+            moved_ms.push(now_ms - fire.since_ms);
+            false
+        });
+    }
+}

@@ -1,0 +1,503 @@
+//! The task that gathers one workspace's draws, reports and closes on one node into batches: the product's
+//! `actors/pool.rs` on virtual time. Not here: one user's line (`allocation`), finding the leader (`node`).
+
+use super::allocation::{Allocation, AllocationMessage, DrawAnswer, Sent};
+use crate::crossings::Crossing;
+use super::film::Step as Film;
+use super::handle::Handle;
+use super::node::{NotSubmitted, Running};
+use super::words::{BatchAnswer, Recall};
+use futures::StreamExt;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::channel::oneshot;
+use journal::{LineKey, LineNumbers, LineView};
+use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Used, Wish};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use types::{Credits, LineNumber, UserId, WorkspaceId};
+
+const GATHER_MS: u64 = 100;
+const BATCHES_MAX: usize = 4;
+const BATCH_LINES_MAX: usize = 1_000;
+const BATCH_BYTES_MAX: usize = 1_000_000;
+
+pub enum PoolMessage {
+    /// Gives the handle a task, if it has none.
+    Spawn {
+        handle: Rc<Handle>,
+        reply: oneshot::Sender<bool>,
+    },
+    Ask(Box<Asked>),
+    Closing(Box<LineMessage>),
+    Unclosed {
+        line: LineKey,
+        spent: Credits,
+    },
+    Flush,
+    Window,
+    Hurry,
+    Done(Box<Done>),
+    Tick,
+    Recall {
+        recall: Recall,
+        reply: oneshot::Sender<Vec<LineMessage>>,
+    },
+    Confirm {
+        line: LineNumber,
+        reply: oneshot::Sender<bool>,
+    },
+    Drain {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// A draw of a child.
+pub struct Asked {
+    pub message: LineMessage,
+    pub sent: Sent,
+    pub urgent: bool,
+    pub from: Rc<Handle>,
+}
+
+/// A batch that came back.
+pub struct Done {
+    sent: Vec<Outgoing>,
+    result: Result<BatchAnswer, NotSubmitted>,
+}
+
+enum Outgoing {
+    Draw(Asked),
+    Report { message: LineMessage, confirms: Vec<oneshot::Sender<bool>> },
+    Close(LineMessage),
+}
+
+impl Outgoing {
+    fn message(&self) -> &LineMessage {
+        match self {
+            Self::Draw(asked) => &asked.message,
+            Self::Report { message, .. } | Self::Close(message) => message,
+        }
+    }
+
+    fn is_urgent(&self) -> bool {
+        match self {
+            Self::Draw(asked) => asked.urgent,
+            Self::Report { confirms, .. } => !confirms.is_empty(),
+            Self::Close(_) => false,
+        }
+    }
+
+    fn fail(self, why: NotSubmitted) {
+        match self {
+            Self::Draw(Asked { message, sent, from, .. }) => {
+                let answer = match why {
+                    NotSubmitted::Unreachable => DrawAnswer::Unreachable,
+                    NotSubmitted::UnknownWorkspace => DrawAnswer::UnknownWorkspace,
+                };
+                let number = message.number;
+                from.tell(AllocationMessage::Answered { number, sent, answer });
+            }
+            Self::Report { confirms, .. } => {
+                for confirm in confirms {
+                    let _gone = confirm.send(false);
+                }
+            }
+            Self::Close(_) => {}
+        }
+    }
+}
+
+/// Used and unattributed, calls, returned.
+type Weight = (Credits, u64, Credits);
+
+fn weight(message: &LineMessage) -> Weight {
+    let sum = |parts: &mut dyn Iterator<Item = Credits>| parts.fold(Credits::ZERO, Credits::saturating_add);
+    let spent = &mut message.used.by_backing.iter().map(|(_, used, lost)| used.saturating_add(*lost));
+    let calls = message.used.by_meter.iter().map(|(_, metered)| metered.calls).sum();
+    (sum(spent), calls, sum(&mut message.returned.iter().map(|(_, returned)| *returned)))
+}
+
+pub fn line_message(numbers: &LineNumbers, wish: Wish) -> LineMessage {
+    LineMessage {
+        number: numbers.line.number,
+        user: numbers.user.clone(),
+        cycle: numbers.cycle,
+        team: numbers.team.clone(),
+        returned: numbers.backings.iter().map(|b| (b.backing, b.returned)).collect(),
+        used: Used {
+            by_backing: numbers.backings.iter().map(|b| (b.backing, b.used, b.unattributed)).collect(),
+            by_meter: numbers.meters.clone(),
+        },
+        held: Credits::ZERO,
+        confirmed: Credits::ZERO,
+        wish,
+    }
+}
+
+pub struct Pool {
+    running: Rc<Running>,
+    workspace: WorkspaceId,
+    me: UnboundedSender<PoolMessage>,
+    recovered: BTreeMap<UserId, LineView>,
+    ended: Vec<LineKey>,
+    unclosed: BTreeMap<LineKey, Credits>,
+    gathered: VecDeque<Outgoing>,
+    flushing: bool,
+    urgent: bool,
+    windowed: bool,
+    in_flight: usize,
+    lines: BTreeSet<LineNumber>,
+    reported: BTreeMap<LineNumber, Weight>,
+    closing: BTreeMap<LineNumber, LineMessage>,
+    drained: Vec<oneshot::Sender<()>>,
+}
+
+impl Pool {
+    pub fn new(
+        running: Rc<Running>,
+        workspace: WorkspaceId,
+        me: UnboundedSender<PoolMessage>,
+        recovered: Vec<LineView>,
+    ) -> Self {
+        let (ended, open): (Vec<_>, Vec<_>) = recovered.into_iter().partition(|view| view.closed);
+        let mut pool = Self {
+            running,
+            workspace,
+            me,
+            recovered: BTreeMap::new(),
+            ended: ended.into_iter().map(|view| view.line).collect(),
+            unclosed: BTreeMap::new(),
+            gathered: VecDeque::new(),
+            flushing: false,
+            urgent: false,
+            windowed: false,
+            in_flight: 0,
+            lines: BTreeSet::new(),
+            reported: BTreeMap::new(),
+            closing: BTreeMap::new(),
+            drained: Vec::new(),
+        };
+        pool.recover(open);
+        pool
+    }
+
+    pub async fn run(mut self, mut mailbox: UnboundedReceiver<PoolMessage>) {
+        while let Some(message) = mailbox.next().await {
+            match message {
+                PoolMessage::Spawn { handle, reply } => {
+                    let _gone = reply.send(self.spawn_child(&handle).await);
+                }
+                PoolMessage::Ask(asked) => {
+                    self.lines.insert(asked.message.number);
+                    self.gather(Outgoing::Draw(*asked));
+                }
+                PoolMessage::Closing(message) => {
+                    self.lines.remove(&message.number);
+                    self.reported.remove(&message.number);
+                    self.closing.insert(message.number, (*message).clone());
+                    self.gather(Outgoing::Close(*message));
+                }
+                PoolMessage::Unclosed { line, spent } => {
+                    self.lines.remove(&line.number);
+                    self.reported.remove(&line.number);
+                    self.unclosed.insert(line, spent);
+                }
+                PoolMessage::Flush => self.flush(),
+                PoolMessage::Window => {
+                    self.windowed = false;
+                    self.ask_for_flush();
+                }
+                PoolMessage::Hurry => {
+                    self.urgent = true;
+                    self.ask_for_flush();
+                }
+                PoolMessage::Done(done) => self.done(*done).await,
+                PoolMessage::Tick => self.tick().await,
+                PoolMessage::Recall { recall, reply } => self.recall(recall, reply).await,
+                PoolMessage::Confirm { line, reply } => self.confirm(line, reply).await,
+                PoolMessage::Drain { reply } => self.drain(reply).await,
+            }
+            self.answer_drained();
+        }
+    }
+
+    async fn spawn_child(&mut self, handle: &Rc<Handle>) -> bool {
+        if handle.has_actor() {
+            return true;
+        }
+        if !self.running.is_current(handle) {
+            return false;
+        }
+        let recovered = self.recovered.remove(&handle.user);
+        self.lines.extend(recovered.iter().map(|view| view.line.number));
+        let started =
+            Allocation::start(self.running.clone(), handle.clone(), self.me.clone(), recovered).await;
+        let Ok(allocation) = started else { return false };
+        let (sender, mailbox) = unbounded();
+        handle.set_actor(Some(sender));
+        self.running.spawn(allocation.run(mailbox));
+        true
+    }
+
+    fn recover(&mut self, open: impl IntoIterator<Item = LineView>) {
+        for view in open {
+            let user = view.user.clone();
+            let is_older =
+                self.recovered.get(&user).is_some_and(|known| known.line.number > view.line.number);
+            let older = if is_older { Some(view) } else { self.recovered.insert(user, view) };
+            self.unclosed.extend(older.map(|view| (view.line, view.used)));
+        }
+    }
+
+    fn gather(&mut self, outgoing: Outgoing) {
+        self.urgent |= outgoing.is_urgent();
+        self.gathered.push_back(outgoing);
+        self.go_on();
+    }
+
+    fn go_on(&mut self) {
+        if self.urgent {
+            self.ask_for_flush();
+        } else if !self.windowed && !self.gathered.is_empty() {
+            self.windowed = true;
+            let (running, me) = (self.running.clone(), self.me.clone());
+            self.running.spawn(async move {
+                running.time.sleep(GATHER_MS).await;
+                let _gone = me.unbounded_send(PoolMessage::Window);
+            });
+        }
+    }
+
+    fn ask_for_flush(&mut self) {
+        if self.in_flight < BATCHES_MAX && !self.gathered.is_empty() && !self.flushing {
+            self.flushing = self.me.unbounded_send(PoolMessage::Flush).is_ok();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.flushing = false;
+        if self.in_flight >= BATCHES_MAX || self.gathered.is_empty() {
+            return;
+        }
+        let messages = self.gathered.iter().map(Outgoing::message);
+        let count = LineMessage::fitting(messages, BATCH_LINES_MAX, BATCH_BYTES_MAX);
+        let sent: Vec<Outgoing> = self.gathered.drain(..count).collect();
+        self.urgent = self.gathered.iter().any(Outgoing::is_urgent);
+        let batch = HolderBatch {
+            holder: self.running.holder,
+            journal_sequence: self.running.journal.sequence(),
+            workspace: self.workspace.clone(),
+            lines: sent.iter().map(|outgoing| outgoing.message().clone()).collect(),
+        };
+        self.in_flight += 1;
+        let (running, me) = (self.running.clone(), self.me.clone());
+        self.running.spawn(async move {
+            let result = running.submit(batch).await;
+            let _gone = me.unbounded_send(PoolMessage::Done(Box::new(Done { sent, result })));
+        });
+        self.go_on();
+    }
+
+    async fn done(&mut self, done: Done) {
+        self.in_flight -= 1;
+        let Done { sent, result } = done;
+        match result {
+            Ok(answer) => {
+                for (at, outgoing) in sent.into_iter().enumerate() {
+                    if at < answer.lines.len() {
+                        self.settle(outgoing, &answer, at).await;
+                    }
+                }
+            }
+            Err(why) => {
+                for outgoing in sent {
+                    if let Outgoing::Close(message) = &outgoing
+                        && why == NotSubmitted::UnknownWorkspace
+                    {
+                        self.closed(message, &LineResult::Closed).await;
+                    }
+                    outgoing.fail(why);
+                }
+            }
+        }
+        self.go_on();
+    }
+
+    async fn settle(&mut self, outgoing: Outgoing, answer: &BatchAnswer, at: usize) {
+        let LineAnswer { number, result } = answer.lines[at].clone();
+        match outgoing {
+            Outgoing::Draw(Asked { message, sent, from, .. }) => {
+                self.note_reported(&message);
+                let answer = DrawAnswer::of(answer, at);
+                from.tell(AllocationMessage::Answered { number, sent, answer });
+            }
+            Outgoing::Report { message, confirms } => {
+                let taken = match result {
+                    LineResult::Line { .. } | LineResult::Closed => true,
+                    LineResult::Rejected(LineRejection::StaleLine { .. }) => true,
+                    LineResult::Rejected(_) => false,
+                };
+                if taken {
+                    self.note_reported(&message);
+                }
+                for confirm in confirms {
+                    let _gone = confirm.send(taken);
+                }
+            }
+            Outgoing::Close(message) => self.closed(&message, &result).await,
+        }
+    }
+
+    async fn closed(&mut self, message: &LineMessage, result: &LineResult) {
+        let folded = match result {
+            LineResult::Closed => true,
+            LineResult::Rejected(LineRejection::StaleLine { .. }) => {
+                self.running.saw(Crossing::CloseWasTakenAlready);
+                true
+            }
+            LineResult::Rejected(why) => {
+                self.running
+                    .broken("a close is never rejected", &format!("line {:?}: {why}", message.number));
+                false
+            }
+            LineResult::Line { .. } => false,
+        };
+        if folded {
+            let key = LineKey { workspace: self.workspace.clone(), number: message.number };
+            let _stays_for_now = self.running.journal.forget(key).await;
+            self.closing.remove(&message.number);
+        }
+    }
+
+    fn note_reported(&mut self, message: &LineMessage) {
+        if self.lines.contains(&message.number) {
+            self.reported.insert(message.number, weight(message));
+        }
+    }
+
+    async fn tick(&mut self) {
+        for handle in self.running.handles_of(&self.workspace) {
+            handle.tell(AllocationMessage::Tick);
+        }
+        self.take_up_recovered().await;
+        let gathered: BTreeSet<LineNumber> =
+            self.gathered.iter().map(|outgoing| outgoing.message().number).collect();
+        let closes = self.closing.values().filter(|close| !gathered.contains(&close.number)).cloned();
+        self.gathered.extend(closes.map(Outgoing::Close));
+        let _not_this_time = self.report(&gathered).await;
+        self.ask_for_flush();
+    }
+
+    async fn take_up_recovered(&mut self) {
+        self.resume_closes().await;
+        for (user, view) in std::mem::take(&mut self.recovered) {
+            let handle = self.running.make_handle(&self.workspace, &user);
+            self.recovered.insert(user.clone(), view);
+            if self.spawn_child(&handle).await
+                && let Some(left) = self.recovered.remove(&user)
+            {
+                // The user has a task already, with a line of its own.
+                self.unclosed.insert(left.line, left.used);
+            }
+        }
+    }
+
+    async fn resume_closes(&mut self) {
+        for (line, spent) in std::mem::take(&mut self.unclosed) {
+            match self.running.journal.close(line.clone(), spent).await {
+                Ok(numbers) => {
+                    self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
+                }
+                Err(journal::Refused::NoLine) => {}
+                Err(_) => {
+                    self.unclosed.insert(line, spent);
+                }
+            }
+        }
+        let ended = std::mem::take(&mut self.ended);
+        if ended.is_empty() {
+            return;
+        }
+        if let Ok(numbers) = self.running.journal.numbers(ended, true).await {
+            for numbers in numbers {
+                self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
+            }
+        }
+    }
+
+    async fn report(&mut self, gathered: &BTreeSet<LineNumber>) -> Result<(), journal::Refused> {
+        let key = |number: &LineNumber| LineKey { workspace: self.workspace.clone(), number: *number };
+        let keys: Vec<LineKey> = self.lines.difference(gathered).map(key).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        for numbers in self.running.journal.numbers(keys, true).await? {
+            let message = line_message(&numbers, Wish::Report);
+            if self.reported.get(&message.number) != Some(&weight(&message))
+                && weight(&message) != (Credits::ZERO, 0, Credits::ZERO)
+            {
+                self.gathered.push_back(Outgoing::Report { message, confirms: Vec::new() });
+            }
+        }
+        Ok(())
+    }
+
+    async fn confirm(&mut self, line: LineNumber, reply: oneshot::Sender<bool>) {
+        let key = LineKey { workspace: self.workspace.clone(), number: line };
+        match self.running.journal.numbers(vec![key], true).await {
+            Ok(mut numbers) if !numbers.is_empty() => {
+                let numbers = numbers.remove(0);
+                let wish = if numbers.closed { Wish::Close } else { Wish::Report };
+                let message = line_message(&numbers, wish);
+                self.gather(Outgoing::Report { message, confirms: vec![reply] });
+            }
+            Ok(_) | Err(journal::Refused::NoLine) => {
+                let _gone = reply.send(true);
+            }
+            Err(_) => {
+                let _gone = reply.send(false);
+            }
+        }
+    }
+
+    async fn recall(&mut self, recall: Recall, reply: oneshot::Sender<Vec<LineMessage>>) {
+        self.take_up_recovered().await;
+        let mut answers = Vec::new();
+        let mut asked = Vec::new();
+        for line in recall.lines {
+            if let Some(closing) = self.closing.get(&line.number()) {
+                answers.push(closing.clone());
+                continue;
+            }
+            let Some(handle) = self.running.find(&self.workspace, &line.user) else { continue };
+            let (reply, answer) = oneshot::channel();
+            if handle.tell(AllocationMessage::Recall { recall: line, reply }) {
+                asked.push(answer);
+            }
+        }
+        self.running.film(Film::RecallTaken, asked.len() as u64, answers.len() as u64);
+        self.running.spawn(async move {
+            for answer in asked {
+                answers.extend(answer.await);
+            }
+            let _gone = reply.send(answers);
+        });
+    }
+
+    async fn drain(&mut self, reply: oneshot::Sender<()>) {
+        self.take_up_recovered().await;
+        self.drained.push(reply);
+        for handle in self.running.handles_of(&self.workspace) {
+            handle.tell(AllocationMessage::Drain);
+        }
+    }
+
+    fn answer_drained(&mut self) {
+        let nothing_open = self.lines.is_empty() && self.closing.is_empty() && self.unclosed.is_empty();
+        if nothing_open && self.in_flight == 0 {
+            for reply in self.drained.drain(..) {
+                let _gone = reply.send(());
+            }
+        }
+    }
+}

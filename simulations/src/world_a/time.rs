@@ -1,0 +1,364 @@
+//! Virtual time, and the one thread that runs everything in it: tasks in the order in which they were woken, then the
+//! next event, ordered by (microsecond, number). Not here: what the tasks do, and how wrong a node's clock is (`clock`).
+//!
+//! Tasks belong to groups. A group is a process: it is killed, stands still and goes on as one.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// A process by number; [`WORLD`] is nobody's.
+pub type Group = usize;
+
+/// The group of what stands outside of all nodes; never killed.
+pub const WORLD: Group = 0;
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+#[derive(Clone)]
+pub struct Time(Rc<Inner>);
+
+struct Inner {
+    now_us: Arc<AtomicU64>,
+    tasks: RefCell<Vec<Slot>>,
+    free: RefCell<Vec<usize>>,
+    ready: Arc<Ready>,
+    events: RefCell<BinaryHeap<Reverse<Event>>>,
+    numbered: Cell<u64>,
+    paused: RefCell<Vec<bool>>,
+    parked: RefCell<Vec<Vec<Arc<TaskWaker>>>>,
+    polls: Cell<u64>,
+}
+
+type Ready = Mutex<VecDeque<Arc<TaskWaker>>>;
+
+struct Slot {
+    group: Group,
+    task: Option<Task>,
+    waker: Option<Arc<TaskWaker>>,
+}
+
+struct TaskWaker {
+    slot: usize,
+    queued: AtomicBool,
+    dead: AtomicBool,
+    ready: Arc<Ready>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        if !self.queued.swap(true, Atomic::Relaxed) {
+            let ready = self.ready.clone();
+            ready.lock().expect("one thread").push_back(self);
+        }
+    }
+}
+
+struct Event {
+    at_us: u64,
+    number: u64,
+    what: What,
+}
+
+enum What {
+    Timer(Rc<RefCell<Option<Waker>>>),
+    Call(Box<dyn FnOnce()>),
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Event {}
+
+impl PartialOrd for Event {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Event {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.at_us, self.number).cmp(&(other.at_us, other.number))
+    }
+}
+
+impl Time {
+    pub fn new(groups: usize) -> Self {
+        Self(Rc::new(Inner {
+            now_us: Arc::new(AtomicU64::new(0)),
+            tasks: RefCell::default(),
+            free: RefCell::default(),
+            ready: Arc::default(),
+            events: RefCell::default(),
+            numbered: Cell::new(0),
+            paused: RefCell::new(vec![false; groups]),
+            parked: RefCell::new((0..groups).map(|_| Vec::new()).collect()),
+            polls: Cell::new(0),
+        }))
+    }
+
+    pub fn now_us(&self) -> u64 {
+        self.0.now_us.load(Atomic::Relaxed)
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.now_us() / 1_000
+    }
+
+    /// What clocks read.
+    pub fn hand(&self) -> Arc<AtomicU64> {
+        self.0.now_us.clone()
+    }
+
+    /// How often a task was run: how much happened.
+    pub fn polls(&self) -> u64 {
+        self.0.polls.get()
+    }
+
+    pub fn spawn(&self, group: Group, task: impl Future<Output = ()> + 'static) {
+        self.spawn_boxed(group, Box::pin(task));
+    }
+
+    pub fn spawn_boxed(&self, group: Group, task: Task) {
+        let free = self.0.free.borrow_mut().pop();
+        let mut tasks = self.0.tasks.borrow_mut();
+        let slot = free.unwrap_or(tasks.len());
+        let (queued, dead) = (AtomicBool::new(false), AtomicBool::new(false));
+        let waker = Arc::new(TaskWaker { slot, queued, dead, ready: self.0.ready.clone() });
+        let entry = Slot { group, task: Some(task), waker: Some(waker.clone()) };
+        match free {
+            Some(_) => tasks[slot] = entry,
+            None => tasks.push(entry),
+        }
+        waker.wake();
+    }
+
+    fn at(&self, at_us: u64, what: What) {
+        let number = self.0.numbered.get();
+        self.0.numbered.set(number + 1);
+        self.0.events.borrow_mut().push(Reverse(Event { at_us, number, what }));
+    }
+
+    /// Does it in so many microseconds, whoever is dead by then.
+    pub fn call_in(&self, us: u64, call: impl FnOnce() + 'static) {
+        self.at(self.now_us() + us, What::Call(Box::new(call)));
+    }
+
+    pub fn sleep_us(&self, us: u64) -> Sleep {
+        Sleep { time: self.clone(), at_us: self.now_us() + us, waker: None }
+    }
+
+    pub fn sleep(&self, ms: u64) -> Sleep {
+        self.sleep_us(ms * 1_000)
+    }
+
+    /// `None` where it takes longer.
+    pub async fn within<T>(&self, ms: u64, work: impl Future<Output = T>) -> Option<T> {
+        let work = std::pin::pin!(work);
+        match futures::future::select(work, self.sleep(ms)).await {
+            futures::future::Either::Left((done, _)) => Some(done),
+            futures::future::Either::Right(_) => None,
+        }
+    }
+
+    /// The process dies: its tasks are dropped where they stand.
+    pub fn kill(&self, group: Group) {
+        self.go_on(group);
+        let mut dropped = Vec::new();
+        for (slot, entry) in self.0.tasks.borrow_mut().iter_mut().enumerate() {
+            if entry.group == group && entry.waker.is_some() {
+                dropped.push(entry.task.take());
+                if let Some(waker) = entry.waker.take() {
+                    waker.dead.store(true, Atomic::Relaxed);
+                    self.0.free.borrow_mut().push(slot);
+                }
+            }
+        }
+        drop(dropped);
+    }
+
+    /// The process stands still.
+    pub fn pause(&self, group: Group) {
+        self.0.paused.borrow_mut()[group] = true;
+    }
+
+    pub fn is_paused(&self, group: Group) -> bool {
+        self.0.paused.borrow()[group]
+    }
+
+    pub fn go_on(&self, group: Group) {
+        self.0.paused.borrow_mut()[group] = false;
+        let parked = std::mem::take(&mut self.0.parked.borrow_mut()[group]);
+        self.0.ready.lock().expect("one thread").extend(parked);
+    }
+
+    /// Runs until nothing is left to do before `end_us`, which is the time then.
+    pub fn run_until(&self, end_us: u64) {
+        loop {
+            self.run_ready();
+            let next = self.0.events.borrow().peek().map(|Reverse(event)| event.at_us);
+            let Some(at_us) = next.filter(|at_us| *at_us <= end_us) else { break };
+            let Some(Reverse(event)) = self.0.events.borrow_mut().pop() else { break };
+            self.0.now_us.store(at_us.max(self.now_us()), Atomic::Relaxed);
+            match event.what {
+                What::Timer(waker) => {
+                    let waker = waker.borrow_mut().take();
+                    waker.into_iter().for_each(Waker::wake);
+                }
+                What::Call(call) => call(),
+            }
+        }
+        self.0.now_us.store(end_us, Atomic::Relaxed);
+    }
+
+    fn run_ready(&self) {
+        loop {
+            let next = self.0.ready.lock().expect("one thread").pop_front();
+            let Some(waker) = next else { return };
+            if !waker.dead.load(Atomic::Relaxed) {
+                self.run_one(&waker);
+            }
+        }
+    }
+
+    fn run_one(&self, waker: &Arc<TaskWaker>) {
+        let slot = waker.slot;
+        let (group, task) = {
+            let mut tasks = self.0.tasks.borrow_mut();
+            let group = tasks[slot].group;
+            if self.0.paused.borrow()[group] {
+                self.0.parked.borrow_mut()[group].push(waker.clone());
+                return;
+            }
+            (group, tasks[slot].task.take())
+        };
+        let Some(mut task) = task else { return };
+        waker.queued.store(false, Atomic::Relaxed);
+        self.0.polls.set(self.0.polls.get() + 1);
+        let polled = task.as_mut().poll(&mut Context::from_waker(&Waker::from(waker.clone())));
+        let mut tasks = self.0.tasks.borrow_mut();
+        if waker.dead.load(Atomic::Relaxed) {
+            // It killed its own group.
+            drop(tasks);
+            return;
+        }
+        if polled.is_pending() {
+            debug_assert_eq!(tasks[slot].group, group);
+            tasks[slot].task = Some(task);
+        } else {
+            waker.dead.store(true, Atomic::Relaxed);
+            tasks[slot].waker = None;
+            self.0.free.borrow_mut().push(slot);
+            drop(tasks);
+            drop(task);
+        }
+    }
+
+    /// Drops all there is, so that nothing of a run outlives it.
+    pub fn clear(&self) {
+        let tasks = std::mem::take(&mut *self.0.tasks.borrow_mut());
+        drop(tasks);
+        let events = std::mem::take(&mut *self.0.events.borrow_mut());
+        drop(events);
+    }
+}
+
+/// Until its time has come.
+pub struct Sleep {
+    time: Time,
+    at_us: u64,
+    waker: Option<Rc<RefCell<Option<Waker>>>>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.time.now_us() >= self.at_us {
+            return Poll::Ready(());
+        }
+        match &self.waker {
+            Some(waker) => *waker.borrow_mut() = Some(context.waker().clone()),
+            None => {
+                let waker = Rc::new(RefCell::new(Some(context.waker().clone())));
+                self.time.at(self.at_us, What::Timer(waker.clone()));
+                self.waker = Some(waker);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(waker) = &self.waker {
+            *waker.borrow_mut() = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(time: &Time, group: Group, ms: u64, notes: &Rc<RefCell<Vec<(u64, u64)>>>) {
+        let (time_then, notes) = (time.clone(), notes.clone());
+        time.spawn(group, async move {
+            time_then.sleep(ms).await;
+            notes.borrow_mut().push((time_then.now_ms(), ms));
+        });
+    }
+
+    #[test]
+    fn what_is_due_first_happens_first_and_a_killed_process_does_nothing_more() {
+        let (time, notes) = (Time::new(3), Rc::default());
+        for (group, ms) in [(1, 30), (1, 10), (2, 20)] {
+            noted(&time, group, ms, &notes);
+        }
+        time.run_until(15_000);
+        time.kill(1);
+        time.run_until(50_000);
+        assert_eq!(*notes.borrow(), [(10, 10), (20, 20)]);
+        assert_eq!(time.now_ms(), 50);
+    }
+
+    #[test]
+    fn who_stands_still_goes_on_late() {
+        let (time, notes) = (Time::new(2), Rc::default());
+        noted(&time, 1, 10, &notes);
+        time.run_until(1_000);
+        time.pause(1);
+        time.run_until(40_000);
+        assert!(notes.borrow().is_empty());
+        time.go_on(1);
+        time.run_until(41_000);
+        assert_eq!(*notes.borrow(), [(40, 10)]);
+    }
+
+    #[test]
+    fn waiting_has_a_bound() {
+        let (time, notes) = (Time::new(1), Rc::<RefCell<Vec<Option<u64>>>>::default());
+        let (time_then, notes_then) = (time.clone(), notes.clone());
+        time.spawn(WORLD, async move {
+            for ms in [5, 50] {
+                let slept = async {
+                    time_then.sleep(ms).await;
+                    ms
+                };
+                let done = time_then.within(20, slept).await;
+                notes_then.borrow_mut().push(done);
+            }
+        });
+        time.run_until(100_000);
+        assert_eq!(*notes.borrow(), [Some(5), None]);
+    }
+}

@@ -1,0 +1,169 @@
+//! What nodes and clients say to each other, as plain data. The leader's words are those of the product's actors.
+//! Not here: carrying them (`network`).
+
+use super::shard::RaftMessage;
+use leasing::RecallLine;
+use ledger::{Applied, Command, DenialReason, HolderBatch, LineAnswer, LineMessage, Rejection};
+use types::{
+    Credits, Durability, HolderId, IdempotencyKey, LineNumber, NodeId, Timestamp, UserId, WorkspaceId,
+};
+
+/// A node by its place, from 0; its id is one more.
+pub type Index = usize;
+
+pub fn id_of(node: Index) -> NodeId {
+    NodeId(u16::try_from(node + 1).expect("a few nodes"))
+}
+
+pub fn index_of(node: NodeId) -> Index {
+    usize::from(node.0) - 1
+}
+
+#[derive(Clone, Debug)]
+pub enum Message {
+    Raft(RaftMessage),
+    Ask { id: u64, request: Request },
+    Answer { id: u64, answer: Answer },
+}
+
+#[derive(Clone, Debug)]
+pub enum Request {
+    Leader { request: LeaderRequest, within_ms: u64 },
+    Recall(Recall),
+    Consume(Consume),
+    Clock,
+}
+
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Leader(Result<LeaderAnswer, LeaderRefusal>),
+    Recall(RecallAnswer),
+    Consume(Result<Charge, Refusal>),
+    Clock(Timestamp),
+}
+
+#[derive(Clone, Debug)]
+pub enum LeaderRequest {
+    Batch(HolderBatch),
+    Command(Box<Command>),
+    Renew { holder: HolderId },
+    Read { workspace: WorkspaceId },
+}
+
+#[derive(Clone, Debug)]
+pub enum LeaderAnswer {
+    Batch(BatchAnswer),
+    Applied { index: u64, applied: Applied },
+    Renewed,
+    Read { index: u64, used: Credits },
+}
+
+#[derive(Clone, Debug)]
+pub struct BatchAnswer {
+    pub lines: Vec<LineAnswer>,
+    pub elsewhere: Vec<Credits>,
+    pub durability: Durability,
+    pub cut_off: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum LeaderRefusal {
+    NotLeader { leader: Option<Index> },
+    Unknown,
+    Rejected(Rejection),
+}
+
+#[derive(Clone, Debug)]
+pub struct Recall {
+    pub workspace: WorkspaceId,
+    pub lines: Vec<RecallLine>,
+}
+
+#[derive(Clone, Debug)]
+pub struct RecallAnswer {
+    pub holder: HolderId,
+    pub journal_sequence: u64,
+    pub lines: Vec<LineMessage>,
+}
+
+/// Why another node gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerFault {
+    /// Surely not done.
+    Unreachable,
+    /// Done or not.
+    Unknown,
+}
+
+#[derive(Clone, Debug)]
+pub struct Consume {
+    pub workspace: WorkspaceId,
+    pub user: UserId,
+    pub price: Credits,
+    pub feature: u8,
+    pub key: Option<IdempotencyKey>,
+    pub durability: Option<Durability>,
+}
+
+/// What a client is told of a consume that was charged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    pub holder: HolderId,
+    pub line: LineNumber,
+    pub sequence: u64,
+    pub amount: Credits,
+    pub durability: Durability,
+    /// Nobody else was asked for it.
+    pub local: bool,
+    /// It is the answer to an earlier one under the same key.
+    pub replayed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    Denied(DenialReason),
+    CreditsUnreachable,
+    UnknownWorkspace,
+    KeyConflict,
+    KeyInFlight,
+    KeyWindowFull,
+    Overloaded,
+    HomeUnreachable,
+    OutcomeUnknown,
+    StorageUnavailable,
+}
+
+impl Refusal {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Denied(DenialReason::Exhausted) => "exhausted",
+            Self::Denied(DenialReason::AllocationExhausted) => "allocation-exhausted",
+            Self::Denied(DenialReason::LimitReached) => "limit-reached",
+            Self::Denied(DenialReason::AccessDisabled) => "access-disabled",
+            Self::Denied(DenialReason::UnknownUser) => "unknown-user",
+            Self::Denied(DenialReason::Frozen) => "frozen",
+            Self::CreditsUnreachable => "credits-unreachable",
+            Self::UnknownWorkspace => "unknown-workspace",
+            Self::KeyConflict => "key-conflict",
+            Self::KeyInFlight => "key-in-flight",
+            Self::KeyWindowFull => "key-window-full",
+            Self::Overloaded => "overloaded",
+            Self::HomeUnreachable => "home-unreachable",
+            Self::OutcomeUnknown => "outcome-unknown",
+            Self::StorageUnavailable => "storage-unavailable",
+        }
+    }
+
+    /// Whether the same key may be tried again at once and may fare better.
+    pub const fn may_pass(self) -> bool {
+        match self {
+            Self::CreditsUnreachable
+            | Self::KeyInFlight
+            | Self::Overloaded
+            | Self::HomeUnreachable
+            | Self::OutcomeUnknown
+            | Self::StorageUnavailable => true,
+            Self::Denied(_) | Self::UnknownWorkspace | Self::KeyConflict | Self::KeyWindowFull => false,
+        }
+    }
+}
