@@ -324,7 +324,9 @@ mod tests {
         assert!(message(&two, &[]).contains("1, 3 or 5 nodes; 2 are listed"));
         let raft = |line: &str| load(&format!("{NODE_TOML}\n[raft]\n{line}"), &[]);
         assert_eq!(raft("snapshot_every_entries = 10").unwrap().raft.log_keep_entries, 1_000);
-        for wrong in ["snapshot_every_entries = 9", "snapshot_every_entries = 1000001", "log_keep_entries = 1000001"] {
+        for wrong in
+            ["snapshot_every_entries = 9", "snapshot_every_entries = 1000001", "log_keep_entries = 1000001"]
+        {
             assert!(raft(wrong).unwrap_err().to_string().starts_with("raft."), "{wrong}");
         }
     }

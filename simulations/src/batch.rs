@@ -159,7 +159,12 @@ impl Summary {
 
     pub fn unseen(&self) -> Vec<&'static str> {
         let seen: BTreeSet<&str> = self.crossings.keys().map(String::as_str).collect();
-        self.plan.world.crossings().map(|crossing| crossing.text()).filter(|text| !seen.contains(text)).collect()
+        self.plan
+            .world
+            .crossings()
+            .map(|crossing| crossing.text())
+            .filter(|text| !seen.contains(text))
+            .collect()
     }
 
     /// Why the batch does not pass; none where it does.
@@ -248,7 +253,11 @@ impl fmt::Display for Summary {
         for (seed, text) in &self.broken {
             writeln!(f, "BROKEN in seed {seed}: {text}")?;
             let Plan { world, minutes } = self.plan;
-            writeln!(f, "  tranche-sim seed --world {} --seed {seed} --minutes {minutes} --film", world.name())?;
+            writeln!(
+                f,
+                "  tranche-sim seed --world {} --seed {seed} --minutes {minutes} --film",
+                world.name()
+            )?;
         }
         for complaint in self.complaints() {
             writeln!(f, "NOT PASSED: {complaint}")?;

@@ -13,6 +13,7 @@ pub mod chance;
 pub mod crossings;
 pub mod fault;
 pub mod hunt;
+pub mod known;
 pub mod model;
 pub mod outcome;
 pub mod swarm;

@@ -4,11 +4,11 @@
 use super::World;
 use super::clock::START;
 use super::config::Config;
-use crate::crossings::Crossing;
 use super::film::Step as Film;
 use super::node::Unavailable;
 use super::words::{Index, LeaderAnswer, LeaderRequest, index_of};
 use crate::chance::{Stream, stream};
+use crate::crossings::Crossing;
 use crate::fault::{Fault as PlannedFault, What as Fault};
 use crate::swarm::log_uniform;
 use ledger::{

@@ -1,12 +1,12 @@
 //! The task that refills one user's word on one node, gives back what is recalled, and closes idle lines: the product's
 //! `actors/allocation.rs` on virtual time, step by step. Not here: gathering draws (`pool`), spending (`consume`).
 
-use crate::crossings::Crossing;
 use super::film::Step as Film;
 use super::handle::{Handle, micros};
 use super::node::Running;
 use super::pool::{Asked, PoolMessage, line_message};
 use super::words::BatchAnswer;
+use crate::crossings::Crossing;
 use escrow::Epoch;
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender};

@@ -3,10 +3,10 @@
 
 use super::World;
 use super::allocation::{AllocationMessage, Denied};
-use crate::crossings::Crossing;
 use super::handle::{Handle, micros};
 use super::node::Running;
 use super::words::{Answer, Charge, Consume, Index, PeerFault, Refusal, Request, index_of};
+use crate::crossings::Crossing;
 use escrow::NoSpend;
 use futures::channel::oneshot;
 use journal::{Begun, Charged, KeyGuard, Refused};

@@ -2,7 +2,6 @@
 //! Volatile: a new leader finds frozen lines in the ledger and starts over. Not here: agreement (`shard`).
 
 use super::World;
-use crate::crossings::Crossing;
 use super::film::Step as Film;
 use super::node::Running;
 use super::rounds::{Rounds, Short};
@@ -11,6 +10,7 @@ use super::words::{
     Answer, BatchAnswer, Index, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer, Request,
     id_of, index_of,
 };
+use crate::crossings::Crossing;
 use leasing::{RecallLine, Wave, choose, frozen_lines, shared_lines};
 use ledger::{
     Applied, Command, HolderBatch, HolderStatus, Line, LineMessage, LineResult, Outcome, Rejection, State,

@@ -31,7 +31,8 @@ pub use config::{Config, Latency, WorkspaceConfig};
 pub use faults::SUPPORTED;
 
 use crate::chance::stream;
-use crate::outcome::{Outcome, Sample};
+use crate::crossings::Crossing;
+use crate::outcome::{BrokenAt, Outcome, Sample};
 use clock::NodeClock;
 use film::{Film, Frame, Step};
 use futures::channel::oneshot;

@@ -4,7 +4,6 @@
 
 use super::World;
 use super::clock::NodeClock;
-use crate::crossings::Crossing;
 use super::desk::Desk;
 use super::film::Step as Film;
 use super::handle::Handle;
@@ -15,6 +14,7 @@ use super::words::{
     Answer, BatchAnswer, Index, LeaderAnswer, LeaderRefusal, LeaderRequest, PeerFault, Recall, RecallAnswer,
     Request,
 };
+use crate::crossings::Crossing;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::channel::oneshot;
 use journal::{HandleNo, Journal, KeyTable, LineView};

@@ -1,10 +1,10 @@
 //! The one who knows: applies every committed entry first, keeps what clients were told, and judges with the sentences
 //! of `testkit`. Not here: the sentences themselves.
 
-use crate::outcome::{BrokenAt, Stranded};
-use crate::crossings::{Crossing, Seen};
 use super::shard::Entry;
 use super::words::{Charge, Consume};
+use crate::crossings::{Crossing, Seen};
+use crate::outcome::{BrokenAt, Stranded};
 use ledger::{
     Applied, Change, Command, ForgetMode, GrantState, HolderStatus, IntentNo, LineResult, Outcome, State,
     Workspace,

@@ -2,11 +2,11 @@
 //! `actors/pool.rs` on virtual time. Not here: one user's line (`allocation`), finding the leader (`node`).
 
 use super::allocation::{Allocation, AllocationMessage, DrawAnswer, Sent};
-use crate::crossings::Crossing;
 use super::film::Step as Film;
 use super::handle::Handle;
 use super::node::{NotSubmitted, Running};
 use super::words::{BatchAnswer, Recall};
+use crate::crossings::Crossing;
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::channel::oneshot;

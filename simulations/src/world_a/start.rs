@@ -2,7 +2,6 @@
 //! on the disk (the product's `journal`).
 
 use super::World;
-use crate::crossings::Crossing;
 use super::desk;
 use super::film::Step;
 use super::node::{Node, Running};
@@ -10,6 +9,7 @@ use super::shard::HEARTBEAT_MS;
 use super::time::WORLD;
 use super::words::{Answer, Index, Request, id_of};
 use crate::chance::stream;
+use crate::crossings::Crossing;
 use futures::FutureExt;
 use journal::{Journal, JournalFault, Options, Recovered};
 use ledger::{Command, ForgetMode};

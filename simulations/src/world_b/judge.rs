@@ -49,7 +49,17 @@ const DIGESTS_MAX: usize = 4_096;
 impl Judge {
     #[must_use]
     pub fn new(machines: Vec<Arc<Machine>>, told: Told) -> Self {
-        Self { machines, told, terms: BTreeMap::new(), digests: BTreeMap::new(), pending_since: BTreeMap::new(), broken: Vec::new(), seen: Seen::default(), elections: 0, timeline: Vec::new() }
+        Self {
+            machines,
+            told,
+            terms: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            pending_since: BTreeMap::new(),
+            broken: Vec::new(),
+            seen: Seen::default(),
+            elections: 0,
+            timeline: Vec::new(),
+        }
     }
 
     fn breaks(&mut self, at_ms: u64, sentence: &str, what: String) {
@@ -102,6 +112,7 @@ impl Judge {
                 };
                 if group.is_leader() && self.terms.get(&group.id()).is_some_and(settled) {
                     let record = self.told.record().clone();
+                    group.peek(|state| self.seen.look(state));
                     group
                         .peek(|state| what_was_told_is_gone(state, &record))
                         .into_iter()
@@ -117,7 +128,8 @@ impl Judge {
     fn what_is_pending_comes(&mut self, now_ms: u64, load: &Load, lost: &BTreeSet<usize>) {
         let lost: BTreeSet<NodeId> = lost.iter().map(|index| node_id(*index)).collect();
         let is_pending = |pool: &Workspace| {
-            let reachable = |intent: &ledger::Intent| intent.lines.iter().all(|l| !lost.contains(&l.holder.node));
+            let reachable =
+                |intent: &ledger::Intent| intent.lines.iter().all(|l| !lost.contains(&l.holder.node));
             let open = |intent: &&ledger::Intent| !intent.pending().is_zero() && reachable(intent);
             pool.intents.values().find(open).cloned()
         };
@@ -146,9 +158,8 @@ impl Judge {
         for (name, micros) in refused {
             let id = WorkspaceId::parse(&name).expect("a valid id");
             // What is out could have been recalled.
-            let shared = |pool: &Workspace| {
-                pool.shared_at(pool_now(now_ms)).saturating_add(pool.shared_out).micros()
-            };
+            let shared =
+                |pool: &Workspace| pool.shared_at(pool_now(now_ms)).saturating_add(pool.shared_out).micros();
             let shared = self.leader_of(&id, shared);
             if let Some(shared) = shared.filter(|shared| *shared > micros.saturating_add(margin)) {
                 let what = format!("{name}: {micros} was refused, {shared} is there");
@@ -359,7 +370,8 @@ impl Seen {
             }
             for intent in pool.intents.values() {
                 saw(Crossing::PendingPartLapses, !intent.lapsed.is_zero());
-                let was_pending = intent.first_answer.as_ref().is_some_and(|first| first.moved < intent.moved);
+                let was_pending =
+                    intent.first_answer.as_ref().is_some_and(|first| first.moved < intent.moved);
                 saw(Crossing::PendingPartArrives, was_pending);
             }
         }

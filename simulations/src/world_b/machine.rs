@@ -70,7 +70,13 @@ impl Machine {
             seed,
             raft: RaftSettings { snapshot_every_entries, log_keep_entries },
             addresses: addresses.clone(),
-            inner: Mutex::new(Inner { disk: MemDisk::new(), lives: 0, running: None, ended: None, news: None }),
+            inner: Mutex::new(Inner {
+                disk: MemDisk::new(),
+                lives: 0,
+                running: None,
+                ended: None,
+                news: None,
+            }),
             drain: Notify::new(),
         }
     }

@@ -18,11 +18,11 @@ pub mod told;
 pub mod trace;
 
 use crate::fault::{Fault, Kind};
+use crate::outcome::{BrokenAt, Outcome};
 use crate::swarm::Swarm;
 use clients::Office;
 use clock::TrueTime;
 use faults::Faults;
-use crate::outcome::{BrokenAt, Outcome};
 use judge::{Calm, Judge};
 use load::Load;
 use machine::{Addresses, Machine};

@@ -1,0 +1,175 @@
+//! Hunts for planted mistakes: each must be found, within so many seeds; the seeds that found one are replayed ever after.
+//! Not here: what a mistake is (`types::planted`), and the protocol's own mistakes (`model::mistakes`).
+
+use crate::batch::{Plan, World, run_one};
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use types::planted::Mistake;
+
+/// A seed of a world that finds a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub mistake: Mistake,
+    pub world: World,
+    pub seed: u64,
+}
+
+/// How long things go wrong in a run that hunts.
+pub const fn minutes(world: World) -> u64 {
+    match world {
+        World::A => 10,
+        World::B => 1,
+    }
+}
+
+/// How a mistake was found.
+#[derive(Clone, Debug)]
+pub struct Kill {
+    pub mistake: Mistake,
+    pub world: World,
+    pub seed: u64,
+    /// So many seeds were run, in the order of their numbers.
+    pub seeds: u64,
+    pub took: Duration,
+    pub sentence: String,
+}
+
+/// One row of the kill table; `None`: the mistake is alive.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub mistake: Mistake,
+    pub kill: Option<Kill>,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, rule) = (self.mistake.name(), self.mistake.rule());
+        match &self.kill {
+            None => write!(f, "{name:<26} {rule:<4} ALIVE"),
+            Some(kill) => write!(
+                f,
+                "{name:<26} {rule:<4} {}  seed {:>4}  {:>3} seeds  {:>6.1} s  {}",
+                kill.world.name(),
+                kill.seed,
+                kill.seeds,
+                kill.took.as_secs_f32(),
+                kill.sentence
+            ),
+        }
+    }
+}
+
+/// Searches world A, then world B, seeds from 0 on, for one that finds the mistake.
+///
+/// # Errors
+/// A run could not be started.
+pub fn search(mistake: Mistake, worlds: &[World], seeds_max: u64) -> io::Result<Row> {
+    let program = std::env::current_exe()?;
+    let clock = platform::SystemClock::new();
+    for world in worlds {
+        let found = first(&program, *world, mistake, seeds_max)?;
+        if let Some((seed, sentence)) = found {
+            let took = platform::Clock::monotonic(&clock);
+            let kill = Kill { mistake, world: *world, seed, seeds: seed + 1, took, sentence };
+            return Ok(Row { mistake, kill: Some(kill) });
+        }
+    }
+    Ok(Row { mistake, kill: None })
+}
+
+/// The first seed that finds it, all cores at work.
+fn first(
+    program: &Path,
+    world: World,
+    mistake: Mistake,
+    seeds_max: u64,
+) -> io::Result<Option<(u64, String)>> {
+    let plan = Plan { world, minutes: minutes(world) };
+    let (next, least) = (AtomicU64::new(0), Mutex::new(None::<(u64, String)>));
+    let failed = Mutex::new(None);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _core in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let found = least.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+                    if seed >= seeds_max || found {
+                        return;
+                    }
+                    match run_one(program, plan, seed, Some(mistake.name())) {
+                        Ok(outcome) => {
+                            let Some(broken) = outcome.broken else { continue };
+                            let mut least = least.lock().unwrap_or_else(PoisonError::into_inner);
+                            if least.as_ref().is_none_or(|(before, _)| seed < *before) {
+                                *least = Some((seed, broken.sentence));
+                            }
+                        }
+                        Err(why) => {
+                            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(why) => Err(why),
+        None => Ok(least.into_inner().unwrap_or_else(PoisonError::into_inner)),
+    }
+}
+
+/// Runs the seeds that are known to find each mistake, with it and without it: with it something breaks, without it
+/// nothing does.
+///
+/// # Errors
+/// A run could not be started.
+pub fn replay(known: &[Known]) -> io::Result<Vec<Row>> {
+    let program = std::env::current_exe()?;
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(Vec::new());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores)
+            .map(|_core| {
+                scope.spawn(|| {
+                    while let Some(known) = known.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let row = again(&program, *known)?;
+                        rows.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")))
+        })
+    })?;
+    let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+    rows.sort_by_key(|row| row.mistake);
+    Ok(rows)
+}
+
+fn again(program: &Path, known: Known) -> io::Result<Row> {
+    let Known { mistake, world, seed } = known;
+    let plan = Plan { world, minutes: minutes(world) };
+    let clock = platform::SystemClock::new();
+    let with = run_one(program, plan, seed, Some(mistake.name()))?;
+    let took = platform::Clock::monotonic(&clock);
+    let sentence = with.broken.map(|broken| broken.sentence);
+    let kill = sentence.map(|sentence| Kill { mistake, world, seed, seeds: 1, took, sentence });
+    Ok(Row { mistake, kill })
+}
+
+/// Mistakes without a known seed.
+#[must_use]
+pub fn unknown(known: &[Known]) -> Vec<Mistake> {
+    let found = |mistake: &&Mistake| known.iter().any(|known| known.mistake == **mistake);
+    Mistake::ALL.iter().filter(|mistake| !found(mistake)).copied().collect()
+}
