@@ -5,10 +5,13 @@
 //! keys), S11 and on (real nodes).
 
 use crate::ghost::Ghost;
-use ledger::{Command, GrantState, HolderBatch, HolderStatus, Line, State, Wish, Workspace};
+use ledger::{
+    Applied, Command, ForgetMode, GrantState, HolderBatch, HolderStatus, Line, Outcome, State, Wish,
+    Workspace,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use types::{Credits, Source, Timestamp, UserId};
+use types::{Credits, LineId, Source, Timestamp, UserId};
 
 /// A sentence that turned out to be untrue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,7 @@ pub fn all_of_a_state(workspace: &Workspace, state: &State, ghost: &Ghost) -> Ve
     allocations_stand_on_grants_that_last(workspace, state.now)?;
     usage_by_meter_sums_to_used(workspace)?;
     nothing_that_was_closed_opens_again(workspace, ghost)?;
+    fenced_holders_have_nothing(workspace, ghost)?;
     no_holder_comes_back(state, ghost)
 }
 
@@ -40,6 +44,7 @@ pub fn all_of_a_state(workspace: &Workspace, state: &State, ghost: &Ghost) -> Ve
 pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace) -> Verdict {
     draws_keep_within_limits(before, after)?;
     draws_reach_no_further_than_their_target(before, command, after)?;
+    holders_change_no_allocation(before, command, after)?;
     other_cycles_change_nothing(before, command, after)
 }
 
@@ -223,6 +228,47 @@ pub fn nothing_that_was_closed_opens_again(workspace: &Workspace, ghost: &Ghost)
         })?;
     }
     Ok(())
+}
+
+/// S6: what holders draw, use and give back moves within an allocation. Its amount is the administrator's, but for what
+/// a reallocation pays and for grants that end.
+pub fn holders_change_no_allocation(before: &Workspace, command: &Command, after: &Workspace) -> Verdict {
+    let is_quiet = before.intents.is_empty() && after.intents.is_empty();
+    let lives = |workspace: &Workspace| workspace.grants.iter().map(|grant| grant.state).collect::<Vec<_>>();
+    if !matches!(command, Command::Holder(_)) || !is_quiet || lives(before) != lives(after) {
+        return Ok(());
+    }
+    let sentence = "S6 holders change no allocation";
+    for (name, user) in &after.users {
+        let was = before.user(name).and_then(|user| user.allocation.as_ref());
+        let (Some(was), Some(is)) = (was, &user.allocation) else { continue };
+        // Credits of a grant that has ended come back to nobody.
+        let ended = after.grants.iter().any(|grant| grant.state != GrantState::Live);
+        let same = was.no != is.no || was.amount() == is.amount() || ended && is.amount() < was.amount();
+        holds(same, sentence, || format!("{name}: {} became {}", was.amount(), is.amount()))?;
+    }
+    Ok(())
+}
+
+/// R10: all that a fenced holder has is written off.
+pub fn fenced_holders_have_nothing(workspace: &Workspace, ghost: &Ghost) -> Verdict {
+    let open = |(id, line): &(&LineId, &Line)| ghost.fenced.contains(&id.holder) && !line.written_off;
+    let open = workspace.lines.iter().find(open);
+    holds(open.is_none(), "R10 fenced holders have nothing", || format!("{open:?}"))
+}
+
+/// S1 of a forgotten holder: what is charged for it, and asked to be credited back, is booked as exposure, all of it.
+pub fn a_forget_does_what_was_asked(command: &Command, applied: &Applied) -> Verdict {
+    let (Command::Forget { mode, .. }, Ok(Outcome::Forgotten { written_off, exposure, .. })) =
+        (command, &applied.result)
+    else {
+        return Ok(());
+    };
+    let asked = match mode {
+        ForgetMode::Charge => Credits::ZERO,
+        ForgetMode::Credit => *written_off,
+    };
+    holds(*exposure == asked, "S1 a forget does what was asked", || format!("{command:?}: {applied:?}"))
 }
 
 /// S10 of holders: fenced for ever, one disk per node, no journal older than known.

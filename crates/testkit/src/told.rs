@@ -6,7 +6,7 @@
 
 use crate::checkers::{Broken, Verdict};
 use ledger::{Command, HolderBatch, LineResult, Outcome, Workspace};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{Credits, IdempotencyKey, LineId, UserId};
 
 /// One charge's name: its line and its place on it.
@@ -19,6 +19,7 @@ pub struct Told {
     pub total: u64,
     /// Spends that were begun, answered or not: nothing else may ever be metered.
     pub asked_by_user: BTreeMap<UserId, u64>,
+    names: BTreeSet<ChargeName>,
     /// What each key was answered first.
     keys: BTreeMap<(UserId, IdempotencyKey), ChargeName>,
     /// Used and unattributed on lines whose holder has said its last word.
@@ -36,7 +37,10 @@ impl Told {
     }
 
     /// A client is told that this was charged, for the first time.
-    pub fn charged(&mut self, user: &UserId, line: LineId, amount: Credits) -> Verdict {
+    pub fn charged(&mut self, user: &UserId, (line, sequence): ChargeName, amount: Credits) -> Verdict {
+        let is_new = self.names.insert((line, sequence));
+        let sentence = "S10 no charge is numbered twice";
+        holds(is_new, sentence, || format!("{line:?}: {sequence} of {user}"))?;
         *self.by_user.entry(user.clone()).or_default() += amount.micros();
         self.total += amount.micros();
         let on_line = self.on_line.entry(line).or_default();
@@ -231,7 +235,7 @@ mod tests {
     #[test]
     fn a_disk_counts_what_was_told_exactly_or_rounded_up() {
         let (mut told, ann) = (Told::default(), "ann".parse().unwrap());
-        told.charged(&ann, line(1), credits(10)).unwrap();
+        told.charged(&ann, (line(1), 1), credits(10)).unwrap();
         let counts = |used, lost, exact| {
             the_disk_counts_what_was_told(&told, line(1), credits(used), credits(lost), exact)
         };
@@ -242,9 +246,9 @@ mod tests {
     #[test]
     fn a_last_word_holds_for_ever() {
         let (mut told, ann) = (Told::default(), UserId::parse("ann").unwrap());
-        told.charged(&ann, line(1), credits(3)).unwrap();
+        told.charged(&ann, (line(1), 2), credits(3)).unwrap();
         told.last_words.insert(line(1), 5);
-        told.charged(&ann, line(1), credits(2)).unwrap();
-        assert!(told.charged(&ann, line(1), credits(1)).is_err());
+        told.charged(&ann, (line(1), 3), credits(2)).unwrap();
+        assert!(told.charged(&ann, (line(1), 4), credits(1)).is_err());
     }
 }

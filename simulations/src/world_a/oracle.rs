@@ -6,8 +6,8 @@ use super::words::{Charge, Consume};
 use crate::crossings::{Crossing, Seen};
 use crate::outcome::{BrokenAt, Stranded};
 use ledger::{
-    Applied, Change, Command, ForgetMode, GrantState, HolderStatus, IntentNo, LineResult, Outcome, State,
-    Workspace,
+    AdminCommand, Applied, Change, Command, ForgetMode, GrantState, HolderStatus, IntentNo, LineResult,
+    Outcome, State, Workspace,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -127,7 +127,13 @@ impl Oracle {
             let copy = known.filter(|_| by_step).cloned();
             before.push((workspace, finals, copy));
         }
+        let revision =
+            |state: &State| command.workspace().and_then(|id| state.workspace(id)).map(|w| w.revision);
+        let was = revision(&self.state);
         let applied = self.state.apply(entry.at, command);
+        let changes = was != revision(&self.state);
+        self.judge(self.a_repeated_change_changes_nothing(command, changes), now_ms);
+        self.judge(checkers::a_forget_does_what_was_asked(command, &applied), now_ms);
         for (workspace, finals, copy) in before {
             let verdict = self.judge_entry(&workspace, command, &applied, finals, copy.as_deref());
             self.judge(verdict, now_ms);
@@ -166,6 +172,16 @@ impl Oracle {
             Some(before) => checkers::all_of_a_step(before, command, after),
             None => Ok(()),
         }
+    }
+
+    /// S7 of administrators: the same key is the same change.
+    fn a_repeated_change_changes_nothing(&self, command: &Command, changes: bool) -> Verdict {
+        let Command::Admin(AdminCommand { keyed: Some(keyed), .. }) = command else { return Ok(()) };
+        if !changes || self.was_applied(&keyed.key) == 0 {
+            return Ok(());
+        }
+        let sentence = "S7 a repeated change changes nothing";
+        Err(Broken { sentence, what: format!("{command:?}") })
     }
 
     /// S13: a replica has applied up to `index`.
@@ -246,7 +262,7 @@ impl Oracle {
             return;
         }
         let verdict = if charge.amount == consume.price {
-            self.pool(&consume.workspace).told.charged(&consume.user, line, charge.amount)
+            self.pool(&consume.workspace).told.charged(&consume.user, (line, charge.sequence), charge.amount)
         } else {
             let what = format!("asked {}, charged {}", consume.price, charge.amount);
             Err(Broken { sentence: "a consume charges its price", what })

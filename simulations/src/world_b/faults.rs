@@ -125,7 +125,10 @@ impl Faults {
         let Fault { for_ms, what, .. } = fault;
         let all = self.machines.len();
         let fits = |node: &NodeIndex| *node < all && !self.lost.contains(node);
-        if !nodes_of(&what).iter().all(fits) {
+        // On the network the clients are one machine more.
+        let is_there = |node: &NodeIndex| *node <= all && !self.lost.contains(node);
+        let nodes = nodes_of(&what);
+        if !(nodes.iter().all(fits) || is_of_network(&what) && nodes.iter().all(is_there)) {
             return;
         }
         tracing::info!(target: "film", ?what, for_ms, "fault begins");
@@ -180,10 +183,14 @@ impl Faults {
             What::ClockRate { node, per_mille } => self.machines[*node].clock.set_rate(*per_mille),
             What::ClockFrozen { node } => self.machines[*node].clock.set_rate(0),
             What::Delay { from, to, ms } => {
-                sim.set_link_latency(name(*from), name(*to), Duration::from_millis(*ms));
+                sim.set_link_latency(self.name(*from), self.name(*to), Duration::from_millis(*ms));
             }
             What::Drop { from, to, per_mille } => {
-                sim.set_link_fail_rate(name(*from), name(*to), f64::from((*per_mille).min(300)) / 1_000.0);
+                sim.set_link_fail_rate(
+                    self.name(*from),
+                    self.name(*to),
+                    f64::from((*per_mille).min(300)) / 1_000.0,
+                );
             }
             What::OneWay { .. }
             | What::Partition { .. }
@@ -216,12 +223,12 @@ impl Faults {
             | What::ClockRate { node, .. }
             | What::ClockFrozen { node } => self.machines[*node].clock.set_right(),
             What::Delay { from, to, .. } => {
-                sim.set_link_latency(name(*from), name(*to), super::LATENCY.0);
-                sim.set_link_max_message_latency(name(*from), name(*to), super::LATENCY.1);
+                sim.set_link_latency(self.name(*from), self.name(*to), super::LATENCY.0);
+                sim.set_link_max_message_latency(self.name(*from), self.name(*to), super::LATENCY.1);
             }
             What::Drop { from, to, .. } => {
-                sim.set_link_fail_rate(name(*from), name(*to), 0.0);
-                sim.repair(name(*from), name(*to));
+                sim.set_link_fail_rate(self.name(*from), self.name(*to), 0.0);
+                sim.repair(self.name(*from), self.name(*to));
             }
             _ => {}
         }
@@ -271,7 +278,7 @@ impl Faults {
                 if self.down.get(&node).is_some_and(|until| *until <= now_ms) {
                     self.down.remove(&node);
                     machine.killed();
-                    sim.bounce(name(node));
+                    sim.bounce(Machine::name(node));
                 }
                 continue;
             }
@@ -291,7 +298,7 @@ impl Faults {
                 machine.disk().kill();
                 machine.killed();
                 tracing::info!(target: "film", node, "node starts");
-                sim.bounce(name(node));
+                sim.bounce(Machine::name(node));
             }
         }
     }
@@ -301,7 +308,7 @@ impl Faults {
             return;
         }
         tracing::info!(target: "film", node, "process dies");
-        sim.crash(name(node));
+        sim.crash(Machine::name(node));
         self.machines[node].disk().kill();
         self.machines[node].killed();
         let until = self.down.entry(node).or_insert(until_ms);
@@ -344,11 +351,16 @@ impl Faults {
         self.machines.iter().find(leads).map_or(0, |machine| machine.index)
     }
 
+    /// The clients' machine comes behind the nodes.
+    fn name(&self, node: NodeIndex) -> String {
+        if node < self.machines.len() { Machine::name(node) } else { super::CLIENTS.to_owned() }
+    }
+
     fn cut(&mut self, sim: &mut Sim<'_>, link: Link) {
         let count = self.cuts.entry(link).or_default();
         *count += 1;
         if *count == 1 {
-            sim.partition_oneway(name(link.0), name(link.1));
+            sim.partition_oneway(self.name(link.0), self.name(link.1));
         }
     }
 
@@ -356,13 +368,9 @@ impl Faults {
         let count = self.cuts.entry(link).or_default();
         *count = count.saturating_sub(1);
         if *count == 0 {
-            sim.repair_oneway(name(link.0), name(link.1));
+            sim.repair_oneway(self.name(link.0), self.name(link.1));
         }
     }
-}
-
-fn name(node: NodeIndex) -> String {
-    Machine::name(node)
 }
 
 fn both(a: NodeIndex, b: NodeIndex) -> [Link; 2] {
@@ -376,6 +384,9 @@ fn links_of(what: &What, all: usize) -> Vec<Link> {
         What::OneWay { from, to } => vec![(*from, *to)],
         What::Flapping { from, to, .. } => both(*from, *to).to_vec(),
         What::Partition { nodes } => {
+            // The clients are cut off only where they are named.
+            let all = if nodes.contains(&all) { all + 1 } else { all };
+            let pairs = (0..all).flat_map(|a| (a + 1..all).map(move |b| (a, b)));
             let apart = |(a, b): &Link| nodes.contains(a) != nodes.contains(b);
             pairs.filter(apart).flat_map(|(a, b)| both(a, b)).collect()
         }
@@ -385,6 +396,18 @@ fn links_of(what: &What, all: usize) -> Vec<Link> {
         }
         _ => Vec::new(),
     }
+}
+
+/// What happens between machines, not in one.
+fn is_of_network(what: &What) -> bool {
+    matches!(
+        what,
+        What::Drop { .. }
+            | What::Delay { .. }
+            | What::OneWay { .. }
+            | What::Partition { .. }
+            | What::Flapping { .. }
+    )
 }
 
 fn nodes_of(what: &What) -> Vec<NodeIndex> {

@@ -44,6 +44,9 @@ pub struct Case {
     pub faults: Vec<Fault>,
 }
 
+/// The name turmoil knows the clients' machine by.
+pub const CLIENTS: &str = "clients";
+
 /// Messages take between these.
 pub const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(10));
 const TICK: Duration = Duration::from_millis(1);
@@ -63,7 +66,8 @@ impl Case {
     #[must_use]
     pub fn draw(seed: u64, nodes: usize, fault_ms: u64) -> Self {
         let kinds = faults::KINDS.to_vec();
-        let swarm = Swarm { nodes, until_ms: fault_ms, kinds, every_ms: (1_000, 20_000) };
+        // One more than there are: the clients, who can lose questions and answers too.
+        let swarm = Swarm { nodes: nodes + 1, until_ms: fault_ms, kinds, every_ms: (1_000, 20_000) };
         let mut faults = swarm.draw(seed);
         faults.iter_mut().for_each(|fault| fault.at_ms += WARM_UP_MS);
         let load = Load::draw(seed, WARM_UP_MS + fault_ms);
@@ -110,7 +114,7 @@ pub fn run(case: &Case) -> Outcome {
         calm_ms,
         until_ms,
     };
-    sim.client("office", scoped(case.seed, open_for_business(office)));
+    sim.client(CLIENTS, scoped(case.seed, open_for_business(office)));
 
     let mut faults = Faults::new(machines.clone(), case.faults.clone());
     let mut judge = Judge::new(machines, told.clone());
