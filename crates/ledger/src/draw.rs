@@ -413,10 +413,6 @@ impl Workspace {
             numbers.written_off.shrink(relabelled);
             numbers.used.grow(step.used);
             numbers.unattributed.grow(step.unattributed);
-            if is_planted(Mistake::EvidenceCredits) {
-                self.on_grant(step.backing.grant, |g| g.forgive(relabelled));
-                continue;
-            }
             self.on_grant(step.backing.grant, |g| g.relabel(step.used, step.unattributed));
         }
     }

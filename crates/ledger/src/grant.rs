@@ -224,13 +224,6 @@ impl Grant {
         self.assert_conserved();
     }
 
-    /// For a planted mistake: what was written off is there again.
-    pub(crate) fn forgive(&mut self, amount: Credits) {
-        self.books.written_off.shrink(amount);
-        self.books.available.grow(amount);
-        self.assert_conserved();
-    }
-
     /// Ends the grant: all that is available goes to `expired` or `voided`. Earmarks must be gone before.
     pub(crate) fn end(&mut self, state: GrantState, revision: Revision) {
         assert!(self.books.earmarked.is_zero(), "S6: grant {} ends under an allocation", self.id);

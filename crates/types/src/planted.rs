@@ -49,7 +49,6 @@ mistakes! {
     ReportAheadOfDisk = "report-ahead-of-disk" "R6": "a report says what is used by memory, not by the disk",
     DeltaReports = "delta-reports" "R6": "what a report says is added to what is booked",
     ClosedOpensAgain = "closed-opens-again" "R7": "a late draw on a closed line opens it anew",
-    EvidenceCredits = "evidence-credits" "R7": "evidence of a lost holder makes credits available",
     SilenceReturns = "silence-returns" "R8": "what a holder has is available again when it was silent for a while",
     RecallAtDeadline = "recall-at-deadline" "R9": "credits are moved when the recall is sent, not when they came back",
     FencedDraws = "fenced-draws" "R10": "a holder that was forgotten may go on drawing",

@@ -182,12 +182,13 @@ fn forgets(config: &Config, chance: &mut Stream) -> Option<AdminStep> {
     });
     let mut silent: Vec<_> =
         silent.filter(|(fault, node)| *node >= config.replicas && fault.for_ms >= 1_500).collect();
-    if silent.is_empty() || !chance.random_bool(0.6) {
+    if silent.is_empty() || !chance.random_bool(0.9) {
         return None;
     }
     let (fault, node) = silent.swap_remove(chance.random_range(0..silent.len()));
     let mode = if chance.random_bool(0.5) { ForgetMode::Charge } else { ForgetMode::Credit };
-    let at_ms = fault.at_ms + fault.for_ms / 2;
+    // Soon, so that it had more to say.
+    let at_ms = fault.at_ms + fault.for_ms / chance.random_range(2..=8);
     Some(AdminStep { at_ms, node: 0, what: Wanted::Forget { node, mode } })
 }
 

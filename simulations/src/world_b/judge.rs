@@ -9,11 +9,11 @@ use crate::world_b::load::Load;
 use crate::world_b::machine::Machine;
 use crate::world_b::panics;
 use crate::world_b::told::{Record, Told};
-use ledger::{GrantState, State, Workspace};
+use ledger::{GrantState, Line, State, Workspace};
 use replication::{Group, GroupId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use types::{NodeId, Timestamp, WorkspaceId};
+use types::{LineId, NodeId, Timestamp, WorkspaceId};
 
 /// Which nodes are gone, and whether nothing else is wrong.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,8 @@ pub struct Judge {
     /// The highest term ever seen of each group, who leads in it, and since when.
     terms: BTreeMap<GroupId, (u64, NodeId, u64)>,
     digests: BTreeMap<(GroupId, u64), [u8; 32]>,
-    /// Since when a pool has something pending that no lost node has.
-    pending_since: BTreeMap<WorkspaceId, u64>,
+    /// Since when a line that was taken away from a reachable holder has not come back.
+    owed_since: BTreeMap<(WorkspaceId, LineId), u64>,
     pub broken: Vec<BrokenAt>,
     pub seen: Seen,
     pub elections: u64,
@@ -42,7 +42,7 @@ const SETTLED_MS: u64 = 2_000;
 /// Enough to be understood; a run with one is a failed run.
 const BROKEN_MAX: usize = 5;
 /// What is recalled from reachable holders comes within a second; a busy one may take a few.
-const PENDING_MS: u64 = 5_000;
+const OWED_MS: u64 = 4_000;
 /// Digests that are kept to compare others with.
 const DIGESTS_MAX: usize = 4_096;
 
@@ -54,7 +54,7 @@ impl Judge {
             told,
             terms: BTreeMap::new(),
             digests: BTreeMap::new(),
-            pending_since: BTreeMap::new(),
+            owed_since: BTreeMap::new(),
             broken: Vec::new(),
             seen: Seen::default(),
             elections: 0,
@@ -99,7 +99,7 @@ impl Judge {
             }
         }
         if calm.is_calm {
-            self.what_is_pending_comes(now_ms, load, calm.lost);
+            self.what_is_taken_away_comes(now_ms, load, calm.lost);
         }
         for machine in self.machines.clone() {
             let Some(quota) = machine.running() else { continue };
@@ -125,27 +125,30 @@ impl Judge {
         told.into_iter().for_each(|what| self.breaks(now_ms, "what clients are told is consistent", what));
     }
 
-    fn what_is_pending_comes(&mut self, now_ms: u64, load: &Load, lost: &BTreeSet<usize>) {
+    /// What was taken away from reachable holders is given back within seconds.
+    fn what_is_taken_away_comes(&mut self, now_ms: u64, load: &Load, lost: &BTreeSet<usize>) {
         let lost: BTreeSet<NodeId> = lost.iter().map(|index| node_id(*index)).collect();
-        let is_pending = |pool: &Workspace| {
-            let reachable =
-                |intent: &ledger::Intent| intent.lines.iter().all(|l| !lost.contains(&l.holder.node));
-            let open = |intent: &&ledger::Intent| !intent.pending().is_zero() && reachable(intent);
-            pool.intents.values().find(open).cloned()
+        let taken = |pool: &Workspace| {
+            let is_owed = |(id, line): &(&LineId, &Line)| {
+                line.frozen
+                    && !line.written_off
+                    && !line.outstanding().is_zero()
+                    && !lost.contains(&id.holder.node)
+            };
+            let owed = pool.lines.iter().filter(is_owed);
+            owed.map(|(id, _)| (pool.id.clone(), *id)).collect::<BTreeSet<_>>()
         };
+        let mut owed = BTreeSet::new();
         for workspace in 0..load.workspaces {
             let id = WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id");
-            match self.leader_of(&id, is_pending).flatten() {
-                None => {
-                    self.pending_since.remove(&id);
-                }
-                Some(intent) => {
-                    let since = *self.pending_since.entry(id.clone()).or_insert(now_ms);
-                    if now_ms - since > PENDING_MS {
-                        let what = format!("{id}: since {since} ms: {intent:?}");
-                        self.breaks(now_ms, "what reachable nodes have to give back comes", what);
-                    }
-                }
+            owed.extend(self.leader_of(&id, taken).unwrap_or_default());
+        }
+        self.owed_since.retain(|line, _| owed.contains(line));
+        for line in owed {
+            let since = *self.owed_since.entry(line.clone()).or_insert(now_ms);
+            if now_ms - since > OWED_MS {
+                let what = format!("{line:?}: since {since} ms");
+                self.breaks(now_ms, "what was taken away from reachable nodes comes back", what);
             }
         }
     }

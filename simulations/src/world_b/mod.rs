@@ -29,6 +29,7 @@ use machine::{Addresses, Machine};
 use openraft_rt::deterministic_rng::DeterministicRng;
 use openraft_rt_tokio::TokioRuntime;
 use serde::{Deserialize, Serialize};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use told::Told;
@@ -79,6 +80,21 @@ impl Case {
 #[must_use]
 pub fn run(case: &Case) -> Outcome {
     panics::begin();
+    // A product that stopped in the middle of its state can take the judge with it.
+    std::panic::catch_unwind(AssertUnwindSafe(|| run_all(case))).unwrap_or_else(|_| Outcome {
+        seed: case.seed,
+        minutes: case.fault_ms / 60_000,
+        trace: trace::digest(),
+        broken: Some(BrokenAt {
+            at_ms: 0,
+            sentence: "no assertion of the product fails".into(),
+            what: panics::take().join("; "),
+        }),
+        ..Outcome::default()
+    })
+}
+
+fn run_all(case: &Case) -> Outcome {
     let mut sim = turmoil::Builder::new()
         .rng_seed(case.seed)
         .tick_duration(TICK)
