@@ -157,6 +157,40 @@ impl Summary {
         self.reallocations_ms.extend(outcome.reallocations_ms);
     }
 
+    /// Takes another batch of the same plan in.
+    pub fn merge(&mut self, other: Self) {
+        self.plan = other.plan;
+        self.seeds += other.seeds;
+        self.took += other.took;
+        self.simulated_ms += other.simulated_ms;
+        self.operations += other.operations;
+        self.told += other.told;
+        self.told_local += other.told_local;
+        self.entries += other.entries;
+        let sums = [
+            (&mut self.faults, other.faults),
+            (&mut self.refusals, other.refusals),
+            (&mut self.crossings, other.crossings),
+        ];
+        for (sum, counts) in sums {
+            for (name, count) in counts {
+                *sum.entry(name).or_default() += count;
+            }
+        }
+        self.broken.extend(other.broken);
+        self.failovers_ms.extend(other.failovers_ms);
+        self.rounds_ms.extend(other.rounds_ms);
+        self.reallocations_ms.extend(other.reallocations_ms);
+    }
+
+    /// In a few words.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let (world, hours) = (self.plan.world.name(), self.simulated_ms / 3_600_000);
+        let broken = self.broken.len();
+        format!("world {world}: {} seeds, {hours} simulated hours, {broken} broken", self.seeds)
+    }
+
     pub fn unseen(&self) -> Vec<&'static str> {
         let seen: BTreeSet<&str> = self.crossings.keys().map(String::as_str).collect();
         self.plan

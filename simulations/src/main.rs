@@ -3,7 +3,7 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{model, runs};
+use commands::{model, proof, runs};
 use std::process::ExitCode;
 
 /// Attacks Tranche: its protocol as a model, its rooms and whole nodes in simulated worlds.
@@ -26,6 +26,10 @@ enum Command {
     Hunt(runs::Hunt),
     /// Replays the seeds that are known to find planted mistakes.
     Kills,
+    /// A part of every tier, as continuous integration runs it.
+    Proof,
+    /// Runs seeds nobody has run yet, for hours.
+    Soak(proof::Soak),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +39,8 @@ fn main() -> ExitCode {
         Command::Batch(batch) => batch.run(),
         Command::Hunt(hunt) => hunt.run(),
         Command::Kills => runs::kills(),
+        Command::Proof => proof::proof(),
+        Command::Soak(soak) => soak.run(),
     };
     match clean {
         Ok(true) => ExitCode::SUCCESS,

@@ -36,16 +36,26 @@ fn an_unknown_name_is_answered_with_the_known_ones() {
         let output = tranche_sim(&["model", flag, "nonsense"]);
         assert_eq!(output.status.code(), Some(2));
         let complaint = text(&output.stderr);
-        assert!(complaint.contains("`nonsense`") && complaint.contains(known), "{complaint}");
+        assert!(complaint.contains("\"nonsense\"") && complaint.contains(known), "{complaint}");
     }
 }
 
 #[test]
 fn what_is_not_understood_is_answered_with_the_usage() {
-    for arguments in [&[][..], &["modle"], &["model", "--mistake"], &["model", "--world", "crashes", "more"]]
-    {
+    let wrong: [&[&str]; 8] = [
+        &[],
+        &["modle"],
+        &["model", "--mistake"],
+        &["model", "--world", "crashes", "more"],
+        &["seed", "--world", "a"],
+        &["batch", "--world", "z", "--seeds", "0..9"],
+        &["batch", "--world", "a", "--seeds", "9..2"],
+        &["seed", "--world", "a", "--seed", "1", "--minutes", "0"],
+    ];
+    for arguments in wrong {
         let output = tranche_sim(arguments);
         assert_eq!(output.status.code(), Some(2));
-        assert!(text(&output.stderr).contains("usage:"));
+        let complaint = text(&output.stderr);
+        assert!(complaint.contains("Usage:") || complaint.contains("--help"), "{complaint}");
     }
 }

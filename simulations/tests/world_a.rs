@@ -32,10 +32,3 @@ fn fifty_seeds_hold() {
     // Whether enough happens in a minute of wall time depends on the build; that nothing breaks does not.
     assert!(summary.contains("50 seeds") && !summary.contains("BROKEN"), "{summary}");
 }
-
-#[test]
-fn what_is_not_understood_is_said() {
-    for words in [&["seed"][..], &["batch", "--world", "z"], &["batch", "--world", "a", "--seeds", "9..2"]] {
-        assert_eq!(tranche_sim(words).status.code(), Some(2), "{words:?}");
-    }
-}

@@ -1,4 +1,4 @@
-//! Automation: `cargo xtask test`, `bench`, `lint`. Not here: anything that runs in production, and no room of
+//! Automation: `cargo xtask test`, `soak`, `bench`, `lint`. Not here: anything that runs in production, and no room of
 //! the product is imported, so that this builds when nothing else does.
 
 mod bench;
@@ -23,11 +23,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Format, lints, the binary, every test of the workspace, loom, shuttle; prints what ran
+    /// Format, lints, the binary, every test of the workspace, simulations, loom, shuttle; prints what ran
     Test {
-        /// Leave out loom, shuttle and the black-box tests (the house rules stay)
+        /// Leave out simulations, loom, shuttle and the black-box tests (the house rules stay)
         #[arg(long)]
         quick: bool,
+    },
+    /// Simulates seeds that nobody has run yet, on all cores, until the time is over or a sentence broke
+    Soak {
+        /// Hours of wall time
+        #[arg(long, default_value_t = 1.0)]
+        hours: f32,
     },
     /// Format and lints only; cargo-deny too, where it is installed
     Lint,
@@ -43,6 +49,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = cargo::Cargo::here().and_then(|cargo| match arguments.command {
         Command::Test { quick } => steps::test(&cargo, quick),
+        Command::Soak { hours } => steps::soak(&cargo, hours),
         Command::Lint => steps::lint(&cargo),
         Command::Bench { arguments } => bench::run(&cargo, &arguments),
     });

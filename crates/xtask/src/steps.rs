@@ -16,6 +16,7 @@ const TESTS: &str = "test --workspace --locked --no-fail-fast";
 const TESTS_BUT_BLACK_BOX: &str = "test --workspace --exclude tests --locked --no-fail-fast";
 /// With `--workspace`, so that the parts are built with the same features as above and not a second time.
 const HOUSE: &str = "test --workspace --test house --locked";
+const SOAK: &str = "run --locked --profile sim --package simulations --bin tranche-sim -- soak";
 const LOOM: &str = "test --package escrow --release --test loom --locked";
 const LOOM_FLAGS: &str = "--cfg loom --cfg tokio_unstable";
 /// A feature, not a flag, and of this one build alone: what others build stays as it is, in the same target directory.
@@ -34,7 +35,7 @@ pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
     if quick {
         suites(&mut report, "tests", || cargo.command(TESTS_BUT_BLACK_BOX));
         suites(&mut report, "house", || cargo.command(HOUSE));
-        println!("\nleft out by --quick: black-box tests, loom, shuttle");
+        println!("\nleft out by --quick: black-box tests, simulations, loom, shuttle");
     } else {
         let binary = binary(cargo, &mut report)?;
         suites(&mut report, "tests", || {
@@ -42,6 +43,7 @@ pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
             command.envs(binary.iter().map(|binary| ("TRANCHE_BIN", binary)));
             command
         });
+        simulations(cargo, &mut report)?;
         suites(&mut report, "loom", || {
             let mut command = cargo.command(LOOM);
             command.env("RUSTFLAGS", LOOM_FLAGS).env("CARGO_TARGET_DIR", cargo.root().join("target-loom"));
@@ -54,6 +56,28 @@ pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
             command
         });
     }
+    Ok(report.print())
+}
+
+/// A part of every tier of the proof. The simulator as the tests have just built it: asked for alone it would be built
+/// with fewer features, and everything below it a second time.
+fn simulations(cargo: &Cargo, report: &mut Report) -> Result<(), String> {
+    let name = format!("tranche-sim{}", std::env::consts::EXE_SUFFIX);
+    let mut simulator = Command::new(cargo.target()?.join("debug").join(name));
+    simulator.arg("proof");
+    plain(report, "simulations", simulator);
+    Ok(())
+}
+
+/// Seeds that nobody has run yet, for so long.
+///
+/// # Errors
+/// cargo did not start.
+pub(crate) fn soak(cargo: &Cargo, hours: f32) -> Result<bool, String> {
+    let mut report = Report::default();
+    let mut command = cargo.command(SOAK);
+    command.args(["--hours", &hours.to_string()]);
+    plain(&mut report, "soak", command);
     Ok(report.print())
 }
 

@@ -35,7 +35,7 @@ impl Model {
         if self.deep {
             return Ok(worlds::DEEP.iter().all(|world| search(*world, &mut BTreeSet::new()).is_some()));
         }
-        Ok(everything())
+        Ok(Self::everything())
     }
 }
 
@@ -44,35 +44,38 @@ fn unknown(kind: &str, name: &str, names: impl Iterator<Item = &'static str>) ->
     format!("there is no {kind} {name:?}; there are:\n  {}", names.join("\n  "))
 }
 
-fn everything() -> bool {
-    let mut seen = BTreeSet::new();
-    let mut states = 0;
-    let mut took = Duration::ZERO;
-    let mut clean = true;
-    for world in worlds::ALL {
-        match search(*world, &mut seen) {
-            Some(searched) => {
-                states += searched.states;
-                took += searched.took;
+impl Model {
+    /// Every world and every mistake.
+    pub fn everything() -> bool {
+        let mut seen = BTreeSet::new();
+        let mut states = 0;
+        let mut took = Duration::ZERO;
+        let mut clean = true;
+        for world in worlds::ALL {
+            match search(*world, &mut seen) {
+                Some(searched) => {
+                    states += searched.states;
+                    took += searched.took;
+                }
+                None => clean = false,
             }
-            None => clean = false,
         }
+        let took = took.as_secs_f32();
+        println!("{states} states in {took:.1} s, {} sentences, each true in every one", rules::ALWAYS.len());
+        for rule in crossings::SOMETIMES {
+            let was = if seen.contains(rule.sentence) { "seen" } else { "NEVER SEEN" };
+            clean &= seen.contains(rule.sentence);
+            println!("  {was}: {}", rule.sentence);
+        }
+        println!("\n{:<28} {:<9} {:>5}  breaks", "mistake", "rule", "steps");
+        for planted in mistakes::ALL {
+            let walk = check::hunt(planted);
+            clean &= walk.is_some();
+            let steps = walk.map_or("ALIVE".to_string(), |walk| (walk.len() - 1).to_string());
+            println!("{:<28} {:<9} {steps:>5}  {}", planted.name, planted.rule, planted.breaks);
+        }
+        clean
     }
-    let took = took.as_secs_f32();
-    println!("{states} states in {took:.1} s, {} sentences, each true in every one", rules::ALWAYS.len());
-    for rule in crossings::SOMETIMES {
-        let was = if seen.contains(rule.sentence) { "seen" } else { "NEVER SEEN" };
-        clean &= seen.contains(rule.sentence);
-        println!("  {was}: {}", rule.sentence);
-    }
-    println!("\n{:<28} {:<9} {:>5}  breaks", "mistake", "rule", "steps");
-    for planted in mistakes::ALL {
-        let walk = check::hunt(planted);
-        clean &= walk.is_some();
-        let steps = walk.map_or("ALIVE".to_string(), |walk| (walk.len() - 1).to_string());
-        println!("{:<28} {:<9} {steps:>5}  {}", planted.name, planted.rule, planted.breaks);
-    }
-    clean
 }
 
 /// What was found, if no sentence broke.
