@@ -33,7 +33,7 @@ impl Writer {
             }
             Op::Raise(line, to, reply) => match self.raise(&line, to).await {
                 Ok(by) if is_planted(Mistake::WatermarkUnsynced) => {
-                    self.answers.push(Answer::Raised(by, reply))
+                    self.answers.push(Answer::Raised(by, reply));
                 }
                 Ok(by) => self.after_sync(Answer::Raised(by, reply)),
                 Err(why) => refuse(reply, why),

@@ -339,11 +339,11 @@ fn a_power_failure_rounds_up_to_the_watermark_once() {
 #[test]
 fn a_power_failure_closes_lines_so_that_no_charge_is_numbered_twice() {
     let machine = Machine::new(options());
-    let mut holder = machine.start();
+    let holder = machine.start();
     let line = holder.line_with(1, "w", &[(shared(), credits(50))]);
     let told = holder.charge(chat(1, 3, Durability::Local)).unwrap();
     machine.power_loss(holder, Unsynced::Lost);
-    let mut holder = machine.start();
+    let holder = machine.start();
     let view = &holder.recovered.lines[0];
     assert!(view.closed && view.line == line, "{view:?}");
     let next = holder.line_with(1, "w", &[(shared(), credits(50))]);

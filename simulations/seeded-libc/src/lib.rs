@@ -70,7 +70,7 @@ mod tests {
     fn hash_maps_follow_the_seed() {
         let by_chance = (order(), order());
         assert_ne!(by_chance.0, by_chance.1, "not seeded yet");
-        let mut seeded = |number| {
+        let seeded = |number| {
             seed(number);
             order()
         };
