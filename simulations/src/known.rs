@@ -1,6 +1,42 @@
 //! Seeds that are known to find planted mistakes, as `tranche-sim hunt` found them; `tranche-sim kills` replays them.
 //! Not here: what they find. A change of a world's load moves them: hunt anew, and write down what is found.
 
+use crate::batch::World::{A, B};
 use crate::hunt::Known;
+use types::planted::Mistake;
 
-pub const SEEDS: &[Known] = &[];
+pub const SEEDS: &[Known] = &[
+    Known { mistake: Mistake::RelativeDraw, world: A, seed: 13 },
+    Known { mistake: Mistake::InstallAdds, world: A, seed: 0 },
+    Known { mistake: Mistake::DepositTwice, world: B, seed: 0 },
+    Known { mistake: Mistake::WatermarkUnsynced, world: A, seed: 0 },
+    Known { mistake: Mistake::NothingRounded, world: A, seed: 0 },
+    Known { mistake: Mistake::BootIdIgnored, world: A, seed: 0 },
+    Known { mistake: Mistake::RoundedLineGoesOn, world: A, seed: 0 },
+    Known { mistake: Mistake::ReturnUnsynced, world: A, seed: 5 },
+    Known { mistake: Mistake::ReturnKeepsWatermark, world: A, seed: 0 },
+    Known { mistake: Mistake::CloseUnsynced, world: A, seed: 100 },
+    Known { mistake: Mistake::ReportAheadOfDisk, world: A, seed: 5 },
+    Known { mistake: Mistake::DeltaReports, world: A, seed: 0 },
+    Known { mistake: Mistake::ClosedOpensAgain, world: A, seed: 76 },
+    Known { mistake: Mistake::SilenceReturns, world: A, seed: 0 },
+    Known { mistake: Mistake::RecallAtDeadline, world: A, seed: 0 },
+    Known { mistake: Mistake::FencedDraws, world: A, seed: 109 },
+    Known { mistake: Mistake::RolledBackAccepted, world: A, seed: 1 },
+    Known { mistake: Mistake::EmptyDiskAccepted, world: B, seed: 8 },
+    Known { mistake: Mistake::AllocationOnAnything, world: A, seed: 0 },
+    Known { mistake: Mistake::LimitIgnoresLeases, world: A, seed: 13 },
+    Known { mistake: Mistake::FrozenDraws, world: A, seed: 27 },
+    Known { mistake: Mistake::ExposureForgotten, world: A, seed: 7 },
+    Known { mistake: Mistake::ReturnLosesEarmark, world: A, seed: 3 },
+    Known { mistake: Mistake::KeyNotKept, world: A, seed: 0 },
+    Known { mistake: Mistake::KeyNotJournalled, world: A, seed: 3 },
+    Known { mistake: Mistake::KeyAnywhere, world: B, seed: 34 },
+    Known { mistake: Mistake::AdminKeyNotKept, world: A, seed: 0 },
+    Known { mistake: Mistake::SnapshotWithoutLines, world: B, seed: 4 },
+    Known { mistake: Mistake::LineNumbersStartAnew, world: A, seed: 0 },
+    Known { mistake: Mistake::RecallIgnored, world: B, seed: 34 },
+    Known { mistake: Mistake::NobodyWoken, world: B, seed: 1 },
+    Known { mistake: Mistake::LogFailureIgnored, world: B, seed: 18 },
+    Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 10 },
+];

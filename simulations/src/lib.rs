@@ -6,9 +6,11 @@
 //! - [`world_b`]: whole nodes, as `tranche serve` assembles them, on a simulated network, disks and clocks;
 //! - [`chance`], [`fault`], [`swarm`]: what goes wrong in a run of a seed;
 //! - [`outcome`], [`crossings`]: what a run shows;
-//! - [`batch`], [`hunt`]: many seeds, a process each, and what they must have seen together; planted mistakes.
+//! - [`batch`], [`hunt`]: many seeds, a process each, and what they must have seen together; planted mistakes;
+//! - [`case`]: one run written down, and how a failing one is made small.
 
 pub mod batch;
+pub mod case;
 pub mod chance;
 pub mod crossings;
 pub mod fault;

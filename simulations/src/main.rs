@@ -22,6 +22,10 @@ enum Command {
     Seed(runs::Seed),
     /// Runs many seeds, a process each, on all cores.
     Batch(runs::Batch),
+    /// Makes a failing run small, and writes it down.
+    Shrink(runs::Shrink),
+    /// Runs again what was written down.
+    Replay(runs::Replay),
     /// Searches seeds that find the mistakes planted in the product, and prints the kill table.
     Hunt(runs::Hunt),
     /// Replays the seeds that are known to find planted mistakes.
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
         Command::Model(model) => model.run(),
         Command::Seed(seed) => seed.run(),
         Command::Batch(batch) => batch.run(),
+        Command::Shrink(shrink) => shrink.run(),
+        Command::Replay(replay) => replay.run(),
         Command::Hunt(hunt) => hunt.run(),
         Command::Kills => runs::kills(),
         Command::Proof => proof::proof(),

@@ -15,13 +15,19 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn a_seed_is_the_same_run_in_two_processes() {
     for seed in ["3", "16", "40"] {
-        let runs = [(), ()]
-            .map(|()| tranche_sim(&["seed", "--world", "a", "--seed", seed, "--minutes", "2", "--film"]));
-        let lines = runs.each_ref().map(|run| text(&run.stdout));
-        assert_eq!(runs[0].status.code(), Some(0), "{}", text(&runs[0].stderr));
-        let outcome: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        let film = |turn: usize| {
+            let file =
+                std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("film-{seed}-{turn}.txt"));
+            let path = file.to_str().expect("a path in plain letters");
+            let run =
+                tranche_sim(&["seed", "--world", "a", "--seed", seed, "--minutes", "2", "--film", path]);
+            assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+            (text(&run.stdout), std::fs::read_to_string(file).expect("the film was written"))
+        };
+        let (first, second) = (film(0), film(1));
+        let outcome: serde_json::Value = serde_json::from_str(&first.0).unwrap();
         assert!(outcome["frames"].as_u64().unwrap() > 1_000, "something happened");
-        assert!(lines[0] == lines[1], "seed {seed} is two runs");
+        assert!(first == second, "seed {seed} is two runs");
     }
 }
 
@@ -31,4 +37,22 @@ fn fifty_seeds_hold() {
     let summary = text(&run.stdout);
     // Whether enough happens in a minute of wall time depends on the build; that nothing breaks does not.
     assert!(summary.contains("50 seeds") && !summary.contains("BROKEN"), "{summary}");
+}
+
+/// What a planted mistake breaks is made small, and the small case breaks the same sentence.
+#[test]
+fn a_failing_run_is_made_small_and_runs_again() {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("case.json");
+    let path = file.to_str().expect("a path in plain letters");
+    let plant = ["--world", "a", "--seed", "13", "--minutes", "10", "--plant", "limit-ignores-leases"];
+    let shrunk = tranche_sim(&[&["shrink", "--to", path], &plant[..]].concat());
+    assert_eq!(shrunk.status.code(), Some(0), "{}", text(&shrunk.stderr));
+    let words = text(&shrunk.stdout);
+    assert!(words.contains("S6 draws keep within limits") && words.contains("tranche-sim replay"), "{words}");
+    let case: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).expect("the case was written")).unwrap();
+    assert!(case["changes"].as_array().unwrap().len() <= 4, "{case}");
+    let again = tranche_sim(&["replay", "--brief", "--file", path]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stdout).contains("S6 draws keep within limits"), "{}", text(&again.stdout));
 }

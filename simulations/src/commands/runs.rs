@@ -2,8 +2,10 @@
 
 use super::Verdict;
 use simulations::batch::{self, Plan, World};
+use simulations::case::Case;
+use simulations::fault::Fault;
 use simulations::{hunt, known, world_a, world_b};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use types::planted::Mistake;
 
 #[derive(Debug, clap::Args)]
@@ -18,8 +20,8 @@ pub struct Seed {
     /// Make a mistake on purpose; `tranche-sim hunt --help` lists them.
     #[arg(long, value_name = "MISTAKE")]
     plant: Option<Mistake>,
-    /// Write the whole trace: world A into the outcome, world B to this file.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "film.txt")]
+    /// Write every event to this file, one a line.
+    #[arg(long, value_name = "FILE")]
     film: Option<PathBuf>,
     /// Without the timeline.
     #[arg(long)]
@@ -28,26 +30,130 @@ pub struct Seed {
 
 impl Seed {
     pub fn run(&self) -> Verdict {
-        plant(self.plant)?;
-        let mut outcome = match self.world {
-            World::A => {
-                let keep_film = self.film.is_some();
-                let config = world_a::Config { keep_film, ..world_a::Config::draw(self.seed, self.minutes) };
-                world_a::run(&config, self.seed)
+        let plan = Plan { world: self.world, minutes: self.minutes };
+        let case = Case::new(plan, self.seed, self.plant.map(|mistake| mistake.to_string()));
+        run(&case, self.film.as_deref(), self.brief)
+    }
+}
+
+/// Runs a case in this process and prints what it showed.
+fn run(case: &Case, film: Option<&Path>, brief: bool) -> Verdict {
+    let mistake = case.plant.as_deref().map(str::parse).transpose();
+    plant(mistake.map_err(|why: types::planted::NoSuchMistake| why.to_string())?)?;
+    let mut outcome = match case.world()? {
+        World::A => {
+            let drawn = world_a::Config::draw(case.seed, case.minutes);
+            let config = world_a::Config {
+                keep_film: film.is_some(),
+                faults: Case::keep(case.faults.as_ref(), drawn.faults),
+                changes: Case::keep(case.changes.as_ref(), drawn.changes),
+                ..drawn
+            };
+            let mut outcome = world_a::run(&config, case.seed);
+            if let Some(file) = film {
+                let frames: Vec<String> = outcome.film.drain(..).map(|frame| frame.to_string()).collect();
+                let written = std::fs::write(file, frames.join("\n") + "\n");
+                written.map_err(|why| format!("{}: {why}", file.display()))?;
             }
-            World::B => {
-                seeded_libc::seed(self.seed);
-                let begun = world_b::trace::begin(self.film.as_deref());
-                begun.map_err(|why| format!("the film cannot be written: {why}"))?;
-                world_b::run(&world_b::Case::draw(self.seed, NODES, self.minutes * 60_000))
-            }
-        };
-        if self.brief {
-            outcome.timeline.clear();
+            outcome
         }
-        let line = serde_json::to_string(&outcome).map_err(|why| format!("no outcome: {why}"))?;
-        println!("{line}");
-        Ok(outcome.broken.is_none())
+        World::B => {
+            seeded_libc::seed(case.seed);
+            world_b::trace::begin(film).map_err(|why| format!("the film cannot be written: {why}"))?;
+            let mut drawn = world_b::Case::draw(case.seed, NODES, case.minutes * 60_000);
+            drawn.faults = Case::keep(case.faults.as_ref(), drawn.faults);
+            drawn.load.changes = Case::keep(case.changes.as_ref(), drawn.load.changes);
+            world_b::run(&drawn)
+        }
+    };
+    if brief {
+        outcome.timeline.clear();
+    }
+    let line = serde_json::to_string(&outcome).map_err(|why| format!("no outcome: {why}"))?;
+    println!("{line}");
+    Ok(outcome.broken.is_none())
+}
+
+/// The faults and, in words, the changes that a seed draws.
+fn drawn(case: &Case) -> Result<(Vec<Fault>, Vec<String>), String> {
+    Ok(match case.world()? {
+        World::A => {
+            let drawn = world_a::Config::draw(case.seed, case.minutes);
+            (drawn.faults, drawn.changes.iter().map(|change| format!("{change:?}")).collect())
+        }
+        World::B => {
+            let drawn = world_b::Case::draw(case.seed, NODES, case.minutes * 60_000);
+            (drawn.faults, drawn.load.changes.iter().map(|change| format!("{change:?}")).collect())
+        }
+    })
+}
+
+/// Leaves out of a failing run what does not matter, and writes down what is left.
+#[derive(Debug, clap::Args)]
+pub struct Shrink {
+    #[arg(long)]
+    world: World,
+    #[arg(long)]
+    seed: u64,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    minutes: u64,
+    #[arg(long, value_name = "MISTAKE")]
+    plant: Option<Mistake>,
+    /// Where it is written.
+    #[arg(long, value_name = "FILE", default_value = "case.json")]
+    to: PathBuf,
+}
+
+impl Shrink {
+    pub fn run(&self) -> Verdict {
+        let plan = Plan { world: self.world, minutes: self.minutes };
+        let case = Case::new(plan, self.seed, self.plant.map(|mistake| mistake.to_string()));
+        let (faults, changes) = drawn(&case)?;
+        let small = case.shrink(&faults, &changes).map_err(|why| why.to_string())?;
+        let Some(small) = small else {
+            println!("nothing breaks in seed {} of world {}", self.seed, self.world.name());
+            return Ok(false);
+        };
+        let text = serde_json::to_string_pretty(&small).map_err(|why| why.to_string())?;
+        std::fs::write(&self.to, &text).map_err(|why| format!("{}: {why}", self.to.display()))?;
+        let count = |kept: &Option<Vec<usize>>| kept.as_ref().map_or(0, Vec::len);
+        println!(
+            "{} of {} faults and {} of {} changes are left; {}",
+            count(&small.faults),
+            faults.len(),
+            count(&small.changes),
+            changes.len(),
+            small.broken
+        );
+        println!("  tranche-sim replay --file {} --film film.txt", self.to.display());
+        Ok(true)
+    }
+}
+
+/// Runs what `shrink` wrote down.
+#[derive(Debug, clap::Args)]
+pub struct Replay {
+    #[arg(long, value_name = "FILE", required_unless_present = "case", conflicts_with = "case")]
+    file: Option<PathBuf>,
+    /// The case itself.
+    #[arg(long, value_name = "JSON")]
+    case: Option<String>,
+    #[arg(long, value_name = "FILE")]
+    film: Option<PathBuf>,
+    #[arg(long)]
+    brief: bool,
+}
+
+impl Replay {
+    pub fn run(&self) -> Verdict {
+        let text = match (&self.file, &self.case) {
+            (Some(file), _) => {
+                std::fs::read_to_string(file).map_err(|why| format!("{}: {why}", file.display()))?
+            }
+            (None, case) => case.clone().unwrap_or_default(),
+        };
+        let case: Case = serde_json::from_str(&text).map_err(|why| format!("this is no case: {why}"))?;
+        run(&case, self.film.as_deref(), self.brief)
     }
 }
 
