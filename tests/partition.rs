@@ -162,7 +162,7 @@ async fn until_led_by_another(witness: &mut Api, old: u16) {
 async fn slow_one_way_and_flapping_links_and_a_paused_node_cost_no_credit() {
     let mut cluster = Cluster::start(3).await;
     cluster.api(1).make_workspace("acme", "1000").await;
-    let slow = Way { held: false, delay: Duration::from_millis(40) };
+    let slow = Way { delay: Duration::from_millis(40), ..Way::OPEN };
     for (a, b) in [(1, 2), (1, 3), (2, 3)] {
         cluster.set(a, b, slow, slow);
     }

@@ -122,6 +122,7 @@ fn less(
     let mut size = list.of(&mut case).len().div_ceil(2);
     while size > 0 {
         let mut from = 0;
+        let before = list.of(&mut case).len();
         while from < list.of(&mut case).len() && *attempts > 0 {
             let mut fewer = case.clone();
             let kept = list.of(&mut fewer);
@@ -134,7 +135,9 @@ fn less(
                 from += size;
             }
         }
-        size = if size == 1 { 0 } else { size.div_ceil(2) };
+        // What one had to stay for may have gone itself.
+        let again = size == 1 && list.of(&mut case).len() < before;
+        size = if size == 1 { usize::from(again) } else { size.div_ceil(2) };
     }
     Ok(case)
 }

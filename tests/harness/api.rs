@@ -42,6 +42,11 @@ impl Api {
         self.connection.address
     }
 
+    /// Gives up the kept connection; the next request makes a new one.
+    pub fn hang_up(&mut self) {
+        self.connection = Connection::new(self.address());
+    }
+
     /// One request, once. `headers` besides Host, Authorization and the body's.
     pub async fn send(
         &mut self,

@@ -4,6 +4,7 @@
 //! two nodes covers both.
 
 use crate::api::{Api, number, text, whole};
+use crate::clock::WallClock;
 use crate::disk::SmallDisk;
 use crate::link::{Link, Way};
 use crate::load::Tally;
@@ -27,7 +28,7 @@ pub struct Cluster {
     /// By the node that dials and the node it wants.
     links: BTreeMap<(u16, u16), Link>,
     pub key: String,
-    directory: TempDir,
+    directory: Directory,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -39,9 +40,24 @@ impl Cluster {
 
     /// As [`Cluster::start`], with small disks for some of the nodes.
     pub async fn start_on(count: u16, disk: impl Fn(u16) -> Option<SmallDisk>) -> Self {
+        Self::start_with(count, disk, false).await
+    }
+
+    /// As [`Cluster::start_on`], every node with a small disk and a wall clock of its own. Its logs stay if the test
+    /// fails.
+    pub async fn start_to_be_harmed(count: u16, disk_mebibytes: u32) -> Self {
+        let mut cluster = Self::start_with(count, |_| Some(SmallDisk::new(disk_mebibytes)), true).await;
+        cluster.directory.stays_after_failure = true;
+        cluster
+    }
+
+    async fn start_with(count: u16, disk: impl Fn(u16) -> Option<SmallDisk>, own_clocks: bool) -> Self {
         let mut turn = one_at_a_time().await;
         for _ in 0..STARTS_MAX {
             let mut cluster = Self::prepare(count, &disk, turn).await;
+            if own_clocks {
+                cluster.nodes.iter_mut().for_each(|node| node.clock = Some(WallClock::new(&node.directory)));
+            }
             cluster.nodes.iter_mut().for_each(Node::start);
             if cluster.came_up().await {
                 return cluster;
@@ -57,7 +73,7 @@ impl Cluster {
         disk: impl Fn(u16) -> Option<SmallDisk>,
         turn: MutexGuard<'static, ()>,
     ) -> Self {
-        let directory = TempDir::with_prefix("tranche-tests-").expect("a temporary directory");
+        let directory = Directory::new();
         let key = format!("tk_of_the_tests_{}", unique());
         let name = format!("tests-{}", unique());
         let ports = free_addresses(2 * usize::from(count));
@@ -76,7 +92,14 @@ impl Cluster {
                 listed.push(seen);
             }
             let addresses = (*own.0, *own.1);
-            nodes.push(Node::new(from, directory.path(), addresses, (&name, &listed), &key, disk(from)));
+            nodes.push(Node::new(
+                from,
+                directory.inner.path(),
+                addresses,
+                (&name, &listed),
+                &key,
+                disk(from),
+            ));
         }
         Self { nodes, links, key, directory, _turn: turn }
     }
@@ -117,7 +140,7 @@ impl Cluster {
     }
 
     pub fn directory(&self) -> PathBuf {
-        self.directory.path().to_owned()
+        self.directory.inner.path().to_owned()
     }
 
     /// Starts every node that does not run, and waits until all are ready.
@@ -172,6 +195,11 @@ impl Cluster {
         self.numbers().filter(|other| *other != number).for_each(|other| self.cut(number, other));
     }
 
+    /// Breaks every connection between two nodes in the middle of what it carries next.
+    pub fn reset(&self, a: u16, b: u16) {
+        self.between(a, b).iter().for_each(|(link, _)| link.reset());
+    }
+
     pub fn heal(&self) {
         self.links.values().for_each(Link::heal);
     }
@@ -195,6 +223,29 @@ impl Cluster {
             None
         })
         .await
+    }
+}
+
+/// Where settings, logs and data lie; goes away with the test, but for one that failed and wants to be looked at.
+#[derive(Debug)]
+struct Directory {
+    inner: TempDir,
+    stays_after_failure: bool,
+}
+
+impl Directory {
+    fn new() -> Self {
+        let inner = TempDir::with_prefix("tranche-tests-").expect("a temporary directory");
+        Self { inner, stays_after_failure: false }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if self.stays_after_failure && std::thread::panicking() {
+            self.inner.disable_cleanup(true);
+            eprintln!("the logs of all nodes stay in {}", self.inner.path().display());
+        }
     }
 }
 

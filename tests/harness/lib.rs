@@ -6,6 +6,7 @@
 
 mod api;
 mod binary;
+mod clock;
 mod cluster;
 mod disk;
 mod http;
@@ -17,6 +18,7 @@ mod wait;
 
 pub use api::{Api, NOT_SENT, Spent, credits, micros, number, text, whole};
 pub use binary::binary;
+pub use clock::WallClock;
 pub use cluster::{Cluster, Shard};
 pub use disk::SmallDisk;
 pub use http::{Answer, Lost, exchange_raw};

@@ -1,4 +1,5 @@
-//! The way from one node to another: a TCP proxy that can be cut, silenced one way, delayed and healed. No root needed.
+//! The way from one node to another: a TCP proxy that can be cut, silenced one way, delayed, slowed down, broken in the
+//! middle of a frame, and healed. No root needed.
 //!
 //! A cut breaks connections and refuses new ones. Silence is what a partition looks like to TCP: bytes are held, and
 //! arrive once it is over. Not here: which links there are (`cluster`).
@@ -17,11 +18,13 @@ use tokio::time::Instant;
 pub struct Way {
     pub held: bool,
     pub delay: Duration,
+    /// At most so many bytes a second.
+    pub bytes_per_s: Option<u32>,
 }
 
 impl Way {
-    pub const OPEN: Self = Self { held: false, delay: Duration::ZERO };
-    pub const SILENT: Self = Self { held: true, delay: Duration::ZERO };
+    pub const OPEN: Self = Self { held: false, delay: Duration::ZERO, bytes_per_s: None };
+    pub const SILENT: Self = Self { held: true, ..Self::OPEN };
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,8 @@ struct Rules {
     /// From the node that dials, and back to it.
     there: Way,
     back: Way,
+    /// Counted up; each connection breaks half-way through what it carries next.
+    resets: u64,
 }
 
 #[derive(Debug)]
@@ -48,7 +53,8 @@ impl Link {
     pub async fn open(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
-        let (rules, seen) = watch::channel(Rules { cut: false, there: Way::OPEN, back: Way::OPEN });
+        let (rules, seen) =
+            watch::channel(Rules { cut: false, there: Way::OPEN, back: Way::OPEN, resets: 0 });
         let accepting = tokio::spawn(accept(listener, target, seen));
         Self { address, rules, accepting }
     }
@@ -58,7 +64,11 @@ impl Link {
     }
 
     pub fn set(&self, there: Way, back: Way) {
-        self.rules.send_replace(Rules { cut: false, there, back });
+        self.rules.send_modify(|rules| *rules = Rules { cut: false, there, back, resets: rules.resets });
+    }
+
+    pub fn reset(&self) {
+        self.rules.send_modify(|rules| rules.resets += 1);
     }
 
     pub fn heal(&self) {
@@ -112,15 +122,31 @@ async fn carry(
             }
         }
     };
+    let resets = rules.borrow().resets;
     let write = async {
         while let Some((arrived, bytes)) = queued.recv().await {
-            let delay = way(&rules.borrow()).delay;
+            let Way { delay, bytes_per_s, .. } = way(&rules.borrow());
             tokio::time::sleep_until(arrived + delay).await;
-            if rules.wait_for(|rules| !way(rules).held).await.is_err() || to.write_all(&bytes).await.is_err()
-            {
+            if let Some(rate) = bytes_per_s {
+                let count = u32::try_from(bytes.len()).expect("a chunk is small");
+                tokio::time::sleep(Duration::from_secs(1) * count / rate.max(1)).await;
+            }
+            if rules.wait_for(|rules| !way(rules).held).await.is_err() {
+                return;
+            }
+            if rules.borrow().resets != resets {
+                let _broken = to.write_all(&bytes[..bytes.len() / 2]).await;
+                // What the other end has not read yet is lost too, as with a router that was restarted.
+                let _ended = to.as_ref().set_zero_linger();
+                return;
+            }
+            if to.write_all(&bytes).await.is_err() {
                 return;
             }
         }
     };
-    tokio::join!(read, write);
+    tokio::select! {
+        () = write => {}
+        () = async { read.await; std::future::pending().await } => {}
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::api::Api;
 use crate::binary::binary;
+use crate::clock::WallClock;
 use crate::disk::SmallDisk;
 use crate::process::Process;
 use crate::wait::{PATIENCE, eventually};
@@ -19,6 +20,7 @@ pub struct Node {
     pub directory: PathBuf,
     key: String,
     disk: Option<SmallDisk>,
+    pub(crate) clock: Option<WallClock>,
     process: Option<Process>,
 }
 
@@ -54,7 +56,7 @@ impl Node {
         }
         std::fs::write(directory.join("node.toml"), text).expect("settings are written");
         std::fs::write(directory.join("operator.key"), format!("{key}\n")).expect("the key is written");
-        Self { number, api, peer, directory, key: key.into(), disk, process: None }
+        Self { number, api, peer, directory, key: key.into(), disk, clock: None, process: None }
     }
 
     /// Its data directory, as this process sees it.
@@ -66,12 +68,19 @@ impl Node {
         self.disk.as_ref().expect("this node was given a small disk")
     }
 
+    pub fn clock(&self) -> &WallClock {
+        self.clock.as_ref().expect("this node was given a clock of its own")
+    }
+
     /// The command that serves it, without other people's settings.
     pub fn command(&self) -> Command {
         let mut command = self.disk.as_ref().map_or(Command::new(binary()), |disk| disk.command(&binary()));
         command.arg("serve").arg("--config").arg(self.directory.join("node.toml"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRANCHE_")) {
             command.env_remove(name);
+        }
+        if let Some(clock) = &self.clock {
+            command.envs(clock.environment());
         }
         command
     }
@@ -88,6 +97,13 @@ impl Node {
 
     pub fn runs(&self) -> bool {
         self.process.is_some()
+    }
+
+    /// How it ended, if it did by itself since it was started; then it does not run any more.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.process.as_mut()?.ended()?;
+        self.process = None;
+        Some(status)
     }
 
     /// SIGKILL.
@@ -121,7 +137,7 @@ impl Node {
     }
 
     /// Ended because one of its ports was in use.
-    pub(crate) fn address_was_taken(&mut self) -> bool {
+    pub fn address_was_taken(&mut self) -> bool {
         let Some(process) = self.process.as_mut() else { return false };
         process.ended().is_some() && process.log().contains("Address already in use")
     }

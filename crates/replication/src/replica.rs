@@ -252,8 +252,12 @@ fn watch_leadership(raft: &Raft, machine: Machine) -> watch::Receiver<Leadership
         loop {
             tokio::select! {
                 changed = changes.changed() => {
-                    let now = read(&raft);
-                    let ended = changed.is_err() || now.stopped.is_some();
+                    let mut now = read(&raft);
+                    if changed.is_err() && now.stopped.is_none() {
+                        // It panicked: it could not even say so.
+                        (now.leader, now.stopped) = (None, Some("its Raft core ended by itself".to_owned()));
+                    }
+                    let ended = now.stopped.is_some();
                     tell.send_if_modified(|known| {
                         let differs = *known != now;
                         if differs { *known = now; }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::cargo::Cargo;
+use crate::debian::{self, Program};
 use crate::report::Report;
 use crate::suites;
 
@@ -21,6 +22,9 @@ const LOOM: &str = "test --package escrow --release --test loom --locked";
 const LOOM_FLAGS: &str = "--cfg loom --cfg tokio_unstable";
 /// A feature, not a flag, and of this one build alone: what others build stays as it is, in the same target directory.
 const SHUTTLE: &str = "test --package escrow --features shuttle --release --test shuttle --locked";
+/// Of Debian's `faketime`; the black-box tests look for the library beside it, and say so if it is missing.
+const CLOCKS: [Program; 1] =
+    [Program { name: "faketime", package: "faketime", why: "makes clocks wrong in tests/chaos.rs" }];
 /// Both say how much they explored; without this only of tests that fail.
 const TELL: (&str, &str) = ("RUST_TEST_NOCAPTURE", "1");
 
@@ -29,7 +33,10 @@ const TELL: (&str, &str) = ("RUST_TEST_NOCAPTURE", "1");
 /// # Errors
 /// cargo can't read the workspace.
 pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
-    println!("No test needs a server, so nothing is installed.");
+    if !quick {
+        // Whoever may not install it is told by the one test that needs it; all others run.
+        debian::install(&CLOCKS).unwrap_or_else(|why| println!("{why}"));
+    }
     let mut report = Report::default();
     check(cargo, &mut report);
     if quick {
