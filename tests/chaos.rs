@@ -29,7 +29,7 @@ use crate::users::Client;
 use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tests::{Api, Cluster, PATIENCE, eventually, text};
+use tests::{Api, Cluster, PATIENCE, eventually};
 use tokio::time::Instant;
 
 const NODES: u16 = 5;

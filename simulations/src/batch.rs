@@ -236,16 +236,21 @@ fn part(sorted: &[u64], per_cent: usize) -> u64 {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.took.as_millis().max(1);
-        let hours = self.simulated_ms / 3_600_000;
+        let wall_ms = self.took.as_millis().max(1);
+        // In tenths of an hour.
+        let hours = self.simulated_ms / 360_000;
+        let a_minute = u128::from(self.simulated_ms) / 6 / wall_ms;
         writeln!(
             f,
-            "world {}: {} seeds, {hours} simulated hours in {}.{} s of wall time: {} simulated hours a minute",
+            "world {}: {} seeds, {}.{} simulated hours in {}.{} s of wall time: {}.{} simulated hours a minute",
             self.plan.world.name(),
             self.seeds,
-            seconds / 1_000,
-            seconds / 100 % 10,
-            u128::from(self.simulated_ms) / 60 / seconds,
+            hours / 10,
+            hours % 10,
+            wall_ms / 1_000,
+            wall_ms / 100 % 10,
+            a_minute / 10,
+            a_minute % 10,
         )?;
         let faults: u64 = self.faults.values().sum();
         writeln!(

@@ -53,7 +53,7 @@ crossings! {
     DamagedDiskIsFound "ab" "a damaged journal is not opened",
     RolledBackDiskIsRefused "a" "a rolled-back disk is refused",
     JournalStops "ab" "a journal stops, and its node is started again",
-    StorageIsFull "ab" "a consume is refused because the disk is full",
+    StorageIsFull "a" "a consume is refused because the disk is full",
     CloseWasTakenAlready "a" "a close is asked again that was taken already",
     SessionIsOver "a" "a holder's session is over",
     GrantEndsWhileOut "ab" "a grant expires or is voided while credits of it are out",

@@ -186,6 +186,7 @@ impl Receiver {
         };
         let snapshot = Snapshot { meta: snapshot.meta.clone(), snapshot };
         let installed = self.raft.install_full_snapshot(vote, snapshot).await?;
+        tracing::info!("a snapshot of the leader is installed");
         Ok(ChunkTaken::Done(shapes::vote_shape(&installed.vote)))
     }
 }

@@ -17,6 +17,7 @@ pub mod panics;
 pub mod told;
 pub mod trace;
 
+use crate::crossings::Crossing;
 use crate::fault::{Fault, Kind};
 use crate::outcome::{BrokenAt, Outcome};
 use crate::swarm::Swarm;
@@ -171,6 +172,9 @@ fn run_all(case: &Case) -> Outcome {
     }
     if judge.broken.is_empty() {
         judge.at_rest(now_ms, case.load.workspaces, &faults.lost, !faults.rounded.is_empty());
+    }
+    for _ in 0..trace::snapshots_installed() {
+        judge.seen.saw(Crossing::SnapshotIsInstalled);
     }
     let record = told.record().clone();
     let crossings = [judge.seen.by_text(), record.seen.by_text(), faults.seen.by_text()];

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
@@ -41,6 +42,15 @@ pub fn digest() -> String {
     })
 }
 
+/// How often a replica has installed a snapshot so far: it shows nowhere else.
+#[must_use]
+pub fn snapshots_installed() -> u64 {
+    SNAPSHOTS.load(Ordering::Relaxed)
+}
+
+static SNAPSHOTS: AtomicU64 = AtomicU64::new(0);
+const INSTALLED: &str = "a snapshot of the leader is installed";
+
 struct Recorder;
 
 /// openraft's events carry instants of the machine; what it does shows in what the judge finds applied.
@@ -73,6 +83,9 @@ impl<S: tracing::Subscriber> Layer<S> for Recorder {
         let mut line = format!("{now:>8} {} {}", event.metadata().level(), event.metadata().target());
         event.record(&mut Words(&mut line));
         line.push('\n');
+        if line.contains(INSTALLED) {
+            SNAPSHOTS.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(trace) = TRACE.lock().expect("nothing panics holding it").as_mut() {
             trace.hasher.update(line.as_bytes());
             if let Some(file) = &mut trace.file {
