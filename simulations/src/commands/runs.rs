@@ -1,12 +1,19 @@
 //! `tranche-sim seed`, `batch`, `hunt`, `kills`. Not here: what runs.
 
 use super::Verdict;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use simulations::batch::{self, Plan, World};
 use simulations::case::Case;
 use simulations::fault::Fault;
 use simulations::{hunt, known, world_a, world_b};
 use std::path::{Path, PathBuf};
 use types::planted::Mistake;
+
+/// Mistakes by name; help lists them.
+fn mistakes() -> impl TypedValueParser<Value = Mistake> {
+    let all = Mistake::ALL.iter().map(|mistake| PossibleValue::new(mistake.name()).help(mistake.what()));
+    PossibleValuesParser::new(all).try_map(|name| name.parse::<Mistake>())
+}
 
 #[derive(Debug, clap::Args)]
 pub struct Seed {
@@ -17,8 +24,8 @@ pub struct Seed {
     /// How long things go wrong, in simulated minutes.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     minutes: u64,
-    /// Make a mistake on purpose; `tranche-sim hunt --help` lists them.
-    #[arg(long, value_name = "MISTAKE")]
+    /// Make a mistake on purpose.
+    #[arg(long, value_name = "MISTAKE", value_parser = mistakes())]
     plant: Option<Mistake>,
     /// Write every event to this file, one a line.
     #[arg(long, value_name = "FILE")]
@@ -97,7 +104,7 @@ pub struct Shrink {
     seed: u64,
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     minutes: u64,
-    #[arg(long, value_name = "MISTAKE")]
+    #[arg(long, value_name = "MISTAKE", value_parser = mistakes())]
     plant: Option<Mistake>,
     /// Where it is written.
     #[arg(long, value_name = "FILE", default_value = "case.json")]
@@ -201,7 +208,7 @@ impl Batch {
 #[derive(Debug, clap::Args)]
 pub struct Hunt {
     /// One mistake; all of them by default.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = mistakes())]
     mistake: Option<Mistake>,
     /// One world; by default A first, and what it does not find in B.
     #[arg(long)]
