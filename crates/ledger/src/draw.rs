@@ -428,9 +428,12 @@ impl Workspace {
         }
     }
 
-    /// Before a batch is taken: mistakes about lines whose holders have said nothing.
+    /// Before a batch is taken: mistakes about lines whose holders have said nothing. Without one nothing is looked at.
     pub(crate) fn make_mistakes_about_silence(&mut self, at: Timestamp) {
         const LONG_MS: i64 = 3_000;
+        if !is_planted(Mistake::SilenceReturns) && !is_planted(Mistake::RecallAtDeadline) {
+            return;
+        }
         let wrongly = |line: &Line| {
             is_planted(Mistake::SilenceReturns) && at.since_ms(line.heard_at) > LONG_MS
                 || is_planted(Mistake::RecallAtDeadline) && line.frozen
