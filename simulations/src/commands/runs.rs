@@ -15,8 +15,9 @@ fn mistakes() -> impl TypedValueParser<Value = Mistake> {
     PossibleValuesParser::new(all).try_map(|name| name.parse::<Mistake>())
 }
 
+/// Which run is meant.
 #[derive(Debug, clap::Args)]
-pub struct Seed {
+struct Which {
     #[arg(long)]
     world: World,
     #[arg(long)]
@@ -27,6 +28,19 @@ pub struct Seed {
     /// Make a mistake on purpose.
     #[arg(long, value_name = "MISTAKE", value_parser = mistakes())]
     plant: Option<Mistake>,
+}
+
+impl Which {
+    fn case(&self) -> Case {
+        let plan = Plan { world: self.world, minutes: self.minutes };
+        Case::new(plan, self.seed, self.plant.map(|mistake| mistake.to_string()))
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Seed {
+    #[command(flatten)]
+    which: Which,
     /// Write every event to this file, one a line.
     #[arg(long, value_name = "FILE")]
     film: Option<PathBuf>,
@@ -37,9 +51,7 @@ pub struct Seed {
 
 impl Seed {
     pub fn run(&self) -> Verdict {
-        let plan = Plan { world: self.world, minutes: self.minutes };
-        let case = Case::new(plan, self.seed, self.plant.map(|mistake| mistake.to_string()));
-        run(&case, self.film.as_deref(), self.brief)
+        run(&self.which.case(), self.film.as_deref(), self.brief)
     }
 }
 
@@ -98,14 +110,8 @@ fn drawn(case: &Case) -> Result<(Vec<Fault>, Vec<String>), String> {
 /// Leaves out of a failing run what does not matter, and writes down what is left.
 #[derive(Debug, clap::Args)]
 pub struct Shrink {
-    #[arg(long)]
-    world: World,
-    #[arg(long)]
-    seed: u64,
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    minutes: u64,
-    #[arg(long, value_name = "MISTAKE", value_parser = mistakes())]
-    plant: Option<Mistake>,
+    #[command(flatten)]
+    which: Which,
     /// Where it is written.
     #[arg(long, value_name = "FILE", default_value = "case.json")]
     to: PathBuf,
@@ -113,12 +119,11 @@ pub struct Shrink {
 
 impl Shrink {
     pub fn run(&self) -> Verdict {
-        let plan = Plan { world: self.world, minutes: self.minutes };
-        let case = Case::new(plan, self.seed, self.plant.map(|mistake| mistake.to_string()));
+        let case = self.which.case();
         let (faults, changes) = drawn(&case)?;
         let small = case.shrink(&faults, &changes).map_err(|why| why.to_string())?;
         let Some(small) = small else {
-            println!("nothing breaks in seed {} of world {}", self.seed, self.world.name());
+            println!("nothing breaks in seed {} of world {}", case.seed, case.world);
             return Ok(false);
         };
         let text = serde_json::to_string_pretty(&small).map_err(|why| why.to_string())?;

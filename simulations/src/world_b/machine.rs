@@ -28,7 +28,6 @@ pub struct Addresses(pub Vec<IpAddr>);
 pub struct Machine {
     pub index: usize,
     pub clock: Arc<MachineClock>,
-    truth: TrueTime,
     seed: u64,
     raft: RaftSettings,
     addresses: Addresses,
@@ -66,7 +65,6 @@ impl Machine {
         Self {
             index,
             clock: Arc::new(MachineClock::new(truth.clone(), boot)),
-            truth: truth.clone(),
             seed,
             raft: RaftSettings { snapshot_every_entries, log_keep_entries },
             addresses: addresses.clone(),
@@ -197,11 +195,5 @@ impl Machine {
         self.inner().running = None;
         node.stop().await;
         why.map_or(Ended::Drained, Ended::Refused)
-    }
-
-    /// For reports.
-    #[must_use]
-    pub fn truth_ms(&self) -> u64 {
-        self.truth.ms()
     }
 }
