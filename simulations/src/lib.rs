@@ -18,6 +18,7 @@ pub mod hunt;
 pub mod known;
 pub mod model;
 pub mod outcome;
+pub mod report;
 pub mod swarm;
 pub mod world_a;
 pub mod world_b;

@@ -37,9 +37,54 @@ pub struct Outcome {
     pub reallocations_ms: Vec<u64>,
     pub failovers_ms: Vec<u64>,
     pub stranded_at_first_refusal: Option<Stranded>,
+    /// What the clients of the load saw, while it lasted.
+    #[serde(default)]
+    pub served: Served,
+    /// As they were planned, by time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fault_spans: Vec<FaultSpan>,
     pub timeline: Vec<Sample>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub film: Vec<serde_json::Value>,
+}
+
+/// What became of the requests of a load, and how well: amounts in micro-credits. What a single counter without leases
+/// and faults would have charged at that moment, and was refused or not answered, stands by reason in `falsely`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    pub asked: u64,
+    pub charged: u64,
+    /// Charged without asking anybody.
+    pub local: u64,
+    /// Refused in the end, by reason; `no-answer` is one.
+    pub refused: BTreeMap<String, u64>,
+    /// Those of them that a single counter would have charged.
+    pub falsely: BTreeMap<String, u64>,
+    pub granted: u64,
+    pub spent: u64,
+    /// When the load ended, before anything healed: not spent though somebody was refused for want of it.
+    pub stranded: u64,
+    /// Of a pool, when somebody was first refused who could have been charged: what had been spent by then.
+    pub first_false_refusal: Option<FirstRefusal>,
+    /// Until 95 % of what was granted was spent: charged, and charged without asking anybody.
+    pub charged_until_95: u64,
+    pub local_until_95: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstRefusal {
+    pub at_ms: u64,
+    pub spent: u64,
+    pub granted: u64,
+}
+
+/// A fault for charts: its kind, when it is on, and where (`n2`, `n1 → n3`, or nothing: everywhere).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultSpan {
+    pub kind: String,
+    pub at_ms: u64,
+    pub for_ms: u64,
+    pub place: String,
 }
 
 /// All pools together at one moment, in micro-credits.
@@ -55,6 +100,14 @@ pub struct Sample {
     pub faults_active: u32,
     pub nodes_up: usize,
     pub led: bool,
+    /// Requests of clients so far; and refusals so far that a single counter would not have made.
+    #[serde(default)]
+    pub asked: u64,
+    #[serde(default)]
+    pub falsely: u64,
+    /// Out on lines of nodes that are down or cut off from the leader.
+    #[serde(default)]
+    pub out_of_reach: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

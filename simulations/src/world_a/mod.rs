@@ -337,6 +337,8 @@ impl World {
             reallocations_ms: oracle.moved_ms.clone(),
             failovers_ms: std::mem::take(&mut counts.failovers_ms),
             stranded_at_first_refusal: oracle.stranded,
+            served: crate::outcome::Served::default(),
+            fault_spans: Vec::new(),
             timeline: std::mem::take(&mut counts.timeline),
             film: film.kept.as_ref().map_or_else(Vec::new, |kept| kept.iter().map(value).collect()),
         }
