@@ -7,9 +7,11 @@
 //! - [`chance`], [`fault`], [`swarm`]: what goes wrong in a run of a seed;
 //! - [`outcome`], [`crossings`]: what a run shows;
 //! - [`batch`], [`hunt`]: many seeds, a process each, and what they must have seen together; planted mistakes;
+//! - [`plan`], [`campaign`], [`report`]: an engineer's own topology, policy, traffic and faults, over many seeds;
 //! - [`case`]: one run written down, and how a failing one is made small.
 
 pub mod batch;
+pub mod campaign;
 pub mod case;
 pub mod chance;
 pub mod crossings;
@@ -18,6 +20,7 @@ pub mod hunt;
 pub mod known;
 pub mod model;
 pub mod outcome;
+pub mod plan;
 pub mod report;
 pub mod swarm;
 pub mod world_a;

@@ -3,7 +3,7 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{model, proof, runs};
+use commands::{model, proof, replay, run, runs};
 use std::process::ExitCode;
 
 /// Attacks Tranche: its protocol as a model, its rooms and whole nodes in simulated worlds.
@@ -24,8 +24,10 @@ enum Command {
     Batch(runs::Batch),
     /// Makes a failing run small, and writes it down.
     Shrink(runs::Shrink),
-    /// Runs again what was written down.
-    Replay(runs::Replay),
+    /// Runs your own topology, lease policy, traffic and faults over many seeds, and writes a report.
+    Run(run::Run),
+    /// Runs again: a seed of a campaign, or what `shrink` wrote down.
+    Replay(replay::Replay),
     /// Searches seeds that find the mistakes planted in the product, and prints the kill table.
     Hunt(runs::Hunt),
     /// Replays the seeds that are known to find planted mistakes.
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Seed(seed) => seed.run(),
         Command::Batch(batch) => batch.run(),
         Command::Shrink(shrink) => shrink.run(),
+        Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(),
         Command::Hunt(hunt) => hunt.run(),
         Command::Kills => runs::kills(),

@@ -62,9 +62,11 @@ pub struct Served {
     pub falsely: BTreeMap<String, u64>,
     pub granted: u64,
     pub spent: u64,
-    /// When the load ended, before anything healed: not spent though somebody was refused for want of it.
+    /// Out on lines of nodes that were down or cut off from the leader, as the ledger knew it: at worst, and when the load
+    /// ended.
     pub stranded: u64,
-    /// Of a pool, when somebody was first refused who could have been charged: what had been spent by then.
+    pub stranded_at_end: u64,
+    /// Of a pool, when somebody was first refused falsely: what had been spent by then.
     pub first_false_refusal: Option<FirstRefusal>,
     /// Until 95 % of what was granted was spent: charged, and charged without asking anybody.
     pub charged_until_95: u64,

@@ -2,6 +2,8 @@
 
 pub mod model;
 pub mod proof;
+pub mod replay;
+pub mod run;
 pub mod runs;
 
 /// Whether all is well, or why it could not be said.

@@ -1,4 +1,4 @@
-//! `tranche-sim seed`, `batch`, `hunt`, `kills`. Not here: what runs.
+//! `tranche-sim seed`, `batch`, `shrink`, `hunt`, `kills`: runs that seeds draw whole. Not here: what runs.
 
 use super::Verdict;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use types::planted::Mistake;
 
 /// Mistakes by name; help lists them.
-fn mistakes() -> impl TypedValueParser<Value = Mistake> {
+pub fn mistakes() -> impl TypedValueParser<Value = Mistake> {
     let all = Mistake::ALL.iter().map(|mistake| PossibleValue::new(mistake.name()).help(mistake.what()));
     PossibleValuesParser::new(all).try_map(|name| name.parse::<Mistake>())
 }
@@ -56,7 +56,7 @@ impl Seed {
 }
 
 /// Runs a case in this process and prints what it showed.
-fn run(case: &Case, film: Option<&Path>, brief: bool) -> Verdict {
+pub fn run(case: &Case, film: Option<&Path>, brief: bool) -> Verdict {
     let mistake = case.plant.as_deref().map(str::parse).transpose();
     plant(mistake.map_err(|why: types::planted::NoSuchMistake| why.to_string())?)?;
     let mut outcome = match case.world()? {
@@ -142,38 +142,11 @@ impl Shrink {
     }
 }
 
-/// Runs what `shrink` wrote down.
-#[derive(Debug, clap::Args)]
-pub struct Replay {
-    #[arg(long, value_name = "FILE", required_unless_present = "case", conflicts_with = "case")]
-    file: Option<PathBuf>,
-    /// The case itself.
-    #[arg(long, value_name = "JSON")]
-    case: Option<String>,
-    #[arg(long, value_name = "FILE")]
-    film: Option<PathBuf>,
-    #[arg(long)]
-    brief: bool,
-}
-
-impl Replay {
-    pub fn run(&self) -> Verdict {
-        let text = match (&self.file, &self.case) {
-            (Some(file), _) => {
-                std::fs::read_to_string(file).map_err(|why| format!("{}: {why}", file.display()))?
-            }
-            (None, case) => case.clone().unwrap_or_default(),
-        };
-        let case: Case = serde_json::from_str(&text).map_err(|why| format!("this is no case: {why}"))?;
-        run(&case, self.film.as_deref(), self.brief)
-    }
-}
-
 /// Nodes of a drawn world B.
 const NODES: usize = 3;
 
 /// Mistakes are in builds with debug assertions only.
-fn plant(mistake: Option<Mistake>) -> Result<(), String> {
+pub fn plant(mistake: Option<Mistake>) -> Result<(), String> {
     #[cfg(debug_assertions)]
     types::planted::plant(mistake);
     #[cfg(not(debug_assertions))]

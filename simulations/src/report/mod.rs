@@ -1,6 +1,10 @@
 //! What a campaign showed, for people and for machines: one [`Report`], which is its JSON form, and from it a short text
 //! for the terminal and a self-contained page. Not here: running anything (`campaign`).
 
+pub mod build;
+pub mod html;
+pub mod text;
+
 use crate::outcome::Outcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

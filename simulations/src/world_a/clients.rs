@@ -3,10 +3,10 @@
 
 use super::World;
 use super::admins::{user_id, workspace_id};
-use super::config::WorkspaceConfig;
+use super::config::{Listed, WorkspaceConfig};
 use super::consume::{self, home_of};
 use super::film::Step as Film;
-use super::words::{Consume, Index, Refusal, index_of};
+use super::words::{Charge, Consume, Index, Refusal, index_of};
 use crate::chance::{Stream, stream};
 use crate::crossings::Crossing;
 use crate::swarm::log_uniform;
@@ -18,6 +18,7 @@ use types::{Credits, Durability, IdempotencyKey};
 /// How often a keyed request is tried in all.
 const TRIES: u32 = 6;
 const CLIENT_WAITS_MS: u64 = 12_000;
+const NO_ANSWER: &str = "no-answer";
 
 struct Crowd {
     at: usize,
@@ -142,34 +143,10 @@ async fn ask(world: &Rc<World>, consume: &Consume, node: Index, dice: u64) -> bo
     let tries = if consume.key.is_some() { TRIES } else { 1 };
     let mut at = node;
     for turn in 0..tries {
-        let (then, wanted) = (world.clone(), consume.clone());
-        let asked = world.on_node(at, |running| consume::consume(then, running, wanted));
-        match world.time.within(CLIENT_WAITS_MS, asked).await {
-            Some(Some(Ok(charge))) => {
-                let excused = world.may_have_forgotten(consume);
-                let now_ms = world.time.now_ms();
-                world.oracle.borrow_mut().told(consume, &charge, excused, now_ms);
-                world.film(Film::Told, at, charge.line.0, charge.sequence);
-                if charge.replayed && world.nodes[index_of(charge.holder.node)].lives.get() > 1 {
-                    world.saw(Crossing::KeyReplayedAfterRestart);
-                }
-                return true;
-            }
-            Some(Some(Err(refusal))) => {
-                world.refused(&consume.workspace, refusal);
-                world.film(Film::Refused, at, u64::from(refusal.name().as_bytes()[0]), u64::from(turn));
-                if matches!(refusal, Refusal::Denied(DenialReason::Exhausted)) {
-                    let now_ms = world.time.now_ms();
-                    world.oracle.borrow_mut().refused_for_credits(&consume.workspace, now_ms);
-                }
-                if !refusal.may_pass() {
-                    return false;
-                }
-            }
-            Some(None) | None => {
-                world.count_no_answer();
-                world.film(Film::NoAnswer, at, u64::from(turn), 0);
-            }
+        match try_at(world, consume, at, turn).await {
+            Tried::Charged(_) => return true,
+            Tried::Refused(refusal) if !refusal.may_pass() => return false,
+            Tried::Refused(_) | Tried::NoAnswer => {}
         }
         if world.time.now_ms() > world.config.run_ms {
             return false;
@@ -182,4 +159,115 @@ async fn ask(world: &Rc<World>, consume: &Consume, node: Index, dice: u64) -> bo
         world.time.sleep(50 << turn).await;
     }
     false
+}
+
+enum Tried {
+    Charged(Charge),
+    Refused(Refusal),
+    NoAnswer,
+}
+
+/// One try at one node, and what the client is told.
+async fn try_at(world: &Rc<World>, consume: &Consume, at: Index, turn: u32) -> Tried {
+    let (then, wanted) = (world.clone(), consume.clone());
+    let asked = world.on_node(at, |running| consume::consume(then, running, wanted));
+    match world.time.within(CLIENT_WAITS_MS, asked).await {
+        Some(Some(Ok(charge))) => {
+            let excused = world.may_have_forgotten(consume);
+            let now_ms = world.time.now_ms();
+            world.oracle.borrow_mut().told(consume, &charge, excused, now_ms);
+            world.film(Film::Told, at, charge.line.0, charge.sequence);
+            if charge.replayed && world.nodes[index_of(charge.holder.node)].lives.get() > 1 {
+                world.saw(Crossing::KeyReplayedAfterRestart);
+            }
+            Tried::Charged(charge)
+        }
+        Some(Some(Err(refusal))) => {
+            world.refused(&consume.workspace, refusal);
+            world.film(Film::Refused, at, u64::from(refusal.name().as_bytes()[0]), u64::from(turn));
+            if matches!(refusal, Refusal::Denied(DenialReason::Exhausted)) {
+                let now_ms = world.time.now_ms();
+                world.oracle.borrow_mut().refused_for_credits(&consume.workspace, now_ms);
+            }
+            Tried::Refused(refusal)
+        }
+        Some(None) | None => {
+            world.count_no_answer();
+            world.film(Film::NoAnswer, at, u64::from(turn), 0);
+            Tried::NoAnswer
+        }
+    }
+}
+
+/// Requests that were drawn before the run, each at its time.
+pub async fn listed(world: Rc<World>, load: Listed) {
+    for (number, arrival) in load.arrivals.iter().enumerate() {
+        let now_us = world.time.now_us();
+        if arrival.at_us > now_us {
+            world.time.sleep_us(arrival.at_us - now_us).await;
+        }
+        let key = arrival.keyed.then(|| IdempotencyKey::parse(&format!("k{number}")).expect("a valid key"));
+        let consume = Consume {
+            workspace: workspace_id(arrival.workspace),
+            user: user_id(arrival.user),
+            price: arrival.price,
+            feature: 0,
+            key,
+            durability: None,
+        };
+        let (world_then, node, tries) = (world.clone(), arrival.node, load.tries);
+        world.time.spawn(super::time::WORLD, async move {
+            one_listed(world_then, consume, node, tries).await;
+        });
+    }
+}
+
+async fn one_listed(world: Rc<World>, consume: Consume, node: Index, tries: u32) {
+    world.film(Film::Asked, node, consume.price.micros(), 0);
+    world.count_operation();
+    world.was_asked();
+    world.requests.set(world.requests.get() + 1);
+    match ask_in_turn(&world, &consume, node, tries).await {
+        Ok(charge) => world.was_charged(&consume, &charge),
+        Err(reason) => world.was_refused(&consume, reason),
+    }
+    world.requests.set(world.requests.get() - 1);
+}
+
+/// At one node after the other, as a client with a list of nodes does.
+async fn ask_in_turn(
+    world: &Rc<World>,
+    consume: &Consume,
+    node: Index,
+    tries: u32,
+) -> Result<Charge, &'static str> {
+    let nodes = world.config.nodes;
+    let mut at = node;
+    let mut reason = NO_ANSWER;
+    for turn in 0..tries {
+        // Who does not listen is passed by at once.
+        let next = (0..nodes).map(|step| (at + step) % nodes).find(|node| world.nodes[*node].is_up());
+        at = next.unwrap_or(at);
+        match try_at(world, consume, at, turn).await {
+            Tried::Charged(charge) => return Ok(charge),
+            Tried::Refused(refusal) => {
+                reason = refusal.name();
+                let is_unknown = refusal == Refusal::OutcomeUnknown && consume.key.is_none();
+                if !refusal.may_pass() || is_unknown {
+                    break;
+                }
+            }
+            Tried::NoAnswer => {
+                reason = NO_ANSWER;
+                if consume.key.is_none() && next.is_some() {
+                    break;
+                }
+            }
+        }
+        at = (at + 1) % nodes;
+        if turn + 1 < tries {
+            world.time.sleep(50 << turn.min(6)).await;
+        }
+    }
+    Err(reason)
 }

@@ -9,12 +9,57 @@ use crate::fault::Fault;
 use crate::swarm::{Swarm, log_uniform};
 use leasing::LeasePolicy;
 use rand::Rng;
+use std::sync::Arc;
 use types::Credits;
 
-#[derive(Clone, Copy, Debug)]
+/// How long a message takes, one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
     pub least_us: u64,
     pub most_us: u64,
+}
+
+/// How long messages take between zones, and which node is in which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Distances {
+    /// By node.
+    pub zone_of: Vec<usize>,
+    /// By zone and zone.
+    pub between: Vec<Vec<Latency>>,
+}
+
+impl Distances {
+    /// All nodes in one zone.
+    pub fn even(nodes: usize, latency: Latency) -> Self {
+        Self { zone_of: vec![0; nodes], between: vec![vec![latency]] }
+    }
+
+    pub fn from_to(&self, from: Index, to: Index) -> Latency {
+        self.between[self.zone_of[from]][self.zone_of[to]]
+    }
+
+    pub fn most_us(&self) -> u64 {
+        self.between.iter().flatten().map(|latency| latency.most_us).max().unwrap_or(0)
+    }
+}
+
+/// One request of a load that is listed: who spends what, where and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    pub at_us: u64,
+    pub workspace: usize,
+    pub user: usize,
+    pub node: Index,
+    pub price: Credits,
+    pub keyed: bool,
+}
+
+/// Requests one by one, of clients who try each so often at most: first where they usually go, then at the next node.
+/// What was not answered and had no key is not tried again, because it may have been charged.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub arrivals: Arc<Vec<Arrival>>,
+    pub tries: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -24,12 +69,15 @@ pub struct Config {
     pub replicas: usize,
     /// Faults and load take this long; then all heals, and the run must come to rest.
     pub run_ms: u64,
-    pub latency: Latency,
+    pub distances: Distances,
     /// How long every sync takes.
     pub sync_us: u64,
     pub lease: LeasePolicy,
     pub session_ttl_ms: u64,
+    /// Crowds whose requests are drawn while the run goes on.
     pub workspaces: Vec<WorkspaceConfig>,
+    /// Requests that were drawn before.
+    pub listed: Option<Listed>,
     pub faults: Vec<Fault>,
     pub changes: Vec<AdminStep>,
     pub keep_film: bool,
@@ -83,11 +131,12 @@ impl Config {
             nodes,
             replicas,
             run_ms,
-            latency,
+            distances: Distances::even(nodes, latency),
             sync_us,
             lease,
             session_ttl_ms,
             workspaces,
+            listed: None,
             faults: if chance.random_bool(0.05) { Vec::new() } else { swarm.draw(seed) },
             changes: Vec::new(),
             keep_film: false,

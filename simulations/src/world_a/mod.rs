@@ -21,18 +21,19 @@ mod oracle;
 mod pool;
 mod rest;
 mod rounds;
+mod served;
 mod shard;
 mod start;
 mod time;
 mod words;
 
-pub use admins::{AdminStep, Wanted};
-pub use config::{Config, Latency, WorkspaceConfig};
+pub use admins::{AdminStep, Wanted, user_id, workspace_id};
+pub use config::{Arrival, Config, Distances, Latency, Listed, WorkspaceConfig};
 pub use faults::SUPPORTED;
 
 use crate::chance::stream;
 use crate::crossings::Crossing;
-use crate::outcome::{BrokenAt, Outcome, Sample};
+use crate::outcome::{BrokenAt, Outcome, Sample, Served};
 use clock::NodeClock;
 use film::{Film, Frame, Step};
 use futures::channel::oneshot;
@@ -52,9 +53,11 @@ use time::{Time, WORLD};
 use types::{Credits, Durability, HolderId, Timestamp, UserId, WorkspaceId};
 use words::{Answer, Consume, Index, Message, PeerFault, Refusal, Request, id_of};
 
-/// How often everything is judged in full, and how often a sample is taken.
+/// How often everything is judged in full.
 const JUDGE_MS: u64 = 2_000;
-const SAMPLE_MS: u64 = 2_000;
+/// How often a sample is taken at most, and how many of a run.
+const SAMPLE_MS: u64 = 500;
+const SAMPLES_MAX: u64 = 600;
 
 struct World {
     time: Time,
@@ -67,6 +70,7 @@ struct World {
     oracle: RefCell<Oracle>,
     film: RefCell<Film>,
     counts: RefCell<Counts>,
+    served: RefCell<Served>,
     next_ask: Cell<u64>,
     /// Term and leader, as last seen; and since when nobody leads.
     led: Cell<(u64, Option<Index>)>,
@@ -95,6 +99,12 @@ fn membership(nodes: usize) -> Membership {
     let member = |index: Index| placement::Node { id: id_of(index), zone: String::new(), weight: 1 };
     let members = Membership::new(MembershipEpoch(1), (0..nodes).map(member).collect());
     members.expect("nodes have names of their own")
+}
+
+/// Where keyed requests of a user are decided, while all is well.
+#[must_use]
+pub fn home(nodes: usize, workspace: usize, user: usize) -> usize {
+    words::index_of(membership(nodes).homes(&workspace_id(workspace), &user_id(user))[0])
 }
 
 /// Runs one seed to its end, or to the first sentence that broke.
@@ -142,7 +152,7 @@ impl World {
         };
         let nodes: Vec<Node> = (0..config.nodes).map(node).collect();
         let agreed = nodes.iter().map(|node| RefCell::new(AgreedClock::new(node.clock.clone()))).collect();
-        let net = Network::new(config.latency, stream(seed, "network"));
+        let net = Network::new(config.distances.clone(), stream(seed, "network"));
         let mut film = Film::default();
         film.kept = config.keep_film.then(Vec::new);
         Rc::new(Self {
@@ -154,6 +164,7 @@ impl World {
             oracle: RefCell::new(Oracle::new()),
             film: RefCell::new(film),
             counts: RefCell::default(),
+            served: RefCell::default(),
             next_ask: Cell::new(1),
             led: Cell::new((0, None)),
             leaderless_since_ms: Cell::new(Some(0)),
@@ -180,6 +191,9 @@ impl World {
         for at in 0..self.config.workspaces.len() {
             self.time.spawn(WORLD, clients::crowd(self.clone(), at, self.seed));
         }
+        if let Some(listed) = self.config.listed.clone() {
+            self.time.spawn(WORLD, clients::listed(self.clone(), listed));
+        }
         faults::schedule(self);
         let rest = rest::come_to_rest(self.clone());
         let done = Rc::new(Cell::new(false));
@@ -189,15 +203,18 @@ impl World {
             done_then.set(true);
         });
         let mut now_ms = 0;
+        let sample_ms = (self.config.run_ms / SAMPLES_MAX).next_multiple_of(SAMPLE_MS).max(SAMPLE_MS);
         while !done.get() && self.oracle.borrow().broken.is_none() {
-            now_ms += JUDGE_MS;
+            now_ms += SAMPLE_MS;
             self.time.run_until(now_ms * 1_000);
-            self.judge_all();
+            if now_ms.is_multiple_of(JUDGE_MS) || done.get() {
+                self.judge_all();
+            }
             if done.get() {
                 let mut oracle = self.oracle.borrow_mut();
                 (0..2).for_each(|turn| oracle.judge_all(turn, now_ms));
             }
-            if now_ms.is_multiple_of(SAMPLE_MS) {
+            if now_ms.is_multiple_of(sample_ms) {
                 self.sample();
             }
         }
@@ -297,6 +314,12 @@ impl World {
         sample.faults_active = self.faults_active.get();
         sample.nodes_up = self.nodes.iter().filter(|node| node.is_up()).count();
         sample.led = self.leaderless_since_ms.get().is_none();
+        if self.config.listed.is_some() {
+            sample.out_of_reach = self.out_of_reach();
+            let mut served = self.served.borrow_mut();
+            served.stranded = served.stranded.max(sample.out_of_reach);
+            (sample.asked, sample.falsely) = (served.asked, served.falsely.values().sum());
+        }
         let mut counts = self.counts.borrow_mut();
         sample.refusals = counts.refusals.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         counts.timeline.push(sample);
@@ -337,7 +360,7 @@ impl World {
             reallocations_ms: oracle.moved_ms.clone(),
             failovers_ms: std::mem::take(&mut counts.failovers_ms),
             stranded_at_first_refusal: oracle.stranded,
-            served: crate::outcome::Served::default(),
+            served: self.served.borrow().clone(),
             fault_spans: Vec::new(),
             timeline: std::mem::take(&mut counts.timeline),
             film: film.kept.as_ref().map_or_else(Vec::new, |kept| kept.iter().map(value).collect()),
@@ -372,7 +395,7 @@ impl World {
         let is_cut = self.net.borrow().is_cut(from, to, now_ms) || self.net.borrow().is_cut(to, from, now_ms);
         if !self.nodes[to].is_up() && !is_cut {
             // Nobody listens there.
-            self.time.sleep_us(self.config.latency.most_us).await;
+            self.time.sleep_us(self.config.distances.from_to(from, to).most_us).await;
             return Err(PeerFault::Unreachable);
         }
         let id = self.next_ask.get();

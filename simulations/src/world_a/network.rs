@@ -1,7 +1,7 @@
 //! The simulated network: every message of every link is lost, late, doubled or overtaken by the dice, and by the faults
 //! that are on. Not here: which faults (`faults`), what the messages mean (`words`).
 
-use super::config::Latency;
+use super::config::Distances;
 use super::words::Index;
 use crate::chance::Stream;
 use rand::Rng;
@@ -20,7 +20,7 @@ struct Link {
 
 #[derive(Debug)]
 pub struct Network {
-    latency: Latency,
+    distances: Distances,
     chance: Stream,
     links: BTreeMap<(Index, Index), Link>,
     pub sent: u64,
@@ -36,8 +36,8 @@ pub struct Arrivals {
 }
 
 impl Network {
-    pub fn new(latency: Latency, chance: Stream) -> Self {
-        Self { latency, chance, links: BTreeMap::new(), sent: 0, lost: 0, doubled: 0 }
+    pub fn new(distances: Distances, chance: Stream) -> Self {
+        Self { distances, chance, links: BTreeMap::new(), sent: 0, lost: 0, doubled: 0 }
     }
 
     fn link(&mut self, from: Index, to: Index) -> &mut Link {
@@ -88,7 +88,8 @@ impl Network {
         if from == to {
             return Arrivals { first: Some(0), second: None };
         }
-        let base = self.chance.random_range(self.latency.least_us..=self.latency.most_us);
+        let latency = self.distances.from_to(from, to);
+        let base = self.chance.random_range(latency.least_us..=latency.most_us);
         let dice: u32 = self.chance.random_range(0..1_000);
         let Some(link) = self.links.get(&(from, to)) else {
             return Arrivals { first: Some(base), second: None };
@@ -117,11 +118,24 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Latency;
     use super::*;
     use crate::chance::stream;
 
     fn network() -> Network {
-        Network::new(Latency { least_us: 100, most_us: 2_000 }, stream(3, "network"))
+        let distances = Distances::even(3, Latency { least_us: 100, most_us: 2_000 });
+        Network::new(distances, stream(3, "network"))
+    }
+
+    #[test]
+    fn zones_are_as_far_from_each_other_as_they_are() {
+        let near = Latency { least_us: 100, most_us: 200 };
+        let far = Latency { least_us: 5_000, most_us: 6_000 };
+        let distances = Distances { zone_of: vec![0, 0, 1], between: vec![vec![near, far], vec![far, near]] };
+        let mut network = Network::new(distances, stream(3, "network"));
+        assert!((100..=200).contains(&network.send(0, 1, 0).first.unwrap()));
+        assert!((5_000..=6_000).contains(&network.send(0, 2, 0).first.unwrap()));
+        assert!((5_000..=6_000).contains(&network.send(2, 1, 0).first.unwrap()));
     }
 
     #[test]

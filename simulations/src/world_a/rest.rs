@@ -28,6 +28,7 @@ const NUMBERS_FROM: u64 = 1 << 40;
 
 pub async fn come_to_rest(world: Rc<World>) {
     world.time.sleep(world.config.run_ms + 50).await;
+    world.load_ended();
     world.heal();
     world.film(Step::Calm, 0, 0, 0);
     world.time.sleep(START_MS + LEADER_MS).await;
@@ -107,7 +108,7 @@ async fn spend(
 
 /// A draw with credits available is answered within two elections, at every node.
 async fn every_node_serves(world: &Rc<World>, workspaces: &[WorkspaceId]) {
-    let within_ms = 2 * ELECTION_MS.1 + 500 + 40 * world.config.latency.most_us / 1_000;
+    let within_ms = 2 * ELECTION_MS.1 + 500 + 40 * world.config.distances.most_us() / 1_000;
     let one = Credits::from_micros(1).expect("one");
     let asks =
         up(world).into_iter().flat_map(|node| workspaces.iter().map(move |workspace| (node, workspace)));
@@ -161,7 +162,7 @@ async fn recall_is_quick(world: &Rc<World>, number: u64, workspace: &WorkspaceId
     spend(world, node, workspace, &user, one, 3_000).await;
     let off = Change::PutMember { user: user.clone(), ai_access: Some(false), team: None, role: None };
     administer(world, number, node, workspace.clone(), off).await;
-    let slack_ms = 4 * world.config.latency.most_us / 1_000 + world.config.sync_us / 1_000;
+    let slack_ms = 4 * world.config.distances.most_us() / 1_000 + world.config.sync_us / 1_000;
     world.time.sleep(RECALL_MS + slack_ms).await;
     let oracle = world.oracle.borrow();
     let lines = oracle.state.workspace(workspace).and_then(|w| w.user(&user)).map(|user| user.lines.clone());

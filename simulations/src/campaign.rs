@@ -1,0 +1,305 @@
+//! Many seeds of an engineer's own plan, a process each over all cores, for one or more variants of it. What is done is
+//! written down at once, so that a campaign can be stopped and resumed. Not here: one run (`plan`), its figures (`report`).
+
+use crate::outcome::Outcome;
+use crate::plan::text::{BadPlan, Text};
+use crate::plan::{Files, Plan, WhatIf};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+pub const SEEDS_MAX: u64 = 1_000_000;
+pub const VARIANTS_MAX: usize = 8;
+
+/// What a campaign runs, as its directory keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Campaign {
+    pub from: u64,
+    pub seeds: u64,
+    pub variants: Vec<Variant>,
+    /// A mistake made on purpose, to see that it is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plant: Option<String>,
+    /// Of all plans as they were understood, and of this program: what is resumed must be the same.
+    pub digest: String,
+}
+
+/// Paths are as the process that began the campaign was given them, made absolute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    pub name: String,
+    pub topology: PathBuf,
+    pub policy: Option<PathBuf>,
+    pub trace: PathBuf,
+    pub faults: Option<PathBuf>,
+    pub what_if: Option<String>,
+}
+
+impl Variant {
+    fn files(&self) -> Result<Files, BadPlan> {
+        let read = |path: &PathBuf| Text::read(path);
+        Ok(Files {
+            topology: Text::read(&self.topology)?,
+            policy: self.policy.as_ref().map(read).transpose()?,
+            load: Text::read(&self.trace)?,
+            faults: self.faults.as_ref().map(read).transpose()?,
+        })
+    }
+
+    /// # Errors
+    /// A file is not understood.
+    pub fn plan(&self) -> Result<Plan, BadPlan> {
+        let what_if =
+            self.what_if.as_deref().and_then(|name| <WhatIf as clap::ValueEnum>::from_str(name, true).ok());
+        Plan::read(&self.files()?, what_if)
+    }
+}
+
+/// Why a campaign does not begin or go on.
+#[derive(Debug)]
+pub enum Stopped {
+    BadPlan(BadPlan),
+    Io(PathBuf, io::Error),
+    /// The directory has another campaign.
+    Other(PathBuf),
+    NotACampaign(PathBuf, String),
+    /// By the person who began it.
+    Interrupted {
+        done: usize,
+        all: usize,
+    },
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BadPlan(why) => write!(f, "{why}"),
+            Self::Io(path, why) => write!(f, "{}: {why}", path.display()),
+            Self::Other(path) => write!(
+                f,
+                "{}: results of other files or seeds are there; name another directory with --out, or remove it",
+                path.display()
+            ),
+            Self::NotACampaign(path, why) => write!(f, "{}: {why}", path.display()),
+            Self::Interrupted { done, all } => {
+                write!(f, "stopped after {done} of {all} runs; the same command goes on from there")
+            }
+        }
+    }
+}
+
+impl From<BadPlan> for Stopped {
+    fn from(why: BadPlan) -> Self {
+        Self::BadPlan(why)
+    }
+}
+
+/// One line of the results.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Done {
+    pub variant: usize,
+    pub seed: u64,
+    pub outcome: Outcome,
+}
+
+/// The exit status of a program that was not understood, or found its files changed.
+const MISUSED: i32 = 2;
+const DESCRIPTION: &str = "run.json";
+const RESULTS: &str = "outcomes.jsonl";
+
+/// Called after every run, with how many are done.
+pub trait Progress: Sync {
+    fn done(&self, done: usize, outcome: &Outcome);
+}
+
+impl Campaign {
+    /// Reads every plan, so that what is wrong is told before anything runs.
+    ///
+    /// # Errors
+    /// A plan is not understood.
+    pub fn new(
+        from: u64,
+        seeds: u64,
+        variants: Vec<Variant>,
+        plant: Option<String>,
+    ) -> Result<Self, Stopped> {
+        let mut hasher = blake3::Hasher::new();
+        let program = std::env::current_exe().and_then(std::fs::read);
+        hasher.update(&program.map_err(|why| Stopped::Io(PathBuf::from("this program"), why))?);
+        for variant in &variants {
+            hasher.update(format!("{:?}", variant.plan()?).as_bytes());
+        }
+        let digest = hasher.finalize().to_hex().to_string();
+        Ok(Self { from, seeds, variants, plant, digest })
+    }
+
+    /// The campaign of a directory.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn open(directory: &Path) -> Result<Self, Stopped> {
+        let path = directory.join(DESCRIPTION);
+        let text = std::fs::read_to_string(&path).map_err(|why| Stopped::Io(path.clone(), why))?;
+        serde_json::from_str(&text).map_err(|why| Stopped::NotACampaign(path, why.to_string()))
+    }
+
+    /// Runs what the directory does not have yet. More seeds than last time go on where it ended.
+    ///
+    /// # Errors
+    /// The directory has another campaign, or cannot be written; or somebody stopped it.
+    pub fn run(&self, directory: &Path, progress: &impl Progress, stop: &AtomicBool) -> Result<(), Stopped> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |why: io::Error| Stopped::Io(path, why)
+        };
+        std::fs::create_dir_all(directory).map_err(io(directory))?;
+        let description = directory.join(DESCRIPTION);
+        if description.exists() {
+            let known = Self::open(directory)?;
+            if (known.from, &known.digest, &known.plant) != (self.from, &self.digest, &self.plant) {
+                return Err(Stopped::Other(directory.to_owned()));
+            }
+        }
+        let text =
+            serde_json::to_string_pretty(self).map_err(|why| io(&description)(io::Error::other(why)))?;
+        std::fs::write(&description, text + "\n").map_err(io(&description))?;
+        let path = directory.join(RESULTS);
+        mend(&path).map_err(io(&path))?;
+        let known: BTreeSet<(u64, usize)> =
+            results(directory)?.map(|done| (done.seed, done.variant)).collect();
+        let wanted = (self.from..self.from + self.seeds)
+            .flat_map(|seed| (0..self.variants.len()).map(move |variant| (seed, variant)));
+        let wanted: Vec<(u64, usize)> = wanted.collect();
+        let open: Vec<(u64, usize)> = wanted.iter().copied().filter(|run| !known.contains(run)).collect();
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
+        let done = wanted.len() - open.len();
+        self.run_all(directory, &open, &Mutex::new(file), done, progress, stop).map_err(io(&path))?;
+        let now = results(directory)?.filter(|done| done.seed >= self.from).count();
+        if stop.load(Ordering::Relaxed) && now < wanted.len() {
+            return Err(Stopped::Interrupted { done: now, all: wanted.len() });
+        }
+        Ok(())
+    }
+
+    fn run_all(
+        &self,
+        directory: &Path,
+        open: &[(u64, usize)],
+        results: &Mutex<File>,
+        before: usize,
+        progress: &impl Progress,
+        stop: &AtomicBool,
+    ) -> io::Result<()> {
+        let program = std::env::current_exe()?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (next, count) = (AtomicUsize::new(0), AtomicUsize::new(before));
+        let failed: Mutex<Option<io::Error>> = Mutex::new(None);
+        let work = || {
+            while !stop.load(Ordering::Relaxed) {
+                let Some((seed, variant)) = open.get(next.fetch_add(1, Ordering::Relaxed)).copied() else {
+                    return;
+                };
+                let ran = run_one(&program, directory, variant, seed);
+                // Whoever stops the campaign at a terminal stops its runs too.
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let written = ran.and_then(|outcome| {
+                    append(results, &Done { variant, seed, outcome: outcome.clone() })?;
+                    Ok(outcome)
+                });
+                let outcome = match written {
+                    Ok(outcome) => outcome,
+                    Err(why) => {
+                        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                        stop.store(true, Ordering::Relaxed);
+                        return;
+                    }
+                };
+                progress.done(count.fetch_add(1, Ordering::Relaxed) + 1, &outcome);
+            }
+        };
+        std::thread::scope(|scope| (0..cores).for_each(|_core| drop(scope.spawn(work))));
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+}
+
+fn append(results: &Mutex<File>, done: &Done) -> io::Result<()> {
+    let mut line = serde_json::to_string(done).map_err(io::Error::other)?;
+    line.push('\n');
+    results.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
+}
+
+/// A run that ended without an outcome has shown something, too.
+fn crashed(seed: u64, why: &str) -> Outcome {
+    let broken = crate::outcome::BrokenAt {
+        at_ms: 0,
+        sentence: "a run has an outcome".to_owned(),
+        what: why.to_owned(),
+    };
+    Outcome { seed, broken: Some(broken), ..Outcome::default() }
+}
+
+fn run_one(program: &Path, directory: &Path, variant: usize, seed: u64) -> io::Result<Outcome> {
+    let mut command = Command::new(program);
+    command.arg("replay").arg("--run").arg(directory).arg("--json");
+    command.args(["--variant", &(variant + 1).to_string(), "--seed", &seed.to_string()]);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output()?;
+    let words = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    if output.status.code() == Some(MISUSED) {
+        return Err(io::Error::other(format!("seed {seed} did not begin: {}", words())));
+    }
+    let outcome = serde_json::from_slice(&output.stdout);
+    Ok(outcome.unwrap_or_else(|_| crashed(seed, &format!("{}: {}", output.status, words()))))
+}
+
+/// Cuts off a last line that was not written to its end.
+fn mend(path: &Path) -> io::Result<()> {
+    let Ok(content) = std::fs::read(path) else { return Ok(()) };
+    let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    if whole < content.len() {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(whole as u64)?;
+    }
+    Ok(())
+}
+
+/// What a directory has, one by one.
+///
+/// # Errors
+/// It cannot be read.
+pub fn results(directory: &Path) -> Result<impl Iterator<Item = Done>, Stopped> {
+    let path = directory.join(RESULTS);
+    let lines: Box<dyn Iterator<Item = String>> = match File::open(&path) {
+        Ok(file) => Box::new(BufReader::new(file).lines().map_while(Result::ok)),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Box::new(std::iter::empty()),
+        Err(why) => return Err(Stopped::Io(path, why)),
+    };
+    Ok(lines.filter_map(|line| serde_json::from_str(&line).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_is_run_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(RESULTS);
+        let whole =
+            serde_json::to_string(&Done { variant: 0, seed: 3, outcome: Outcome::default() }).unwrap();
+        std::fs::write(&path, format!("{whole}\n{}", &whole[..20])).unwrap();
+        mend(&path).unwrap();
+        let known: Vec<u64> = results(directory.path()).unwrap().map(|done| done.seed).collect();
+        assert_eq!(known, [3]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{whole}\n"));
+        mend(&directory.path().join("nothing")).unwrap();
+    }
+}

@@ -1,0 +1,190 @@
+//! `tranche-sim run`: an engineer's own topology, lease policy, traffic and fault plan over many seeds, and a report.
+//! Not here: one run (`plan`), the seeds (`campaign`), the pictures (`report`).
+
+use super::Verdict;
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use simulations::campaign::{Campaign, Progress, SEEDS_MAX, Stopped, VARIANTS_MAX, Variant};
+use simulations::outcome::Outcome;
+use simulations::plan::WhatIf;
+use simulations::report;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use types::planted::Mistake;
+
+/// Runs your own topology, lease policy, traffic and faults over many seeds, and writes a report.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Zones, nodes and how far they are from each other; see `cluster/topologies`.
+    #[arg(long, value_name = "FILE")]
+    topology: PathBuf,
+    /// How leases are sized: what `[lease]` in a node's settings says; given again, policies are compared.
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
+    /// Recorded traffic (.csv), or a description of pools and load (.toml); see `simulations/plans`.
+    #[arg(long, value_name = "FILE")]
+    trace: PathBuf,
+    /// What goes wrong; nothing does by default.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    /// How many runs, each with dice of its own.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Compare with this, over the same seeds.
+    #[arg(long, value_enum)]
+    what_if: Vec<WhatIf>,
+    /// Where results and report are written, and where a stopped run goes on from.
+    #[arg(long, value_name = "DIRECTORY", default_value = "tranche-sim-run")]
+    out: PathBuf,
+    /// Not passed where more than so many per cent of the requests were refused though credits existed.
+    #[arg(long, value_name = "PER CENT")]
+    falsely_max: Option<f64>,
+    /// Make a mistake on purpose, to see that it is found.
+    #[arg(long, value_name = "MISTAKE", value_parser = super::runs::mistakes())]
+    plant: Option<Mistake>,
+}
+
+impl Run {
+    pub fn run(&self) -> Verdict {
+        let variants = self.variants()?;
+        let plant = self.plant.map(|mistake| mistake.to_string());
+        let told = |why: Stopped| why.to_string();
+        let campaign = Campaign::new(self.from, self.seeds, variants, plant).map_err(told)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        stop_when_asked(stop.clone());
+        let bar = Bar::new(campaign.seeds * campaign.variants.len() as u64);
+        let clock = platform::SystemClock::new();
+        let began = platform::Clock::monotonic(&clock);
+        campaign.run(&self.out, &bar, &stop).map_err(told)?;
+        bar.finish();
+        let took = platform::Clock::monotonic(&clock).saturating_sub(began);
+        let report = report::build::build(&campaign, &self.out, took).map_err(told)?;
+        self.write("report.json", &serde_json::to_string_pretty(&report).map_err(|why| why.to_string())?)?;
+        print!("{}", report::text::text(&report));
+        let page = self.write("report.html", &report::html::html(&report))?;
+        println!("\n{}", page.display());
+        Ok(self.is_passed(&report))
+    }
+
+    fn write(&self, name: &str, content: &str) -> Result<PathBuf, String> {
+        let path = self.out.join(name);
+        std::fs::write(&path, content).map_err(|why| format!("{}: {why}", path.display()))?;
+        Ok(path)
+    }
+
+    /// The first policy is what is asked about; the others, and what else could be, are compared with it.
+    fn variants(&self) -> Result<Vec<Variant>, String> {
+        let absolute =
+            |path: &Path| std::fs::canonicalize(path).map_err(|why| format!("{}: {why}", path.display()));
+        let faults = self.faults.as_deref().map(absolute).transpose()?;
+        let named = |path: &Path| {
+            path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+        };
+        let first = Variant {
+            name: self.policy.first().map_or_else(|| "standard lease".to_owned(), |path| named(path)),
+            topology: absolute(&self.topology)?,
+            policy: self.policy.first().map(|path| absolute(path)).transpose()?,
+            trace: absolute(&self.trace)?,
+            faults,
+            what_if: None,
+        };
+        let mut variants = vec![first.clone()];
+        for policy in self.policy.iter().skip(1) {
+            variants.push(Variant { name: named(policy), policy: Some(absolute(policy)?), ..first.clone() });
+        }
+        for what_if in &self.what_if {
+            let value = what_if.to_possible_value().map(|value| value.get_name().to_owned());
+            variants.push(Variant { name: what_if.name().to_owned(), what_if: value, ..first.clone() });
+        }
+        if variants.len() > VARIANTS_MAX {
+            return Err(format!("{} variants; at most {VARIANTS_MAX} are compared at once", variants.len()));
+        }
+        Ok(variants)
+    }
+
+    fn is_passed(&self, report: &report::Report) -> bool {
+        let Some(asked) = report.variants.first() else { return false };
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let falsely = asked.falsely.values().sum::<u64>() as f64 * 100.0 / asked.asked.max(1) as f64;
+        let too_many = self.falsely_max.filter(|most| falsely > *most);
+        if let Some(most) = too_many {
+            println!(
+                "NOT PASSED: {falsely:.3} % were refused though credits existed, at most {most} % are allowed"
+            );
+        }
+        report.variants.iter().all(|variant| variant.broken.is_empty()) && too_many.is_none()
+    }
+}
+
+/// Ctrl-C lets what runs end, and begins nothing more.
+fn stop_when_asked(stop: Arc<AtomicBool>) {
+    let wait = move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    std::thread::spawn(wait);
+}
+
+/// What a person sees meanwhile: a bar at a terminal, a line now and then elsewhere.
+struct Bar {
+    bar: ProgressBar,
+    broken: AtomicU64,
+    asked: AtomicU64,
+    falsely: AtomicU64,
+    all: u64,
+}
+
+impl Bar {
+    fn new(all: u64) -> Self {
+        let bar = ProgressBar::new(all);
+        let style = ProgressStyle::with_template("{bar:30} {pos} of {len} runs, {left} left; {msg}");
+        let left = |state: &ProgressState, w: &mut dyn Write| {
+            // The first runs say little about the others.
+            let _gone = if state.pos() < 4 {
+                write!(w, "?")
+            } else {
+                write!(w, "{}", indicatif::HumanDuration(state.eta()))
+            };
+        };
+        if let Ok(style) = style {
+            bar.set_style(style.with_key("left", left));
+        }
+        bar.enable_steady_tick(Duration::from_secs(1));
+        let (broken, asked, falsely) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Self { bar, broken, asked, falsely, all }
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress for Bar {
+    fn done(&self, done: usize, outcome: &Outcome) {
+        let is_broken = u64::from(outcome.broken.is_some());
+        let broken = self.broken.fetch_add(is_broken, Ordering::Relaxed) + is_broken;
+        let asked = self.asked.fetch_add(outcome.served.asked, Ordering::Relaxed) + outcome.served.asked;
+        let falsely: u64 = outcome.served.falsely.values().sum();
+        let falsely = self.falsely.fetch_add(falsely, Ordering::Relaxed) + falsely;
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = falsely as f64 * 100.0 / asked.max(1) as f64;
+        let state = match broken {
+            0 => format!("nothing broken, {share:.3} % refused falsely"),
+            _ => format!("{broken} BROKEN, {share:.3} % refused falsely"),
+        };
+        self.bar.set_position(done as u64);
+        self.bar.set_message(state.clone());
+        let tenth = (self.all / 10).max(1);
+        if self.bar.is_hidden() && (done as u64).is_multiple_of(tenth) {
+            eprintln!("{done} of {} runs: {state}", self.all);
+        }
+    }
+}

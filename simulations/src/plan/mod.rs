@@ -1,0 +1,115 @@
+//! What an engineer brings to a run: a topology, a lease policy, traffic and a fault plan, as files; and the run of world A
+//! that they and a seed make. Not here: many seeds (`campaign`), what they show (`report`).
+
+pub mod faults;
+pub mod load;
+pub mod policy;
+pub mod schedule;
+pub mod text;
+pub mod topology;
+pub mod trace;
+
+use crate::chance::stream;
+use crate::outcome::Outcome;
+use crate::world_a::{self, Config};
+use leasing::LeasePolicy;
+use load::Load;
+use text::{BadPlan, Text};
+use topology::Topology;
+
+/// The files of a run; `faults`: none, and nothing goes wrong.
+#[derive(Clone, Debug)]
+pub struct Files {
+    pub topology: Text,
+    pub policy: Option<Text>,
+    pub load: Text,
+    pub faults: Option<Text>,
+}
+
+/// Read and checked.
+#[derive(Debug)]
+pub struct Plan {
+    pub topology: Topology,
+    pub policy: LeasePolicy,
+    pub load: Load,
+    pub faults: faults::Plan,
+}
+
+/// What is done to a plan to see what would be different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum WhatIf {
+    /// Each zone has twice its nodes.
+    TwiceTheNodes,
+    /// Leases are half as large.
+    HalfTheLease,
+    /// Leases are twice as large.
+    TwiceTheLease,
+}
+
+impl WhatIf {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TwiceTheNodes => "twice the nodes",
+            Self::HalfTheLease => "half the lease",
+            Self::TwiceTheLease => "twice the lease",
+        }
+    }
+}
+
+impl Plan {
+    /// # Errors
+    /// A file is not understood; the error names it, the line and the field.
+    pub fn read(files: &Files, what_if: Option<WhatIf>) -> Result<Self, BadPlan> {
+        let mut topology = Topology::parse(&files.topology)?;
+        let mut policy = match &files.policy {
+            Some(text) => policy::parse(text)?,
+            None => LeasePolicy::STANDARD,
+        };
+        match what_if {
+            Some(WhatIf::TwiceTheNodes) => {
+                let twice = topology.twice_the_nodes();
+                topology = twice.map_err(|why| files.topology.wrong_as_a_whole(why))?;
+            }
+            Some(WhatIf::HalfTheLease) => policy = policy::scaled(policy, 1, 2),
+            Some(WhatIf::TwiceTheLease) => policy = policy::scaled(policy, 2, 1),
+            None => {}
+        }
+        let faults = match &files.faults {
+            Some(text) => faults::Plan::parse(text, &topology)?,
+            None => faults::Plan::nothing(),
+        };
+        Ok(Self { topology, policy, load: Load::read(&files.load)?, faults })
+    }
+
+    /// The run of a seed.
+    #[must_use]
+    pub fn config(&self, seed: u64) -> Config {
+        let mut chance = stream(seed, "plan");
+        let nodes = self.topology.nodes.len();
+        let run_ms = self.load.minutes * 60_000;
+        let (listed, changes) = self.load.draw(seed, nodes);
+        Config {
+            nodes,
+            replicas: self.topology.replicas,
+            run_ms,
+            distances: self.topology.distances.clone(),
+            sync_us: self.topology.disk_sync.draw_us(&mut chance),
+            lease: self.policy,
+            session_ttl_ms: self.topology.session_ttl_ms,
+            workspaces: Vec::new(),
+            listed: Some(listed),
+            faults: self.faults.draw(seed, nodes, run_ms),
+            changes,
+            keep_film: false,
+        }
+    }
+
+    /// Runs a seed in this process.
+    #[must_use]
+    pub fn run(&self, config: &Config, seed: u64) -> Outcome {
+        let mut outcome = world_a::run(config, seed);
+        outcome.fault_spans = faults::spans(&config.faults, &self.topology);
+        outcome
+    }
+}

@@ -1,0 +1,290 @@
+//! A topology: nodes in zones, how far zones are from each other, how long disks take. Not here: what goes wrong (`faults`).
+
+use super::text::{BadPlan, Text, Times};
+use crate::world_a::{Distances, Latency};
+use serde::Deserialize;
+use toml::Spanned;
+
+pub const NODES_MAX: usize = 64;
+const ZONES_MAX: usize = 16;
+const ONE_WAY_MAX_US: u64 = 2_000_000;
+const SYNC_MAX_US: u64 = 1_000_000;
+const SESSION_US: (u64, u64) = (5_000_000, 600_000_000);
+
+/// Checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topology {
+    /// Names of nodes, n1 to so many in the order of the zones; those with a replica of the ledger first.
+    pub nodes: Vec<String>,
+    /// Names of zones.
+    pub zones: Vec<String>,
+    pub replicas: usize,
+    pub distances: Distances,
+    pub disk_sync: Times,
+    pub session_ttl_ms: u64,
+    /// Names of nodes by zone.
+    named: Vec<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    /// Of the ledger: 1, 3 or 5; in as many zones as there are.
+    #[serde(default = "three")]
+    replicas: Spanned<usize>,
+    /// What a sync of a disk takes.
+    #[serde(default = "usual_sync")]
+    disk_sync: Spanned<Times>,
+    /// How long a holder may spend without hearing from the ledger.
+    #[serde(default = "usual_session")]
+    session: Spanned<Times>,
+    zone: Vec<Zone>,
+    latency: LatencyTable,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Zone {
+    name: Spanned<String>,
+    #[serde(default = "one")]
+    nodes: Spanned<usize>,
+}
+
+/// One way.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LatencyTable {
+    within_zone: Spanned<Times>,
+    /// Between any two zones that have no link of their own.
+    between_zones: Option<Spanned<Times>>,
+    #[serde(default)]
+    link: Vec<Link>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Link {
+    zones: Spanned<[String; 2]>,
+    one_way: Spanned<Times>,
+}
+
+fn three() -> Spanned<usize> {
+    Spanned::new(0..0, 3)
+}
+
+fn one() -> Spanned<usize> {
+    Spanned::new(0..0, 1)
+}
+
+fn usual_sync() -> Spanned<Times> {
+    Spanned::new(0..0, Times { least_us: 200, most_us: 2_000 })
+}
+
+fn usual_session() -> Spanned<Times> {
+    Spanned::new(0..0, Times::exactly(cluster::defaults::SESSION_TTL_MS * 1_000))
+}
+
+impl Topology {
+    /// # Errors
+    /// A field is not understood, or out of its bounds.
+    pub fn parse(text: &Text) -> Result<Self, BadPlan> {
+        let file: File = text.parse()?;
+        let mut zones: Vec<String> = Vec::new();
+        let mut sizes = Vec::new();
+        for zone in &file.zone {
+            let name = zone.name.get_ref();
+            if name.is_empty() || zones.contains(name) {
+                let why = format!("{name:?}: zones have names, each its own");
+                return Err(text.wrong(&zone.name.span(), why));
+            }
+            if zones.len() == ZONES_MAX {
+                return Err(text.wrong(&zone.name.span(), format!("at most {ZONES_MAX} zones")));
+            }
+            let nodes = *zone.nodes.get_ref();
+            if nodes == 0 || sizes.iter().sum::<usize>() + nodes > NODES_MAX {
+                let why = format!("at least one node in each zone, at most {NODES_MAX} in all");
+                return Err(text.wrong(&zone.nodes.span(), why));
+            }
+            zones.push(name.clone());
+            sizes.push(nodes);
+        }
+        let nodes: usize = sizes.iter().sum();
+        let replicas = *file.replicas.get_ref();
+        if ![1, 3, 5].contains(&replicas) || replicas > nodes {
+            let why = format!("1, 3 or 5 replicas, no more than the {nodes} nodes");
+            return Err(text.wrong(&file.replicas.span(), why));
+        }
+        let sync = within(text, &file.disk_sync, (0, SYNC_MAX_US))?;
+        let session = within(text, &file.session, SESSION_US)?;
+        let between = distances(text, &file.latency, &zones)?;
+        let mut names = (1..).map(|number| format!("n{number}"));
+        let named = sizes.into_iter().map(|size| names.by_ref().take(size).collect()).collect();
+        Ok(Self::of(zones, named, replicas, between, sync, session.mean_us() / 1_000))
+    }
+
+    fn of(
+        zones: Vec<String>,
+        named: Vec<Vec<String>>,
+        replicas: usize,
+        between: Vec<Vec<Latency>>,
+        disk_sync: Times,
+        session_ttl_ms: u64,
+    ) -> Self {
+        // (turn within its zone, zone, name): replicas go round the zones.
+        let mut placed: Vec<(usize, usize, String)> = Vec::new();
+        for (zone, names) in named.iter().enumerate() {
+            placed.extend(names.iter().enumerate().map(|(turn, name)| (turn, zone, name.clone())));
+        }
+        let mut with_replica = placed.clone();
+        with_replica.sort_by_key(|(turn, zone, _)| (*turn, *zone));
+        with_replica.truncate(replicas);
+        placed.retain(|node| !with_replica.contains(node));
+        let all: Vec<_> = with_replica.into_iter().chain(placed).collect();
+        let zone_of = all.iter().map(|(_, zone, _)| *zone).collect();
+        Self {
+            nodes: all.into_iter().map(|(_, _, name)| name).collect(),
+            zones,
+            replicas,
+            distances: Distances { zone_of, between },
+            disk_sync,
+            session_ttl_ms,
+            named,
+        }
+    }
+
+    /// Each zone with twice its nodes: beside each n3 an n3b.
+    ///
+    /// # Errors
+    /// That is more than [`NODES_MAX`].
+    pub fn twice_the_nodes(&self) -> Result<Self, String> {
+        if self.nodes.len() * 2 > NODES_MAX {
+            return Err(format!("twice {} nodes is more than {NODES_MAX}", self.nodes.len()));
+        }
+        let twice = |names: &Vec<String>| {
+            names.iter().cloned().chain(names.iter().map(|name| format!("{name}b"))).collect()
+        };
+        let named = self.named.iter().map(twice).collect();
+        let (zones, between) = (self.zones.clone(), self.distances.between.clone());
+        Ok(Self::of(zones, named, self.replicas, between, self.disk_sync, self.session_ttl_ms))
+    }
+
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node == name)
+    }
+
+    /// The nodes of a zone.
+    #[must_use]
+    pub fn zone(&self, name: &str) -> Option<Vec<usize>> {
+        let zone = self.zones.iter().position(|zone| zone == name)?;
+        let of = &self.distances.zone_of;
+        Some((0..of.len()).filter(|node| of[*node] == zone).collect())
+    }
+}
+
+fn within(text: &Text, times: &Spanned<Times>, (least, most): (u64, u64)) -> Result<Times, BadPlan> {
+    let given = *times.get_ref();
+    if given.least_us < least || given.most_us > most {
+        let in_ms = |us: u64| us / 1_000;
+        let why = format!("between {} ms and {} ms", in_ms(least), in_ms(most));
+        return Err(text.wrong(&times.span(), why));
+    }
+    Ok(given)
+}
+
+fn distances(text: &Text, table: &LatencyTable, zones: &[String]) -> Result<Vec<Vec<Latency>>, BadPlan> {
+    let latency = |times: &Spanned<Times>| -> Result<Latency, BadPlan> {
+        let Times { least_us, most_us } = within(text, times, (0, ONE_WAY_MAX_US))?;
+        Ok(Latency { least_us, most_us })
+    };
+    let near = latency(&table.within_zone)?;
+    let far = table.between_zones.as_ref().map(latency).transpose()?;
+    let mut between: Vec<Vec<Option<Latency>>> = vec![vec![far; zones.len()]; zones.len()];
+    for (zone, row) in between.iter_mut().enumerate() {
+        row[zone] = Some(near);
+    }
+    for link in &table.link {
+        let one_way = latency(&link.one_way)?;
+        let place = |name: &String| zones.iter().position(|zone| zone == name);
+        let [a, b] = link.zones.get_ref();
+        let (Some(a), Some(b)) = (place(a), place(b)) else {
+            let why = format!("there are the zones {}", zones.join(", "));
+            return Err(text.wrong(&link.zones.span(), why));
+        };
+        (between[a][b], between[b][a]) = (Some(one_way), Some(one_way));
+    }
+    let missing = |row: &Vec<Option<Latency>>| row.iter().any(Option::is_none);
+    if between.iter().any(missing) {
+        let why = "between_zones, or a latency.link for each two zones";
+        return Err(text.wrong(&table.within_zone.span(), why));
+    }
+    Ok(between.into_iter().map(|row| row.into_iter().flatten().collect()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(content: &str) -> Result<Topology, String> {
+        let text = Text { name: "t.toml".into(), content: content.into() };
+        Topology::parse(&text).map_err(|why| why.to_string())
+    }
+
+    fn zones(sizes: &[usize], rest: &str) -> String {
+        let zones =
+            ('a'..).zip(sizes).map(|(name, nodes)| format!("[[zone]]\nname = \"{name}\"\nnodes = {nodes}\n"));
+        let zones: String = zones.collect();
+        format!("{rest}\n{zones}[latency]\nwithin_zone = \"0.1ms..0.3ms\"\nbetween_zones = \"1ms..2ms\"\n")
+    }
+
+    #[test]
+    fn replicas_go_round_the_zones() {
+        let topology = parse(&zones(&[2, 2, 1], "")).unwrap();
+        assert_eq!(topology.nodes, ["n1", "n3", "n5", "n2", "n4"]);
+        assert_eq!(topology.zone("b"), Some(vec![1, 4]));
+        assert_eq!(topology.distances.from_to(0, 3).most_us, 300);
+        assert_eq!(topology.distances.from_to(0, 1).most_us, 2_000);
+        let twice = topology.twice_the_nodes().unwrap();
+        assert_eq!((twice.nodes.len(), twice.zone("b").unwrap().len()), (10, 4));
+        assert_eq!(twice.nodes[..4], ["n1", "n3", "n5", "n2"]);
+        assert_eq!(twice.zone("c"), Some(vec![twice.node("n5").unwrap(), twice.node("n5b").unwrap()]));
+    }
+
+    #[test]
+    fn a_link_has_a_latency_of_its_own() {
+        let link = "[[latency.link]]\nzones = [\"a\", \"b\"]\none_way = \"40ms\"\n";
+        let topology = parse(&format!("{}{link}", zones(&[1, 1, 1], ""))).unwrap();
+        assert_eq!(topology.distances.from_to(1, 0).least_us, 40_000);
+        assert_eq!(topology.distances.from_to(2, 0).most_us, 2_000);
+    }
+
+    #[test]
+    fn bounds_are_told_with_line_and_field() {
+        assert!(parse(&zones(&[32, 32], "")).is_ok());
+        let complaints = [
+            (
+                zones(&[33, 32], ""),
+                "t.toml, line 7, nodes: at least one node in each zone, at most 64 in all",
+            ),
+            (
+                zones(&[1, 0, 1], ""),
+                "t.toml, line 7, nodes: at least one node in each zone, at most 64 in all",
+            ),
+            (zones(&[1, 1], ""), "1, 3 or 5 replicas, no more than the 2 nodes"),
+            (
+                zones(&[5], "replicas = 4"),
+                "t.toml, line 1, replicas: 1, 3 or 5 replicas, no more than the 5 nodes",
+            ),
+            (zones(&[3], "disk_sync = \"2s\""), "t.toml, line 1, disk_sync: between 0 ms and 1000 ms"),
+            (zones(&[3], "session = \"4s\""), "t.toml, line 1, session: between 5000 ms and 600000 ms"),
+            (zones(&[3], "sesion = \"4s\""), "t.toml, line 1, sesion: unknown field"),
+        ];
+        for (content, complaint) in complaints {
+            let why = parse(&content).unwrap_err();
+            assert!(why.contains(complaint), "{why}");
+        }
+        let no_zone = "[[latency.link]]\nzones = [\"a\", \"z\"]\none_way = \"40ms\"\n";
+        let why = parse(&format!("{}{no_zone}", zones(&[1, 1, 1], ""))).unwrap_err();
+        assert!(why.ends_with("zones: there are the zones a, b, c"), "{why}");
+    }
+}

@@ -1,0 +1,252 @@
+//! From what the runs of a campaign left behind to the figures of a report. Not here: how they are shown.
+
+use super::{Input, Report, SeedFigures, Shown, Spread, Variant};
+use crate::campaign::{self, Campaign, Stopped};
+use crate::outcome::Outcome;
+use crate::plan::text::Text;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+const MICROS: f64 = 1e6;
+/// Sentences that speak of more having been spent than there was.
+const OVERDRAWN: [&str; 4] = ["S2", "S3", "S4", "what was told is gone"];
+
+/// Reads the results of a directory.
+///
+/// # Errors
+/// They cannot be read.
+pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Report, Stopped> {
+    let mut gathered: Vec<Gathered> = campaign.variants.iter().map(|_| Gathered::default()).collect();
+    let of_campaign = |seed: u64| seed >= campaign.from && seed < campaign.from + campaign.seeds;
+    let mut simulated_ms = 0;
+    for done in campaign::results(directory)?.filter(|done| of_campaign(done.seed)) {
+        if let Some(variant) = gathered.get_mut(done.variant) {
+            simulated_ms += done.outcome.simulated_ms;
+            variant.add(done.seed, done.outcome);
+        }
+    }
+    let minutes = gathered.iter().map(|variant| variant.minutes).max().unwrap_or(0);
+    let named = campaign.variants.iter().map(|variant| variant.name.clone());
+    let mut variants: Vec<Variant> =
+        gathered.into_iter().zip(named).map(|(gathered, name)| gathered.finish(name)).collect();
+    for done in campaign::results(directory)?.filter(|done| of_campaign(done.seed)) {
+        let Some(variant) = variants.get_mut(done.variant) else { continue };
+        for shown in [&mut variant.median, &mut variant.worst].into_iter().flatten() {
+            if shown.seed == done.seed {
+                shown.outcome = done.outcome.clone();
+                shown.replay = replay(directory, done.variant, done.seed);
+            }
+        }
+    }
+    Ok(Report {
+        inputs: inputs(campaign),
+        seeds: campaign.seeds,
+        minutes,
+        wall_s: took.as_secs_f64(),
+        simulated_hours: in_hours(simulated_ms),
+        variants,
+    })
+}
+
+fn replay(directory: &Path, variant: usize, seed: u64) -> String {
+    let variant = if variant == 0 { String::new() } else { format!(" --variant {}", variant + 1) };
+    format!("tranche-sim replay --run {} --seed {seed}{variant}", directory.display())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn in_hours(ms: u64) -> f64 {
+    ms as f64 / 3_600_000.0
+}
+
+/// Each file once.
+fn inputs(campaign: &Campaign) -> Vec<Input> {
+    let mut inputs: Vec<Input> = Vec::new();
+    for variant in &campaign.variants {
+        let files = [
+            ("topology", Some(&variant.topology)),
+            ("policy", variant.policy.as_ref()),
+            ("trace", Some(&variant.trace)),
+            ("faults", variant.faults.as_ref()),
+        ];
+        for (role, path) in files.into_iter().filter_map(|(role, path)| Some((role, path?))) {
+            let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            if inputs.iter().any(|input| input.role == role && input.file == file) {
+                continue;
+            }
+            let about = Text::read(path).map(|text| text.about()).unwrap_or_default();
+            inputs.push(Input { role: role.to_owned(), file, about });
+        }
+    }
+    inputs
+}
+
+#[derive(Default)]
+struct Gathered {
+    nodes: usize,
+    minutes: u64,
+    broken: BTreeMap<u64, String>,
+    overdrawn: u64,
+    served: crate::outcome::Served,
+    faults: BTreeMap<String, u64>,
+    by_seed: BTreeMap<u64, SeedFigures>,
+    rounds_ms: Vec<u64>,
+    failovers_ms: Vec<u64>,
+    reallocations_ms: Vec<u64>,
+    entries: u64,
+}
+
+fn add_to(sums: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
+    for (name, count) in counts {
+        *sums.entry(name.clone()).or_default() += count;
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn percent(part: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
+}
+
+impl Gathered {
+    fn add(&mut self, seed: u64, outcome: Outcome) {
+        let served = &outcome.served;
+        self.nodes = self.nodes.max(outcome.nodes);
+        self.minutes = self.minutes.max(outcome.minutes);
+        if let Some(broken) = &outcome.broken {
+            let text = format!("{} at {} ms: {}", broken.sentence, broken.at_ms, broken.what);
+            self.broken.insert(seed, text);
+            let is_overdraft = OVERDRAWN.iter().any(|sentence| broken.sentence.starts_with(sentence));
+            self.overdrawn += u64::from(is_overdraft);
+        }
+        let sum = &mut self.served;
+        sum.asked += served.asked;
+        sum.charged += served.charged;
+        sum.local += served.local;
+        add_to(&mut sum.refused, &served.refused);
+        add_to(&mut sum.falsely, &served.falsely);
+        add_to(&mut self.faults, &outcome.faults);
+        self.entries += outcome.entries;
+        self.by_seed.insert(seed, figures(&outcome));
+        self.rounds_ms.extend(outcome.rounds_ms);
+        self.failovers_ms.extend(outcome.failovers_ms);
+        self.reallocations_ms.extend(outcome.reallocations_ms);
+    }
+
+    fn finish(self, name: String) -> Variant {
+        let by_seed: Vec<SeedFigures> = self.by_seed.into_values().collect();
+        let (median, worst) = shown(&by_seed);
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let entries_per_thousand = self.entries as f64 * 1_000.0 / (self.served.charged.max(1)) as f64;
+        Variant {
+            name,
+            nodes: self.nodes,
+            seeds: by_seed.len() as u64,
+            broken: self.broken,
+            overdrawn: self.overdrawn,
+            asked: self.served.asked,
+            charged: self.served.charged,
+            local: self.served.local,
+            refused: self.served.refused,
+            falsely: self.served.falsely,
+            faults: self.faults,
+            by_seed,
+            recalls: Spread::of(self.rounds_ms),
+            failovers: Spread::of(self.failovers_ms),
+            reallocations: Spread::of(self.reallocations_ms),
+            entries_per_thousand,
+            median,
+            worst,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn figures(outcome: &Outcome) -> SeedFigures {
+    let served = &outcome.served;
+    SeedFigures {
+        seed: outcome.seed,
+        refused_percent: percent(served.refused.values().sum(), served.asked),
+        falsely_percent: percent(served.falsely.values().sum(), served.asked),
+        local_percent: percent(served.local, served.charged),
+        stranded: served.stranded as f64 / MICROS,
+        is_broken: outcome.broken.is_some(),
+    }
+}
+
+/// The seed in the middle, and the worst: one that broke before all others.
+fn shown(by_seed: &[SeedFigures]) -> (Option<Shown>, Option<Shown>) {
+    let mut sorted: Vec<&SeedFigures> = by_seed.iter().collect();
+    sorted.sort_by(|a, b| {
+        let key = |seed: &SeedFigures| (seed.is_broken, seed.falsely_percent, seed.stranded);
+        let ((a_broken, a_falsely, a_stranded), (b_broken, b_falsely, b_stranded)) = (key(a), key(b));
+        a_broken
+            .cmp(&b_broken)
+            .then(a_falsely.total_cmp(&b_falsely))
+            .then(a_stranded.total_cmp(&b_stranded))
+            .then(a.seed.cmp(&b.seed))
+    });
+    let show =
+        |seed: &&SeedFigures, why: &str| Shown { seed: seed.seed, why: why.to_owned(), ..Shown::default() };
+    let median =
+        sorted.get(sorted.len().saturating_sub(1) / 2).map(|seed| show(seed, "in the middle of all seeds"));
+    let worst = sorted.last().map(|seed| {
+        show(seed, if seed.is_broken { "a sentence broke" } else { "most refused though credits existed" })
+    });
+    (median, worst)
+}
+
+impl Spread {
+    #[must_use]
+    pub fn of(mut all: Vec<u64>) -> Self {
+        all.sort_unstable();
+        let part = |per_mille: usize| {
+            all.get((all.len() * per_mille).div_ceil(1_000).saturating_sub(1)).copied().unwrap_or(0)
+        };
+        let mut histogram: Vec<(u64, u64)> = Vec::new();
+        for ms in &all {
+            let up_to = ms.max(&1).next_power_of_two();
+            match histogram.last_mut() {
+                Some((bound, count)) if *bound == up_to => *count += 1,
+                _ => histogram.push((up_to, 1)),
+            }
+        }
+        Self {
+            count: all.len() as u64,
+            p50: part(500),
+            p90: part(900),
+            p99: part(990),
+            max: all.last().copied().unwrap_or(0),
+            histogram,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_its_parts_and_its_histogram() {
+        let spread = Spread::of((1..=100).collect());
+        assert_eq!((spread.count, spread.p50, spread.p90, spread.p99, spread.max), (100, 50, 90, 99, 100));
+        assert_eq!(spread.histogram[..3], [(1, 1), (2, 1), (4, 2)]);
+        assert_eq!(spread.histogram.iter().map(|(_, count)| count).sum::<u64>(), 100);
+        assert_eq!(Spread::of(Vec::new()), Spread::default());
+    }
+
+    #[test]
+    fn the_worst_seed_is_one_that_broke_and_else_the_one_that_refused_most() {
+        let seed = |seed: u64, falsely_percent: f64, is_broken: bool| SeedFigures {
+            seed,
+            falsely_percent,
+            is_broken,
+            ..SeedFigures::default()
+        };
+        let mut seeds = vec![seed(1, 0.5, false), seed(2, 0.0, false), seed(3, 4.0, false)];
+        let (median, worst) = shown(&seeds);
+        assert_eq!((median.unwrap().seed, worst.unwrap().seed), (1, 3));
+        seeds.push(seed(4, 0.0, true));
+        assert_eq!(shown(&seeds).1.unwrap().seed, 4);
+        assert_eq!(shown(&[]), (None, None));
+    }
+}
