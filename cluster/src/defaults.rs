@@ -62,10 +62,10 @@ pub fn replication(node: NodeId, groups: Vec<GroupSpec>, raft: RaftSettings) -> 
     }
 }
 
-pub fn actors(node: NodeId) -> actors::Options {
+pub fn actors(node: NodeId, lease: LeasePolicy) -> actors::Options {
     actors::Options {
         node,
-        lease: LeasePolicy::STANDARD,
+        lease,
         session_ttl_ms: SESSION_TTL_MS,
         tick_ms: TICK_MS,
         wait_ms: 5_000,

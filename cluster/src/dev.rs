@@ -4,6 +4,7 @@ use crate::node::{Linked, Node, NodeFault, World};
 use crate::serve::Signal;
 use crate::settings::{BadSettings, RaftSettings, Settings};
 use api::OperatorKey;
+use leasing::LeasePolicy;
 use placement::{Membership, MembershipEpoch, Node as PlacedNode};
 use platform::Entropy;
 use quota::{AdminCommand, Change, GrantKind, ListedNode, NewGrant, Refusal, WorkspaceSettings};
@@ -214,6 +215,7 @@ impl Home {
             membership,
             listed: all.map(listed).collect(),
             raft: RaftSettings::default(),
+            lease: LeasePolicy::STANDARD,
         })
     }
 }

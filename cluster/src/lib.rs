@@ -5,6 +5,7 @@
 
 pub mod defaults;
 mod dev;
+mod lease;
 mod metrics;
 mod node;
 mod serve;
@@ -12,6 +13,7 @@ mod settings;
 mod time;
 
 pub use dev::{Dev, dev};
+pub use lease::{BadField, LeaseSettings};
 pub use node::{Linked, Node, NodeFault, World};
 pub use serve::{Serve, serve};
 pub use settings::{BadSettings, RaftSettings, Settings};

@@ -160,7 +160,7 @@ impl Linked {
             tracing::warn!(lines, "the journal was not provably whole; watermarks were charged");
         }
         let id = HolderId { node: settings.node, disk: identity.disk };
-        let options = defaults::actors(settings.node);
+        let options = defaults::actors(settings.node, settings.lease);
         let started =
             actors::start(id, options, journal, keys, clock.clone(), shards.clone(), recovered).await;
         let holder = started.map_err(|why| NodeFault::Actors(why.to_string()))?;
@@ -229,7 +229,7 @@ async fn open_shards(
     let (groups, meta) = groups(&map, settings);
     let options = defaults::replication(node, groups, settings.raft);
     let replica = Replica::open(options, raft, link.clone(), agreed, world.entropy.as_ref()).await?;
-    let options = defaults::actors(node);
+    let options = defaults::actors(node, settings.lease);
     let desk = Arc::new(Desk::new(&options, clock.clone()));
     let shards = Shards::new(node, map, meta, Arc::new(replica), desk, link.clone(), options.attempt_ms);
     Ok(Arc::new(shards))

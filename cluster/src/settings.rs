@@ -1,6 +1,8 @@
 //! A node's settings: `node.toml`, overridden by the environment. Read whole, checked once. Not here: defaults.
 
+use crate::lease::{BadField, LeaseSettings};
 use api::{BadKey, OperatorKey};
+use leasing::LeasePolicy;
 use placement::{Membership, MembershipEpoch, Node as PlacedNode};
 use quota::ListedNode;
 use serde::Deserialize;
@@ -21,6 +23,7 @@ pub struct Settings {
     pub membership: Membership,
     pub listed: Vec<ListedNode>,
     pub raft: RaftSettings,
+    pub lease: LeasePolicy,
 }
 
 /// How often a group's log is cut short. Smaller: less to read at a start, more snapshots to send to who lags.
@@ -67,6 +70,8 @@ pub enum BadSettings {
     NotToml { path: PathBuf, source: Box<toml::de::Error> },
     #[error("{variable}: there is no setting of that name; there are {}", OVERRIDES.map(|(name, _)| name).join(", "))]
     UnknownVariable { variable: String },
+    #[error("lease.{0}")]
+    Lease(#[from] BadField),
     #[error("{field}: {why}")]
     Wrong { field: &'static str, why: String },
 }
@@ -80,6 +85,8 @@ struct File {
     cluster: ClusterTable,
     #[serde(default)]
     raft: RaftSettings,
+    #[serde(default)]
+    lease: LeaseSettings,
 }
 
 #[derive(Debug, Deserialize)]
@@ -165,7 +172,7 @@ impl Settings {
     }
 
     fn check(file: File, beside: &Path) -> Result<Self, BadSettings> {
-        let File { node, api, peer, cluster, raft } = file;
+        let File { node, api, peer, cluster, raft, lease } = file;
         let id: NodeId = parsed("node.id", &node.id)?;
         let mut placed = Vec::new();
         let mut listed = Vec::new();
@@ -210,6 +217,7 @@ impl Settings {
             membership,
             listed,
             raft: raft.check()?,
+            lease: lease.check()?,
         })
     }
 }
@@ -329,5 +337,17 @@ mod tests {
         {
             assert!(raft(wrong).unwrap_err().to_string().starts_with("raft."), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_lease_policy_of_its_own() {
+        let lease = |line: &str| load(&format!("{NODE_TOML}\n[lease]\n{line}"), &[]);
+        assert_eq!(load(NODE_TOML, &[]).unwrap().lease, LeasePolicy::STANDARD);
+        let read = lease("lease_min = \"0.5\"\nidle_ms = 60000").unwrap().lease;
+        let lease_min = "0.5".parse().unwrap();
+        assert_eq!(read, LeasePolicy { lease_min, idle_ms: 60_000, ..LeasePolicy::STANDARD });
+        assert_eq!(lease("round_ms = 501").unwrap_err().to_string(), "lease.round_ms: 1 to 500 ms");
+        assert!(lease("lease_min = 0.5").unwrap_err().to_string().contains("an exact decimal as text"));
+        assert!(lease("lease_mini = 5").unwrap_err().to_string().contains("unknown field `lease_mini`"));
     }
 }

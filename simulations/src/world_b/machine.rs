@@ -7,6 +7,7 @@ use crate::world_b::clock::{MachineClock, TrueTime};
 use crate::world_b::net::SimulatedNet;
 use api::OperatorKey;
 use cluster::{Linked, RaftSettings, Settings, World};
+use leasing::LeasePolicy;
 use placement::{Membership, MembershipEpoch, Node as PlacedNode};
 use platform::{MemDisk, SeededEntropy};
 use quota::{ListedNode, Quota};
@@ -141,6 +142,7 @@ impl Machine {
             membership: Membership::new(MembershipEpoch(1), placed.collect()).expect("nodes are told apart"),
             listed: listed.collect(),
             raft: self.raft,
+            lease: LeasePolicy::STANDARD,
         }
     }
 
