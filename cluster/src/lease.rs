@@ -119,7 +119,7 @@ impl LeaseSettings {
 }
 
 /// An integer, or an exact decimal as text. A float is no amount: it would not be exact.
-fn credits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Credits, D::Error> {
+pub fn credits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Credits, D::Error> {
     deserializer.deserialize_any(Amount)
 }
 

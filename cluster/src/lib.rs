@@ -5,7 +5,7 @@
 
 pub mod defaults;
 mod dev;
-mod lease;
+pub mod lease;
 mod metrics;
 mod node;
 mod serve;

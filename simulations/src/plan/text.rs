@@ -166,26 +166,7 @@ pub struct Amount(pub Credits);
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AmountVisitor).map(Self)
-    }
-}
-
-struct AmountVisitor;
-
-impl Visitor<'_> for AmountVisitor {
-    type Value = Credits;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("credits: a whole number, or text such as \"0.5\"")
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Credits, E> {
-        let whole = u64::try_from(value).ok().and_then(Credits::whole);
-        whole.ok_or_else(|| E::custom(format!("{value} is no amount of credits")))
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Credits, E> {
-        value.parse().map_err(|why| E::custom(format!("{value:?}: {why}")))
+        cluster::lease::credits(deserializer).map(Self)
     }
 }
 
@@ -208,12 +189,15 @@ impl<'de> Deserialize<'de> for Granted {
             }
 
             fn visit_i64<E: Error>(self, value: i64) -> Result<Granted, E> {
-                AmountVisitor.visit_i64(value).map(Granted::Credits)
+                let whole = u64::try_from(value).ok().and_then(Credits::whole);
+                let wrong = || E::custom(format!("{value} is no amount of credits"));
+                whole.map(Granted::Credits).ok_or_else(wrong)
             }
 
             fn visit_str<E: Error>(self, value: &str) -> Result<Granted, E> {
                 let Some(percent) = value.strip_suffix('%') else {
-                    return AmountVisitor.visit_str(value).map(Granted::Credits);
+                    let credits = value.parse().map_err(|why| E::custom(format!("{value:?}: {why}")));
+                    return credits.map(Granted::Credits);
                 };
                 match percent.trim().parse() {
                     Ok(percent @ 1..=1_000) => Ok(Granted::Percent(percent)),
@@ -262,7 +246,7 @@ mod tests {
         let missing = complaint("price = 1\n");
         assert!(missing.ends_with("missing field `wait`"), "{missing}");
         let float = complaint("wait = \"1s\"\nprice = 0.5");
-        assert!(float.contains("line 2, price") && float.contains("text such as \"0.5\""), "{float}");
+        assert!(float.contains("line 2, price") && float.contains("as text such as \"0.5\""), "{float}");
     }
 
     #[test]
