@@ -8,6 +8,7 @@
 //! - [`outcome`], [`crossings`]: what a run shows;
 //! - [`batch`], [`hunt`]: many seeds, a process each, and what they must have seen together; planted mistakes;
 //! - [`plan`], [`campaign`], [`report`]: an engineer's own topology, policy, traffic and faults, over many seeds;
+//! - [`scene`], [`stepper`]: what a film shows of each step, and how one goes through it;
 //! - [`case`]: one run written down, and how a failing one is made small.
 
 pub mod batch;
@@ -22,6 +23,8 @@ pub mod model;
 pub mod outcome;
 pub mod plan;
 pub mod report;
+pub mod scene;
+pub mod stepper;
 pub mod swarm;
 pub mod world_a;
 pub mod world_b;

@@ -26,7 +26,7 @@ enum Command {
     Shrink(runs::Shrink),
     /// Runs your own topology, lease policy, traffic and faults over many seeds, and writes a report.
     Run(run::Run),
-    /// Runs again: a seed of a campaign, or what `shrink` wrote down.
+    /// Runs again, and goes through it step by step: a seed of a campaign, or what `shrink` wrote down.
     Replay(replay::Replay),
     /// Searches seeds that find the mistakes planted in the product, and prints the kill table.
     Hunt(runs::Hunt),

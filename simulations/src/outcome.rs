@@ -45,7 +45,7 @@ pub struct Outcome {
     pub fault_spans: Vec<FaultSpan>,
     pub timeline: Vec<Sample>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub film: Vec<serde_json::Value>,
+    pub film: Vec<crate::scene::Shot>,
 }
 
 /// What became of the requests of a load, and how well: amounts in micro-credits. What a single counter without leases

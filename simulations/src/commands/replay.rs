@@ -1,12 +1,16 @@
-//! `tranche-sim replay`: one run again, of a campaign or of what `shrink` wrote down. Not here: what runs.
+//! `tranche-sim replay`: one run again, of a campaign or of what `shrink` wrote down, step by step. Not here: what runs,
+//! and the steps (`stepper`).
 
 use super::{Verdict, runs};
 use simulations::campaign::Campaign;
 use simulations::case::Case;
+use simulations::outcome::Outcome;
 use simulations::plan::schedule::Schedule;
+use simulations::stepper::Stepper;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-/// Runs again: a seed of a campaign, or what `shrink` wrote down.
+/// Runs again, and goes through it step by step: a seed of a campaign, or what `shrink` wrote down.
 #[derive(Debug, clap::Args)]
 pub struct Replay {
     /// The directory of a campaign, as `run` leaves it.
@@ -24,19 +28,19 @@ pub struct Replay {
     /// The case itself.
     #[arg(long, value_name = "JSON", conflicts_with = "run")]
     case: Option<String>,
-    /// Write every event to this file, one a line.
+    /// Write every step to this file, one a line as JSON, instead of going through them.
     #[arg(long, value_name = "FILE")]
     film: Option<PathBuf>,
-    /// Print the outcome as JSON, one line.
+    /// Print the outcome as JSON, one line, instead of going through the steps.
     #[arg(long)]
     json: bool,
+    /// The same without the timeline.
+    #[arg(long)]
+    brief: bool,
     /// Print what the seed draws as JSON instead of running it: requests, changes and faults, so that something else can
     /// live through the same.
     #[arg(long, requires = "run")]
     schedule: bool,
-    /// Without the timeline.
-    #[arg(long)]
-    brief: bool,
 }
 
 impl Replay {
@@ -51,7 +55,29 @@ impl Replay {
             (None, case) => case.clone().unwrap_or_default(),
         };
         let case: Case = serde_json::from_str(&text).map_err(|why| format!("this is no case: {why}"))?;
-        runs::run(&case, self.film.as_deref(), self.brief)
+        self.show(runs::run(&case, self.keeps_film())?)
+    }
+
+    fn keeps_film(&self) -> bool {
+        self.film.is_some() || !(self.json || self.brief)
+    }
+
+    fn show(&self, mut outcome: Outcome) -> Verdict {
+        if self.json || self.brief || self.film.is_some() {
+            runs::write_film(self.film.as_deref(), &mut outcome)?;
+            return runs::print(outcome, self.brief);
+        }
+        if let Some(broken) = &outcome.broken {
+            println!("broken at {} ms: {}: {}", broken.at_ms, broken.sentence, broken.what);
+        }
+        let (input, output) = (std::io::stdin(), std::io::stdout());
+        let prompts = input.is_terminal();
+        let stepped = Stepper::new(&outcome.film).run(input.lock(), output.lock(), prompts);
+        // Who reads no more wants no more.
+        match stepped {
+            Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(why.to_string()),
+            _ => Ok(outcome.broken.is_none()),
+        }
     }
 
     fn run_of(&self, directory: &Path, seed: u64) -> Verdict {
@@ -70,18 +96,7 @@ impl Replay {
             println!("{}", serde_json::to_string(&schedule).map_err(|why| why.to_string())?);
             return Ok(true);
         }
-        config.keep_film = self.film.is_some();
-        let mut outcome = plan.run(&config, seed);
-        if let Some(file) = &self.film {
-            let frames: Vec<String> = outcome.film.drain(..).map(|frame| frame.to_string()).collect();
-            let written = std::fs::write(file, frames.join("\n") + "\n");
-            written.map_err(|why| format!("{}: {why}", file.display()))?;
-        }
-        if self.brief {
-            outcome.timeline.clear();
-        }
-        let line = serde_json::to_string(&outcome).map_err(|why| format!("no outcome: {why}"))?;
-        println!("{line}");
-        Ok(outcome.broken.is_none())
+        config.keep_film = self.keeps_film();
+        self.show(plan.run(&config, seed))
     }
 }

@@ -5,7 +5,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use simulations::batch::{self, Plan, World};
 use simulations::case::Case;
 use simulations::fault::Fault;
-use simulations::{hunt, known, world_a, world_b};
+use simulations::outcome::Outcome;
+use simulations::{hunt, known, scene, world_a, world_b};
 use std::path::{Path, PathBuf};
 use types::planted::Mistake;
 
@@ -51,40 +52,48 @@ pub struct Seed {
 
 impl Seed {
     pub fn run(&self) -> Verdict {
-        run(&self.which.case(), self.film.as_deref(), self.brief)
+        let mut outcome = run(&self.which.case(), self.film.is_some())?;
+        write_film(self.film.as_deref(), &mut outcome)?;
+        print(outcome, self.brief)
     }
 }
 
-/// Runs a case in this process and prints what it showed.
-pub fn run(case: &Case, film: Option<&Path>, brief: bool) -> Verdict {
+/// Runs a case in this process; `keep_film`: with every step of it.
+pub fn run(case: &Case, keep_film: bool) -> Result<Outcome, String> {
     let mistake = case.plant.as_deref().map(str::parse).transpose();
     plant(mistake.map_err(|why: types::planted::NoSuchMistake| why.to_string())?)?;
-    let mut outcome = match case.world()? {
+    match case.world()? {
         World::A => {
             let drawn = world_a::Config::draw(case.seed, case.minutes);
             let config = world_a::Config {
-                keep_film: film.is_some(),
+                keep_film,
                 faults: Case::keep(case.faults.as_ref(), drawn.faults),
                 changes: Case::keep(case.changes.as_ref(), drawn.changes),
                 ..drawn
             };
-            let mut outcome = world_a::run(&config, case.seed);
-            if let Some(file) = film {
-                let frames: Vec<String> = outcome.film.drain(..).map(|frame| frame.to_string()).collect();
-                let written = std::fs::write(file, frames.join("\n") + "\n");
-                written.map_err(|why| format!("{}: {why}", file.display()))?;
-            }
-            outcome
+            Ok(world_a::run(&config, case.seed))
         }
         World::B => {
             seeded_libc::seed(case.seed);
-            world_b::trace::begin(film).map_err(|why| format!("the film cannot be written: {why}"))?;
+            world_b::trace::begin(keep_film);
             let mut drawn = world_b::Case::draw(case.seed, NODES, case.minutes * 60_000);
             drawn.faults = Case::keep(case.faults.as_ref(), drawn.faults);
             drawn.load.changes = Case::keep(case.changes.as_ref(), drawn.load.changes);
-            world_b::run(&drawn)
+            let outcome = world_b::run(&drawn);
+            Ok(Outcome { film: world_b::trace::film(), ..outcome })
         }
-    };
+    }
+}
+
+/// Writes the film to its file, if there is one.
+pub fn write_film(file: Option<&Path>, outcome: &mut Outcome) -> Result<(), String> {
+    let film = std::mem::take(&mut outcome.film);
+    let Some(file) = file else { return Ok(()) };
+    scene::write(file, &film).map_err(|why| format!("{}: {why}", file.display()))
+}
+
+/// One line of JSON.
+pub fn print(mut outcome: Outcome, brief: bool) -> Verdict {
     if brief {
         outcome.timeline.clear();
     }
@@ -137,7 +146,7 @@ impl Shrink {
             changes.len(),
             small.broken
         );
-        println!("  tranche-sim replay --file {} --film film.txt", self.to.display());
+        println!("  tranche-sim replay --file {}", self.to.display());
         Ok(true)
     }
 }

@@ -101,6 +101,7 @@ impl Plan {
             listed: Some(listed),
             faults: self.faults.draw(seed, nodes, run_ms),
             changes,
+            names: self.topology.nodes.clone(),
             keep_film: false,
         }
     }

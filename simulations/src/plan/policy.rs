@@ -59,7 +59,9 @@ mod tests {
         assert_eq!(of("[lease]\nlease_min = \"0.5\"\n").unwrap().lease_min, "0.5".parse().unwrap());
         let why = of("# Long leases.\n[lease]\nhorizon_ms = 60_001\n").unwrap_err();
         assert_eq!(why, "p.toml, line 3, horizon_ms: 1 to 60,000 ms");
-        assert!(of("[lease]\nhorizon = 3\n").unwrap_err().starts_with("p.toml, line 2, horizon: unknown field"));
+        assert!(
+            of("[lease]\nhorizon = 3\n").unwrap_err().starts_with("p.toml, line 2, horizon: unknown field")
+        );
         assert!(of("horizon_ms = 3\n").unwrap_err().starts_with("p.toml, line 1, horizon_ms: unknown field"));
     }
 

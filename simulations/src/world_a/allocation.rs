@@ -281,10 +281,20 @@ impl Allocation {
         let urgent = !self.waiting.is_empty();
         let asked = Asked { message: line_message(&numbers, wish), sent, urgent, from: self.handle.clone() };
         self.running.film(Film::DrawSent, line.number.0, target.micros());
+        self.tell(|line| format!("draws on {line} up to {target}"));
         if self.pool.unbounded_send(PoolMessage::Ask(Box::new(asked))).is_err() {
             return Err(stopped("the pool is gone"));
         }
         Ok(())
+    }
+
+    /// Tells the film how this line stands.
+    fn tell(&self, words: impl FnOnce(&str) -> String) {
+        let Some(line) = &self.line else { return };
+        let whose = (&self.handle.workspace, &self.handle.user, line.number);
+        let world = self.running.world();
+        let stands = (self.balance(), line.lease.above());
+        world.tell(|| world.lease_scene(self.running.node, whose, stands, words, false));
     }
 
     async fn answered(&mut self, number: LineNumber, sent: Sent, answer: DrawAnswer) {
@@ -388,6 +398,8 @@ impl Allocation {
         line.lease.watermark = line.lease.watermark.saturating_sub(taken);
         self.dry = true;
         self.running.film(Film::GaveBack, line.number.0, taken.micros() + give.above.micros());
+        let given = taken.saturating_add(give.above);
+        self.tell(|line| format!("gives {given} of {line} back"));
         let _gone = reply.send(line_message(&numbers, Wish::Report));
     }
 
@@ -403,6 +415,11 @@ impl Allocation {
             Ok(numbers) => {
                 let message = line_message(&numbers, Wish::Close);
                 self.running.film(Film::LineClosed, key.number.0, spent.micros());
+                let whose = (&key.workspace, &self.handle.user, key.number);
+                let words = |line: &str| format!("closes {line}, {spent} spent on it");
+                let world = self.running.world();
+                let nothing = (Credits::ZERO, Credits::ZERO);
+                world.tell(|| world.lease_scene(self.running.node, whose, nothing, words, true));
                 let _stopping = self.pool.unbounded_send(PoolMessage::Closing(Box::new(message.clone())));
                 self.closed = Some(message.clone());
                 Some(message)

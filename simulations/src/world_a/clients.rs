@@ -111,6 +111,7 @@ impl Crowd {
 /// One request of one client, with its retries.
 async fn one(world: Rc<World>, consume: Consume, node: Index, dice: u64) {
     world.film(Film::Asked, node, consume.price.micros(), 0);
+    world.tell(|| world.asked_scene(&consume));
     world.count_operation();
     world.requests.set(world.requests.get() + 1);
     tell_and_ask_again(&world, consume, node, dice).await;
@@ -177,6 +178,7 @@ async fn try_at(world: &Rc<World>, consume: &Consume, at: Index, turn: u32) -> T
             let now_ms = world.time.now_ms();
             world.oracle.borrow_mut().told(consume, &charge, excused, now_ms);
             world.film(Film::Told, at, charge.line.0, charge.sequence);
+            world.tell(|| world.charged_scene(consume, &charge));
             if charge.replayed && world.nodes[index_of(charge.holder.node)].lives.get() > 1 {
                 world.saw(Crossing::KeyReplayedAfterRestart);
             }
@@ -185,6 +187,7 @@ async fn try_at(world: &Rc<World>, consume: &Consume, at: Index, turn: u32) -> T
         Some(Some(Err(refusal))) => {
             world.refused(&consume.workspace, refusal);
             world.film(Film::Refused, at, u64::from(refusal.name().as_bytes()[0]), u64::from(turn));
+            world.tell(|| world.refused_scene(consume, refusal.name()));
             if matches!(refusal, Refusal::Denied(DenialReason::Exhausted)) {
                 let now_ms = world.time.now_ms();
                 world.oracle.borrow_mut().refused_for_credits(&consume.workspace, now_ms);
@@ -194,6 +197,7 @@ async fn try_at(world: &Rc<World>, consume: &Consume, at: Index, turn: u32) -> T
         Some(None) | None => {
             world.count_no_answer();
             world.film(Film::NoAnswer, at, u64::from(turn), 0);
+            world.tell(|| world.refused_scene(consume, NO_ANSWER));
             Tried::NoAnswer
         }
     }
@@ -224,6 +228,7 @@ pub async fn listed(world: Rc<World>, load: Listed) {
 
 async fn one_listed(world: Rc<World>, consume: Consume, node: Index, tries: u32) {
     world.film(Film::Asked, node, consume.price.micros(), 0);
+    world.tell(|| world.asked_scene(&consume));
     world.count_operation();
     world.was_asked();
     world.requests.set(world.requests.get() + 1);

@@ -80,6 +80,8 @@ pub struct Config {
     pub listed: Option<Listed>,
     pub faults: Vec<Fault>,
     pub changes: Vec<AdminStep>,
+    /// What nodes are called, where not n1 and so on.
+    pub names: Vec<String>,
     pub keep_film: bool,
 }
 
@@ -139,6 +141,7 @@ impl Config {
             listed: None,
             faults: if chance.random_bool(0.05) { Vec::new() } else { swarm.draw(seed) },
             changes: Vec::new(),
+            names: Vec::new(),
             keep_film: false,
         };
         let storms = Storm::draw(&config, seed);

@@ -67,9 +67,10 @@ impl World {
     }
 
     fn begin(self: &Rc<Self>, number: u64, fault: Fault) {
-        let Fault { for_ms, what, .. } = fault;
+        let Fault { for_ms, what, .. } = fault.clone();
         let kind = what.kind();
         self.film(Step::FaultBegins, 0, kind as u64, number);
+        self.tell(|| self.fault_scene(&fault, true));
         *self.counts.borrow_mut().faults.entry(kind.name()).or_default() += 1;
         self.faults_active.set(self.faults_active.get() + 1);
         if let What::Skew { node, .. }
@@ -85,6 +86,7 @@ impl World {
         self.time.call_in(for_ms * 1_000, move || {
             end();
             world.film(Step::FaultEnds, 0, kind as u64, number);
+            world.tell(|| world.fault_scene(&fault, false));
             world.faults_active.set(world.faults_active.get() - 1);
         });
     }

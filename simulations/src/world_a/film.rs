@@ -1,10 +1,9 @@
 //! The film of a run: every step as a few numbers, hashed as it happens, and kept where somebody wants to see it.
 //! Two runs of one seed have the same hash, or something is not deterministic. Not here: who reports what.
 
-use serde::Serialize;
+use crate::scene::Scene;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Asked,
     Told,
@@ -33,8 +32,35 @@ pub enum Step {
     Broken,
 }
 
+impl Step {
+    /// In words, as films have it: `line-closed`.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.push(letter.to_ascii_lowercase());
+        }
+        name
+    }
+
+    /// Whether it happens at one node.
+    pub fn is_of_a_node(self) -> bool {
+        !matches!(
+            self,
+            Self::RoundEnded
+                | Self::FaultBegins
+                | Self::FaultEnds
+                | Self::Checked
+                | Self::Calm
+                | Self::Broken
+        )
+    }
+}
+
 /// One step: when, where, and two numbers that mean what the step says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
     pub at_us: u64,
     pub step: Step,
@@ -47,7 +73,7 @@ pub struct Frame {
 pub struct Film {
     hasher: blake3::Hasher,
     pub frames: u64,
-    pub kept: Option<Vec<Frame>>,
+    pub kept: Option<Vec<(Frame, Option<Scene>)>>,
 }
 
 impl Film {
@@ -61,7 +87,14 @@ impl Film {
         self.hasher.update(&bytes);
         self.frames += 1;
         if let Some(kept) = &mut self.kept {
-            kept.push(frame);
+            kept.push((frame, None));
+        }
+    }
+
+    /// What the last frame is about.
+    pub fn tell(&mut self, scene: Scene) {
+        if let Some((_, told)) = self.kept.as_mut().and_then(|kept| kept.last_mut()) {
+            *told = Some(scene);
         }
     }
 

@@ -24,6 +24,7 @@ mod rounds;
 mod served;
 mod shard;
 mod start;
+mod tell;
 mod time;
 mod words;
 
@@ -331,7 +332,6 @@ impl World {
         let named = |counts: &BTreeMap<&'static str, u64>| {
             counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
         };
-        let value = |frame: &Frame| serde_json::to_value(frame).unwrap_or_default();
         Outcome {
             seed: self.seed,
             minutes: self.config.run_ms / 60_000,
@@ -363,7 +363,7 @@ impl World {
             served: self.served.borrow().clone(),
             fault_spans: Vec::new(),
             timeline: std::mem::take(&mut counts.timeline),
-            film: film.kept.as_ref().map_or_else(Vec::new, |kept| kept.iter().map(value).collect()),
+            film: self.shots(),
         }
     }
 
@@ -480,8 +480,9 @@ impl World {
         while oracle.index < replica.commit {
             let index = oracle.index + 1;
             let entry = replica.entry(index).expect("what is new to all is in the log").clone();
-            oracle.commit(index, &entry, now_ms);
+            let applied = oracle.commit(index, &entry, now_ms);
             self.film(Step::Committed, node, index, entry.term);
+            self.tell(|| self.committed_scene(index, entry.command.as_deref(), &applied, &oracle.state));
         }
         while let Some(index) = replica.apply_next() {
             oracle.compare(index, node, &replica.state, now_ms);

@@ -110,10 +110,11 @@ impl Oracle {
     // ---- the ledger
 
     /// An entry was committed: it is applied here before anywhere else.
-    pub fn commit(&mut self, index: u64, entry: &Entry, now_ms: u64) {
+    pub fn commit(&mut self, index: u64, entry: &Entry, now_ms: u64) -> Applied {
         assert_eq!(index, self.index + 1, "entries are committed in order");
         self.index = index;
-        let Some(command) = &entry.command else { return };
+        let nothing = Applied { result: Ok(Outcome::Ticked), events: Vec::new() };
+        let Some(command) = &entry.command else { return nothing };
         let touched = match command.workspace() {
             Some(workspace) => vec![workspace.clone()],
             None => self.all_workspaces(),
@@ -145,6 +146,7 @@ impl Oracle {
                 self.images.pop_first();
             }
         }
+        applied
     }
 
     fn judge_entry(

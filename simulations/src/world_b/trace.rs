@@ -1,10 +1,8 @@
-//! The trace of a run: every event of the product and of this room, hashed, and written to a file where wished. Not here:
-//! what is an event; it is whatever `tracing` hears.
+//! The trace of a run: every event of the product and of this room, hashed, and kept where wished. Not here: what is an
+//! event; it is whatever `tracing` hears.
 
+use crate::scene::{Scene, Shot};
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::field::{Field, Visit};
@@ -14,32 +12,29 @@ static TRACE: Mutex<Option<Trace>> = Mutex::new(None);
 
 struct Trace {
     hasher: blake3::Hasher,
-    file: Option<BufWriter<File>>,
+    kept: Option<Vec<Shot>>,
 }
 
 /// Begins to listen; the first call in a process counts.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn begin(file: Option<&Path>) -> std::io::Result<()> {
-    let file = file.map(File::create).transpose()?.map(BufWriter::new);
-    *TRACE.lock().expect("nothing panics holding it") = Some(Trace { hasher: blake3::Hasher::new(), file });
+pub fn begin(keep: bool) {
+    let trace = Trace { hasher: blake3::Hasher::new(), kept: keep.then(Vec::new) };
+    *TRACE.lock().expect("nothing panics holding it") = Some(trace);
     // A second one in a process would listen twice.
     let _first = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Recorder));
-    Ok(())
+}
+
+/// Every event as a step of a film, where they were kept.
+#[must_use]
+pub fn film() -> Vec<Shot> {
+    let mut trace = TRACE.lock().expect("nothing panics holding it");
+    trace.as_mut().and_then(|trace| trace.kept.take()).unwrap_or_default()
 }
 
 /// What was heard so far.
 #[must_use]
 pub fn digest() -> String {
     let mut trace = TRACE.lock().expect("nothing panics holding it");
-    trace.as_mut().map_or(String::new(), |trace| {
-        if let Some(file) = &mut trace.file {
-            // The run is over; a full disk costs the film, not the verdict.
-            let _unwritten = file.flush();
-        }
-        trace.hasher.finalize().to_hex()[..16].to_owned()
-    })
+    trace.as_mut().map_or(String::new(), |trace| trace.hasher.finalize().to_hex()[..16].to_owned())
 }
 
 /// How often a replica has installed a snapshot so far: it shows nowhere else.
@@ -88,8 +83,16 @@ impl<S: tracing::Subscriber> Layer<S> for Recorder {
         }
         if let Some(trace) = TRACE.lock().expect("nothing panics holding it").as_mut() {
             trace.hasher.update(line.as_bytes());
-            if let Some(file) = &mut trace.file {
-                let _unwritten = file.write_all(line.as_bytes());
+            if let Some(kept) = &mut trace.kept {
+                let at_us = u64::try_from(now).unwrap_or(u64::MAX).saturating_mul(1_000);
+                let step = event.metadata().target().to_owned();
+                let words = line.get(9..).unwrap_or_default().trim_end().to_owned();
+                kept.push(Shot {
+                    at_us,
+                    step,
+                    node: String::new(),
+                    scene: Scene { words, ..Scene::default() },
+                });
             }
         }
     }
