@@ -96,6 +96,38 @@ pub enum Unsynced {
 }
 
 impl What {
+    /// Where it is, in the names of nodes: `n2`, `n1 → n3`, or nothing: everywhere.
+    pub fn place(&self, name: &dyn Fn(NodeIndex) -> String) -> String {
+        match self {
+            Self::Drop { from, to, .. }
+            | Self::Delay { from, to, .. }
+            | Self::Duplicate { from, to, .. }
+            | Self::Reorder { from, to, .. }
+            | Self::OneWay { from, to }
+            | Self::Flapping { from, to, .. }
+            | Self::Reset { from, to } => format!("{} → {}", name(*from), name(*to)),
+            Self::Partition { nodes } => nodes.iter().map(|node| name(*node)).collect::<Vec<_>>().join(" "),
+            Self::Ring | Self::ColdStart | Self::LeaderCrash => String::new(),
+            Self::Crash { node }
+            | Self::PowerLoss { node, .. }
+            | Self::Pause { node }
+            | Self::CrashLoop { node, .. }
+            | Self::ActorPanic { node }
+            | Self::Drain { node }
+            | Self::SlowSync { node, .. }
+            | Self::SyncError { node, .. }
+            | Self::DiskFull { node }
+            | Self::BitRot { node }
+            | Self::DiskLost { node }
+            | Self::DiskRolledBack { node }
+            | Self::Skew { node, .. }
+            | Self::Strobe { node, .. }
+            | Self::ClockRate { node, .. }
+            | Self::ClockFrozen { node }
+            | Self::BackwardsOverRestart { node, .. } => name(*node),
+        }
+    }
+
     /// The kind's name, as plans and reports write it.
     #[must_use]
     pub const fn kind(&self) -> Kind {

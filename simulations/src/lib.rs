@@ -11,6 +11,7 @@
 //! - [`scene`], [`stepper`]: what a film shows of each step, and how one goes through it;
 //! - [`case`]: one run written down, and how a failing one is made small.
 
+pub mod baseline;
 pub mod batch;
 pub mod campaign;
 pub mod case;

@@ -119,6 +119,7 @@ pub struct BrokenAt {
     pub what: String,
 }
 
+/// What was left of a pool; `out`: on lines, unspent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stranded {
     pub at_ms: u64,

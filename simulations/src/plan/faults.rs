@@ -356,40 +356,12 @@ impl Listed {
 /// Faults for charts, with the names of nodes.
 #[must_use]
 pub fn spans(faults: &[Fault], topology: &Topology) -> Vec<FaultSpan> {
-    let name = |node: &usize| topology.nodes.get(*node).cloned().unwrap_or_default();
-    let place = |what: &What| match what {
-        What::Drop { from, to, .. }
-        | What::Delay { from, to, .. }
-        | What::Duplicate { from, to, .. }
-        | What::Reorder { from, to, .. }
-        | What::OneWay { from, to }
-        | What::Flapping { from, to, .. }
-        | What::Reset { from, to } => format!("{} → {}", name(from), name(to)),
-        What::Partition { nodes } => nodes.iter().map(name).collect::<Vec<_>>().join(" "),
-        What::Ring | What::ColdStart | What::LeaderCrash => String::new(),
-        What::Crash { node }
-        | What::PowerLoss { node, .. }
-        | What::Pause { node }
-        | What::CrashLoop { node, .. }
-        | What::ActorPanic { node }
-        | What::Drain { node }
-        | What::SlowSync { node, .. }
-        | What::SyncError { node, .. }
-        | What::DiskFull { node }
-        | What::BitRot { node }
-        | What::DiskLost { node }
-        | What::DiskRolledBack { node }
-        | What::Skew { node, .. }
-        | What::Strobe { node, .. }
-        | What::ClockRate { node, .. }
-        | What::ClockFrozen { node }
-        | What::BackwardsOverRestart { node, .. } => name(node),
-    };
+    let name = |node: usize| topology.nodes.get(node).cloned().unwrap_or_default();
     let span = |fault: &Fault| FaultSpan {
         kind: fault.what.kind().name().to_owned(),
         at_ms: fault.at_ms,
         for_ms: fault.for_ms,
-        place: place(&fault.what),
+        place: fault.what.place(&name),
     };
     faults.iter().map(span).collect()
 }

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 const MICROS: f64 = 1e6;
+/// What other ways of counting do is nearly the same in every seed.
+const BASELINE_SEEDS_MAX: u64 = 20;
 /// Sentences that speak of more having been spent than there was.
 const OVERDRAWN: [&str; 4] = ["S2", "S3", "S4", "what was told is gone"];
 
@@ -26,6 +28,10 @@ pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Re
             variant.add(done.seed, done.outcome);
         }
     }
+    let baseline_seeds = campaign.seeds.min(BASELINE_SEEDS_MAX);
+    let first = campaign.variants.first().map(campaign::Variant::plan).transpose()?;
+    let of_first = |plan| crate::baseline::of(&plan, campaign.from..campaign.from + baseline_seeds);
+    let baselines = first.map(of_first).unwrap_or_default();
     let minutes = gathered.iter().map(|variant| variant.minutes).max().unwrap_or(0);
     let named = campaign.variants.iter().map(|variant| variant.name.clone());
     let mut variants: Vec<Variant> =
@@ -46,6 +52,8 @@ pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Re
         wall_s: took.as_secs_f64(),
         simulated_hours: in_hours(simulated_ms),
         variants,
+        baselines,
+        baseline_seeds,
     })
 }
 
@@ -94,6 +102,8 @@ struct Gathered {
     failovers_ms: Vec<u64>,
     reallocations_ms: Vec<u64>,
     entries: u64,
+    first_false_refusal_percent: Option<f64>,
+    stranded_percent: f64,
 }
 
 fn add_to(sums: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
@@ -122,6 +132,16 @@ impl Gathered {
         sum.asked += served.asked;
         sum.charged += served.charged;
         sum.local += served.local;
+        sum.charged_until_95 += served.charged_until_95;
+        sum.local_until_95 += served.local_until_95;
+        if let Some(first) = &served.first_false_refusal {
+            let spent = percent(first.spent, first.granted);
+            let least = self.first_false_refusal_percent.get_or_insert(spent);
+            *least = least.min(spent);
+        }
+        if let Some(left) = &outcome.stranded_at_first_refusal {
+            self.stranded_percent = self.stranded_percent.max(percent(left.out, left.granted));
+        }
         add_to(&mut sum.refused, &served.refused);
         add_to(&mut sum.falsely, &served.falsely);
         add_to(&mut self.faults, &outcome.faults);
@@ -154,6 +174,9 @@ impl Gathered {
             failovers: Spread::of(self.failovers_ms),
             reallocations: Spread::of(self.reallocations_ms),
             entries_per_thousand,
+            local_until_95_percent: percent(self.served.local_until_95, self.served.charged_until_95),
+            first_false_refusal_percent: self.first_false_refusal_percent,
+            stranded_percent: self.stranded_percent,
             median,
             worst,
         }

@@ -5,6 +5,7 @@ pub mod build;
 pub mod html;
 pub mod text;
 
+use crate::baseline::Baseline;
 use crate::outcome::Outcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,6 +21,12 @@ pub struct Report {
     pub simulated_hours: f64,
     /// What was compared over the same seeds; the first is the one asked about, the others are compared with it.
     pub variants: Vec<Variant>,
+    /// What other ways of counting would have done with the same requests, over the first seeds; empty where users have
+    /// rights of their own.
+    #[serde(default)]
+    pub baselines: Vec<Baseline>,
+    #[serde(default)]
+    pub baseline_seeds: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +62,17 @@ pub struct Variant {
     pub reallocations: Spread,
     /// Raft entries for a thousand charges.
     pub entries_per_thousand: f64,
+    /// Until 95 % of the credits were spent: charged without asking anybody, in per cent of what was charged.
+    #[serde(default)]
+    pub local_until_95_percent: f64,
+    /// What had been spent of a pool when somebody was first refused falsely, in per cent of what was granted: the least
+    /// over seeds. Nothing: nobody was.
+    #[serde(default)]
+    pub first_false_refusal_percent: Option<f64>,
+    /// What lay unspent on leases when somebody was first refused for want of credits, in per cent of what was granted: the
+    /// most over seeds.
+    #[serde(default)]
+    pub stranded_percent: f64,
     /// The runs to look at.
     pub median: Option<Shown>,
     pub worst: Option<Shown>,

@@ -296,10 +296,15 @@ impl Oracle {
             return;
         };
         let totals = &pool.totals;
+        let told = self.pools.get(workspace).map(|pool| &pool.told);
+        let left = |(id, line): (&LineId, &ledger::Line)| {
+            let spent = told.map_or(0, |told| super::served::spent_and_not_reported(told, *id, line));
+            line.outstanding().micros().saturating_sub(spent)
+        };
         self.stranded = Some(Stranded {
             at_ms: now_ms,
             available: totals.available.micros(),
-            out: totals.out.micros(),
+            out: pool.lines.iter().map(left).sum(),
             granted: totals.amount.micros(),
         });
     }

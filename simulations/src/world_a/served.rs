@@ -35,7 +35,8 @@ pub fn a_single_counter_has(pool: &Workspace, told: &Told, user: &UserId, now: T
     (chain + elsewhere).min(room).saturating_sub(unreported)
 }
 
-fn spent_and_not_reported(told: &Told, id: LineId, line: &Line) -> u64 {
+/// What clients were told on a line and the ledger has not heard of.
+pub fn spent_and_not_reported(told: &Told, id: LineId, line: &Line) -> u64 {
     let reported: u64 = line.backings.iter().map(|n| n.used.micros() + n.unattributed.micros()).sum();
     told.on_line.get(&id).copied().unwrap_or_default().saturating_sub(reported)
 }

@@ -157,7 +157,9 @@ impl World {
     }
 
     pub fn fault_scene(&self, fault: &Fault, begins: bool) -> Scene {
-        let what = serde_json::to_string(&fault.what).unwrap_or_default();
+        let place = fault.what.place(&|node| self.name(node));
+        let what = format!("{} {place}", fault.what.kind().name());
+        let what = what.trim_end();
         let words =
             if begins { format!("{what} begins, for {} ms", fault.for_ms) } else { format!("{what} ends") };
         Scene { words, ..Scene::default() }

@@ -1,0 +1,295 @@
+//! A load: pools, who spends from them, and what administrators change meanwhile; described in a file, or recorded as a
+//! CSV. Drawn for each seed before the run. Not here: reading files (`file`).
+
+mod file;
+
+use super::text::{Granted, Times};
+use super::trace::Clients;
+use crate::chance::{Stream, stream};
+use crate::world_a::{AdminStep, Arrival, Listed, Wanted, home, user_id};
+use ledger::{Change, GrantKind, Membership, NewGrant, Overflow, WorkspaceSettings};
+use rand::Rng;
+use rand::seq::IndexedRandom;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use types::{Credits, GrantId, ReallocationId};
+
+pub const POOLS_MAX: usize = 16;
+pub const MEMBERS_MAX: usize = 10_000;
+/// A day.
+pub const MINUTES_MAX: u64 = 1_440;
+/// Of one run.
+pub const REQUESTS_MAX: usize = 5_000_000;
+pub const TRIES_MAX: u32 = 10;
+/// Pools are made before the first request comes.
+const WARM_UP_US: u64 = 3_000_000;
+
+/// Which node a user's requests go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Route {
+    /// Always the same, whichever: as behind a load balancer with cookies.
+    #[default]
+    Sticky,
+    /// Any node, each time.
+    Spread,
+    /// The node that decides his keyed requests: as clients do that know the cluster.
+    Home,
+}
+
+/// Checked, and not yet drawn.
+#[derive(Debug)]
+pub struct Load {
+    pub minutes: u64,
+    tries: u32,
+    keyed_percent: u32,
+    route: Route,
+    pools: Vec<Pool>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    granted: Granted,
+    members: usize,
+    allocated_percent: u64,
+    overflow: Overflow,
+    reallocate_every: Option<Times>,
+    changes: Vec<PlannedChange>,
+    requests: Requests,
+}
+
+#[derive(Debug)]
+enum Requests {
+    Described { per_second: f64, prices: Vec<Credits>, zipf: f64 },
+    Recorded { rows: Vec<Recorded>, clients: Option<(Clients, u64)>, zipf: f64 },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Recorded {
+    at_us: u64,
+    user: Option<usize>,
+    price: Credits,
+}
+
+#[derive(Debug)]
+struct PlannedChange {
+    at: Times,
+    change: ChangeOf,
+}
+
+#[derive(Debug)]
+enum ChangeOf {
+    Grant(Credits),
+    Allocate(usize, Credits),
+    Reallocate(usize, usize, Credits),
+    Limit(usize, Credits),
+    Access(usize, bool),
+}
+
+impl Load {
+    fn longest_minutes(&self) -> u64 {
+        let last = |pool: &Pool| match &pool.requests {
+            Requests::Recorded { rows, .. } => rows.last().map_or(0, |row| row.at_us),
+            Requests::Described { .. } => 0,
+        };
+        let last_us = self.pools.iter().map(last).max().unwrap_or(0);
+        (last_us / 60_000_000 + 1).min(MINUTES_MAX)
+    }
+
+    /// A seed's requests and changes.
+    pub fn draw(&self, seed: u64, nodes: usize) -> (Listed, Vec<AdminStep>) {
+        let run_us = self.minutes * 60_000_000;
+        let mut arrivals = Vec::new();
+        let mut changes = Vec::new();
+        for (at, pool) in self.pools.iter().enumerate() {
+            let mut chance = stream(seed, &format!("load of {at}"));
+            let drawn = pool.draw(at, run_us, &mut chance);
+            let asked: u128 = drawn.iter().map(|arrival| u128::from(arrival.price.micros())).sum();
+            let mut chance = stream(seed, &format!("changes of {at}"));
+            changes.extend(pool.changes(at, asked, run_us / 1_000, nodes, &mut chance));
+            arrivals.extend(drawn);
+        }
+        let mut chance = stream(seed, "routes");
+        let mut sticky: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        for arrival in &mut arrivals {
+            let any = chance.random_range(0..nodes);
+            arrival.keyed = chance.random_range(0..100) < self.keyed_percent;
+            arrival.node = match self.route {
+                Route::Spread => any,
+                Route::Sticky => *sticky.entry((arrival.workspace, arrival.user)).or_insert(any),
+                Route::Home => home(nodes, arrival.workspace, arrival.user),
+            };
+        }
+        arrivals.sort_by_key(|arrival| arrival.at_us);
+        changes.sort_by_key(|step| step.at_ms);
+        (Listed { arrivals: Arc::new(arrivals), tries: self.tries }, changes)
+    }
+}
+
+impl Pool {
+    #[expect(clippy::cast_precision_loss, reason = "a few millions")]
+    fn requests_in(&self, minutes: u64) -> f64 {
+        match &self.requests {
+            Requests::Described { per_second, .. } => per_second * minutes as f64 * 60.0,
+            Requests::Recorded { rows, .. } => rows.len() as f64,
+        }
+    }
+
+    fn draw(&self, workspace: usize, run_us: u64, chance: &mut Stream) -> Vec<Arrival> {
+        let mut arrivals = Vec::new();
+        let mut add = |at_us: u64, user: usize, price: Credits| {
+            arrivals.push(Arrival {
+                at_us: WARM_UP_US + at_us,
+                workspace,
+                user,
+                node: 0,
+                price,
+                keyed: false,
+            });
+        };
+        match &self.requests {
+            Requests::Described { per_second, prices, zipf } => {
+                let users = Zipf::new(self.members, *zipf);
+                let mut at_us = gap_us(*per_second, chance);
+                while WARM_UP_US + at_us < run_us {
+                    let user = users.draw(chance);
+                    add(at_us, user, *prices.choose(chance).expect("at least one"));
+                    at_us += gap_us(*per_second, chance);
+                }
+            }
+            Requests::Recorded { rows, clients, zipf } => {
+                let users = Zipf::new(self.members, *zipf);
+                for row in rows.iter().take_while(|row| WARM_UP_US + row.at_us < run_us) {
+                    let drawn = match clients {
+                        Some((clients, from_s)) => {
+                            clients.who(from_s + row.at_us / 1_000_000, chance.random())
+                        }
+                        None => users.draw(chance),
+                    };
+                    add(row.at_us, row.user.unwrap_or(drawn), row.price);
+                }
+            }
+        }
+        arrivals
+    }
+
+    fn changes(
+        &self,
+        workspace: usize,
+        asked: u128,
+        run_ms: u64,
+        nodes: usize,
+        chance: &mut Stream,
+    ) -> Vec<AdminStep> {
+        let granted = match self.granted {
+            Granted::Credits(credits) => credits,
+            Granted::Percent(percent) => {
+                let micros = asked * u128::from(percent) / 100;
+                u64::try_from(micros).ok().and_then(Credits::from_micros).unwrap_or(Credits::MAX)
+            }
+        };
+        let mut steps = Vec::new();
+        let mut step = |at_ms: u64, chance: &mut Stream, change: Change| {
+            let node = chance.random_range(0..nodes);
+            steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace, change } });
+        };
+        let open = Some(Membership::Open);
+        let settings = WorkspaceSettings { name: None, membership: open, durability: None };
+        step(800, chance, Change::PutWorkspace(settings));
+        step(1_400, chance, grant("g0", granted));
+        let share = granted.micros() / 100 * self.allocated_percent / self.members as u64;
+        let share = Credits::from_micros(share).unwrap_or(Credits::ZERO);
+        if !share.is_zero() {
+            for user in 0..self.members {
+                let at_ms = 1_800 + user as u64 * 1_000 / self.members as u64;
+                let (user, overflow) = (user_id(user), Some(self.overflow));
+                step(at_ms, chance, Change::SetAllocation { user, amount: share, overflow });
+            }
+        }
+        for (number, planned) in self.changes.iter().enumerate() {
+            let at_ms = planned.at.draw_ms(chance).min(run_ms);
+            let change = match planned.change {
+                ChangeOf::Grant(amount) => grant(&format!("planned{number}"), amount),
+                ChangeOf::Allocate(user, amount) => {
+                    Change::SetAllocation { user: user_id(user), amount, overflow: Some(self.overflow) }
+                }
+                ChangeOf::Reallocate(from, to, amount) => {
+                    reallocate(&format!("planned{number}"), from, to, amount)
+                }
+                ChangeOf::Limit(user, amount) => {
+                    Change::SetLimit { user: user_id(user), amount: Some(amount) }
+                }
+                ChangeOf::Access(user, on) => {
+                    Change::PutMember { user: user_id(user), ai_access: Some(on), team: None, role: None }
+                }
+            };
+            step(at_ms, chance, change);
+        }
+        if let Some(every) = self.reallocate_every {
+            let users = Zipf::new(self.members, 1.0);
+            let mut at_ms = 3_000 + every.draw_ms(chance);
+            let mut number = 0;
+            while at_ms < run_ms {
+                // Busy ones give: that is when it is hard.
+                let from = users.draw(chance);
+                let to = chance.random_range(0..self.members);
+                let most = share.micros().max(2);
+                let amount = Credits::from_micros(chance.random_range(1..=most)).unwrap_or(Credits::ZERO);
+                if from != to {
+                    step(at_ms, chance, reallocate(&format!("r{number}"), from, to, amount));
+                    number += 1;
+                }
+                at_ms += every.draw_ms(chance);
+            }
+        }
+        steps
+    }
+}
+
+fn grant(id: &str, amount: Credits) -> Change {
+    Change::MakeGrant(NewGrant {
+        id: GrantId::parse(id).expect("a valid id"),
+        kind: GrantKind::Plan,
+        amount,
+        priority: ledger::limits::PRIORITY_DEFAULT,
+        paid: true,
+        starts_at: None,
+        expires_at: None,
+    })
+}
+
+fn reallocate(id: &str, from: usize, to: usize, amount: Credits) -> Change {
+    let id = ReallocationId::parse(id).expect("a valid id");
+    Change::Reallocate { id, from: user_id(from), to: user_id(to), amount }
+}
+
+/// Gaps of requests that know nothing of each other.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most hours")]
+fn gap_us(per_second: f64, chance: &mut Stream) -> u64 {
+    let dice: f64 = chance.random();
+    (-(1.0 - dice).ln() / per_second * 1e6) as u64
+}
+
+/// Draws members, the first ones most often.
+struct Zipf {
+    ends: Vec<f64>,
+}
+
+impl Zipf {
+    #[expect(clippy::cast_precision_loss, reason = "thousands of members")]
+    fn new(members: usize, exponent: f64) -> Self {
+        let mut sum = 0.0;
+        let weight = |member: usize| ((member + 1) as f64).powf(-exponent);
+        let add = |member: usize| {
+            sum += weight(member);
+            sum
+        };
+        Self { ends: (0..members).map(add).collect() }
+    }
+
+    fn draw(&self, chance: &mut Stream) -> usize {
+        let dice: f64 = chance.random::<f64>() * self.ends.last().copied().unwrap_or(0.0);
+        self.ends.partition_point(|end| *end <= dice).min(self.ends.len().saturating_sub(1))
+    }
+}
