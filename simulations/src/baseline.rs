@@ -102,11 +102,10 @@ impl Run {
         }
         baseline.draws += 1;
         let missing = price - (*lease).min(price);
-        let drawn = self.lease.map_or(missing, |size| size.max(missing)).min(pool.left);
-        pool.left -= drawn;
-        *lease += drawn;
-        if *lease >= price {
-            *lease -= price;
+        if missing <= pool.left {
+            let drawn = self.lease.map_or(missing, |size| size.max(missing)).min(pool.left);
+            pool.left -= drawn;
+            *lease = *lease + drawn - price;
             pool.spent += price;
             return;
         }
@@ -128,4 +127,37 @@ impl Run {
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 fn percent(part: u64, all: u64) -> f64 {
     if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::Credits;
+
+    fn asked(lease: Option<u64>, asks: &[(usize, u64)]) -> Baseline {
+        let pool = Pool { granted: 10, left: 10, ..Pool::default() };
+        let mut run = Run { lease, pools: BTreeMap::from([(0, pool)]), stranded_is_known: false };
+        let mut baseline = Baseline::default();
+        for (node, price) in asks {
+            let price = Credits::from_micros(*price).unwrap();
+            let arrival = Arrival { at_us: 0, workspace: 0, user: 0, node: *node, price, keyed: false };
+            run.ask(&arrival, &mut baseline);
+        }
+        baseline
+    }
+
+    #[test]
+    fn one_counter_refuses_only_what_it_does_not_have() {
+        let seen = asked(None, &[(0, 4), (1, 4), (2, 4), (0, 2), (1, 1)]);
+        assert_eq!((seen.asked, seen.draws, seen.local, seen.refused, seen.falsely), (5, 5, 0, 2, 0));
+        assert_eq!((seen.first_false_refusal_percent, seen.stranded_percent), (None, 0.0));
+    }
+
+    #[test]
+    fn leases_of_one_size_strand_what_others_hold() {
+        // 6 to node 0, which spends 1; 4 to node 1, which spends 1; node 2 gets nothing though 8 are left.
+        let seen = asked(Some(6), &[(0, 1), (1, 1), (2, 1), (0, 5), (1, 3)]);
+        assert_eq!((seen.draws, seen.local, seen.refused, seen.falsely), (3, 2, 1, 1));
+        assert_eq!((seen.first_false_refusal_percent, seen.stranded_percent), (Some(20.0), 80.0));
+    }
 }

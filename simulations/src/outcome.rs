@@ -102,11 +102,14 @@ pub struct Sample {
     pub faults_active: u32,
     pub nodes_up: usize,
     pub led: bool,
-    /// Requests of clients so far; and refusals so far that a single counter would not have made.
+    /// Requests of clients so far; and those refused so far that a single counter would have charged.
     #[serde(default)]
     pub asked: u64,
     #[serde(default)]
     pub falsely: u64,
+    /// Requests that ended without a charge so far; `refusals` counts every try.
+    #[serde(default)]
+    pub refused: u64,
     /// Out on lines of nodes that are down or cut off from the leader.
     #[serde(default)]
     pub out_of_reach: u64,

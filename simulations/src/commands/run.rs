@@ -64,10 +64,10 @@ impl Run {
         campaign.run(&self.out, &bar, &stop).map_err(told)?;
         bar.finish();
         let took = platform::Clock::monotonic(&clock).saturating_sub(began);
-        let report = report::build::build(&campaign, &self.out, took).map_err(told)?;
+        let report = report::build(&campaign, &self.out, took).map_err(told)?;
         self.write("report.json", &serde_json::to_string_pretty(&report).map_err(|why| why.to_string())?)?;
-        print!("{}", report::text::text(&report));
-        let page = self.write("report.html", &report::html::html(&report))?;
+        print!("{}", report::text(&report));
+        let page = self.write("report.html", &report::html(&report))?;
         println!("\n{}", page.display());
         Ok(self.is_passed(&report))
     }

@@ -190,7 +190,7 @@ fn figures(outcome: &Outcome) -> SeedFigures {
         seed: outcome.seed,
         refused_percent: percent(served.refused.values().sum(), served.asked),
         falsely_percent: percent(served.falsely.values().sum(), served.asked),
-        local_percent: percent(served.local, served.charged),
+        local_percent: percent(served.local, served.asked),
         stranded: served.stranded as f64 / MICROS,
         is_broken: outcome.broken.is_some(),
     }

@@ -1,9 +1,20 @@
 //! What a campaign showed, for people and for machines: one [`Report`], which is its JSON form, and from it a short text
 //! for the terminal and a self-contained page. Not here: running anything (`campaign`).
 
-pub mod build;
-pub mod html;
-pub mod text;
+mod beside;
+mod build;
+mod chart;
+mod compare;
+mod course;
+mod figures;
+mod html;
+mod scale;
+mod text;
+mod words;
+
+pub use build::build;
+pub use html::html;
+pub use text::text;
 
 use crate::baseline::Baseline;
 use crate::outcome::Outcome;

@@ -320,6 +320,7 @@ impl World {
             let mut served = self.served.borrow_mut();
             served.stranded = served.stranded.max(sample.out_of_reach);
             (sample.asked, sample.falsely) = (served.asked, served.falsely.values().sum());
+            sample.refused = served.refused.values().sum();
         }
         let mut counts = self.counts.borrow_mut();
         sample.refusals = counts.refusals.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
