@@ -306,6 +306,12 @@ fn stranded(page: &mut String, variant: &Variant) {
             "In no seed: nothing was ever on a node that was down or cut off.".to_owned()
         }
         1 => format!("<b>{}</b> credits, in the one seed that ran.", number(sorted[0])),
+        _ if without == 0 => format!(
+            "Some in every seed: in half of them at most <b>{}</b> credits, in 19 of 20 at most {}, at worst {}.",
+            number(quantile(&sorted, 0.5)),
+            number(quantile(&sorted, 0.95)),
+            number(quantile(&sorted, 1.0))
+        ),
         seeds => format!(
             "None in {} of {}. In half of all seeds at most <b>{}</b> credits, in 19 of 20 at most {}, at worst {}.",
             count(without),
