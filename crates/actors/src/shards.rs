@@ -6,13 +6,14 @@
 use crate::desk::Desk;
 use crate::leader::{LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
 use crate::ports::{PeerFault, Peers};
+use ledger::State;
 use placement::Map;
 use replication::{GroupId, Replica};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
-use types::NodeId;
+use types::{HolderId, NodeId};
 
 #[derive(Debug)]
 pub struct Shards {
@@ -76,6 +77,12 @@ impl Shards {
             GroupId::Meta => &self.meta,
             GroupId::Shard(shard) => self.map.replicas(shard),
         }
+    }
+
+    /// The highest journal sequence that the groups on this node know of `holder`, from what they have applied.
+    pub fn known_sequence(&self, holder: HolderId) -> Option<u64> {
+        let known = |state: &State| state.holders.get(&holder).map(|record| record.journal_sequence);
+        self.replica.groups().filter_map(|group| group.peek(known)).max()
     }
 
     /// Asks the group's leader, following where it moves to, until `within` is over.

@@ -25,6 +25,16 @@ use types::{Credits, DiskId};
 const SEGMENT_BYTES_LEAST: u64 = 16 * 1024;
 
 impl Journal {
+    /// What [`Recovered::found_sequence`] will say once the journal in `directory` is opened. Writes nothing: a start that
+    /// is refused for it leaves no records that would hide it from the next one.
+    pub fn find_sequence(directory: &dyn Directory, disk: DiskId) -> Result<u64, JournalFault> {
+        let names = directory.list().map_err(doing("listing the journal's directory"))?;
+        let Some(newest) = names.iter().filter_map(|name| first_sequence(name)).max() else { return Ok(0) };
+        let (_, bytes) = load(directory, newest)?;
+        let folded = Reading { file: &file_name(newest), disk, sealed_bytes: None }.fold(&bytes)?;
+        Ok(folded.sequence)
+    }
+
     /// Opens the journal in `directory`, or begins it, and starts its writer on the current tokio runtime. The caller
     /// holds the directory's lock. Reads all segments; blocks for as long as that takes.
     pub async fn open(

@@ -3,7 +3,7 @@
 mod holder;
 
 use holder::*;
-use journal::{Begun, Charge, HandleNo, Refused};
+use journal::{Begun, Charge, HandleNo, Journal, Refused};
 use platform::Unsynced;
 use std::collections::BTreeSet;
 use types::{
@@ -365,7 +365,13 @@ fn a_rolled_back_disk_shows_however_many_records_its_opening_adds() {
     }
     let reported = holder.journal.sequence();
     machine.kill(holder);
-    let holder = Machine { disk: image, ..machine }.start();
+    let found = |machine: &Machine| Journal::find_sequence(machine.directory().as_ref(), DISK_ID).unwrap();
+    assert_eq!(found(&machine), reported);
+    let machine = Machine { disk: image, ..machine };
+    let files = machine.directory().list().unwrap();
+    assert_eq!((found(&machine), found(&machine)), (then, then), "looking at it changes nothing");
+    assert_eq!(machine.directory().list().unwrap(), files);
+    let holder = machine.start();
     assert_eq!(holder.recovered.found_sequence, then);
     assert!(holder.recovered.found_sequence < reported && reported < holder.recovered.sequence);
 }

@@ -33,4 +33,5 @@ pub use mux::{Handler, Mux, PeerStatus, RequestKind};
 pub use options::{Identity, Options};
 pub use peer::PeerState;
 pub use services::Services;
+pub use travels::Heard;
 pub use wire::hello::{Refusal, Versions};

@@ -18,7 +18,7 @@ use wire::envelope::Frozen;
 use wire::rpc::kind;
 
 use crate::travels::{
-    Ask, AskTime, Forward, Forwarded, Introduce, Known, Led, Time, Travels, from_bytes, to_bytes,
+    Ask, AskTime, Forward, Forwarded, Heard, Introduce, Known, Led, Time, Travels, from_bytes, to_bytes,
 };
 use crate::{CallError, Mux, PeerState, RequestKind};
 
@@ -46,6 +46,12 @@ impl Link {
         let introduce = Introduce { node: self.me, disk };
         let Known(known) = self.ask(to, kind::INTRODUCE, &introduce, deadline).await?;
         Ok(known)
+    }
+
+    /// How far `to` has seen the journal on this node's disk get. Ask before anything is opened: a disk that is older than
+    /// that must not take part. A program that does not know the question refuses it.
+    pub async fn heard(&self, to: NodeId, disk: DiskId, deadline: Duration) -> Result<Heard, PeerFault> {
+        self.ask(to, kind::ASK_HEARD, &Introduce { node: self.me, disk }, deadline).await
     }
 
     /// What the clock of `of` says.

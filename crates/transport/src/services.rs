@@ -19,7 +19,7 @@ use wire::envelope::Frozen;
 use wire::rpc::kind;
 
 use crate::travels::{
-    Ask, AskTime, Forward, Forwarded, Introduce, Known, Led, Time, Travels, from_bytes, to_bytes,
+    Ask, AskTime, Forward, Forwarded, Heard, Introduce, Known, Led, Time, Travels, from_bytes, to_bytes,
 };
 use crate::{Handler, HandlerError, RequestKind};
 
@@ -112,15 +112,22 @@ impl Services {
     }
 
     fn introduce(&self, from: NodeId, body: &[u8]) -> Result<Bytes, HandlerError> {
-        let Introduce { node, disk } = read(body)?;
-        if node != from {
-            return Err(HandlerError { text: format!("{from} introduces itself as {node}") });
-        }
+        let Introduce { node, disk } = introduced(from, body)?;
         let known = (self.known_disk)(node).map_err(|text| HandlerError { text })?;
         if let Some(known) = known.filter(|known| *known != disk) {
             tracing::warn!(%node, %known, %disk, "a node starts with another disk than it is known with");
         }
         Ok(written(&Known(known)))
+    }
+
+    /// What the groups know is said as soon as they are open; that it is all, only by a node that is ready.
+    fn heard(&self, from: NodeId, body: &[u8]) -> Result<Bytes, HandlerError> {
+        let Introduce { node, disk } = introduced(from, body)?;
+        let Some(shards) = self.shards.get() else { return Ok(written(&Heard::Starting)) };
+        // First, so that what is learnt in between is not missing from what counts as all.
+        let is_current = self.quota.get().is_some_and(|quota| quota.ready().is_ok());
+        let sequence = shards.known_sequence(HolderId { node, disk }).unwrap_or(0);
+        Ok(written(&Heard::UpTo { sequence, is_current }))
     }
 }
 
@@ -139,6 +146,7 @@ impl Handler for Services {
                 kind::RECALL => self.recall(&body).await,
                 kind::CONSUME => self.consume(&body).await,
                 kind::INTRODUCE => self.introduce(from, &body),
+                kind::ASK_HEARD => self.heard(from, &body),
                 kind::ASK_TIME => {
                     let AskTime = read(&body)?;
                     Ok(written(&Time(self.clock.now())))
@@ -147,6 +155,15 @@ impl Handler for Services {
             }
         })
     }
+}
+
+/// Nobody is introduced by another.
+fn introduced(from: NodeId, body: &[u8]) -> Result<Introduce, HandlerError> {
+    let introduce: Introduce = read(body)?;
+    if introduce.node == from {
+        return Ok(introduce);
+    }
+    Err(HandlerError { text: format!("{from} introduces itself as {}", introduce.node) })
 }
 
 /// Whose lines or session a request is about; only the holder itself may ask such a thing.

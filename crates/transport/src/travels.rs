@@ -64,6 +64,15 @@ pub(crate) struct Introduce {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known(pub(crate) Option<DiskId>);
 
+/// How far the asked node has seen the journal on a disk get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Its groups are not open: it has seen nothing yet.
+    Starting,
+    /// The highest sequence its groups know of; 0 where none. `is_current`: nothing they should know is missing.
+    UpTo { sequence: u64, is_current: bool },
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AskTime;
 
@@ -126,6 +135,10 @@ use travels;
 
 travels! {
     struct Introduce as Introduce { node, disk }
+}
+
+travels! {
+    enum Heard as Heard { Starting, UpTo { sequence, is_current } }
 }
 
 /// What has a shape in the log already.

@@ -5,7 +5,7 @@ use journal::{
     Begun, Charge, Charged, HandleNo, Journal, JournalFault, KeyTable, LineKey, OpenLine, Options, Recovered,
     Refused,
 };
-use platform::{Disk, ManualClock, MemDisk, Unsynced};
+use platform::{Directory, Disk, ManualClock, MemDisk, Unsynced};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -15,6 +15,7 @@ use types::{
 };
 
 pub const DATA: &str = "/data";
+pub const DISK_ID: DiskId = DiskId(7);
 pub const KEY_WINDOW_MS: u32 = 1_000_000;
 
 pub fn options() -> Options {
@@ -85,10 +86,13 @@ impl Machine {
 
     pub fn try_start(&self) -> Result<Holder, JournalFault> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let directory = self.disk.directory(Path::new(DATA)).unwrap();
-        let opening = Journal::open(self.options.clone(), directory, DiskId(7), self.clock.clone());
+        let opening = Journal::open(self.options.clone(), self.directory(), DISK_ID, self.clock.clone());
         let (journal, keys, recovered) = runtime.block_on(opening)?;
         Ok(Holder { journal, keys, recovered, runtime })
+    }
+
+    pub fn directory(&self) -> Arc<dyn Directory> {
+        self.disk.directory(Path::new(DATA)).unwrap()
     }
 
     pub fn kill(&self, holder: Holder) {

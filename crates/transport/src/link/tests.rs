@@ -283,6 +283,7 @@ async fn a_node_that_is_starting_does_nothing_yet_but_knows_disks() {
 
     assert_eq!(link.introduce(N2, DiskId(6), LONG).await, Ok(Some(DiskId(5))));
     assert_eq!(Link::new(&n2).introduce(N1, DiskId(6), LONG).await, Ok(None));
+    assert_eq!(link.heard(N2, DiskId(6), LONG).await, Ok(Heard::Starting));
     assert_eq!(link.time(N2, LONG).await, Ok(NOW));
 }
 
@@ -293,8 +294,9 @@ async fn nobody_is_introduced_by_another_and_no_other_kind_is_known() {
     let n1 = mux(options(), N1, 7, vec![(N2, n2.local_addr())], silent()).await;
     let other = to_bytes(&Introduce { node: NodeId(3), disk: DiskId(5) }).unwrap();
     let call = async |kind, body| n1.call(N2, RequestKind(kind), body, LONG).await.unwrap_err();
-    let text = "n1 introduces itself as n3".into();
-    assert_eq!(call(kind::INTRODUCE, other.clone()).await, CallError::Refused { text });
+    let text = "n1 introduces itself as n3".to_owned();
+    assert_eq!(call(kind::INTRODUCE, other.clone()).await, CallError::Refused { text: text.clone() });
+    assert_eq!(call(kind::ASK_HEARD, other.clone()).await, CallError::Refused { text });
     let text = "this program knows no request of kind 99".into();
     assert_eq!(call(99, other).await, CallError::Refused { text });
 }

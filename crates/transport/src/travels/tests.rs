@@ -348,6 +348,8 @@ fn introductions_and_clocks_there_and_back() {
     there_and_back(&Introduce { node: NodeId(1), disk: DiskId(u64::MAX) });
     there_and_back(&Known(None));
     there_and_back(&Known(Some(DiskId(3))));
+    there_and_back(&Heard::Starting);
+    there_and_back(&Heard::UpTo { sequence: u64::MAX, is_current: true });
     there_and_back(&AskTime);
     for ms in [i64::MIN, -1, 0, i64::MAX] {
         there_and_back(&Time(Timestamp::from_millis(ms)));
@@ -468,5 +470,6 @@ fn no_damage_is_a_panic() {
     refusals().iter().for_each(survives_damage);
     survives_damage(&Introduce { node: NodeId(1), disk: DiskId(u64::MAX) });
     survives_damage(&Known(Some(DiskId(3))));
+    survives_damage(&Heard::UpTo { sequence: 300, is_current: true });
     survives_damage(&Time(Timestamp::from_millis(1_700_000_000_000)));
 }

@@ -308,6 +308,13 @@ fn who_is_known() {
 }
 
 #[test]
+fn how_far_a_disk_was_heard() {
+    golden(&Heard::Starting, "5a 01 00");
+    golden(&Heard::UpTo { sequence: 300, is_current: false }, "5a 01 01 fb2c01 00");
+    golden(&Heard::UpTo { sequence: u64::MAX, is_current: true }, "5a 01 01 fdffffffffffffffff 01");
+}
+
+#[test]
 fn what_time_it_is() {
     golden(&AskTime, "58 01");
     golden(&Time(-1), "59 01 01");

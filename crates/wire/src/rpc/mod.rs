@@ -46,6 +46,9 @@ pub mod kind {
     pub const INTRODUCE: u8 = 5;
     /// An [`super::AskTime`], answered with a [`super::Time`].
     pub const ASK_TIME: u8 = 6;
+    /// An [`super::Introduce`] of a node that is not new, answered with a [`super::Heard`]. Programs before it refuse the
+    /// kind.
+    pub const ASK_HEARD: u8 = 7;
 }
 
 const KIB: usize = 1024;
@@ -61,6 +64,14 @@ shapes! {
     /// The disk the asked node knows that node by, if it knows it.
     pub struct Known(pub Option<u64>);
 
+    /// How far the asked node has seen the journal on that disk get.
+    pub enum Heard {
+        /// Its groups are not open: it has seen nothing yet.
+        Starting,
+        /// The highest sequence its groups know of; 0 where none. `is_current`: nothing they should know is missing.
+        UpTo { sequence: u64, is_current: bool },
+    }
+
     /// What does your clock say?
     pub struct AskTime;
 
@@ -73,6 +84,7 @@ frozen! {
     Known 87 at most 64;
     AskTime 88 at most 64;
     Time 89 at most 64;
+    Heard 90 at most 64;
 }
 
 #[cfg(test)]
