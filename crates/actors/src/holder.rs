@@ -39,8 +39,8 @@ pub(crate) struct HolderInner {
     /// The journal's sequence as this process found it, before it wrote anything: what a registration says. A rolled-back
     /// disk shows in it.
     start_sequence: u64,
-    /// The highest sequence this process has told anybody.
-    reported: AtomicU64,
+    /// The highest sequence this process has told the meta group; what it told shards is in `sessions`.
+    told_meta: AtomicU64,
     pub supervisor: OnceLock<ActorRef<SupervisorMessage>>,
     /// Workspaces whose cycle is not the first, as the ledger last said.
     cycles: Mutex<HashMap<WorkspaceId, CycleNumber>>,
@@ -86,7 +86,7 @@ impl HolderInner {
             cycles: Mutex::default(),
             next_handle: AtomicU32::new(1),
             start_sequence,
-            reported: AtomicU64::new(0),
+            told_meta: AtomicU64::new(0),
             fault: watch::Sender::new(None),
         }
     }
@@ -119,7 +119,7 @@ impl HolderInner {
     /// Sends a batch to the leader of its shard. Absolute numbers: asked again unchanged until there is an answer.
     pub async fn submit(&self, shard: ShardId, batch: HolderBatch) -> Result<BatchAnswer, NotSubmitted> {
         self.register(shard).await?;
-        self.reported.fetch_max(batch.journal_sequence, Ordering::AcqRel);
+        self.sessions.reports(shard, batch.journal_sequence);
         match self.ask(shard, LeaderRequest::Batch(batch)).await {
             Ok(LeaderAnswer::Batch(answer)) => Ok(answer),
             Ok(LeaderAnswer::Applied { .. } | LeaderAnswer::Renewed | LeaderAnswer::Read { .. }) => {
@@ -154,7 +154,7 @@ impl HolderInner {
                     Ok(())
                 }
                 // An older registration of this very process, overtaken by what it reported since.
-                Err(Rejection::RolledBack { known }) if known <= self.reported.load(Ordering::Acquire) => {
+                Err(Rejection::RolledBack { known }) if self.sessions.has_reported(shard, known) => {
                     self.sessions.registered(shard);
                     Ok(())
                 }
@@ -208,6 +208,16 @@ impl Holder {
     /// The journal's sequence as this process found it.
     pub fn start_sequence(&self) -> u64 {
         self.0.start_sequence
+    }
+
+    /// This process is about to tell the meta group that its journal got so far. Only of what is synced.
+    pub fn tells_meta(&self, sequence: u64) {
+        self.0.told_meta.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// Whether the meta group may know so much from this very process.
+    pub fn has_told_meta(&self, sequence: u64) -> bool {
+        sequence <= self.0.told_meta.load(Ordering::Acquire)
     }
 
     pub fn journal(&self) -> &Journal {
@@ -278,7 +288,8 @@ impl Holder {
     /// A leader asks for credits back. Answered with durable numbers.
     pub async fn recall(&self, recall: Recall) -> RecallAnswer {
         let holder = self.0.id;
-        if !self.0.sessions.is_registered(self.0.shards.map().shard_of(&recall.workspace)) {
+        let shard = self.0.shards.map().shard_of(&recall.workspace);
+        if !self.0.sessions.is_registered(shard) {
             // Its disk may be an old one: what it says is not to be booked before the ledger has looked at it.
             let journal_sequence = self.0.journal.sequence();
             return RecallAnswer { holder, journal_sequence, lines: Vec::new() };
@@ -296,7 +307,7 @@ impl Holder {
         // What does not travel at once was not answered, and is asked for again.
         lines.truncate(LineMessage::fitting(lines.iter(), usize::MAX, RECALL_BYTES_MAX));
         let journal_sequence = self.0.journal.sequence();
-        self.0.reported.fetch_max(journal_sequence, Ordering::AcqRel);
+        self.0.sessions.reports(shard, journal_sequence);
         RecallAnswer { holder, journal_sequence, lines }
     }
 

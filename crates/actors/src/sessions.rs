@@ -18,6 +18,8 @@ pub struct Sessions {
 struct Session {
     until_ms: AtomicU64,
     registered: AtomicBool,
+    /// The highest journal sequence this process has told that shard.
+    reported: AtomicU64,
 }
 
 impl Sessions {
@@ -51,6 +53,17 @@ impl Sessions {
     pub fn registered(&self, shard: ShardId) {
         self.of(shard).registered.store(true, Ordering::Release);
     }
+
+    /// This process is about to tell the shard that its journal got so far.
+    pub fn reports(&self, shard: ShardId, sequence: u64) {
+        self.of(shard).reported.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// Whether that shard may know so much from this very process. What another shard was told is no reason: a
+    /// rolled-back disk that one has let in is still to be refused by the next.
+    pub fn has_reported(&self, shard: ShardId, sequence: u64) -> bool {
+        sequence <= self.of(shard).reported.load(Ordering::Acquire)
+    }
 }
 
 #[cfg(test)]
@@ -67,5 +80,14 @@ mod tests {
         assert!(sessions.is_live(ShardId(1), 10_999), "a late answer does not shorten it");
         assert!(!sessions.is_due(ShardId(1), 3_000) && sessions.is_due(ShardId(1), 3_001));
         assert!(!sessions.is_live(ShardId(0), 1_000), "shards are apart");
+    }
+
+    #[test]
+    fn what_one_shard_was_told_is_no_excuse_at_another() {
+        let sessions = Sessions::new(2, 10_000);
+        sessions.reports(ShardId(1), 7);
+        sessions.reports(ShardId(1), 5);
+        assert!(sessions.has_reported(ShardId(1), 7) && !sessions.has_reported(ShardId(1), 8));
+        assert!(!sessions.has_reported(ShardId(0), 1));
     }
 }

@@ -88,16 +88,26 @@ impl Quota {
         })
     }
 
-    /// Registers this node's holder with the whole cluster, before it serves. A data directory that was replaced or
-    /// rolled back is refused here.
+    /// Registers this node's holder with the whole cluster, before it serves: first with what this start found, so that a
+    /// data directory that was replaced or rolled back is refused, then with what it has written since, so that a copy
+    /// from before this start is refused at the next one, whatever this one does.
     pub async fn register(&self) -> Result<(), RegisterFault> {
+        self.register_with(self.holder().start_sequence()).await?;
+        let now = self.holder().journal().sequence();
+        self.holder().tells_meta(now);
+        self.register_with(now).await
+    }
+
+    async fn register_with(&self, journal_sequence: u64) -> Result<(), RegisterFault> {
         let holder = self.holder().id();
-        let journal_sequence = self.holder().start_sequence();
         let command = Box::new(Command::Register { holder, journal_sequence });
         match self.ask(GroupId::Meta, LeaderRequest::Command(command)).await {
-            Ok(LeaderAnswer::Applied { applied, .. }) => {
-                applied.result.map(|_| ()).map_err(RegisterFault::Refused)
-            }
+            Ok(LeaderAnswer::Applied { applied, .. }) => match applied.result {
+                Ok(_) => Ok(()),
+                // Asked again by this very process, which has said more since.
+                Err(Rejection::RolledBack { known }) if self.holder().has_told_meta(known) => Ok(()),
+                Err(rejection) => Err(RegisterFault::Refused(rejection)),
+            },
             Ok(_) | Err(_) => Err(RegisterFault::NotYet),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actors::{LeaderAnswer, LeaderRequest, Peers};
 use ledger::{AdminCommand, Change, Command, GrantKind, HolderBatch, NewGrant, Outcome, WorkspaceSettings};
 use quota::{Charge, Consume, PeerFault, PriceBy, Refusal};
+use transport::Heard;
 use types::{Credits, DiskId, NodeId, UserId};
 
 use node::{Cluster, Node, SHARD, within};
@@ -147,6 +148,22 @@ async fn a_node_with_another_disk_learns_that_it_is_known() {
         let known = within(n1.link.introduce(other, DiskId(999), Duration::from_secs(5))).await;
         assert_eq!(known, Ok(Some(DiskId(1))), "{other} knows it by the disk it registered");
     }
+    // And how far that disk's journal was seen to get, what this start wrote included; of another one nothing was seen.
+    let heard = async |disk| n1.link.heard(NodeId(2), disk, Duration::from_secs(5)).await;
+    let holder = n1.quota.holder();
+    let of_this_start = async || loop {
+        match heard(DiskId(1)).await {
+            Ok(Heard::UpTo { sequence, is_current: true }) if sequence > holder.start_sequence() => {
+                return sequence;
+            }
+            Ok(Heard::UpTo { .. }) => tokio::task::yield_now().await,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(within(of_this_start()).await <= holder.journal().sequence());
+    assert_eq!(within(heard(DiskId(999))).await, Ok(Heard::UpTo { sequence: 0, is_current: true }));
+    // Asked again, the registration of this very start is no older disk's.
+    assert_eq!(within(n1.quota.register()).await, Ok(()));
     assert!(cluster.nodes.iter().all(|node| node.group().id() == SHARD));
     cluster.stop().await;
 }
