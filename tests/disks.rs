@@ -3,6 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tests::{
     Answer, Api, Books, Cluster, PATIENCE, Process, SmallDisk, Spent, Tally, assert_conserved, credits,
@@ -135,6 +136,77 @@ async fn a_directory_belongs_to_one_process_one_cluster_one_node() {
     cluster.all_back().await;
     cluster.api(2).consume("acme", "ann", "98").await.allowed();
     assert_eq!(cluster.api(1).consume("acme", "ann", "0.000001").await.refused(), "exhausted");
+}
+
+/// A copy of a directory and all that is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory for the copy");
+    for entry in std::fs::read_dir(from).expect("the directory is read").flatten() {
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("it has a kind").is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).expect("the file is copied");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_a_disk_is_refused_before_it_takes_part() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.api(1).make_workspace("acme", "1000").await;
+    let mut told = Tally::default();
+    cluster.decide_at(2, "ann", &mut told).await;
+    Books::settled(&mut cluster.api(1), "acme", &told).await;
+    let (data, directory) = (cluster.node(2).data(), cluster.directory());
+    let (older, newer) = (directory.join("older"), directory.join("newer"));
+
+    assert!(cluster.node(2).terminate(PATIENCE).await.success(), "SIGTERM drains and ends well");
+    copy(&data, &older);
+    // Started on what it left behind, it is welcome: after the drain, and after it was killed in the middle.
+    cluster.all_back().await;
+    cluster.decide_at(2, "ann", &mut told).await;
+    cluster.node(2).kill();
+    cluster.all_back().await;
+    cluster.decide_at(2, "ann", &mut told).await;
+    let books = Books::settled(&mut cluster.api(1), "acme", &told).await;
+    cluster.node(2).kill();
+
+    std::fs::rename(&data, &newer).expect("moved aside");
+    copy(&older, &data);
+    let why = refuses_to_start(&mut cluster.node(2).command(), &directory).await;
+    assert!(why.contains("the disk of n2 is older than what the cluster has seen of it"), "{why}");
+    assert!(why.contains("tranche node forget n2"), "{why}");
+    // Not one record was written, so that it is no less old the next time; and no group has begun.
+    let again = refuses_to_start(&mut cluster.node(2).command(), &directory).await;
+    let until_by = |why: &str| why.split(", and n").next().expect("a sentence").to_owned();
+    assert_eq!(until_by(&again), until_by(&why));
+    for file in ["journal", "raft"] {
+        assert_eq!(bytes_in(&data.join(file)), bytes_in(&older.join(file)), "{file} is as it was");
+    }
+
+    // The others go on without it, and with the newer one it is back.
+    told.note(whole(1), &cluster.api(1).consume("acme", "bob", "1").await);
+    told.note(whole(1), &cluster.api(3).consume("acme", "cleo", "1").await);
+    std::fs::remove_dir_all(&data).expect("the older one is removed");
+    std::fs::rename(&newer, &data).expect("moved back");
+    cluster.all_back().await;
+    cluster.decide_at(2, "ann", &mut told).await;
+    let after = Books::settled(&mut cluster.api(2), "acme", &told).await;
+    assert!(after.used > books.used);
+    for node in cluster.numbers() {
+        assert_conserved(&mut cluster.api(node)).await;
+    }
+}
+
+/// Every file in a directory, with what it holds.
+fn bytes_in(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files =
+        std::fs::read_dir(directory).expect("the directory is read").flatten().map(|entry| entry.path());
+    let read = |path: PathBuf| {
+        (PathBuf::from(path.file_name().expect("a name")), std::fs::read(&path).expect("read"))
+    };
+    files.map(read).collect()
 }
 
 /// Large enough for the journal, the log and their next segments; small enough to be filled by a test.

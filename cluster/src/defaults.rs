@@ -12,6 +12,11 @@ pub const CLOCK_TICK_MS: u64 = 5;
 /// How long a node that ends waits for its leases to be folded.
 pub const DRAIN_MS: u64 = 3_000;
 
+/// How long a start waits for other nodes to say how far they have seen its journal get: several attempts to connect.
+pub const WELCOME_MS: u64 = 3_000;
+/// Between two questions of a node that starts.
+pub const INTRODUCE_AGAIN_MS: u64 = 100;
+
 pub fn api_connections() -> api::ConnectionOptions {
     api::ConnectionOptions {
         connections_max: 4_096,

@@ -5,6 +5,7 @@
 
 pub mod defaults;
 mod dev;
+mod introduce;
 pub mod lease;
 mod metrics;
 mod node;

@@ -1,15 +1,17 @@
 //! A node, joined from its rooms; the only place where they are. `dev`, `serve` and simulations start nodes here.
 //!
-//! The order of a start is its safety: the data directory is locked and identified first; a new one is introduced to
-//! the other nodes before any Raft group begins in it; the journal is read before anything is spent.
+//! The order of a start is its safety: the data directory is locked and identified first; it is introduced to the other
+//! nodes before any Raft group begins in it (`introduce`); the journal is read before anything is spent.
 
 use crate::defaults;
+use crate::introduce::{introduce, known_disk, mark_refused, was_refused, welcome};
 use crate::metrics::registry;
 use crate::settings::Settings;
 use crate::time::keep_time;
-use actors::{Desk, Shards};
+use actors::{Desk, HolderFault, Shards};
 use api::App;
 use journal::{Identity, Journal, JournalFault};
+use ledger::Rejection;
 use placement::Map;
 use platform::{AgreedClock, Clock, CoarseClock, Directory, Disk, Entropy, Net};
 use quota::{Quota, RegisterFault};
@@ -52,6 +54,17 @@ pub enum NodeFault {
          old directory back, or, if it is lost, run `tranche node forget {node}` and leave this node stopped"
     )]
     KnownWithOtherDisk { node: NodeId, known: DiskId, by: NodeId },
+    #[error(
+        "the disk of {node} is older than what the cluster has seen of it: its journal ends at record {found}, and {by} \
+         knows of record {known}; put the newer data directory back, or, if it is lost, run `tranche node forget {node}` \
+         and leave this node stopped"
+    )]
+    RolledBack { node: NodeId, found: u64, known: u64, by: NodeId },
+    #[error(
+        "the cluster has refused this data directory before, because it is older than what was seen of {node}; put the \
+         newer one in its place, whole, or, if it is lost, run `tranche node forget {node}` and leave this node stopped"
+    )]
+    RefusedBefore { node: NodeId },
     #[error("the actors did not start: {0}")]
     Actors(String),
 }
@@ -79,33 +92,39 @@ pub struct Node {
     shards: Arc<Shards>,
     front: Front,
     background: Vec<JoinHandle<()>>,
+    root: Arc<dyn Directory>,
     /// Keeps every other process out.
     _identity: Identity,
 }
 
 #[derive(Debug)]
 struct Directories {
+    root: Arc<dyn Directory>,
     journal: Arc<dyn Directory>,
     raft: Arc<dyn Directory>,
 }
 
 impl Directories {
-    fn open(world: &World, data: &Path) -> Result<(Arc<dyn Directory>, Self), NodeFault> {
+    fn open(world: &World, data: &Path) -> Result<Self, NodeFault> {
         let open = |path: &Path| {
             let fault = |source| NodeFault::Data { path: path.display().to_string(), source };
             world.disk.directory(path).map_err(fault)
         };
         let root = open(data)?;
-        Ok((root, Self { journal: open(&data.join("journal"))?, raft: open(&data.join("raft"))? }))
+        Ok(Self { root, journal: open(&data.join("journal"))?, raft: open(&data.join("raft"))? })
     }
 }
 
 impl Linked {
     /// Locks and identifies the data directory, and listens for peers.
     pub async fn open(settings: Settings, world: World) -> Result<Self, NodeFault> {
-        let (root, directories) = Directories::open(&world, &settings.data)?;
-        let identity = Identity::open_or_create(root.as_ref(), &settings.cluster, world.entropy.as_ref())?;
+        let directories = Directories::open(&world, &settings.data)?;
+        let root = directories.root.as_ref();
+        let identity = Identity::open_or_create(root, &settings.cluster, world.entropy.as_ref())?;
         let fault = |source| NodeFault::Data { path: settings.data.display().to_string(), source };
+        if was_refused(root).map_err(fault)? {
+            return Err(NodeFault::RefusedBefore { node: settings.node });
+        }
         let is_new = identity.is_new || directories.raft.list().map_err(fault)?.is_empty();
         let me = transport::Identity {
             cluster_id: cluster_id(&settings.cluster),
@@ -141,12 +160,15 @@ impl Linked {
     /// Opens everything and serves. Returns once the API listens; `ready` says when the node decides.
     pub async fn start(self) -> Result<Node, NodeFault> {
         let Self { settings, world, identity, directories, mux, services, quota: served, is_new } = self;
-        let Directories { journal, raft } = directories;
+        let Directories { root, journal, raft } = directories;
         let link = Arc::new(Link::new(&mux));
         let agreed = Arc::new(AgreedClock::new(world.clock.clone()));
         let front = Front::open(&settings, world.net.as_ref(), &served, &mux, &agreed).await?;
         if is_new {
             introduce(&link, &settings, identity.disk).await?;
+        } else {
+            let found = Journal::find_sequence(journal.as_ref(), identity.disk)?;
+            welcome(&link, &settings, identity.disk, found).await?;
         }
         let mut background = vec![tokio::spawn(keep_time(link.clone(), agreed.clone(), settings.others()))];
         let clock = Arc::new(CoarseClock::new(agreed.clone()));
@@ -176,7 +198,7 @@ impl Linked {
             tokio::spawn(keep_registering(quota.clone())),
         ]);
         let _first = served.set(quota.clone());
-        Ok(Node { quota, mux, shards, front, background, _identity: identity })
+        Ok(Node { quota, mux, shards, front, background, root, _identity: identity })
     }
 }
 
@@ -270,10 +292,14 @@ impl Node {
 
     async fn refused(&self) -> String {
         let mut fault = self.quota.holder().fault();
-        match fault.wait_for(Option::is_some).await {
-            Ok(fault) => fault.as_ref().map(ToString::to_string).unwrap_or_default(),
-            Err(_) => std::future::pending().await,
+        let fault = match fault.wait_for(Option::is_some).await {
+            Ok(fault) => fault.clone(),
+            Err(_) => return std::future::pending().await,
+        };
+        if let Some(HolderFault(Rejection::RolledBack { .. })) = &fault {
+            mark_refused(self.root.as_ref());
         }
+        fault.map(|fault| fault.to_string()).unwrap_or_default()
     }
 
     /// Takes no more requests, finishes those in hand, and gives every lease back while the other nodes still live.
@@ -334,43 +360,6 @@ fn cluster_id(name: &str) -> u64 {
 
 /// The protocol this program speaks with other nodes.
 const VERSIONS: Versions = Versions { min: 1, max: 1 };
-
-/// The disk this node knows another one by. A new node knows nobody; others say so only once they are up to date.
-fn known_disk(is_new: bool, quota: Option<&Quota>, node: NodeId) -> Result<Option<DiskId>, String> {
-    match quota {
-        None if is_new => Ok(None),
-        None => Err("this node is still starting".into()),
-        Some(quota) => match quota.known_disk(node) {
-            Some(disk) => Ok(Some(disk)),
-            None if is_new => Ok(None),
-            None => quota.ready().map(|()| None),
-        },
-    }
-}
-
-/// Asks every other node whether it knows this one with another disk. An emptied node that voted again would break
-/// promises it has made.
-async fn introduce(link: &Link, settings: &Settings, disk: DiskId) -> Result<(), NodeFault> {
-    for other in settings.others() {
-        let mut waits = 0_u32;
-        loop {
-            match link.introduce(other, disk, Duration::from_secs(1)).await {
-                Ok(Some(known)) if known != disk && !is_planted(Mistake::EmptyDiskAccepted) => {
-                    return Err(NodeFault::KnownWithOtherDisk { node: settings.node, known, by: other });
-                }
-                Ok(_) => break,
-                Err(why) => {
-                    if waits % 50 == 10 {
-                        tracing::info!(%other, %why, "a new node starts only when it has met every other one");
-                    }
-                    waits += 1;
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-    Ok(())
-}
 
 /// Makes the holder known to the cluster; a refusal shows in `Quota::ready` and ends the process.
 async fn keep_registering(quota: Quota) {
