@@ -38,5 +38,5 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::RecallIgnored, world: B, seed: 34 },
     Known { mistake: Mistake::NobodyWoken, world: B, seed: 1 },
     Known { mistake: Mistake::LogFailureIgnored, world: B, seed: 18 },
-    Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 10 },
+    Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 16 },
 ];
