@@ -213,7 +213,13 @@ fn shown(by_seed: &[SeedFigures]) -> (Option<Shown>, Option<Shown>) {
     let median =
         sorted.get(sorted.len().saturating_sub(1) / 2).map(|seed| show(seed, "in the middle of all seeds"));
     let worst = sorted.last().map(|seed| {
-        show(seed, if seed.is_broken { "a sentence broke" } else { "most refused though credits existed" })
+        let why = match seed {
+            seed if seed.is_broken => "a sentence broke",
+            seed if seed.falsely_percent > 0.0 => "most refused though credits existed",
+            seed if seed.stranded > 0.0 => "most stranded",
+            _ => "none is worse than the others",
+        };
+        show(seed, why)
     });
     (median, worst)
 }
