@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -111,11 +112,14 @@ pub struct Done {
 
 /// The exit status of a program that was not understood, or found its files changed.
 const MISUSED: i32 = 2;
+/// SIGINT and SIGTERM.
+const STOPS: [i32; 2] = [2, 15];
 const DESCRIPTION: &str = "run.json";
 const RESULTS: &str = "outcomes.jsonl";
 
-/// Called after every run, with how many are done.
+/// Who watches a campaign: told how many runs are done before the first one, and after each.
 pub trait Progress: Sync {
+    fn begins(&self, done: usize);
     fn done(&self, done: usize, outcome: &Outcome);
 }
 
@@ -180,6 +184,7 @@ impl Campaign {
         let open: Vec<(u64, usize)> = wanted.iter().copied().filter(|run| !known.contains(run)).collect();
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
         let done = wanted.len() - open.len();
+        progress.begins(done);
         self.run_all(directory, &open, &Mutex::new(file), done, progress, stop).map_err(io(&path))?;
         let now = results(directory)?.filter(|done| done.seed >= self.from).count();
         if stop.load(Ordering::Relaxed) && now < wanted.len() {
@@ -207,16 +212,16 @@ impl Campaign {
                     return;
                 };
                 let ran = run_one(&program, directory, variant, seed);
-                // Whoever stops the campaign at a terminal stops its runs too.
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
                 let written = ran.and_then(|outcome| {
                     append(results, &Done { variant, seed, outcome: outcome.clone() })?;
                     Ok(outcome)
                 });
                 let outcome = match written {
                     Ok(outcome) => outcome,
+                    Err(why) if why.kind() == io::ErrorKind::Interrupted => {
+                        stop.store(true, Ordering::Relaxed);
+                        return;
+                    }
                     Err(why) => {
                         *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
                         stop.store(true, Ordering::Relaxed);
@@ -255,6 +260,10 @@ fn run_one(program: &Path, directory: &Path, variant: usize, seed: u64) -> io::R
     let words = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if output.status.code() == Some(MISUSED) {
         return Err(io::Error::other(format!("seed {seed} did not begin: {}", words())));
+    }
+    // Who stops the campaign at a terminal stops its runs too.
+    if output.status.signal().is_some_and(|signal| STOPS.contains(&signal)) {
+        return Err(io::Error::from(io::ErrorKind::Interrupted));
     }
     let outcome = serde_json::from_slice(&output.stdout);
     Ok(outcome.unwrap_or_else(|_| crashed(seed, &format!("{}: {}", output.status, words()))))

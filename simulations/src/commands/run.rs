@@ -168,6 +168,12 @@ impl Bar {
 }
 
 impl Progress for Bar {
+    fn begins(&self, done: usize) {
+        self.bar.set_position(done as u64);
+        // What was done before says nothing about how fast it goes now.
+        self.bar.reset_eta();
+    }
+
     fn done(&self, done: usize, outcome: &Outcome) {
         let is_broken = u64::from(outcome.broken.is_some());
         let broken = self.broken.fetch_add(is_broken, Ordering::Relaxed) + is_broken;
