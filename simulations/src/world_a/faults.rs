@@ -207,12 +207,12 @@ impl World {
 
     fn cut(self: &Rc<Self>, pairs: Vec<(Index, Index)>) -> Box<dyn FnOnce()> {
         for (from, to) in &pairs {
-            self.net.borrow_mut().cut(*from, *to, true);
+            self.net.borrow_mut().cut(*from, *to, true, self.time.now_ms());
         }
         let world = self.clone();
         Box::new(move || {
             for (from, to) in pairs {
-                world.net.borrow_mut().cut(from, to, false);
+                world.net.borrow_mut().cut(from, to, false, world.time.now_ms());
             }
         })
     }

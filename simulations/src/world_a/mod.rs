@@ -60,6 +60,11 @@ const JUDGE_MS: u64 = 2_000;
 const SAMPLE_MS: u64 = 500;
 const SAMPLES_MAX: u64 = 600;
 
+/// A connection on which nothing arrives for so long is given up; then a new one is waited for for so long. As the
+/// product's `transport`.
+const SILENCE_MS: u64 = 5_000;
+const CONNECT_WAIT_MS: u64 = 200;
+
 struct World {
     time: Time,
     config: Config,
@@ -72,6 +77,7 @@ struct World {
     film: RefCell<Film>,
     counts: RefCell<Counts>,
     served: RefCell<Served>,
+    load_is_over: Cell<bool>,
     next_ask: Cell<u64>,
     /// Term and leader, as last seen; and since when nobody leads.
     led: Cell<(u64, Option<Index>)>,
@@ -166,6 +172,7 @@ impl World {
             film: RefCell::new(film),
             counts: RefCell::default(),
             served: RefCell::default(),
+            load_is_over: Cell::new(false),
             next_ask: Cell::new(1),
             led: Cell::new((0, None)),
             leaderless_since_ms: Cell::new(Some(0)),
@@ -195,6 +202,9 @@ impl World {
         if let Some(listed) = self.config.listed.clone() {
             self.time.spawn(WORLD, clients::listed(self.clone(), listed));
         }
+        // Before the end of faults that last as long: what is due at the same time comes in the order of asking.
+        let then = self.clone();
+        self.time.call_in(self.config.run_ms * 1_000, move || then.load_ended());
         faults::schedule(self);
         let rest = rest::come_to_rest(self.clone());
         let done = Rc::new(Cell::new(false));
@@ -392,13 +402,19 @@ impl World {
         request: Request,
         within_ms: u64,
     ) -> Result<Answer, PeerFault> {
-        let now_ms = self.time.now_ms();
-        let is_cut = self.net.borrow().is_cut(from, to, now_ms) || self.net.borrow().is_cut(to, from, now_ms);
-        if !self.nodes[to].is_up() && !is_cut {
+        let silent_ms = self.net.borrow().silent_for_ms(from, to, self.time.now_ms());
+        let no_connection_after_us = match silent_ms {
             // Nobody listens there.
-            self.time.sleep_us(self.config.distances.from_to(from, to).most_us).await;
+            None if !self.nodes[to].is_up() => Some(self.config.distances.from_to(from, to).most_us),
+            Some(ms) if ms >= SILENCE_MS => Some(within_ms.min(CONNECT_WAIT_MS) * 1_000),
+            _ => None,
+        };
+        if let Some(us) = no_connection_after_us {
+            self.time.sleep_us(us).await;
             return Err(PeerFault::Unreachable);
         }
+        // With the connection ends whoever waits for an answer on it.
+        let within_ms = silent_ms.map_or(within_ms, |ms| within_ms.min(SILENCE_MS - ms));
         let id = self.next_ask.get();
         self.next_ask.set(id + 1);
         let (reply, answer) = oneshot::channel();

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 struct Link {
     cut: u32,
+    cut_since_ms: u64,
     drop_per_mille: u32,
     duplicate_per_mille: u32,
     delay_ms: u64,
@@ -44,8 +45,11 @@ impl Network {
         self.links.entry((from, to)).or_default()
     }
 
-    pub fn cut(&mut self, from: Index, to: Index, on: bool) {
+    pub fn cut(&mut self, from: Index, to: Index, on: bool, now_ms: u64) {
         let link = self.link(from, to);
+        if on && link.cut == 0 {
+            link.cut_since_ms = now_ms;
+        }
         link.cut = if on { link.cut + 1 } else { link.cut.saturating_sub(1) };
     }
 
@@ -80,7 +84,14 @@ impl Network {
     }
 
     pub fn is_cut(&self, from: Index, to: Index, now_ms: u64) -> bool {
-        self.links.get(&(from, to)).is_some_and(|link| link.is_cut(now_ms))
+        self.links.get(&(from, to)).is_some_and(|link| link.cut_for_ms(now_ms).is_some())
+    }
+
+    /// How long nothing has got through between the two in one direction at least; nothing where all does.
+    pub fn silent_for_ms(&self, a: Index, b: Index, now_ms: u64) -> Option<u64> {
+        let one_way =
+            |from: Index, to: Index| self.links.get(&(from, to)).and_then(|link| link.cut_for_ms(now_ms));
+        one_way(a, b).max(one_way(b, a))
     }
 
     pub fn send(&mut self, from: Index, to: Index, now_ms: u64) -> Arrivals {
@@ -99,7 +110,7 @@ impl Network {
             if link.reorder_ms > 0 { self.chance.random_range(0..link.reorder_ms * 1_000) } else { 0 };
         let doubled =
             link.duplicate_per_mille > 0 && self.chance.random_range(0..1_000) < link.duplicate_per_mille;
-        if link.is_cut(now_ms) || dice < link.drop_per_mille {
+        if link.cut_for_ms(now_ms).is_some() || dice < link.drop_per_mille {
             self.lost += 1;
             return Arrivals::default();
         }
@@ -111,8 +122,10 @@ impl Network {
 }
 
 impl Link {
-    fn is_cut(&self, now_ms: u64) -> bool {
-        self.cut > 0 || self.flaps.iter().any(|every| (now_ms / every).is_multiple_of(2))
+    fn cut_for_ms(&self, now_ms: u64) -> Option<u64> {
+        let cut = (self.cut > 0).then(|| now_ms.saturating_sub(self.cut_since_ms));
+        let flaps = self.flaps.iter().filter(|every| (now_ms / *every).is_multiple_of(2));
+        cut.max(flaps.map(|every| now_ms % every).max())
     }
 }
 
@@ -151,12 +164,14 @@ mod tests {
     #[test]
     fn faults_are_one_way_and_end() {
         let mut network = network();
-        network.cut(0, 1, true);
-        network.cut(0, 1, true);
-        network.cut(0, 1, false);
+        network.cut(0, 1, true, 5);
+        network.cut(0, 1, true, 9);
+        network.cut(0, 1, false, 12);
+        assert_eq!(network.silent_for_ms(1, 0, 25), Some(20), "since the first cut, whoever asks");
+        assert_eq!(network.silent_for_ms(1, 2, 25), None);
         assert_eq!(network.send(0, 1, 0), Arrivals::default());
         assert!(network.send(1, 0, 0).first.is_some());
-        network.cut(0, 1, false);
+        network.cut(0, 1, false, 13);
         assert!(network.send(0, 1, 0).first.is_some());
         network.flap(0, 1, 100, true);
         assert!(network.is_cut(0, 1, 50) && !network.is_cut(0, 1, 150));

@@ -28,7 +28,6 @@ const NUMBERS_FROM: u64 = 1 << 40;
 
 pub async fn come_to_rest(world: Rc<World>) {
     world.time.sleep(world.config.run_ms + 50).await;
-    world.load_ended();
     world.heal();
     world.film(Step::Calm, 0, 0, 0);
     world.time.sleep(START_MS + LEADER_MS).await;

@@ -47,6 +47,9 @@ impl World {
     }
 
     pub fn was_charged(&self, consume: &Consume, charge: &Charge) {
+        if self.load_is_over.get() {
+            return;
+        }
         let oracle = self.oracle.borrow();
         let granted =
             oracle.state.workspace(&consume.workspace).map_or(0, |pool| pool.totals.amount.micros());
@@ -63,6 +66,9 @@ impl World {
 
     /// A request ended without a charge.
     pub fn was_refused(&self, consume: &Consume, reason: &str) {
+        if self.load_is_over.get() {
+            return;
+        }
         let oracle = self.oracle.borrow();
         let mut served = self.served.borrow_mut();
         *served.refused.entry(reason.to_owned()).or_default() += 1;
@@ -100,13 +106,15 @@ impl World {
         lines.map(|(_, line)| line.outstanding().micros()).sum()
     }
 
-    /// The load is over.
+    /// The load is over: whoever is served later is served because everything heals.
     pub fn load_ended(&self) {
+        self.load_is_over.set(true);
         let oracle = self.oracle.borrow();
         let mut served = self.served.borrow_mut();
         served.granted = oracle.state.workspaces.values().map(|pool| pool.totals.amount.micros()).sum();
         let told = oracle.state.workspaces.keys().filter_map(|id| oracle.told_of(id));
         served.spent = told.map(|told| told.total).sum();
+        served.under_way = self.requests.get();
         served.stranded_at_end = self.out_of_reach();
     }
 }
