@@ -391,8 +391,10 @@ mod tests {
         let at: Vec<u64> = faults.iter().map(|fault| fault.at_ms).collect();
         assert_eq!(at, [60_000, 60_000, 120_000, 120_000, 180_000, 180_000]);
         assert!(faults.iter().all(|fault| (10_000..=20_000).contains(&fault.for_ms)));
-        let names: Vec<String> = spans(&faults, &topology()).into_iter().map(|span| span.place).collect();
-        assert_eq!(names[..2], ["n3", "n4"]);
+        let mut names: Vec<String> =
+            spans(&faults[..2], &topology()).into_iter().map(|span| span.place).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["n3", "n4"]);
     }
 
     #[test]

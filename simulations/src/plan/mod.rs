@@ -88,9 +88,10 @@ impl Plan {
         let mut chance = stream(seed, "plan");
         let nodes = self.topology.nodes.len();
         let run_ms = self.load.minutes * 60_000;
-        let (listed, changes) = self.load.draw(seed, nodes);
+        let (listed, changes) = self.load.draw(seed, &self.topology.ids);
         Config {
             nodes,
+            ids: self.topology.ids.clone(),
             replicas: self.topology.replicas,
             run_ms,
             distances: self.topology.distances.clone(),

@@ -1,9 +1,11 @@
 //! A topology: nodes in zones, how far zones are from each other, how long disks take. Not here: what goes wrong (`faults`).
 
 use super::text::{BadPlan, Text, Times};
-use crate::world_a::{Distances, Latency};
+use crate::world_a::{Distances, Latency, workspace_id};
+use placement::{Membership, MembershipEpoch, Shape};
 use serde::Deserialize;
 use toml::Spanned;
+use types::NodeId;
 
 pub const NODES_MAX: usize = 64;
 const ZONES_MAX: usize = 16;
@@ -14,8 +16,11 @@ const SESSION_US: (u64, u64) = (5_000_000, 600_000_000);
 /// Checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
-    /// Names of nodes, n1 to so many in the order of the zones; those with a replica of the ledger first.
+    /// Names of nodes, n1 to so many in the order of the zones; those first that have a replica of the ledger: the ones to
+    /// which real nodes of these names and zones would give the first pool.
     pub nodes: Vec<String>,
+    /// By the same places.
+    pub ids: Vec<NodeId>,
     /// Names of zones.
     pub zones: Vec<String>,
     pub replicas: usize,
@@ -130,19 +135,25 @@ impl Topology {
         disk_sync: Times,
         session_ttl_ms: u64,
     ) -> Self {
-        // (turn within its zone, zone, name): replicas go round the zones.
-        let mut placed: Vec<(usize, usize, String)> = Vec::new();
-        for (zone, names) in named.iter().enumerate() {
-            placed.extend(names.iter().enumerate().map(|(turn, name)| (turn, zone, name.clone())));
+        // (zone, name, id): n3 is 3, and who has no such name gets what is left.
+        let mut all: Vec<(usize, String, NodeId)> = Vec::new();
+        let mut unnumbered = 1 + named.iter().flatten().filter(|name| name.parse::<NodeId>().is_ok()).count();
+        for (zone, name) in
+            named.iter().enumerate().flat_map(|(zone, names)| names.iter().map(move |n| (zone, n)))
+        {
+            let id = name.parse().unwrap_or_else(|_| {
+                unnumbered += 1;
+                NodeId(u16::try_from(unnumbered - 1).expect("a few nodes"))
+            });
+            all.push((zone, name.clone(), id));
         }
-        let mut with_replica = placed.clone();
-        with_replica.sort_by_key(|(turn, zone, _)| (*turn, *zone));
-        with_replica.truncate(replicas);
-        placed.retain(|node| !with_replica.contains(node));
-        let all: Vec<_> = with_replica.into_iter().chain(placed).collect();
-        let zone_of = all.iter().map(|(_, zone, _)| *zone).collect();
+        let with_replica = replicas_of_first_pool(&all, replicas);
+        all.sort_by_key(|(_, _, id)| with_replica.iter().position(|with| with == id).unwrap_or(replicas));
+        let zone_of = all.iter().map(|(zone, _, _)| *zone).collect();
+        let ids = all.iter().map(|(_, _, id)| *id).collect();
         Self {
-            nodes: all.into_iter().map(|(_, _, name)| name).collect(),
+            nodes: all.into_iter().map(|(_, name, _)| name).collect(),
+            ids,
             zones,
             replicas,
             distances: Distances { zone_of, between },
@@ -180,6 +191,20 @@ impl Topology {
         let of = &self.distances.zone_of;
         Some((0..of.len()).filter(|node| of[*node] == zone).collect())
     }
+}
+
+fn replicas_of_first_pool(nodes: &[(usize, String, NodeId)], replicas: usize) -> Vec<NodeId> {
+    let node = |(zone, _, id): &(usize, String, NodeId)| placement::Node {
+        id: *id,
+        zone: zone.to_string(),
+        weight: 1,
+    };
+    let members = Membership::new(MembershipEpoch(1), nodes.iter().map(node).collect());
+    let members = members.expect("nodes have numbers of their own");
+    let replicas = u8::try_from(replicas).expect("1, 3 or 5");
+    let map = placement::propose(&members, Shape { replicas, ..cluster::defaults::SHAPE });
+    let map = map.expect("1, 3 or 5 replicas are possible");
+    map.replicas(map.shard_of(&workspace_id(0))).to_vec()
 }
 
 fn within(text: &Text, times: &Spanned<Times>, (least, most): (u64, u64)) -> Result<Times, BadPlan> {
@@ -224,6 +249,7 @@ fn distances(text: &Text, table: &LatencyTable, zones: &[String]) -> Result<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     fn parse(content: &str) -> Result<Topology, String> {
         let text = Text { name: "t.toml".into(), content: content.into() };
@@ -238,24 +264,34 @@ mod tests {
     }
 
     #[test]
-    fn replicas_go_round_the_zones() {
+    fn replicas_are_in_as_many_zones_as_there_are_and_first() {
         let topology = parse(&zones(&[2, 2, 1], "")).unwrap();
-        assert_eq!(topology.nodes, ["n1", "n3", "n5", "n2", "n4"]);
-        assert_eq!(topology.zone("b"), Some(vec![1, 4]));
-        assert_eq!(topology.distances.from_to(0, 3).most_us, 300);
-        assert_eq!(topology.distances.from_to(0, 1).most_us, 2_000);
+        let (names, of) = (&topology.nodes, &topology.distances.zone_of);
+        assert_eq!(BTreeSet::from_iter(&of[..3]).len(), 3, "{names:?}");
+        assert_eq!(topology.zone("b").unwrap().len(), 2);
+        assert_eq!(topology.node("n4").map(|place| topology.ids[place]), Some(NodeId(4)));
+        let (n3, n4, n5) = (topology.node("n3"), topology.node("n4"), topology.node("n5"));
+        assert_eq!(topology.distances.from_to(n3.unwrap(), n4.unwrap()).most_us, 300);
+        assert_eq!(topology.distances.from_to(n4.unwrap(), n5.unwrap()).most_us, 2_000);
         let twice = topology.twice_the_nodes().unwrap();
         assert_eq!((twice.nodes.len(), twice.zone("b").unwrap().len()), (10, 4));
-        assert_eq!(twice.nodes[..4], ["n1", "n3", "n5", "n2"]);
-        assert_eq!(twice.zone("c"), Some(vec![twice.node("n5").unwrap(), twice.node("n5b").unwrap()]));
+        assert_eq!(BTreeSet::from_iter(&twice.ids).len(), 10, "{:?}", twice.ids);
+        assert_eq!(twice.zone("c").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn five_nodes_side_by_side_are_as_five_real_ones() {
+        let text = include_str!("../../../cluster/topologies/five-nodes.toml");
+        assert_eq!(parse(text).unwrap().nodes, ["n2", "n5", "n4", "n1", "n3"]);
     }
 
     #[test]
     fn a_link_has_a_latency_of_its_own() {
         let link = "[[latency.link]]\nzones = [\"a\", \"b\"]\none_way = \"40ms\"\n";
         let topology = parse(&format!("{}{link}", zones(&[1, 1, 1], ""))).unwrap();
-        assert_eq!(topology.distances.from_to(1, 0).least_us, 40_000);
-        assert_eq!(topology.distances.from_to(2, 0).most_us, 2_000);
+        let place = |name: &str| topology.node(name).unwrap();
+        assert_eq!(topology.distances.from_to(place("n2"), place("n1")).least_us, 40_000);
+        assert_eq!(topology.distances.from_to(place("n3"), place("n1")).most_us, 2_000);
     }
 
     #[test]

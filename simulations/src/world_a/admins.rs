@@ -6,7 +6,7 @@ use super::clock::START;
 use super::config::Config;
 use super::film::Step as Film;
 use super::node::Unavailable;
-use super::words::{Index, LeaderAnswer, LeaderRequest, index_of};
+use super::words::{Index, LeaderAnswer, LeaderRequest};
 use crate::chance::{Stream, stream};
 use crate::crossings::Crossing;
 use crate::fault::{Fault as PlannedFault, What as Fault};
@@ -85,8 +85,9 @@ impl Storm {
     }
 
     pub fn faults(&self, config: &Config) -> Vec<PlannedFault> {
-        let homes = super::membership(config.nodes).homes(&workspace_id(self.workspace), &user_id(self.user));
-        let node = index_of(homes[self.user % 2 % homes.len()]);
+        let (members, workspace) = (super::membership(&config.ids), workspace_id(self.workspace));
+        let homes = super::homes(&members, &config.ids, &workspace, &user_id(self.user));
+        let node = homes[self.user % 2 % homes.len()];
         let at = |after_ms: u64, for_ms: u64, what: Fault| PlannedFault {
             at_ms: self.at_ms + after_ms,
             for_ms,

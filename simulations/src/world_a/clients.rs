@@ -40,8 +40,8 @@ pub async fn crowd(world: Rc<World>, at: usize, seed: u64) {
     }
     let chance = stream(seed, &format!("clients of {at}"));
     let usual = |user: usize| {
-        let homes = world.membership.homes(&workspace_id(at), &user_id(user));
-        index_of(homes[usize::from(user % 2 == 1) % homes.len()])
+        let homes = world.homes(&workspace_id(at), &user_id(user));
+        homes[usize::from(user % 2 == 1) % homes.len()]
     };
     let usual = (0..config.users).map(usual).collect();
     let mut crowd = Crowd { at, config, chance, weights, usual, requests: 0 };

@@ -3,14 +3,14 @@
 
 use super::admins::{self, AdminStep, Storm};
 use super::faults::SUPPORTED;
-use super::words::Index;
+use super::words::{Index, id_of};
 use crate::chance::stream;
 use crate::fault::Fault;
 use crate::swarm::{Swarm, log_uniform};
 use leasing::LeasePolicy;
 use rand::Rng;
 use std::sync::Arc;
-use types::Credits;
+use types::{Credits, NodeId};
 
 /// How long a message takes, one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Config {
     /// Holders; the first of them have the replicas.
     pub nodes: usize,
     pub replicas: usize,
+    /// Which numbers real nodes in their places have: that decides where users are at home.
+    pub ids: Vec<NodeId>,
     /// Faults and load take this long; then all heals, and the run must come to rest.
     pub run_ms: u64,
     pub distances: Distances,
@@ -132,6 +134,7 @@ impl Config {
         let mut config = Self {
             nodes,
             replicas,
+            ids: (0..nodes).map(id_of).collect(),
             run_ms,
             distances: Distances::even(nodes, latency),
             sync_us,

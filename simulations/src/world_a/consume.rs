@@ -5,7 +5,7 @@ use super::World;
 use super::allocation::{AllocationMessage, Denied};
 use super::handle::{Handle, micros};
 use super::node::Running;
-use super::words::{Answer, Charge, Consume, Index, PeerFault, Refusal, Request, index_of};
+use super::words::{Answer, Charge, Consume, Index, PeerFault, Refusal, Request};
 use crate::crossings::Crossing;
 use escrow::NoSpend;
 use futures::channel::oneshot;
@@ -60,9 +60,9 @@ fn is_regular(me: &Running, workspace: &WorkspaceId, user: &UserId) -> bool {
 
 /// Where keyed requests of this user are decided.
 pub fn home_of(world: &World, workspace: &WorkspaceId, user: &UserId) -> Index {
-    let homes = world.membership.homes(workspace, user);
-    let home = homes.iter().find(|node| !world.nodes[index_of(**node)].forgotten.get());
-    index_of(home.copied().unwrap_or(homes[0]))
+    let homes = world.homes(workspace, user);
+    let home = homes.iter().find(|node| !world.nodes[**node].forgotten.get());
+    home.copied().unwrap_or(homes[0])
 }
 
 pub fn command_hash(consume: &Consume) -> [u8; 32] {

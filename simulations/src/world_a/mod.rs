@@ -51,7 +51,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use time::{Time, WORLD};
-use types::{Credits, Durability, HolderId, Timestamp, UserId, WorkspaceId};
+use types::{Credits, Durability, HolderId, NodeId, Timestamp, UserId, WorkspaceId};
 use words::{Answer, Consume, Index, Message, PeerFault, Refusal, Request, id_of};
 
 /// How often everything is judged in full.
@@ -102,16 +102,22 @@ struct Counts {
     timeline: Vec<Sample>,
 }
 
-fn membership(nodes: usize) -> Membership {
-    let member = |index: Index| placement::Node { id: id_of(index), zone: String::new(), weight: 1 };
-    let members = Membership::new(MembershipEpoch(1), (0..nodes).map(member).collect());
+fn membership(ids: &[NodeId]) -> Membership {
+    let member = |id: &NodeId| placement::Node { id: *id, zone: String::new(), weight: 1 };
+    let members = Membership::new(MembershipEpoch(1), ids.iter().map(member).collect());
     members.expect("nodes have names of their own")
 }
 
-/// Where keyed requests of a user are decided, while all is well.
+/// Where keyed requests of a user are decided, while all is well; then where they are if that is forgotten.
+fn homes(members: &Membership, ids: &[NodeId], workspace: &WorkspaceId, user: &UserId) -> Vec<Index> {
+    let homes = members.homes(workspace, user).into_iter();
+    homes.filter_map(|home| ids.iter().position(|id| *id == home)).collect()
+}
+
+/// The first of them.
 #[must_use]
-pub fn home(nodes: usize, workspace: usize, user: usize) -> usize {
-    words::index_of(membership(nodes).homes(&workspace_id(workspace), &user_id(user))[0])
+pub fn home(ids: &[NodeId], workspace: usize, user: usize) -> usize {
+    homes(&membership(ids), ids, &workspace_id(workspace), &user_id(user))[0]
 }
 
 /// Runs one seed to its end, or to the first sentence that broke.
@@ -167,7 +173,7 @@ impl World {
             seed,
             net: RefCell::new(net),
             agreed,
-            membership: membership(config.nodes),
+            membership: membership(&config.ids),
             oracle: RefCell::new(Oracle::new()),
             film: RefCell::new(film),
             counts: RefCell::default(),
@@ -376,6 +382,11 @@ impl World {
             timeline: std::mem::take(&mut counts.timeline),
             film: self.shots(),
         }
+    }
+
+    /// Where a user is at home, one after the other.
+    fn homes(&self, workspace: &WorkspaceId, user: &UserId) -> Vec<Index> {
+        homes(&self.membership, &self.config.ids, workspace, user)
     }
 
     // ---- messages

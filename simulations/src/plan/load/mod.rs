@@ -13,7 +13,7 @@ use rand::seq::IndexedRandom;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use types::{Credits, GrantId, ReallocationId};
+use types::{Credits, GrantId, NodeId, ReallocationId};
 
 pub const POOLS_MAX: usize = 16;
 pub const MEMBERS_MAX: usize = 10_000;
@@ -98,8 +98,8 @@ impl Load {
     }
 
     /// A seed's requests and changes.
-    pub fn draw(&self, seed: u64, nodes: usize) -> (Listed, Vec<AdminStep>) {
-        let run_us = self.minutes * 60_000_000;
+    pub fn draw(&self, seed: u64, ids: &[NodeId]) -> (Listed, Vec<AdminStep>) {
+        let (run_us, nodes) = (self.minutes * 60_000_000, ids.len());
         let mut arrivals = Vec::new();
         let mut changes = Vec::new();
         for (at, pool) in self.pools.iter().enumerate() {
@@ -118,7 +118,7 @@ impl Load {
             arrival.node = match self.route {
                 Route::Spread => any,
                 Route::Sticky => *sticky.entry((arrival.workspace, arrival.user)).or_insert(any),
-                Route::Home => home(nodes, arrival.workspace, arrival.user),
+                Route::Home => home(ids, arrival.workspace, arrival.user),
             };
         }
         arrivals.sort_by_key(|arrival| arrival.at_us);
