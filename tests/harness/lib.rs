@@ -17,7 +17,7 @@ mod process;
 mod wait;
 
 pub use api::{Api, NOT_SENT, Spent, credits, micros, number, text, whole};
-pub use binary::binary;
+pub use binary::{binary, simulator};
 pub use clock::WallClock;
 pub use cluster::{Cluster, Shard};
 pub use disk::SmallDisk;
