@@ -2,6 +2,7 @@
 //!
 //! - `database`: the tables, and how a list of writes becomes one transaction.
 //! - `writer`: gathers the writes of all groups and commits them; a thread of its own where the disk is real.
+//! - `suspect`: what a failed sync leaves behind, and how it is trusted again.
 //! - `store`: one group's view of it, as openraft wants it, with the log's end in memory.
 //!
 //! Not here: what is in an entry, snapshots.
@@ -10,6 +11,7 @@ mod database;
 mod store;
 #[cfg(test)]
 mod suite;
+mod suspect;
 mod writer;
 
 pub(crate) use database::LogDatabase;

@@ -47,7 +47,7 @@ impl Replica {
     ) -> Result<Self, ReplicationFault> {
         options.check().map_err(ReplicationFault::BadOptions)?;
         let lock = directory.lock()?;
-        let database = LogDatabase::open(&*directory, options.database_cache_bytes);
+        let database = LogDatabase::open(&directory, options.database_cache_bytes);
         let database = Arc::new(database.map_err(|error| ReplicationFault::Database(error.to_string()))?);
         plan::check(&database, &options)?;
         let writer = LogWriter::start(database.clone(), directory.is_inline())?;

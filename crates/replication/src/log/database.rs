@@ -1,5 +1,6 @@
 //! The tables of the log, and how writes become one transaction. Not here: who gathers them.
 
+use super::suspect;
 use platform::{Directory, DiskFile};
 use redb::{
     Builder, Database, Durability, ReadTransaction, ReadableDatabase, StorageBackend, TableDefinition,
@@ -7,6 +8,7 @@ use redb::{
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use types::planted::{Mistake, is_planted};
 
 /// Entries by group and index.
 const ENTRIES: TableDefinition<(u16, u64), &[u8]> = TableDefinition::new("entries");
@@ -43,7 +45,10 @@ pub(crate) enum Write {
 pub(crate) struct LogDatabase(RwLock<Option<Database>>);
 
 impl LogDatabase {
-    pub(crate) fn open(directory: &dyn Directory, cache_bytes: usize) -> Result<Self, redb::Error> {
+    pub(crate) fn open(directory: &Arc<dyn Directory>, cache_bytes: usize) -> Result<Self, redb::Error> {
+        if suspect::write_anew(&**directory, FILE)? {
+            tracing::warn!("a sync of the log had failed: it was written anew, to another file");
+        }
         let file = match directory.open(FILE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let file = directory.create(FILE)?;
@@ -52,7 +57,7 @@ impl LogDatabase {
             }
             found => found?,
         };
-        let database = Builder::new().set_cache_size(cache_bytes).create_with_backend(Backend(file))?;
+        let database = Builder::new().set_cache_size(cache_bytes).create_with_backend(Backend { file, directory: directory.clone() })?;
         let transaction = database.begin_write()?;
         transaction.open_table(ENTRIES)?;
         transaction.open_table(FACTS)?;
@@ -156,26 +161,33 @@ fn closed() -> redb::Error {
 
 /// redb on a platform file. The directory's lock keeps others out.
 #[derive(Debug)]
-struct Backend(Arc<dyn DiskFile>);
+struct Backend {
+    file: Arc<dyn DiskFile>,
+    directory: Arc<dyn Directory>,
+}
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        self.0.len()
+        self.file.len()
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_at(offset, out)
+        self.file.read_at(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        if len < self.0.len()? { self.0.truncate(len) } else { self.0.reserve(len) }
+        if len < self.file.len()? { self.file.truncate(len) } else { self.file.reserve(len) }
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync()
+        self.file.sync().inspect_err(|_| {
+            if !is_planted(Mistake::FailedSyncForgotten) {
+                suspect::mark(&*self.directory);
+            }
+        })
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_at(offset, data)
+        self.file.write_at(offset, data)
     }
 }

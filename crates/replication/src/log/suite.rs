@@ -18,7 +18,7 @@ impl StoreBuilder<Types, GroupLog, Machine, tempfile::TempDir> for Builder {
     async fn build(&self) -> Result<(tempfile::TempDir, GroupLog, Machine), StorageError<Types>> {
         let folder = tempfile::tempdir().unwrap();
         let directory = RealDisk.directory(folder.path()).unwrap();
-        let database = Arc::new(LogDatabase::open(&*directory, 1024 * 1024).unwrap());
+        let database = Arc::new(LogDatabase::open(&directory, 1024 * 1024).unwrap());
         let writer = LogWriter::start(database.clone(), directory.is_inline()).unwrap();
         let log = GroupLog::open(7, database, writer, self.tail_bytes).unwrap();
         let (snapshots, replicated) = SnapshotStore::open(7, directory).unwrap();

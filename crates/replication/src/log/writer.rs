@@ -166,7 +166,7 @@ mod tests {
 
     fn database(disk: &MemDisk) -> Arc<LogDatabase> {
         let directory = disk.directory(Path::new("/d")).unwrap();
-        Arc::new(LogDatabase::open(&*directory, 1024 * 1024).unwrap())
+        Arc::new(LogDatabase::open(&directory, 1024 * 1024).unwrap())
     }
 
     fn append(writer: &LogWriter, group: u16, index: u64) -> oneshot::Receiver<io::Result<()>> {
