@@ -27,8 +27,8 @@ pub struct Campaign {
     /// A mistake made on purpose, to see that it is found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plant: Option<String>,
-    /// Of all plans as they were understood, and of this program: what is resumed must be the same.
-    pub digest: String,
+    /// Of this program: what is resumed must have been run by the same.
+    pub program: String,
 }
 
 /// Paths are as the process that began the campaign was given them, made absolute.
@@ -41,6 +41,9 @@ pub struct Variant {
     pub trace: PathBuf,
     pub faults: Option<PathBuf>,
     pub what_if: Option<String>,
+    /// Of the plan as it was understood.
+    #[serde(default)]
+    pub digest: String,
 }
 
 impl Variant {
@@ -52,6 +55,15 @@ impl Variant {
             load: Text::read(&self.trace)?,
             faults: self.faults.as_ref().map(read).transpose()?,
         })
+    }
+
+    /// The plan, if its files are what they were when the campaign began.
+    ///
+    /// # Errors
+    /// A file is not understood, or was changed.
+    pub fn same_plan(&self) -> Result<Plan, Stopped> {
+        let plan = self.plan()?;
+        if digest(&plan) == self.digest { Ok(plan) } else { Err(Stopped::Changed(self.topology.clone())) }
     }
 
     /// # Errors
@@ -70,6 +82,8 @@ pub enum Stopped {
     Io(PathBuf, io::Error),
     /// The directory has another campaign.
     Other(PathBuf),
+    /// What was run is not what its files say now.
+    Changed(PathBuf),
     NotACampaign(PathBuf, String),
     /// By the person who began it.
     Interrupted {
@@ -86,6 +100,11 @@ impl std::fmt::Display for Stopped {
             Self::Other(path) => write!(
                 f,
                 "{}: results of other files or seeds are there; name another directory with --out, or remove it",
+                path.display()
+            ),
+            Self::Changed(path) => write!(
+                f,
+                "{}, or a file beside it, was changed since this campaign began; put it back, or run it anew",
                 path.display()
             ),
             Self::NotACampaign(path, why) => write!(f, "{}: {why}", path.display()),
@@ -134,14 +153,14 @@ impl Campaign {
         variants: Vec<Variant>,
         plant: Option<String>,
     ) -> Result<Self, Stopped> {
-        let mut hasher = blake3::Hasher::new();
         let program = std::env::current_exe().and_then(std::fs::read);
-        hasher.update(&program.map_err(|why| Stopped::Io(PathBuf::from("this program"), why))?);
-        for variant in &variants {
-            hasher.update(format!("{:?}", variant.plan()?).as_bytes());
+        let program = program.map_err(|why| Stopped::Io(PathBuf::from("this program"), why))?;
+        let program = blake3::hash(&program).to_hex().to_string();
+        let mut variants = variants;
+        for variant in &mut variants {
+            variant.digest = digest(&variant.plan()?);
         }
-        let digest = hasher.finalize().to_hex().to_string();
-        Ok(Self { from, seeds, variants, plant, digest })
+        Ok(Self { from, seeds, variants, plant, program })
     }
 
     /// The campaign of a directory.
@@ -167,7 +186,8 @@ impl Campaign {
         let description = directory.join(DESCRIPTION);
         if description.exists() {
             let known = Self::open(directory)?;
-            if (known.from, &known.digest, &known.plant) != (self.from, &self.digest, &self.plant) {
+            let same = (known.from, &known.variants, &known.plant, &known.program);
+            if same != (self.from, &self.variants, &self.plant, &self.program) {
                 return Err(Stopped::Other(directory.to_owned()));
             }
         }
@@ -234,6 +254,10 @@ impl Campaign {
         std::thread::scope(|scope| (0..cores).for_each(|_core| drop(scope.spawn(work))));
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
+}
+
+fn digest(plan: &Plan) -> String {
+    blake3::hash(format!("{plan:?}").as_bytes()).to_hex().to_string()
 }
 
 fn append(results: &Mutex<File>, done: &Done) -> io::Result<()> {

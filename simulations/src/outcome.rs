@@ -56,13 +56,11 @@ pub struct Served {
     pub charged: u64,
     /// Charged without asking anybody.
     pub local: u64,
-    /// Refused in the end, by reason; `no-answer` is one.
+    /// Refused in the end, by reason; `no-answer` is one, and `under-way`: not answered when the load ended. All that were
+    /// not charged.
     pub refused: BTreeMap<String, u64>,
     /// Those of them that a single counter would have charged.
     pub falsely: BTreeMap<String, u64>,
-    /// Neither charged nor refused when the load ended; what became of them later is not counted.
-    #[serde(default)]
-    pub under_way: u64,
     pub granted: u64,
     pub spent: u64,
     /// Out on lines of nodes that were down or cut off from the leader, as the ledger knew it: at worst, and when the load

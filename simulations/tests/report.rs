@@ -120,7 +120,7 @@ fn variant(name: &str, seeds: u64, worse_by: f64) -> Variant {
         recalls: spread(seeds * 80, 64),
         failovers: spread(seeds * 8, 1_024),
         reallocations: spread(seeds * 8, 512),
-        entries_per_thousand: 14.0 * worse_by,
+        commands_per_thousand: 14.0 * worse_by,
         median: shown(seeds / 2, "as much as in half of the seeds"),
         worst: shown(seeds.saturating_sub(1), "most falsely refused"),
         ..Variant::default()

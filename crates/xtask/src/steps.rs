@@ -1,7 +1,7 @@
 //! The steps of `test` and `lint`, in their order. Not here: how a step's output is read or reported.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -45,12 +45,14 @@ pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
         println!("\nleft out by --quick: black-box tests, simulations, loom, shuttle");
     } else {
         let binary = binary(cargo, &mut report)?;
+        let simulator = simulator(cargo)?;
         suites(&mut report, "tests", || {
             let mut command = cargo.command(TESTS);
             command.envs(binary.iter().map(|binary| ("TRANCHE_BIN", binary)));
+            command.env("TRANCHE_SIM_BIN", &simulator);
             command
         });
-        simulations(cargo, &mut report)?;
+        simulations(&simulator, &mut report);
         suites(&mut report, "loom", || {
             let mut command = cargo.command(LOOM);
             command.env("RUSTFLAGS", LOOM_FLAGS).env("CARGO_TARGET_DIR", cargo.root().join("target-loom"));
@@ -66,14 +68,18 @@ pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
     Ok(report.print())
 }
 
-/// A part of every tier of the proof. The simulator as the tests have just built it: asked for alone it would be built
-/// with fewer features, and everything below it a second time.
-fn simulations(cargo: &Cargo, report: &mut Report) -> Result<(), String> {
+/// The simulator as the tests build it: asked for alone it would be built with fewer features, and everything below it a
+/// second time.
+fn simulator(cargo: &Cargo) -> Result<PathBuf, String> {
     let name = format!("tranche-sim{}", std::env::consts::EXE_SUFFIX);
-    let mut simulator = Command::new(cargo.target()?.join("debug").join(name));
+    Ok(cargo.target()?.join("debug").join(name))
+}
+
+/// A part of every tier of the proof.
+fn simulations(simulator: &Path, report: &mut Report) {
+    let mut simulator = Command::new(simulator);
     simulator.arg("proof");
     plain(report, "simulations", simulator);
-    Ok(())
 }
 
 /// Seeds that nobody has run yet, for so long.

@@ -89,7 +89,7 @@ impl Replay {
             let names: Vec<&str> = campaign.variants.iter().map(|variant| variant.name.as_str()).collect();
             format!("there is no variant {}; there are {}", self.variant, names.join(", "))
         })?;
-        let plan = variant.plan().map_err(|why| why.to_string())?;
+        let plan = variant.same_plan().map_err(|why| why.to_string())?;
         let mut config = plan.config(seed);
         if self.schedule {
             let schedule = Schedule::new(&plan, &config);

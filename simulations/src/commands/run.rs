@@ -1,7 +1,7 @@
 //! `tranche-sim run`: an engineer's own topology, lease policy, traffic and fault plan over many seeds, and a report.
 //! Not here: one run (`plan`), the seeds (`campaign`), the pictures (`report`).
 
-use super::Verdict;
+use super::{Verdict, say};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use simulations::campaign::{Campaign, Progress, SEEDS_MAX, Stopped, VARIANTS_MAX, Variant};
@@ -34,7 +34,7 @@ pub struct Run {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=SEEDS_MAX))]
     seeds: u64,
     /// The first seed.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=u64::MAX / 2))]
     from: u64,
     /// Compare with this, over the same seeds.
     #[arg(long, value_enum)]
@@ -43,7 +43,7 @@ pub struct Run {
     #[arg(long, value_name = "DIRECTORY", default_value = "tranche-sim-run")]
     out: PathBuf,
     /// Not passed where more than so many per cent of the requests were refused though credits existed.
-    #[arg(long, value_name = "PER CENT")]
+    #[arg(long, value_name = "PER CENT", value_parser = percent)]
     falsely_max: Option<f64>,
     /// Make a mistake on purpose, to see that it is found.
     #[arg(long, value_name = "MISTAKE", value_parser = super::runs::mistakes())]
@@ -66,10 +66,9 @@ impl Run {
         let took = platform::Clock::monotonic(&clock).saturating_sub(began);
         let report = report::build(&campaign, &self.out, took).map_err(told)?;
         self.write("report.json", &serde_json::to_string_pretty(&report).map_err(|why| why.to_string())?)?;
-        print!("{}", report::text(&report));
         let page = self.write("report.html", &report::html(&report))?;
-        println!("\n{}", page.display());
-        Ok(self.is_passed(&report))
+        say(&format!("{}\n{}\n", report::text(&report), page.display()))?;
+        self.is_passed(&report)
     }
 
     fn write(&self, name: &str, content: &str) -> Result<PathBuf, String> {
@@ -93,6 +92,7 @@ impl Run {
             trace: absolute(&self.trace)?,
             faults,
             what_if: None,
+            digest: String::new(),
         };
         let mut variants = vec![first.clone()];
         for policy in self.policy.iter().skip(1) {
@@ -108,21 +108,26 @@ impl Run {
         Ok(variants)
     }
 
-    fn is_passed(&self, report: &report::Report) -> bool {
-        let Some(asked) = report.variants.first() else { return false };
+    fn is_passed(&self, report: &report::Report) -> Verdict {
+        let Some(asked) = report.variants.first() else { return Ok(false) };
         #[expect(clippy::cast_precision_loss, reason = "a share")]
         let falsely = asked.falsely.values().sum::<u64>() as f64 * 100.0 / asked.asked.max(1) as f64;
         let too_many = self.falsely_max.filter(|most| falsely > *most);
         if let Some(most) = too_many {
-            println!(
-                "NOT PASSED: {falsely:.3} % were refused though credits existed, at most {most} % are allowed"
-            );
+            say(&format!(
+                "NOT PASSED: {falsely:.3} % were refused though credits existed, at most {most} % are allowed\n"
+            ))?;
         }
-        report.variants.iter().all(|variant| variant.broken.is_empty()) && too_many.is_none()
+        Ok(report.variants.iter().all(|variant| variant.broken.is_empty()) && too_many.is_none())
     }
 }
 
-/// Ctrl-C lets what runs end, and begins nothing more.
+fn percent(text: &str) -> Result<f64, String> {
+    let parsed: Option<f64> = text.parse().ok();
+    parsed.filter(|share| (0.0..=100.0).contains(share)).ok_or_else(|| format!("{text:?}: 0 to 100"))
+}
+
+/// After Ctrl-C nothing more begins; what runs hears it too and ends.
 fn stop_when_asked(stop: Arc<AtomicBool>) {
     let wait = move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };

@@ -98,7 +98,7 @@ pub fn print(mut outcome: Outcome, brief: bool) -> Verdict {
         outcome.timeline.clear();
     }
     let line = serde_json::to_string(&outcome).map_err(|why| format!("no outcome: {why}"))?;
-    println!("{line}");
+    super::say(&format!("{line}\n"))?;
     Ok(outcome.broken.is_none())
 }
 

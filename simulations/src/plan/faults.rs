@@ -116,7 +116,7 @@ impl Plan {
         let listed: Result<Vec<Listed>, BadPlan> =
             file.fault.iter().map(|table| listed(text, table, topology)).collect();
         let listed = listed?;
-        if listed.iter().map(|fault| fault.times).sum::<u64>() > FAULTS_MAX as u64 {
+        if listed.iter().map(Listed::count).sum::<u64>() > FAULTS_MAX as u64 {
             return Err(text.wrong_as_a_whole(format!("at most {FAULTS_MAX} faults")));
         }
         let chance = match file.chance {
@@ -155,10 +155,12 @@ impl Plan {
             faults.extend(Swarm { nodes, until_ms: run_ms, kinds: kinds.clone(), every_ms }.draw(seed));
         }
         faults.retain(|fault| fault.at_ms < run_ms);
+        faults.sort_by_key(|fault| fault.at_ms);
+        // What is listed is bounded by its file; chance draws no more than that.
+        faults.truncate(FAULTS_MAX);
         for fault in &mut faults {
             fault.for_ms = fault.for_ms.min(run_ms - fault.at_ms).max(1);
         }
-        faults.sort_by_key(|fault| fault.at_ms);
         faults
     }
 }
@@ -301,6 +303,15 @@ fn place(text: &Text, table: &FaultTable, topology: &Topology, needs: &Needs) ->
 }
 
 impl Listed {
+    /// How many faults it makes.
+    fn count(&self) -> u64 {
+        let places = match &self.place {
+            Place::All(nodes) if self.kind != Kind::Partition => nodes.len() as u64,
+            _ => 1,
+        };
+        self.times.saturating_mul(places)
+    }
+
     fn what(&self, nodes: usize, chance: &mut Stream) -> Vec<What> {
         let places = match &self.place {
             Place::Everywhere => vec![0],

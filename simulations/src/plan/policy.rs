@@ -29,7 +29,8 @@ pub fn parse(text: &Text) -> Result<LeasePolicy, BadPlan> {
     })
 }
 
-/// Leases so many times as large.
+/// Leases so many times as large: how far ahead they reach, the smallest and the largest. What a disk is promised at a time
+/// stays.
 #[must_use]
 pub fn scaled(policy: LeasePolicy, times: u64, part: u64) -> LeasePolicy {
     let credits = |credits: Credits| {

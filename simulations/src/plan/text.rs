@@ -132,12 +132,6 @@ impl Times {
     pub fn draw_ms(&self, chance: &mut Stream) -> u64 {
         self.draw_us(chance) / 1_000
     }
-
-    /// The middle.
-    #[must_use]
-    pub fn mean_us(&self) -> u64 {
-        self.least_us.midpoint(self.most_us)
-    }
 }
 
 fn duration_us(text: &str) -> Result<u64, String> {
@@ -157,6 +151,19 @@ impl TryFrom<String> for Times {
             return Err(format!("{text:?}: the first is longer than the second"));
         }
         Ok(times)
+    }
+}
+
+/// One duration: `"250ms"`. Microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Exactly(pub u64);
+
+impl TryFrom<String> for Exactly {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        duration_us(&text).map(Self)
     }
 }
 

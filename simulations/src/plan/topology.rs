@@ -1,6 +1,6 @@
 //! A topology: nodes in zones, how far zones are from each other, how long disks take. Not here: what goes wrong (`faults`).
 
-use super::text::{BadPlan, Text, Times};
+use super::text::{BadPlan, Exactly, Text, Times};
 use crate::world_a::{Distances, Latency, workspace_id};
 use placement::{Membership, MembershipEpoch, Shape};
 use serde::Deserialize;
@@ -35,14 +35,11 @@ pub struct Topology {
 #[serde(deny_unknown_fields)]
 struct File {
     /// Of the ledger: 1, 3 or 5; in as many zones as there are.
-    #[serde(default = "three")]
-    replicas: Spanned<usize>,
+    replicas: Option<Spanned<usize>>,
     /// What a sync of a disk takes.
-    #[serde(default = "usual_sync")]
-    disk_sync: Spanned<Times>,
+    disk_sync: Option<Spanned<Times>>,
     /// How long a holder may spend without hearing from the ledger.
-    #[serde(default = "usual_session")]
-    session: Spanned<Times>,
+    session: Option<Spanned<Exactly>>,
     zone: Vec<Zone>,
     latency: LatencyTable,
 }
@@ -51,8 +48,7 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Zone {
     name: Spanned<String>,
-    #[serde(default = "one")]
-    nodes: Spanned<usize>,
+    nodes: Option<Spanned<usize>>,
 }
 
 /// One way.
@@ -73,21 +69,8 @@ struct Link {
     one_way: Spanned<Times>,
 }
 
-fn three() -> Spanned<usize> {
-    Spanned::new(0..0, 3)
-}
-
-fn one() -> Spanned<usize> {
-    Spanned::new(0..0, 1)
-}
-
-fn usual_sync() -> Spanned<Times> {
-    Spanned::new(0..0, Times { least_us: 200, most_us: 2_000 })
-}
-
-fn usual_session() -> Spanned<Times> {
-    Spanned::new(0..0, Times::exactly(cluster::defaults::SESSION_TTL_MS * 1_000))
-}
+const REPLICAS: usize = 3;
+const SYNC: Times = Times { least_us: 200, most_us: 2_000 };
 
 impl Topology {
     /// # Errors
@@ -105,26 +88,39 @@ impl Topology {
             if zones.len() == ZONES_MAX {
                 return Err(text.wrong(&zone.name.span(), format!("at most {ZONES_MAX} zones")));
             }
-            let nodes = *zone.nodes.get_ref();
+            let nodes = zone.nodes.as_ref().map_or(1, |nodes| *nodes.get_ref());
             if nodes == 0 || sizes.iter().sum::<usize>() + nodes > NODES_MAX {
                 let why = format!("at least one node in each zone, at most {NODES_MAX} in all");
-                return Err(text.wrong(&zone.nodes.span(), why));
+                let span = zone.nodes.as_ref().map_or(zone.name.span(), Spanned::span);
+                return Err(text.wrong(&span, why));
             }
             zones.push(name.clone());
             sizes.push(nodes);
         }
         let nodes: usize = sizes.iter().sum();
-        let replicas = *file.replicas.get_ref();
+        let replicas = file.replicas.as_ref().map_or(REPLICAS, |replicas| *replicas.get_ref());
         if ![1, 3, 5].contains(&replicas) || replicas > nodes {
             let why = format!("1, 3 or 5 replicas, no more than the {nodes} nodes");
-            return Err(text.wrong(&file.replicas.span(), why));
+            return Err(match &file.replicas {
+                Some(given) => text.wrong(&given.span(), why),
+                None => {
+                    text.wrong_as_a_whole(format!("`replicas` is {REPLICAS} where it is not said: {why}"))
+                }
+            });
         }
-        let sync = within(text, &file.disk_sync, (0, SYNC_MAX_US))?;
-        let session = within(text, &file.session, SESSION_US)?;
+        let sync = file.disk_sync.as_ref().map_or(Ok(SYNC), |sync| within(text, sync, (0, SYNC_MAX_US)))?;
+        let session_us = match &file.session {
+            Some(given) if !(SESSION_US.0..=SESSION_US.1).contains(&given.get_ref().0) => {
+                let why = format!("between {} ms and {} ms", SESSION_US.0 / 1_000, SESSION_US.1 / 1_000);
+                return Err(text.wrong(&given.span(), why));
+            }
+            Some(given) => given.get_ref().0,
+            None => cluster::defaults::SESSION_TTL_MS * 1_000,
+        };
         let between = distances(text, &file.latency, &zones)?;
         let mut names = (1..).map(|number| format!("n{number}"));
         let named = sizes.into_iter().map(|size| names.by_ref().take(size).collect()).collect();
-        Ok(Self::of(zones, named, replicas, between, sync, session.mean_us() / 1_000))
+        Ok(Self::of(zones, named, replicas, between, sync, session_us / 1_000))
     }
 
     fn of(
@@ -306,7 +302,10 @@ mod tests {
                 zones(&[1, 0, 1], ""),
                 "t.toml, line 7, nodes: at least one node in each zone, at most 64 in all",
             ),
-            (zones(&[1, 1], ""), "1, 3 or 5 replicas, no more than the 2 nodes"),
+            (
+                zones(&[1, 1], ""),
+                "t.toml: `replicas` is 3 where it is not said: 1, 3 or 5 replicas, no more than the 2 nodes",
+            ),
             (
                 zones(&[5], "replicas = 4"),
                 "t.toml, line 1, replicas: 1, 3 or 5 replicas, no more than the 5 nodes",
@@ -317,7 +316,7 @@ mod tests {
         ];
         for (content, complaint) in complaints {
             let why = parse(&content).unwrap_err();
-            assert!(why.contains(complaint), "{why}");
+            assert!(why.starts_with(complaint), "{why}");
         }
         let no_zone = "[[latency.link]]\nzones = [\"a\", \"z\"]\none_way = \"40ms\"\n";
         let why = parse(&format!("{}{no_zone}", zones(&[1, 1, 1], ""))).unwrap_err();

@@ -32,6 +32,12 @@ pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Re
     let first = campaign.variants.first().map(campaign::Variant::plan).transpose()?;
     let of_first = |plan| crate::baseline::of(&plan, campaign.from..campaign.from + baseline_seeds);
     let baselines = first.map(of_first).unwrap_or_default();
+    let expected = campaign.seeds * campaign.variants.len() as u64;
+    let found: u64 = gathered.iter().map(|variant| variant.by_seed.len() as u64).sum();
+    if found < expected {
+        let why = format!("{found} of {expected} results can be read; run the same command again");
+        return Err(Stopped::NotACampaign(directory.to_owned(), why));
+    }
     let minutes = gathered.iter().map(|variant| variant.minutes).max().unwrap_or(0);
     let named = campaign.variants.iter().map(|variant| variant.name.clone());
     let mut variants: Vec<Variant> =
@@ -156,7 +162,7 @@ impl Gathered {
         let by_seed: Vec<SeedFigures> = self.by_seed.into_values().collect();
         let (median, worst) = shown(&by_seed);
         #[expect(clippy::cast_precision_loss, reason = "for people")]
-        let entries_per_thousand = self.entries as f64 * 1_000.0 / (self.served.charged.max(1)) as f64;
+        let commands_per_thousand = self.entries as f64 * 1_000.0 / (self.served.charged.max(1)) as f64;
         Variant {
             name,
             nodes: self.nodes,
@@ -173,7 +179,7 @@ impl Gathered {
             recalls: Spread::of(self.rounds_ms),
             failovers: Spread::of(self.failovers_ms),
             reallocations: Spread::of(self.reallocations_ms),
-            entries_per_thousand,
+            commands_per_thousand,
             local_until_95_percent: percent(self.served.local_until_95, self.served.charged_until_95),
             first_false_refusal_percent: self.first_false_refusal_percent,
             stranded_percent: self.stranded_percent,

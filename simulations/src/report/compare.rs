@@ -52,8 +52,8 @@ fn table(page: &mut String, first: &Variant, variants: &[Variant]) {
         let text = |value: f64| time(value as u64);
         plain_row(page, name, "p99", variants, row, text);
     }
-    let entries = |variant: &Variant| Some(variant.entries_per_thousand);
-    plain_row(page, "Raft entries", "for a thousand charges", variants, entries, number);
+    let entries = |variant: &Variant| Some(variant.commands_per_thousand);
+    plain_row(page, "Ledger commands", "for a thousand charges", variants, entries, number);
     let broken = |variant: &Variant| Some(variant.broken.len() as f64);
     plain_row(page, "Seeds that broke", "any promise", variants, broken, number);
     page.push_str("</tbody></table></div>");
@@ -126,8 +126,8 @@ fn pictures(page: &mut String, variants: &[Variant]) {
         picture(page, name, "p50, p90, p99 and the longest", &spreads(name, &rows));
     }
     let rows: Vec<(&str, f64)> =
-        variants.iter().map(|variant| (variant.name.as_str(), variant.entries_per_thousand)).collect();
-    picture(page, "Raft entries", "for a thousand charges", &bars("Raft entries", &rows));
+        variants.iter().map(|variant| (variant.name.as_str(), variant.commands_per_thousand)).collect();
+    picture(page, "Ledger commands", "for a thousand charges", &bars("Ledger commands", &rows));
     page.push_str("</div><p class=\"small\">A dot is the seed in the middle, the thick bar half of all seeds, the thin ");
     page.push_str("line nine of ten, each point a seed; what lies beyond the axis is left out, the worst is written beside. For times: a dot at p50, the thick bar to p90, the long stroke ");
     page.push_str("at p99, the line to the longest.</p>");

@@ -170,7 +170,7 @@ impl Figure {
             Self::Falsely => "of all requests, though credits existed",
             Self::Refused => "of all requests, rightly or not",
             Self::Local => "of all requests, without asking another node",
-            Self::Stranded => "credits left when the load ended",
+            Self::Stranded => "credits on nodes that were away, at worst",
         }
     }
 

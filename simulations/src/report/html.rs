@@ -67,6 +67,9 @@ pub(super) fn judged(report: &Report) -> (&'static str, String) {
     if totals.runs == 0 || totals.asked == 0 {
         return ("idle", "Nothing was asked of any pool, so nothing is proven.".to_owned());
     }
+    if report.variants.iter().any(|variant| variant.charged == 0) {
+        return ("idle", "Nothing was ever charged, so nothing is proven.".to_owned());
+    }
     ("good", "No pool was overdrawn, and no promise was broken.".to_owned())
 }
 

@@ -71,8 +71,8 @@ pub struct Variant {
     pub recalls: Spread,
     pub failovers: Spread,
     pub reallocations: Spread,
-    /// Raft entries for a thousand charges.
-    pub entries_per_thousand: f64,
+    /// Ledger commands for a thousand charges; a real shard gathers several into one Raft entry.
+    pub commands_per_thousand: f64,
     /// Until 95 % of the credits were spent: charged without asking anybody, in per cent of what was charged.
     #[serde(default)]
     pub local_until_95_percent: f64,

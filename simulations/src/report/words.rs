@@ -57,6 +57,7 @@ pub fn reason(name: &str) -> &'static str {
         "key-in-flight" => "the same idempotency key was just being decided",
         "key-conflict" => "the idempotency key belonged to another request",
         "key-window-full" => "no room was left to remember another idempotency key",
+        "under-way" => "not answered yet when the load ended",
         "no-answer" => "no node answered before the client gave up",
         "internal" => "the node made a mistake",
         _ => "",
@@ -90,8 +91,8 @@ pub const DEFINITIONS: [(&str, &str); 8] = [
     ),
     (
         "Falsely refused",
-        "refused in the end, or never answered, though one counter without leases and without faults would have \
-         charged it at that moment. All other refusals are right: any counter would have made them.",
+        "refused in the end, or not answered when the load ended, though one counter without leases and without \
+         faults would have charged it when it came, or then. All other refusals are right: any counter would have made them.",
     ),
     (
         "Charged locally",

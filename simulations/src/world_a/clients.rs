@@ -230,11 +230,11 @@ async fn one_listed(world: Rc<World>, consume: Consume, node: Index, tries: u32)
     world.film(Film::Asked, node, consume.price.micros(), 0);
     world.tell(|| world.asked_scene(&consume));
     world.count_operation();
-    world.was_asked();
+    let number = world.was_asked(&consume);
     world.requests.set(world.requests.get() + 1);
     match ask_in_turn(&world, &consume, node, tries).await {
-        Ok(charge) => world.was_charged(&consume, &charge),
-        Err(reason) => world.was_refused(&consume, reason),
+        Ok(charge) => world.was_charged(number, &consume, &charge),
+        Err(reason) => world.was_refused(number, reason),
     }
     world.requests.set(world.requests.get() - 1);
 }

@@ -77,7 +77,8 @@ struct World {
     film: RefCell<Film>,
     counts: RefCell<Counts>,
     served: RefCell<Served>,
-    load_is_over: Cell<bool>,
+    /// Requests of a listed load that have not ended, while it lasts.
+    open: RefCell<BTreeMap<u64, served::Open>>,
     next_ask: Cell<u64>,
     /// Term and leader, as last seen; and since when nobody leads.
     led: Cell<(u64, Option<Index>)>,
@@ -178,7 +179,7 @@ impl World {
             film: RefCell::new(film),
             counts: RefCell::default(),
             served: RefCell::default(),
-            load_is_over: Cell::new(false),
+            open: RefCell::default(),
             next_ask: Cell::new(1),
             led: Cell::new((0, None)),
             leaderless_since_ms: Cell::new(Some(0)),

@@ -2,37 +2,65 @@
 //! same moment. Not here: the asking (`clients`), the sentences (`oracle`).
 
 use super::World;
+use super::admins::{AdminStep, Wanted, workspace_id};
 use super::words::{Charge, Consume, Index, index_of};
 use crate::outcome::FirstRefusal;
-use ledger::{Line, Overflow, User, Workspace};
+use ledger::{Change, Line, Membership, Overflow, Recipient, User, Workspace};
 use testkit::told::Told;
-use types::{LineId, Source, Timestamp, UserId};
+use types::{LineId, Source, Timestamp, UserId, WorkspaceId};
+
+/// Why a request was not served that had no answer when the load ended.
+const UNDER_WAY: &str = "under-way";
+
+/// A request that has not ended.
+pub struct Open {
+    consume: Consume,
+    /// When it came.
+    could_be_charged: bool,
+}
 
 /// What a single counter that knew every charge would let this user spend, in micro-credits: whatever is out on a line is
-/// as good as available, and what was charged and not yet reported is spent.
+/// as good as available, what was charged and not yet reported is spent, and what is promised away out of a line is
+/// already his to whom it was promised. What was lost with a machine's memory, or written off, is spent.
 pub fn a_single_counter_has(pool: &Workspace, told: &Told, user: &UserId, now: Timestamp) -> u64 {
     let entry = pool.user(user);
+    if !pool.is_member(user) || !entry.is_none_or(User::has_access) {
+        return 0;
+    }
     let allocation = entry.and_then(|entry| entry.allocation.as_ref());
     let may_share = allocation.is_none_or(|allocation| allocation.overflow == Overflow::Shared);
-    let shared = if may_share { pool.shared_at(now) } else { types::Credits::ZERO };
-    let chain = pool.remaining_of(user, shared).micros();
-    let own = |line: &Line| line.user == *user;
+    let shared = if may_share { pool.shared_at(now).micros() } else { 0 };
+    let own = allocation.map_or(0, |allocation| allocation.earmarks.total().micros());
+    let mut all = own + shared;
     let mut unreported = 0;
-    let mut elsewhere = 0;
     for (id, line) in pool.lines.iter().filter(|(_, line)| !line.written_off) {
         let spent = spent_and_not_reported(told, *id, line);
-        if own(line) {
+        // What is spent of a line is spent of what was not promised away first.
+        let left = line.outstanding().micros().saturating_sub(spent);
+        let promised = left.min(line.pledged().micros());
+        if line.user == *user {
+            all += left - promised;
             unreported += spent;
-        } else if may_share && pool.is_member(user) && entry.is_none_or(User::has_access) {
-            let left = line.outstanding().micros().saturating_sub(spent);
-            elsewhere += left.min(line.outstanding_from(Source::Shared).micros());
+        } else if may_share {
+            all += (left - promised).min(line.outstanding_from(Source::Shared).micros());
+        }
+        let mut promised_left = promised;
+        for pledge in &line.pledges {
+            let amount = pledge.amount.micros().min(promised_left);
+            promised_left -= amount;
+            let to = pool.intents.get(&pledge.intent).map(|intent| &intent.to);
+            let is_his = match to {
+                Some(Recipient::Allocation(recipient, _)) => recipient == user,
+                Some(Recipient::Shared) => may_share,
+                None => false,
+            };
+            all += if is_his { amount } else { 0 };
         }
     }
-    let room = entry.map_or(u64::MAX, |entry| match entry.limit {
-        Some((limit, _)) => limit.micros().saturating_sub(entry.used.micros()),
-        None => u64::MAX,
-    });
-    (chain + elsewhere).min(room).saturating_sub(unreported)
+    match entry.and_then(|entry| entry.limit.map(|(limit, _)| (limit, entry.used))) {
+        Some((limit, used)) => all.min(limit.micros().saturating_sub(used.micros() + unreported)),
+        None => all,
+    }
 }
 
 /// What clients were told on a line and the ledger has not heard of.
@@ -42,12 +70,47 @@ pub fn spent_and_not_reported(told: &Told, id: LineId, line: &Line) -> u64 {
 }
 
 impl World {
-    pub fn was_asked(&self) {
-        self.served.borrow_mut().asked += 1;
+    /// A request begins; what is answered names it to the others.
+    pub fn was_asked(&self, consume: &Consume) -> u64 {
+        let could_be_charged = self.could_be_charged(consume);
+        let mut served = self.served.borrow_mut();
+        served.asked += 1;
+        self.open.borrow_mut().insert(served.asked, Open { consume: consume.clone(), could_be_charged });
+        served.asked
     }
 
-    pub fn was_charged(&self, consume: &Consume, charge: &Charge) {
-        if self.load_is_over.get() {
+    /// Whether a single counter would charge it now.
+    fn could_be_charged(&self, consume: &Consume) -> bool {
+        let (oracle, price) = (self.oracle.borrow(), consume.price.micros());
+        let (pool, told) = (oracle.state.workspace(&consume.workspace), oracle.told_of(&consume.workspace));
+        let (Some(pool), Some(told)) = (pool, told) else {
+            // Faults have kept the pool from being made: a counter that knows none would have it by now.
+            return self.planned(&consume.workspace) >= price;
+        };
+        let allocation = pool.user(&consume.user).and_then(|user| user.allocation.as_ref());
+        let is_simple = pool.membership == Membership::Open && pool.user(&consume.user).is_none_or(is_plain);
+        // Far from its end a pool is not worth the walk over its lines.
+        let plenty = allocation.is_none() && is_simple && pool.shared_at(oracle.state.now).micros() >= price;
+        plenty || a_single_counter_has(pool, told, &consume.user, oracle.state.now) >= price
+    }
+
+    /// What the plan has granted until now.
+    fn planned(&self, workspace: &WorkspaceId) -> u64 {
+        let now_ms = self.time.now_ms();
+        let granted = |step: &AdminStep| match &step.what {
+            Wanted::Change { workspace: at, change: Change::MakeGrant(grant) }
+                if step.at_ms <= now_ms && workspace_id(*at) == *workspace =>
+            {
+                grant.amount.micros()
+            }
+            _ => 0,
+        };
+        self.config.changes.iter().map(granted).sum()
+    }
+
+    pub fn was_charged(&self, number: u64, consume: &Consume, charge: &Charge) {
+        // After the load it is among those that were under way.
+        if self.open.borrow_mut().remove(&number).is_none() {
             return;
         }
         let oracle = self.oracle.borrow();
@@ -64,24 +127,20 @@ impl World {
         }
     }
 
-    /// A request ended without a charge.
-    pub fn was_refused(&self, consume: &Consume, reason: &str) {
-        if self.load_is_over.get() {
-            return;
-        }
+    /// A request ended without a charge: falsely, if a single counter would have charged it when it came or now.
+    pub fn was_refused(&self, number: u64, reason: &str) {
+        let Some(open) = self.open.borrow_mut().remove(&number) else { return };
+        let falsely = open.could_be_charged || self.could_be_charged(&open.consume);
         let oracle = self.oracle.borrow();
         let mut served = self.served.borrow_mut();
         *served.refused.entry(reason.to_owned()).or_default() += 1;
-        let (Some(pool), Some(told)) =
-            (oracle.state.workspace(&consume.workspace), oracle.told_of(&consume.workspace))
-        else {
-            return;
-        };
-        if a_single_counter_has(pool, told, &consume.user, oracle.state.now) < consume.price.micros() {
+        if !falsely {
             return;
         }
         *served.falsely.entry(reason.to_owned()).or_default() += 1;
-        let (spent, granted) = (told.total, pool.totals.amount.micros());
+        let spent = oracle.told_of(&open.consume.workspace).map_or(0, |told| told.total);
+        let granted = oracle.state.workspace(&open.consume.workspace);
+        let granted = granted.map_or(0, |pool| pool.totals.amount.micros());
         let first = FirstRefusal { at_ms: self.time.now_ms(), spent, granted };
         served.first_false_refusal.get_or_insert(first);
     }
@@ -106,15 +165,154 @@ impl World {
         lines.map(|(_, line)| line.outstanding().micros()).sum()
     }
 
-    /// The load is over: whoever is served later is served because everything heals.
+    /// The load is over: whoever is served later is served because everything heals, and counts as not served.
     pub fn load_ended(&self) {
-        self.load_is_over.set(true);
+        let open: Vec<u64> = self.open.borrow().keys().copied().collect();
+        open.into_iter().for_each(|number| self.was_refused(number, UNDER_WAY));
+        let out_of_reach = self.out_of_reach();
         let oracle = self.oracle.borrow();
         let mut served = self.served.borrow_mut();
         served.granted = oracle.state.workspaces.values().map(|pool| pool.totals.amount.micros()).sum();
         let told = oracle.state.workspaces.keys().filter_map(|id| oracle.told_of(id));
         served.spent = told.map(|told| told.total).sum();
-        served.under_way = self.requests.get();
-        served.stranded_at_end = self.out_of_reach();
+        served.stranded_at_end = out_of_reach;
+    }
+}
+
+/// Nothing says how much this user may spend.
+fn is_plain(user: &User) -> bool {
+    user.has_access() && user.limit.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::{AdminCommand, Command, ForgetMode, GrantKind, HolderBatch, LineMessage, NewGrant, State};
+    use ledger::{Used, Wish, WorkspaceSettings};
+    use types::{Credits, CycleNumber, DiskId, GrantId, HolderId, LineNumber, NodeId, ReallocationId};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+    const HOLDER: HolderId = HolderId { node: NodeId(3), disk: DiskId(7) };
+
+    fn whole(credits: u64) -> Credits {
+        Credits::whole(credits).unwrap()
+    }
+
+    fn user(name: &str) -> UserId {
+        UserId::parse(name).unwrap()
+    }
+
+    struct Desk {
+        state: State,
+        told: Told,
+    }
+
+    impl Desk {
+        /// A pool of 100 credits.
+        fn new() -> Self {
+            let mut desk = Self { state: State::new(), told: Told::default() };
+            let settings =
+                WorkspaceSettings { name: None, membership: Some(Membership::Open), durability: None };
+            desk.change(Change::PutWorkspace(settings));
+            desk.change(Change::MakeGrant(NewGrant {
+                id: GrantId::parse("g").unwrap(),
+                kind: GrantKind::Plan,
+                amount: whole(100),
+                priority: ledger::limits::PRIORITY_DEFAULT,
+                paid: true,
+                starts_at: None,
+                expires_at: None,
+            }));
+            desk.apply(&Command::Register { holder: HOLDER, journal_sequence: 0 });
+            desk
+        }
+
+        fn apply(&mut self, command: &Command) {
+            self.state.apply(NOW, command).result.unwrap();
+        }
+
+        fn change(&mut self, change: Change) {
+            let workspace = workspace_id(0);
+            self.apply(&Command::Admin(AdminCommand { workspace, keyed: None, if_match: None, change }));
+        }
+
+        fn allocate(&mut self, name: &str, credits: u64, overflow: Overflow) {
+            let (user, amount) = (user(name), whole(credits));
+            self.change(Change::SetAllocation { user, amount, overflow: Some(overflow) });
+        }
+
+        /// A line of this user that has drawn so much, of which so much was charged and not reported.
+        fn line(&mut self, number: u64, name: &str, drawn: u64, charged: u64) {
+            let line = LineMessage {
+                number: LineNumber(number),
+                user: user(name),
+                cycle: CycleNumber(1),
+                team: None,
+                returned: Vec::new(),
+                used: Used { by_backing: Vec::new(), by_meter: Vec::new() },
+                held: Credits::ZERO,
+                confirmed: Credits::ZERO,
+                wish: Wish::Draw { target: whole(drawn), floor: whole(drawn), need: whole(drawn) },
+            };
+            let workspace = workspace_id(0);
+            let batch = HolderBatch { holder: HOLDER, journal_sequence: 1, workspace, lines: vec![line] };
+            self.apply(&Command::Holder(batch));
+            let id = LineId { holder: HOLDER, number: LineNumber(number) };
+            if charged > 0 {
+                self.told.charged(&user(name), (id, 1), whole(charged)).unwrap();
+            }
+        }
+
+        fn has(&self, name: &str) -> u64 {
+            let pool = self.state.workspace(&workspace_id(0)).unwrap();
+            a_single_counter_has(pool, &self.told, &user(name), NOW) / 1_000_000
+        }
+    }
+
+    #[test]
+    fn what_is_out_is_as_good_as_there_but_for_what_was_charged() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.has("ada"), 100);
+        desk.line(1, "ada", 30, 10);
+        assert_eq!((desk.has("ada"), desk.has("bob")), (90, 90));
+        desk.line(2, "bob", 50, 50);
+        assert_eq!((desk.has("ada"), desk.has("bob")), (40, 40));
+    }
+
+    #[test]
+    fn what_is_set_aside_is_his_alone() {
+        let mut desk = Desk::new();
+        desk.allocate("ada", 40, Overflow::None);
+        desk.allocate("bob", 10, Overflow::Shared);
+        desk.line(1, "ada", 15, 5);
+        assert_eq!((desk.has("ada"), desk.has("bob"), desk.has("eve")), (35, 60, 50));
+    }
+
+    #[test]
+    fn what_is_promised_away_is_his_to_whom_it_was_promised() {
+        let mut desk = Desk::new();
+        desk.allocate("ada", 60, Overflow::None);
+        desk.allocate("bob", 10, Overflow::None);
+        desk.line(1, "ada", 60, 20);
+        let id = ReallocationId::parse("r").unwrap();
+        let (from, to) = (user("ada"), user("bob"));
+        desk.change(Change::Reallocate { id, from, to, amount: whole(30) });
+        assert_eq!((desk.has("ada"), desk.has("bob"), desk.has("eve")), (10, 40, 30));
+        // A cut that nobody gets flows back to what is shared.
+        desk.allocate("ada", 20, Overflow::None);
+        assert_eq!((desk.has("ada"), desk.has("bob"), desk.has("eve")), (0, 40, 40));
+    }
+
+    #[test]
+    fn limits_access_and_losses_count() {
+        let mut desk = Desk::new();
+        desk.line(1, "ada", 30, 10);
+        desk.change(Change::SetLimit { user: user("ada"), amount: Some(whole(25)) });
+        assert_eq!(desk.has("ada"), 15);
+        let off = Change::PutMember { user: user("bob"), ai_access: Some(false), team: None, role: None };
+        desk.change(off);
+        assert_eq!(desk.has("bob"), 0);
+        desk.apply(&Command::Forget { holder: HOLDER, mode: ForgetMode::Charge });
+        assert_eq!(desk.has("eve"), 70, "what lay on the lost line is charged");
     }
 }

@@ -57,7 +57,9 @@ impl LogDatabase {
             }
             found => found?,
         };
-        let database = Builder::new().set_cache_size(cache_bytes).create_with_backend(Backend { file, directory: directory.clone() })?;
+        let database = Builder::new()
+            .set_cache_size(cache_bytes)
+            .create_with_backend(Backend { file, directory: directory.clone() })?;
         let transaction = database.begin_write()?;
         transaction.open_table(ENTRIES)?;
         transaction.open_table(FACTS)?;

@@ -4,7 +4,7 @@ use super::{
     ChangeOf, Load, MEMBERS_MAX, MINUTES_MAX, POOLS_MAX, PlannedChange, Pool, REQUESTS_MAX, Recorded,
     Requests, Route, TRIES_MAX,
 };
-use crate::plan::text::{Amount, BadPlan, Granted, Text, Times};
+use crate::plan::text::{Amount, BadPlan, Exactly, Granted, Text, Times};
 use crate::plan::trace::{self, Clients, Row, Size};
 use ledger::Overflow;
 use serde::Deserialize;
@@ -47,14 +47,14 @@ struct PoolTable {
     /// Only these rows of it.
     workspace: Option<Spanned<String>>,
     /// From here on.
-    from: Option<Times>,
+    from: Option<Exactly>,
     /// So many times as fast as it was recorded.
     speed: Option<Spanned<f64>>,
     credits_per_1000_input: Option<Amount>,
     credits_per_1000_output: Option<Amount>,
     /// Rates of clients by time: who asks, where the recording does not know.
     clients: Option<Spanned<String>>,
-    clients_from: Option<Times>,
+    clients_from: Option<Exactly>,
     /// So much of the grant is set aside for members, in equal parts.
     allocated_percent: Option<Spanned<u64>>,
     /// Whether members go on from what is shared when their allocation is used up.
@@ -120,21 +120,32 @@ impl Load {
             return Err(text.wrong_as_a_whole(why));
         }
         let pools = workspaces.into_values().map(|rows| {
-            let (rows, members) = recorded(rows, 1.0, &Tariff::default());
+            let (rows, members) = recorded(rows, 0, 1.0, &Tariff::default());
             let members = if members == 0 { 100 } else { members };
-            Pool {
+            if members > MEMBERS_MAX {
+                let why = format!("{members} users in one workspace; at most {MEMBERS_MAX}");
+                return Err(text.wrong_as_a_whole(why));
+            }
+            Ok(Pool {
                 granted: Granted::Percent(100),
-                members: members.min(MEMBERS_MAX),
+                members,
                 allocated_percent: 0,
                 overflow: Overflow::Shared,
                 reallocate_every: None,
                 changes: Vec::new(),
-                requests: Requests::Recorded { rows, clients: None, zipf: 1.0 },
-            }
+                requests: Requests::Recorded { rows, clients: None, zipf: 1.0, speed: 1.0 },
+            })
         });
-        let mut load =
-            Self { minutes: 1, tries: 3, keyed_percent: 0, route: Route::default(), pools: pools.collect() };
-        load.minutes = load.longest_minutes();
+        let pools: Vec<Pool> = pools.collect::<Result<_, BadPlan>>()?;
+        let mut load = Self { minutes: 1, tries: 3, keyed_percent: 0, route: Route::default(), pools };
+        load.minutes = load.recorded_minutes();
+        if load.minutes > MINUTES_MAX {
+            let why = format!(
+                "{} minutes; at most {MINUTES_MAX} in a run: cut it with `minutes` in a load file",
+                load.minutes
+            );
+            return Err(text.wrong_as_a_whole(why));
+        }
         Ok(load)
     }
 
@@ -153,9 +164,16 @@ impl Load {
         };
         let is_recorded = |pool: &Pool| matches!(pool.requests, Requests::Recorded { .. });
         if file.minutes.is_none() && !load.pools.iter().any(is_recorded) {
-            return Err(text.wrong_as_a_whole("minutes is needed where no pool has a trace"));
+            return Err(text.wrong_as_a_whole("`minutes` is needed where no pool has a trace"));
         }
-        load.minutes = bounded(text, file.minutes.as_ref(), load.longest_minutes(), (1, MINUTES_MAX))?;
+        load.minutes = bounded(text, file.minutes.as_ref(), load.recorded_minutes(), (1, MINUTES_MAX))?;
+        if load.minutes > MINUTES_MAX {
+            let why = format!(
+                "the recording takes {} minutes, at most {MINUTES_MAX}: `minutes` cuts it",
+                load.minutes
+            );
+            return Err(text.wrong_as_a_whole(why));
+        }
         let requests: f64 = load.pools.iter().map(|pool| pool.requests_in(load.minutes)).sum();
         #[expect(clippy::cast_precision_loss, reason = "a few millions")]
         if requests > REQUESTS_MAX as f64 {
@@ -194,20 +212,19 @@ impl Tariff {
     }
 }
 
-/// Rows with users by number, and how many users there are; 0: the recording knows none.
+/// Rows from `from_us` on with users by number, and how many users there are; 0: the recording knows none.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "times of a day"
 )]
-fn recorded(rows: Vec<Row>, speed: f64, tariff: &Tariff) -> (Vec<Recorded>, usize) {
-    let first_us = rows.first().map_or(0, |row| row.at_us);
+fn recorded(rows: Vec<Row>, from_us: u64, speed: f64, tariff: &Tariff) -> (Vec<Recorded>, usize) {
     let mut users: BTreeMap<String, usize> = BTreeMap::new();
     let number = |row: Row| {
         let count = users.len();
         let user = row.user.map(|user| *users.entry(user).or_insert(count));
-        let at_us = ((row.at_us - first_us) as f64 / speed) as u64;
+        let at_us = (row.at_us.saturating_sub(from_us) as f64 / speed) as u64;
         Recorded { at_us, user, price: tariff.price(row.size) }
     };
     let rows: Vec<Recorded> = rows.into_iter().map(number).collect();
@@ -247,7 +264,7 @@ fn pool(text: &Text, table: &PoolTable) -> Result<Pool, BadPlan> {
             let unreadable = |why: BadPlan| text.wrong(&file.span(), why.to_string());
             let recording = Text::read(&text.beside(file.get_ref())).map_err(unreadable)?;
             let mut rows = trace::parse(&recording)?;
-            let from_us = table.from.map_or(0, |from| from.least_us);
+            let from_us = table.from.map_or(0, |from| from.0);
             rows.retain(|row| row.at_us >= from_us);
             if let Some(workspace) = &table.workspace {
                 rows.retain(|row| row.workspace.as_ref() == Some(workspace.get_ref()));
@@ -255,14 +272,14 @@ fn pool(text: &Text, table: &PoolTable) -> Result<Pool, BadPlan> {
             if rows.is_empty() {
                 return Err(text.wrong(&file.span(), "no row of it is left"));
             }
-            let (rows, count) = recorded(rows, speed, &tariff);
+            let (rows, count) = recorded(rows, from_us, speed, &tariff);
             let clients = match &table.clients {
                 Some(file) => {
                     let clients = Text::read(&text.beside(file.get_ref()));
                     let clients =
                         Clients::parse(&clients.map_err(|why| text.wrong(&file.span(), why.to_string()))?)?;
                     known = clients.count;
-                    Some((clients, table.clients_from.map_or(0, |from| from.least_us / 1_000_000)))
+                    Some((clients, table.clients_from.map_or(0, |from| from.0 / 1_000_000)))
                 }
                 None => None,
             };
@@ -273,7 +290,7 @@ fn pool(text: &Text, table: &PoolTable) -> Result<Pool, BadPlan> {
                 let why = format!("{known} users; at most {MEMBERS_MAX} in a pool");
                 return Err(text.wrong(&file.span(), why));
             }
-            Requests::Recorded { rows, clients, zipf }
+            Requests::Recorded { rows, clients, zipf, speed }
         }
     };
     if let Some(every) = &table.reallocate_every
@@ -320,4 +337,117 @@ fn planned(text: &Text, table: &ChangeTable, members: usize) -> Result<PlannedCh
         }
     };
     Ok(PlannedChange { at: table.at, change })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, content: &str) -> Result<Load, String> {
+        let text = Text { name: name.into(), content: content.into() };
+        Load::read(&text).map_err(|why| why.to_string())
+    }
+
+    fn load(head: &str, pool: &str) -> Result<Load, String> {
+        let content =
+            format!("minutes = 1\n{head}\n[[pool]]\ngranted = 100\nrequests_per_second = 1\n{pool}\n");
+        read("l.toml", &content)
+    }
+
+    #[test]
+    fn every_number_has_its_bounds() {
+        let head = |line: &str| load(line, "").map(|_| ());
+        let pool = |line: &str| load("", line).map(|_| ());
+        for within in
+            ["tries = 1", "tries = 10", "keyed_percent = 0", "keyed_percent = 100", "route = \"home\""]
+        {
+            assert_eq!(head(within), Ok(()), "{within}");
+        }
+        for within in
+            ["members = 1", "members = 10000", "zipf = 0.0", "zipf = 3.0", "allocated_percent = 100"]
+        {
+            assert_eq!(pool(within), Ok(()), "{within}");
+        }
+        assert_eq!(head("tries = 0"), Err("l.toml, line 2, tries: 0: 1 to 10".into()));
+        assert_eq!(head("tries = 11"), Err("l.toml, line 2, tries: 11: 1 to 10".into()));
+        assert_eq!(head("keyed_percent = 101"), Err("l.toml, line 2, keyed_percent: 101: 0 to 100".into()));
+        assert_eq!(pool("members = 0"), Err("l.toml, line 6, members: 0: 1 to 10000".into()));
+        assert_eq!(pool("members = 10001"), Err("l.toml, line 6, members: 10001: 1 to 10000".into()));
+        assert_eq!(pool("zipf = 3.1"), Err("l.toml, line 6, zipf: 3.1: 0 to 3".into()));
+        assert_eq!(
+            pool("allocated_percent = 101"),
+            Err("l.toml, line 6, allocated_percent: 101: 0 to 100".into())
+        );
+        assert_eq!(pool("prices = []"), Err("l.toml, line 6, prices: at least one price".into()));
+        assert_eq!(
+            pool("allocated_percent = 9\nreallocate_every = \"9ms\""),
+            Err("l.toml, line 7, reallocate_every: at least 10 ms".into())
+        );
+        assert!(pool("reallocate_every = \"1s\"").unwrap_err().ends_with("allocated_percent is needed"));
+    }
+
+    #[test]
+    fn a_run_has_its_bounds() {
+        let of = |minutes: u64, rate: &str, pools: usize| {
+            let pool = format!("[[pool]]\ngranted = 1\nrequests_per_second = {rate}\n");
+            read("l.toml", &format!("minutes = {minutes}\n{}", pool.repeat(pools))).map(|load| load.minutes)
+        };
+        assert_eq!((of(1, "1.0", 16), of(1_440, "1.0", 1)), (Ok(1), Ok(1_440)));
+        assert_eq!(of(0, "1.0", 1), Err("l.toml, line 1, minutes: 0: 1 to 1440".into()));
+        assert_eq!(of(1_441, "1.0", 1), Err("l.toml, line 1, minutes: 1441: 1 to 1440".into()));
+        assert_eq!(of(1, "1.0", 17), Err("l.toml: one to 16 tables [[pool]]".into()));
+        assert!(of(1, "83333.0", 1).is_ok());
+        assert_eq!(
+            of(1, "83334.0", 1),
+            Err("l.toml: about 5000040 requests; at most 5000000 in a run".into())
+        );
+        assert_eq!(
+            of(1, "100001.0", 1),
+            Err("l.toml, line 4, requests_per_second: 100001: 0.001 to 100000".into())
+        );
+        let without = read("l.toml", "[[pool]]\ngranted = 1\nrequests_per_second = 1\n").unwrap_err();
+        assert_eq!(without, "l.toml: `minutes` is needed where no pool has a trace");
+    }
+
+    #[test]
+    fn a_recording_keeps_its_time_over_all_workspaces() {
+        let recording = "time,workspace,user\n10,a,u1\n95,b,u2\n130,a,u3\n";
+        let load = read("r.csv", recording).unwrap();
+        assert_eq!(load.minutes, 3, "the last comes 120 s after the first, and pools take 3 s to be made");
+        let (listed, _) = load.draw(1, &[types::NodeId(1)]);
+        let at_s: Vec<(u64, usize)> =
+            listed.arrivals.iter().map(|arrival| (arrival.at_us / 1_000_000, arrival.workspace)).collect();
+        assert_eq!(at_s, [(3, 0), (88, 1), (123, 0)]);
+        let many: String = (0..10_001).map(|user| format!("{user},a,u{user}\n")).collect();
+        let why = read("r.csv", &format!("time,workspace,user\n{many}")).unwrap_err();
+        assert_eq!(why, "r.csv: 10001 users in one workspace; at most 10000");
+        let workspaces: String = (0..17).map(|at| format!("{at},w{at},u\n")).collect();
+        assert!(
+            read("r.csv", &format!("time,workspace,user\n{workspaces}"))
+                .unwrap_err()
+                .contains("17 workspaces")
+        );
+        let long = read("r.csv", "time\n0\n86400\n").unwrap_err();
+        assert!(long.starts_with("r.csv: 1441 minutes; at most 1440"), "{long}");
+    }
+
+    #[test]
+    fn changes_say_what_they_need() {
+        let of = |lines: &str| {
+            let change = format!("members = 5\n[[pool.change]]\nat = \"10s\"\n{lines}");
+            load("", &change).map(|_| ())
+        };
+        assert_eq!(of("what = \"grant\"\namount = 5"), Ok(()));
+        assert_eq!(of("what = \"reallocate\"\nfrom = 1\nto = 5\namount = \"0.5\""), Ok(()));
+        assert_eq!(of("what = \"grant\""), Err("l.toml, line 9, what: \"grant\" needs amount".into()));
+        assert_eq!(
+            of("what = \"limit\"\namount = 1\nuser = 6"),
+            Err("l.toml, line 11, user: 6: 1 to 5".into())
+        );
+        assert!(
+            of("what = \"gift\"")
+                .unwrap_err()
+                .contains("there are grant, allocate, reallocate, limit, access")
+        );
+    }
 }

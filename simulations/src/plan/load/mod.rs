@@ -61,8 +61,18 @@ struct Pool {
 
 #[derive(Debug)]
 enum Requests {
-    Described { per_second: f64, prices: Vec<Credits>, zipf: f64 },
-    Recorded { rows: Vec<Recorded>, clients: Option<(Clients, u64)>, zipf: f64 },
+    Described {
+        per_second: f64,
+        prices: Vec<Credits>,
+        zipf: f64,
+    },
+    /// Rows at the pace of the run; `speed`: so many times that of the recording.
+    Recorded {
+        rows: Vec<Recorded>,
+        clients: Option<(Clients, u64)>,
+        zipf: f64,
+        speed: f64,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,13 +98,14 @@ enum ChangeOf {
 }
 
 impl Load {
-    fn longest_minutes(&self) -> u64 {
+    /// Until the last row has come.
+    fn recorded_minutes(&self) -> u64 {
         let last = |pool: &Pool| match &pool.requests {
             Requests::Recorded { rows, .. } => rows.last().map_or(0, |row| row.at_us),
             Requests::Described { .. } => 0,
         };
         let last_us = self.pools.iter().map(last).max().unwrap_or(0);
-        (last_us / 60_000_000 + 1).min(MINUTES_MAX)
+        (WARM_UP_US + last_us) / 60_000_000 + 1
     }
 
     /// A seed's requests and changes.
@@ -158,12 +169,19 @@ impl Pool {
                     at_us += gap_us(*per_second, chance);
                 }
             }
-            Requests::Recorded { rows, clients, zipf } => {
+            Requests::Recorded { rows, clients, zipf, speed } => {
                 let users = Zipf::new(self.members, *zipf);
                 for row in rows.iter().take_while(|row| WARM_UP_US + row.at_us < run_us) {
                     let drawn = match clients {
                         Some((clients, from_s)) => {
-                            clients.who(from_s + row.at_us / 1_000_000, chance.random())
+                            #[expect(
+                                clippy::cast_precision_loss,
+                                clippy::cast_possible_truncation,
+                                clippy::cast_sign_loss,
+                                reason = "seconds of a recording"
+                            )]
+                            let recorded_s = (row.at_us as f64 * speed / 1e6) as u64;
+                            clients.who(from_s + recorded_s, chance.random())
                         }
                         None => users.draw(chance),
                     };
