@@ -37,7 +37,7 @@ pub fn of(plan: &Plan, seeds: impl Iterator<Item = u64>) -> Vec<Baseline> {
     all.extend(FIXED.map(|size| Baseline { name: format!("leases of {size}"), ..Baseline::default() }));
     for seed in seeds {
         let config = plan.config(seed);
-        if !config.changes.iter().all(is_simple) {
+        if !config.setup.iter().flatten().chain(&config.changes).all(is_simple) {
             return Vec::new();
         }
         for (baseline, size) in all.iter_mut().zip([None].into_iter().chain(FIXED.map(Some))) {
@@ -71,7 +71,7 @@ struct Run {
 impl Run {
     fn new(config: &Config, lease: Option<u64>) -> Self {
         let mut pools: BTreeMap<usize, Pool> = BTreeMap::new();
-        for step in &config.changes {
+        for step in config.setup.iter().flatten().chain(&config.changes) {
             // Grants that come in mid-cycle are there when they are needed, in favour of these.
             if let Wanted::Change { workspace, change: Change::MakeGrant(grant) } = &step.what {
                 let pool = pools.entry(*workspace).or_default();

@@ -85,6 +85,8 @@ pub enum Stopped {
     /// What was run is not what its files say now.
     Changed(PathBuf),
     NotACampaign(PathBuf, String),
+    /// Another process runs it.
+    InUse(PathBuf),
     /// By the person who began it.
     Interrupted {
         done: usize,
@@ -107,6 +109,7 @@ impl std::fmt::Display for Stopped {
                 "{}, or a file beside it, was changed since this campaign began; put it back, or run it anew",
                 path.display()
             ),
+            Self::InUse(path) => write!(f, "{}: another process is running this campaign", path.display()),
             Self::NotACampaign(path, why) => write!(f, "{}: {why}", path.display()),
             Self::Interrupted { done, all } => {
                 write!(f, "stopped after {done} of {all} runs; the same command goes on from there")
@@ -131,10 +134,12 @@ pub struct Done {
 
 /// The exit status of a program that was not understood, or found its files changed.
 const MISUSED: i32 = 2;
+const KILLED: i32 = 9;
 /// SIGINT and SIGTERM.
 const STOPS: [i32; 2] = [2, 15];
 const DESCRIPTION: &str = "run.json";
 const RESULTS: &str = "outcomes.jsonl";
+const LOCK: &str = "lock";
 
 /// Who watches a campaign: told how many runs are done before the first one, and after each.
 pub trait Progress: Sync {
@@ -183,6 +188,11 @@ impl Campaign {
             move |why: io::Error| Stopped::Io(path, why)
         };
         std::fs::create_dir_all(directory).map_err(io(directory))?;
+        let lock = directory.join(LOCK);
+        let lock = File::create(&lock).map_err(io(&lock))?;
+        if lock.try_lock().is_err() {
+            return Err(Stopped::InUse(directory.to_owned()));
+        }
         let description = directory.join(DESCRIPTION);
         if description.exists() {
             let known = Self::open(directory)?;
@@ -289,6 +299,10 @@ fn run_one(program: &Path, directory: &Path, variant: usize, seed: u64) -> io::R
     if output.status.signal().is_some_and(|signal| STOPS.contains(&signal)) {
         return Err(io::Error::from(io::ErrorKind::Interrupted));
     }
+    if let Some(signal) = output.status.signal().filter(|signal| *signal == KILLED) {
+        let why = format!("seed {seed} was killed by signal {signal}; was there too little memory?");
+        return Err(io::Error::other(why));
+    }
     let outcome = serde_json::from_slice(&output.stdout);
     Ok(outcome.unwrap_or_else(|_| crashed(seed, &format!("{}: {}", output.status, words()))))
 }
@@ -310,12 +324,16 @@ fn mend(path: &Path) -> io::Result<()> {
 /// It cannot be read.
 pub fn results(directory: &Path) -> Result<impl Iterator<Item = Done>, Stopped> {
     let path = directory.join(RESULTS);
-    let lines: Box<dyn Iterator<Item = String>> = match File::open(&path) {
-        Ok(file) => Box::new(BufReader::new(file).lines().map_while(Result::ok)),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => Box::new(std::iter::empty()),
+    let file = match File::open(&path) {
+        Ok(file) => Some(BufReader::new(file)),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => None,
         Err(why) => return Err(Stopped::Io(path, why)),
     };
-    Ok(lines.filter_map(|line| serde_json::from_str(&line).ok()))
+    let mut seen = BTreeSet::new();
+    let lines = file.into_iter().flat_map(|file| file.split(b'\n')).map_while(Result::ok);
+    let readable = lines.filter_map(|line| serde_json::from_slice::<Done>(&line).ok());
+    // What was run twice is one result: runs of one seed are equal.
+    Ok(readable.filter(move |done| seen.insert((done.variant, done.seed))))
 }
 
 #[cfg(test)]

@@ -67,6 +67,9 @@ pub struct Served {
     /// ended.
     pub stranded: u64,
     pub stranded_at_end: u64,
+    /// Charged and told to nobody: with lines that were rounded up after a power failure, or written off.
+    #[serde(default)]
+    pub lost: u64,
     /// Of a pool, when somebody was first refused falsely: what had been spent by then.
     pub first_false_refusal: Option<FirstRefusal>,
     /// Until 95 % of what was granted was spent: charged, and charged without asking anybody.

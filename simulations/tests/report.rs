@@ -147,6 +147,7 @@ fn report(variants: Vec<Variant>) -> Report {
             ..Baseline::default()
         }],
         baseline_seeds: 20,
+        ..Report::default()
     }
 }
 

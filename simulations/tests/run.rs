@@ -208,7 +208,10 @@ fn a_bound_on_false_refusals_is_an_exit_status() {
     desk.put("faults.toml", all);
     let ran = desk.run(&["--seeds", "2", "--out", "out", "--falsely-max", "0.5"]);
     assert_eq!(ran.status.code(), Some(1), "{}", text(&ran.stdout));
-    assert!(text(&ran.stdout).contains("NOT PASSED"), "{}", text(&ran.stdout));
+    assert!(text(&ran.stdout).starts_with("FAILED: No pool was overdrawn, but"), "{}", text(&ran.stdout));
+    for wrong in ["nan", "-1", "101"] {
+        assert_eq!(desk.run(&["--falsely-max", wrong]).status.code(), Some(2));
+    }
     assert!(desk.run(&["--seeds", "2", "--out", "out", "--falsely-max", "90"]).status.success());
 }
 
@@ -249,7 +252,7 @@ fn everything_that_comes_with_the_simulator_is_understood() {
     let widest = simulations::plan::topology::Topology::parse(&widest).unwrap();
     for faults in files("simulations/plans/faults") {
         about(&faults);
-        simulations::plan::faults::Plan::parse(&read(&faults), &widest).unwrap();
+        simulations::plan::faults::Plan::parse(&read(&faults), &widest, 10).unwrap();
     }
     for policy in files("simulations/plans/leases") {
         about(&policy);

@@ -64,11 +64,14 @@ impl Run {
         campaign.run(&self.out, &bar, &stop).map_err(told)?;
         bar.finish();
         let took = platform::Clock::monotonic(&clock).saturating_sub(began);
-        let report = report::build(&campaign, &self.out, took).map_err(told)?;
+        let report = report::Report {
+            falsely_max: self.falsely_max,
+            ..report::build(&campaign, &self.out, took).map_err(told)?
+        };
         self.write("report.json", &serde_json::to_string_pretty(&report).map_err(|why| why.to_string())?)?;
         let page = self.write("report.html", &report::html(&report))?;
         say(&format!("{}\n{}\n", report::text(&report), page.display()))?;
-        self.is_passed(&report)
+        Ok(report.verdict() == report::Judged::Good)
     }
 
     fn write(&self, name: &str, content: &str) -> Result<PathBuf, String> {
@@ -107,19 +110,6 @@ impl Run {
         }
         Ok(variants)
     }
-
-    fn is_passed(&self, report: &report::Report) -> Verdict {
-        let Some(asked) = report.variants.first() else { return Ok(false) };
-        #[expect(clippy::cast_precision_loss, reason = "a share")]
-        let falsely = asked.falsely.values().sum::<u64>() as f64 * 100.0 / asked.asked.max(1) as f64;
-        let too_many = self.falsely_max.filter(|most| falsely > *most);
-        if let Some(most) = too_many {
-            say(&format!(
-                "NOT PASSED: {falsely:.3} % were refused though credits existed, at most {most} % are allowed\n"
-            ))?;
-        }
-        Ok(report.variants.iter().all(|variant| variant.broken.is_empty()) && too_many.is_none())
-    }
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -127,11 +117,18 @@ fn percent(text: &str) -> Result<f64, String> {
     parsed.filter(|share| (0.0..=100.0).contains(share)).ok_or_else(|| format!("{text:?}: 0 to 100"))
 }
 
-/// After Ctrl-C nothing more begins; what runs hears it too and ends.
+/// After Ctrl-C and SIGTERM nothing more begins; what runs ends, at a terminal because it hears Ctrl-C too.
 fn stop_when_asked(stop: Arc<AtomicBool>) {
     let wait = move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+        let stopped = runtime.block_on(async {
+            let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            tokio::select! {
+                asked = tokio::signal::ctrl_c() => asked,
+                _term = term.recv() => Ok(()),
+            }
+        });
+        if stopped.is_ok() {
             stop.store(true, Ordering::Relaxed);
         }
     };

@@ -13,6 +13,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 pub const FAULTS_MAX: usize = 10_000;
+/// A sync that takes longer is a disk that has failed.
+const SLOW_SYNC_MAX_US: u64 = 5_000_000;
 
 /// Checked against a topology.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ struct ChanceTable {
 #[serde(deny_unknown_fields)]
 struct FaultTable {
     kind: Spanned<String>,
-    at: Times,
+    at: Spanned<Times>,
     #[serde(rename = "for")]
     lasts: Times,
     node: Option<Spanned<String>>,
@@ -84,8 +86,7 @@ struct FaultTable {
     /// How much later: delay, reorder, slow-sync; how far off: skew, strobe, backwards-over-restart.
     by: Option<Spanned<Times>>,
     /// A clock is behind instead of ahead.
-    #[serde(default)]
-    back: bool,
+    back: Option<Spanned<bool>>,
     /// Turns of this length: flapping, strobe, crash-loop.
     every: Option<Spanned<Times>>,
     /// Syncs that fail.
@@ -111,8 +112,13 @@ impl Plan {
 
     /// # Errors
     /// Something is not understood, out of its bounds, or not in the topology.
-    pub fn parse(text: &Text, topology: &Topology) -> Result<Self, BadPlan> {
+    pub fn parse(text: &Text, topology: &Topology, minutes: u64) -> Result<Self, BadPlan> {
         let file: File = text.parse()?;
+        let never = |table: &&FaultTable| table.at.get_ref().least_us >= minutes * 60_000_000;
+        if let Some(late) = file.fault.iter().find(never) {
+            let why = format!("the load is over after {minutes} min, before this begins");
+            return Err(text.wrong(&late.at.span(), why));
+        }
         let listed: Result<Vec<Listed>, BadPlan> =
             file.fault.iter().map(|table| listed(text, table, topology)).collect();
         let listed = listed?;
@@ -129,7 +135,11 @@ impl Plan {
                     Some(kinds) => kinds.iter().map(|name| kind(text, name)).collect(),
                     None => Ok(SUPPORTED.to_vec()),
                 };
-                Some((kinds?, *table.every.get_ref()))
+                let kinds = kinds?;
+                if kinds.is_empty() {
+                    return Err(text.wrong(&table.every.span(), "`kinds` names none"));
+                }
+                Some((kinds, *table.every.get_ref()))
             }
         };
         Ok(Self { listed, chance })
@@ -226,6 +236,16 @@ fn listed(text: &Text, table: &FaultTable, topology: &Topology) -> Result<Listed
         Some(given) => Err(text.wrong(&given.span(), format!("{}: 1 to {most}", given.get_ref()))),
         None => Ok(100),
     };
+    if let Some(by) = &table.by {
+        let most = if kind == Kind::SlowSync { SLOW_SYNC_MAX_US } else { u64::MAX };
+        if by.get_ref().least_us < 1_000 || by.get_ref().most_us > most {
+            let bound = if kind == Kind::SlowSync { "1 ms to 5 s" } else { "at least 1 ms" };
+            return Err(text.wrong(&by.span(), bound));
+        }
+    }
+    if let (Some(back), false) = (&table.back, matches!(kind, Kind::Skew | Kind::Strobe)) {
+        return Err(text.wrong(&back.span(), format!("{name:?} has no back")));
+    }
     let times = bounded(&table.times, 1, FAULTS_MAX as u64)?;
     if let (Some(given), None) = (&table.times, &table.again_after) {
         return Err(text.wrong(&given.span(), "what comes more than once needs again_after"));
@@ -234,7 +254,7 @@ fn listed(text: &Text, table: &FaultTable, topology: &Topology) -> Result<Listed
         |field: &Option<Spanned<Times>>| field.as_ref().map_or(Times::exactly(0), |given| *given.get_ref());
     Ok(Listed {
         kind,
-        at: table.at,
+        at: *table.at.get_ref(),
         lasts: table.lasts,
         place: place(text, table, topology, &needs)?,
         times,
@@ -242,7 +262,7 @@ fn listed(text: &Text, table: &FaultTable, topology: &Topology) -> Result<Listed
         percent: percent(&table.percent, 100)?,
         by: of(&table.by),
         turns: of(&table.every),
-        back: table.back,
+        back: table.back.as_ref().is_some_and(|back| *back.get_ref()),
         count: bounded(&table.count, 1, 1_000)?,
         speed_percent: percent(&table.speed_percent, 1_000)?,
     })
@@ -256,6 +276,11 @@ fn place(text: &Text, table: &FaultTable, topology: &Topology, needs: &Needs) ->
         })
     };
     if needs.link {
+        let places = [table.node.as_ref().map(Spanned::span), table.zone.as_ref().map(Spanned::span)];
+        let places = places.into_iter().chain([table.nodes.as_ref().map(Spanned::span)]);
+        if let Some(span) = places.flatten().next() {
+            return Err(text.wrong(&span, format!("{:?} is of a link: from and to", table.kind.get_ref())));
+        }
         let (Some(from), Some(to)) = (&table.from, &table.to) else {
             return Err(
                 text.wrong(&table.kind.span(), format!("{:?} needs from and to", table.kind.get_ref()))
@@ -290,6 +315,9 @@ fn place(text: &Text, table: &FaultTable, topology: &Topology, needs: &Needs) ->
         };
     }
     if let Some(many) = &table.nodes {
+        if many.get_ref().is_empty() {
+            return Err(text.wrong(&many.span(), "at least one node"));
+        }
         let nodes: Result<Vec<usize>, BadPlan> =
             many.get_ref().iter().map(|name| node(name, many.span())).collect();
         return Ok(Place::All(nodes?));
@@ -390,7 +418,7 @@ mod tests {
 
     fn parse(content: &str) -> Result<Plan, String> {
         let text = Text { name: "f.toml".into(), content: content.into() };
-        Plan::parse(&text, &topology()).map_err(|why| why.to_string())
+        Plan::parse(&text, &topology(), 10).map_err(|why| why.to_string())
     }
 
     #[test]
@@ -468,6 +496,24 @@ mod tests {
             of("kind = \"drop\"\nfrom = \"n1\"\nto = \"n2\"\npercent = 101\n").ends_with("101: 1 to 100")
         );
         assert!(of("kind = \"one-way\"\nfrom = \"n1\"\nto = \"n1\"\n").ends_with("to: a link has two ends"));
+        assert!(
+            of("kind = \"drop\"\nfrom = \"n1\"\nto = \"n2\"\npercent = 3\nzone = \"a\"\n")
+                .contains("is of a link")
+        );
+        assert!(of("kind = \"crash\"\nnodes = []\n").ends_with("nodes: at least one node"));
+        assert!(
+            of("kind = \"crash\"\nnode = \"n1\"\nback = true\n").ends_with("back: \"crash\" has no back")
+        );
+        let slow = |by: &str| {
+            parse(&format!(
+                "[[fault]]\nat = \"1s\"\nfor = \"5s\"\nkind = \"slow-sync\"\nnode = \"n1\"\nby = \"{by}\"\n"
+            ))
+        };
+        assert!(slow("1ms").is_ok() && slow("5s").is_ok());
+        assert!(slow("0.9ms").unwrap_err().ends_with("by: 1 ms to 5 s") && slow("5.1s").is_err());
+        let late = parse("[[fault]]\nkind = \"ring\"\nat = \"10m\"\nfor = \"5s\"\n").unwrap_err();
+        assert_eq!(late, "f.toml, line 3, at: the load is over after 10 min, before this begins");
+        assert!(parse("[[fault]]\nkind = \"ring\"\nat = \"9m..11m\"\nfor = \"5s\"\n").is_ok());
         assert!(of("kind = \"ring\"\nnode = \"n1\"\n").ends_with("node: \"ring\" is everywhere"));
         assert!(of("kind = \"ring\"\ntimes = 2\n").ends_with("what comes more than once needs again_after"));
     }

@@ -13,7 +13,7 @@ use crate::chance::stream;
 use crate::outcome::Outcome;
 use crate::world_a::{self, Config};
 use leasing::LeasePolicy;
-use load::Load;
+use load::{Drawn, Load};
 use text::{BadPlan, Text};
 use topology::Topology;
 
@@ -75,11 +75,12 @@ impl Plan {
             Some(WhatIf::TwiceTheLease) => policy = policy::scaled(policy, 2, 1),
             None => {}
         }
+        let load = Load::read(&files.load)?;
         let faults = match &files.faults {
-            Some(text) => faults::Plan::parse(text, &topology)?,
+            Some(text) => faults::Plan::parse(text, &topology, load.minutes)?,
             None => faults::Plan::nothing(),
         };
-        Ok(Self { topology, policy, load: Load::read(&files.load)?, faults })
+        Ok(Self { topology, policy, load, faults })
     }
 
     /// The run of a seed.
@@ -88,7 +89,7 @@ impl Plan {
         let mut chance = stream(seed, "plan");
         let nodes = self.topology.nodes.len();
         let run_ms = self.load.minutes * 60_000;
-        let (listed, changes) = self.load.draw(seed, &self.topology.ids);
+        let Drawn { listed, setup, changes } = self.load.draw(seed, &self.topology.ids);
         Config {
             nodes,
             ids: self.topology.ids.clone(),
@@ -102,6 +103,7 @@ impl Plan {
             listed: Some(listed),
             faults: self.faults.draw(seed, nodes, run_ms),
             changes,
+            setup,
             names: self.topology.nodes.clone(),
             keep_film: false,
         }

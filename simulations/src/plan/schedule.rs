@@ -77,7 +77,7 @@ impl Schedule {
             replicas: config.replicas,
             tries: listed.map_or(1, |listed| listed.tries),
             requests: listed.map_or_else(Vec::new, |listed| listed.arrivals.iter().map(request).collect()),
-            changes: config.changes.iter().filter_map(change).collect(),
+            changes: config.setup.iter().flatten().chain(&config.changes).filter_map(change).collect(),
             faults: config.faults.clone(),
         }
     }

@@ -6,6 +6,7 @@ use rand::Rng;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
 use std::fmt;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use types::Credits;
@@ -53,11 +54,13 @@ impl Text {
     pub fn read(path: &Path) -> Result<Self, BadPlan> {
         let name = path.display().to_string();
         let whole = |why: String| BadPlan { file: name.clone(), line: 0, field: String::new(), why };
-        let meta = std::fs::metadata(path).map_err(|why| whole(why.to_string()))?;
-        if meta.len() > BYTES_MAX {
-            return Err(whole(format!("{} bytes; at most {BYTES_MAX} are read", meta.len())));
+        let mut content = String::new();
+        let file = std::fs::File::open(path).map_err(|why| whole(why.to_string()))?;
+        let read = file.take(BYTES_MAX + 1).read_to_string(&mut content);
+        read.map_err(|why| whole(format!("{why}; is it a text file?")))?;
+        if content.len() as u64 > BYTES_MAX {
+            return Err(whole(format!("more than {BYTES_MAX} bytes")));
         }
-        let content = std::fs::read_to_string(path).map_err(|why| whole(why.to_string()))?;
         Ok(Self { name, content })
     }
 

@@ -9,8 +9,9 @@ use types::NodeId;
 
 pub const NODES_MAX: usize = 64;
 const ZONES_MAX: usize = 16;
-const ONE_WAY_MAX_US: u64 = 2_000_000;
-const SYNC_MAX_US: u64 = 1_000_000;
+/// Elections wait 500 to 800 ms: further apart, or with slower disks, nobody leads for long.
+const ONE_WAY_MAX_US: u64 = 150_000;
+const SYNC_MAX_US: u64 = 100_000;
 const SESSION_US: (u64, u64) = (5_000_000, 600_000_000);
 
 /// Checked.
@@ -65,7 +66,7 @@ struct LatencyTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Link {
-    zones: Spanned<[String; 2]>,
+    zones: Spanned<Vec<String>>,
     one_way: Spanned<Times>,
 }
 
@@ -224,14 +225,19 @@ fn distances(text: &Text, table: &LatencyTable, zones: &[String]) -> Result<Vec<
     for (zone, row) in between.iter_mut().enumerate() {
         row[zone] = Some(near);
     }
+    let mut linked = Vec::new();
     for link in &table.link {
         let one_way = latency(&link.one_way)?;
         let place = |name: &String| zones.iter().position(|zone| zone == name);
-        let [a, b] = link.zones.get_ref();
-        let (Some(a), Some(b)) = (place(a), place(b)) else {
-            let why = format!("there are the zones {}", zones.join(", "));
+        let places: Vec<Option<usize>> = link.zones.get_ref().iter().map(place).collect();
+        let [Some(a), Some(b)] = places[..] else {
+            let why = format!("two of the zones {}", zones.join(", "));
             return Err(text.wrong(&link.zones.span(), why));
         };
+        if a == b || linked.contains(&(a, b)) {
+            return Err(text.wrong(&link.zones.span(), "a link has two ends, and each two zones one link"));
+        }
+        linked.extend([(a, b), (b, a)]);
         (between[a][b], between[b][a]) = (Some(one_way), Some(one_way));
     }
     let missing = |row: &Vec<Option<Latency>>| row.iter().any(Option::is_none);
@@ -310,7 +316,7 @@ mod tests {
                 zones(&[5], "replicas = 4"),
                 "t.toml, line 1, replicas: 1, 3 or 5 replicas, no more than the 5 nodes",
             ),
-            (zones(&[3], "disk_sync = \"2s\""), "t.toml, line 1, disk_sync: between 0 ms and 1000 ms"),
+            (zones(&[3], "disk_sync = \"101ms\""), "t.toml, line 1, disk_sync: between 0 ms and 100 ms"),
             (zones(&[3], "session = \"4s\""), "t.toml, line 1, session: between 5000 ms and 600000 ms"),
             (zones(&[3], "sesion = \"4s\""), "t.toml, line 1, sesion: unknown field"),
         ];
@@ -318,8 +324,22 @@ mod tests {
             let why = parse(&content).unwrap_err();
             assert!(why.starts_with(complaint), "{why}");
         }
+        assert!(parse(&zones(&[3], "disk_sync = \"100ms\"")).is_ok());
+        let far = |ms: u64| zones(&[1, 1, 1], "").replace("1ms..2ms", &format!("1ms..{ms}ms"));
+        assert!(parse(&far(150)).is_ok());
+        assert!(parse(&far(151)).unwrap_err().ends_with("between_zones: between 0 ms and 150 ms"));
+        let link = |ends: &str| format!("[[latency.link]]\nzones = [{ends}]\none_way = \"40ms\"\n");
+        for ends in ["\"a\", \"a\"", "\"a\", \"b\", \"c\"", "\"a\""] {
+            assert!(parse(&format!("{}{}", zones(&[1, 1, 1], ""), link(ends))).is_err(), "{ends}");
+        }
+        let twice = link("\"a\", \"b\"") + &link("\"b\", \"a\"");
+        assert!(
+            parse(&format!("{}{twice}", zones(&[1, 1, 1], "")))
+                .unwrap_err()
+                .contains("each two zones one link")
+        );
         let no_zone = "[[latency.link]]\nzones = [\"a\", \"z\"]\none_way = \"40ms\"\n";
         let why = parse(&format!("{}{no_zone}", zones(&[1, 1, 1], ""))).unwrap_err();
-        assert!(why.ends_with("zones: there are the zones a, b, c"), "{why}");
+        assert!(why.ends_with("zones: two of the zones a, b, c"), "{why}");
     }
 }

@@ -22,6 +22,9 @@ pub enum Size {
     Unknown,
 }
 
+/// A balance holds little more, so nobody can be charged more at once.
+pub const PRICE_MAX: Credits = Credits::whole(200_000_000).expect("below the bound of credits");
+
 /// More rows are no trace of one run.
 pub const ROWS_MAX: usize = 5_000_000;
 
@@ -75,7 +78,11 @@ pub fn parse(text: &Text) -> Result<Vec<Row>, BadPlan> {
         let size = match (columns.credits, columns.input, columns.output) {
             (Some(credits), _, _) => {
                 let parsed: Result<Credits, _> = at(credits).parse();
-                Size::Credits(parsed.map_err(|why| wrong(credits, format!("{:?}: {why}", at(credits))))?)
+                let amount = parsed.map_err(|why| wrong(credits, format!("{:?}: {why}", at(credits))))?;
+                if amount > PRICE_MAX {
+                    return Err(wrong(credits, format!("{amount}: at most {PRICE_MAX} credits at once")));
+                }
+                Size::Credits(amount)
             }
             (None, None, None) => Size::Unknown,
             (None, input, output) => {
@@ -195,7 +202,7 @@ impl Clients {
     /// Who asked, `at_s` after the first window began: `dice` below 1 falls on one of those active then.
     #[must_use]
     pub fn who(&self, at_s: u64, dice: f64) -> usize {
-        let at_s = self.windows[0].0 + at_s;
+        let at_s = self.windows[0].0.saturating_add(at_s);
         let window = self.windows.partition_point(|(start, _)| *start <= at_s).saturating_sub(1);
         let active = &self.windows[window].1;
         let all: f64 = active.iter().map(|(_, rate)| rate).sum();
@@ -245,6 +252,8 @@ mod tests {
             complaint("time,credits\n1,2\nnoon,2\n")
                 .starts_with("mine.csv, line 3, time: \"noon\" is no time")
         );
+        assert!(parse(&text("time,credits\n1,200000000\n")).is_ok());
+        assert!(complaint("time,credits\n1,200000001\n").ends_with("at most 200000000 credits at once"));
         assert!(complaint("time,credits\n1,-2\n").starts_with("mine.csv, line 2, credits: \"-2\""));
         assert!(
             complaint("time,input_tokens\n1,few\n")

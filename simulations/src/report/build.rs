@@ -60,6 +60,8 @@ pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Re
         variants,
         baselines,
         baseline_seeds,
+        plant: campaign.plant.clone(),
+        falsely_max: None,
     })
 }
 
@@ -112,6 +114,11 @@ struct Gathered {
     stranded_percent: f64,
 }
 
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn in_credits(micros: u64) -> f64 {
+    micros as f64 / MICROS
+}
+
 fn add_to(sums: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
     for (name, count) in counts {
         *sums.entry(name.clone()).or_default() += count;
@@ -138,6 +145,7 @@ impl Gathered {
         sum.asked += served.asked;
         sum.charged += served.charged;
         sum.local += served.local;
+        sum.lost += served.lost;
         sum.charged_until_95 += served.charged_until_95;
         sum.local_until_95 += served.local_until_95;
         if let Some(first) = &served.first_false_refusal {
@@ -175,6 +183,7 @@ impl Gathered {
             refused: self.served.refused,
             falsely: self.served.falsely,
             faults: self.faults,
+            lost: in_credits(self.served.lost),
             by_seed,
             recalls: Spread::of(self.rounds_ms),
             failovers: Spread::of(self.failovers_ms),

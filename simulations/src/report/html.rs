@@ -3,7 +3,7 @@
 
 use super::figures::{Figure, Totals, count, number, of_them, percent, quantile, share, sum, time};
 use super::words::{DEFINITIONS, escape, listed, reason, replay};
-use super::{Input, Report, Shown, Spread, Variant};
+use super::{Input, Judged, Report, Shown, Spread, Variant};
 use super::{beside, chart, compare, course};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -53,24 +53,45 @@ pub(super) fn section(page: &mut String, question: &str, answer: &str) {
     }
 }
 
-/// Good, bad or nothing to tell, and the sentence that says so.
-pub(super) fn judged(report: &Report) -> (&'static str, String) {
+/// What it comes to, and the sentence that says so.
+pub(super) fn judged(report: &Report) -> (Judged, String) {
     let totals = Totals::of(report);
     let runs = of_them(totals.runs, "run", "runs");
     if totals.overdrawn > 0 {
-        return ("bad", format!("A pool was overdrawn in {} of {runs}.", count(totals.overdrawn)));
+        return (Judged::Bad, format!("A pool was overdrawn in {} of {runs}.", count(totals.overdrawn)));
     }
     if totals.broken > 0 {
         let broken = count(totals.broken);
-        return ("bad", format!("No pool was overdrawn, but {broken} of {runs} broke another promise."));
+        return (
+            Judged::Bad,
+            format!("No pool was overdrawn, but {broken} of {runs} broke another promise."),
+        );
     }
     if totals.runs == 0 || totals.asked == 0 {
-        return ("idle", "Nothing was asked of any pool, so nothing is proven.".to_owned());
+        return (Judged::Idle, "Nothing was asked of any pool, so nothing is proven.".to_owned());
     }
     if report.variants.iter().any(|variant| variant.charged == 0) {
-        return ("idle", "Nothing was ever charged, so nothing is proven.".to_owned());
+        return (Judged::Idle, "Nothing was ever charged, so nothing is proven.".to_owned());
     }
-    ("good", "No pool was overdrawn, and no promise was broken.".to_owned())
+    let falsely = report.variants.first().map_or(0.0, |first| share(sum(&first.falsely), first.asked));
+    if let Some(most) = report.falsely_max.filter(|most| falsely > *most) {
+        let (falsely, most) = (percent(falsely), percent(most));
+        let why = format!(
+            "No pool was overdrawn, but {falsely} were refused though credits existed, and at most {most} may be."
+        );
+        return (Judged::Bad, why);
+    }
+    (Judged::Good, "No pool was overdrawn, and no promise was broken.".to_owned())
+}
+
+impl Judged {
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::Idle => "idle",
+        }
+    }
 }
 
 /// How much was tried, in one sentence.
@@ -91,6 +112,11 @@ pub(super) fn tried(report: &Report) -> String {
     parts.join(", ")
 }
 
+/// What must be said before all else where a mistake was planted.
+pub(super) fn planted(mistake: &str) -> String {
+    format!("The mistake {mistake} was made on purpose: this says nothing about the product.")
+}
+
 /// How far so many seeds without a break reach. Variants share their seeds, so they do not add to it.
 pub(super) fn reach(report: &Report) -> Option<String> {
     let totals = Totals::of(report);
@@ -106,7 +132,8 @@ pub(super) fn reach(report: &Report) -> Option<String> {
 }
 
 fn verdict(page: &mut String, report: &Report) {
-    let (class, sentence) = judged(report);
+    let (judged, sentence) = judged(report);
+    let class = judged.class();
     let _ = write!(
         page,
         "<header class=\"{class}\"><p class=\"kicker\">Tranche · failure simulations before a deploy</p>"
@@ -122,6 +149,9 @@ fn verdict(page: &mut String, report: &Report) {
         "<circle cx=\"12\" cy=\"12\" r=\"12\"/><path d=\"{mark}\"/></svg><span>{sentence}</span></h1>"
     );
     let _ = write!(page, "<p class=\"lead\">{}.</p>", tried(report));
+    if let Some(plant) = &report.plant {
+        let _ = write!(page, "<p class=\"lead\"><b>{}</b></p>", escape(&planted(plant)));
+    }
     let mut notes: Vec<String> = reach(report).into_iter().collect();
     if report.wall_s > 0.0 {
         notes.push(format!("All of it took {}.", time((report.wall_s * 1_000.0) as u64)));
@@ -324,7 +354,13 @@ fn stranded(page: &mut String, variant: &Variant) {
             number(quantile(&sorted, 1.0))
         ),
     };
-    section(page, "How many credits were left stranded?", &answer);
+    let lost = match variant.lost {
+        lost if lost > 0.0 => {
+            format!(" Lost for good with memory or disks, over all seeds: <b>{}</b> credits.", number(lost))
+        }
+        _ => String::new(),
+    };
+    section(page, "How many credits were left stranded?", &format!("{answer}{lost}"));
     if sorted.len() > 1 && sorted.last().is_some_and(|most| *most > 0.0) {
         page.push_str("<div class=\"panels two\">");
         let some = &sorted[without as usize..];

@@ -38,6 +38,28 @@ pub struct Report {
     pub baselines: Vec<Baseline>,
     #[serde(default)]
     pub baseline_seeds: u64,
+    /// A mistake that was made on purpose: then this says nothing about the product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plant: Option<String>,
+    /// Not passed where more of the first variant's requests were refused falsely, in per cent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub falsely_max: Option<f64>,
+}
+
+/// What a report comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    Good,
+    Bad,
+    /// Nothing was asked, or nothing charged: nothing is proven.
+    Idle,
+}
+
+impl Report {
+    #[must_use]
+    pub fn verdict(&self) -> Judged {
+        html::judged(self).0
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +87,9 @@ pub struct Variant {
     pub refused: BTreeMap<String, u64>,
     pub falsely: BTreeMap<String, u64>,
     pub faults: BTreeMap<String, u64>,
+    /// Credits charged and told to nobody, over all seeds: with lines rounded up after a power failure, or written off.
+    #[serde(default)]
+    pub lost: f64,
     /// By seed, in the order of seeds: for distributions and for pairs.
     pub by_seed: Vec<SeedFigures>,
     /// Milliseconds.

@@ -2,9 +2,9 @@
 //! most a hundred columns. Not here: the page (`html`).
 
 use super::figures::{Figure, count, number, percent, quantile, share, sum, time};
-use super::html::{TIMES, judged, reach, spreads, tried};
+use super::html::{TIMES, judged, planted, reach, spreads, tried};
 use super::words::{cut, plain, replay};
-use super::{Report, Spread, Variant, beside};
+use super::{Judged, Report, Spread, Variant, beside};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -19,11 +19,14 @@ pub fn text(report: &Report) -> String {
     let mut lines = Lines::default();
     let (class, sentence) = judged(report);
     let mark = match class {
-        "good" => "OK",
-        "bad" => "FAILED",
-        _ => "IDLE",
+        Judged::Good => "OK",
+        Judged::Bad => "FAILED",
+        Judged::Idle => "IDLE",
     };
     lines.wrapped(&format!("{mark}: "), "    ", &sentence);
+    if let Some(plant) = &report.plant {
+        lines.wrapped("    ", "    ", &planted(plant));
+    }
     lines.wrapped("    ", "    ", &format!("{}.", tried(report)));
     if let Some(reach) = reach(report) {
         lines.wrapped("    ", "    ", &reach);
@@ -149,6 +152,10 @@ fn answers(lines: &mut Lines, variant: &Variant) {
     lines.line(&format!(
         "  {name:<17}{half:>9}  credits in half of the seeds at most; 19 of 20 {most}; worst {worst}"
     ));
+    if variant.lost > 0.0 {
+        let (name, lost) = ("lost", number(variant.lost));
+        lines.line(&format!("  {name:<17}{lost:>9}  credits with memory or disks, over all seeds"));
+    }
 }
 
 fn in_words(spread: &Spread) -> String {

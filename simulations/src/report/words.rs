@@ -84,7 +84,7 @@ fn with_seed(command: &str, old: u64, new: u64) -> Option<String> {
 }
 
 /// What the figures of a report mean: (figure, definition).
-pub const DEFINITIONS: [(&str, &str); 8] = [
+pub const DEFINITIONS: [(&str, &str); 9] = [
     (
         "Overdrawn",
         "more was charged than granted. Judged from outside: by what clients were told, not by what nodes believe.",
@@ -103,8 +103,16 @@ pub const DEFINITIONS: [(&str, &str); 8] = [
         "credits on leases of nodes that were down or cut off from the leader, at the worst moment of a run: nobody could \
          spend them then. They come back with the node, or when it is forgotten.",
     ),
+    (
+        "Lost",
+        "charged with what a machine forgot when its power failed, or written off with its disk, and told to nobody. One \
+         counter would still have it, so who is refused for want of it is refused falsely.",
+    ),
     ("Recall", "from when leases are called back until the round is over."),
-    ("Time without a leader", "from when the pools' shard loses its leader until the next one leads."),
+    (
+        "Time without a leader",
+        "from when the pools' shard loses its leader until the next one leads; the first election is not counted.",
+    ),
     ("Reallocation", "from a cut or a move that left a part pending until nothing of it is."),
     (
         "Better, worse, equal",

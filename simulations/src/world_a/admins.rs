@@ -265,6 +265,41 @@ fn change(chance: &mut Stream, users: usize, share: u64, run_ms: u64, at_ms: u64
     }
 }
 
+/// Numbers of the changes that set up what a run needs.
+const SETUP_FROM: u64 = 1 << 50;
+const SETUP_AGAIN_MS: u64 = 200;
+const SETUP_AT_MS: u64 = 800;
+const AT_ONCE: usize = 50;
+
+/// Makes the pools of a plan: what is refused, because there is no leader yet or faults are on, is asked for again.
+pub async fn set_up(world: Rc<World>) {
+    world.time.sleep(SETUP_AT_MS).await;
+    let mut number = SETUP_FROM;
+    for stage in world.config.setup.clone() {
+        for steps in stage.chunks(AT_ONCE) {
+            let from = number;
+            number += steps.len() as u64;
+            let asked =
+                (from..).zip(steps.iter().cloned()).map(|(number, step)| until_done(&world, number, step));
+            futures::future::join_all(asked).await;
+        }
+    }
+}
+
+async fn until_done(world: &Rc<World>, mut number: u64, step: AdminStep) {
+    let Wanted::Change { workspace, change } = step.what else { return };
+    let end_ms = world.config.run_ms;
+    while world.time.now_ms() < end_ms {
+        let answered = administer(world, number, step.node, workspace_id(workspace), change.clone()).await;
+        if answered.is_some_and(|applied| applied.result.is_ok()) {
+            return;
+        }
+        world.time.sleep(SETUP_AGAIN_MS).await;
+        // A change that was answered has used up its number.
+        number += SETUP_FROM;
+    }
+}
+
 /// Carries a step out: asks until there is an answer.
 pub async fn carry_out(world: Rc<World>, number: u64, step: AdminStep) {
     match step.what {

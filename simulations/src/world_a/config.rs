@@ -82,6 +82,8 @@ pub struct Config {
     pub listed: Option<Listed>,
     pub faults: Vec<Fault>,
     pub changes: Vec<AdminStep>,
+    /// What must be there before anything else: each stage is done before the next begins.
+    pub setup: Vec<Vec<AdminStep>>,
     /// What nodes are called, where not n1 and so on.
     pub names: Vec<String>,
     pub keep_film: bool,
@@ -144,6 +146,7 @@ impl Config {
             listed: None,
             faults: if chance.random_bool(0.05) { Vec::new() } else { swarm.draw(seed) },
             changes: Vec::new(),
+            setup: Vec::new(),
             names: Vec::new(),
             keep_film: false,
         };

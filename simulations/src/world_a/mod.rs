@@ -80,7 +80,7 @@ struct World {
     /// Requests of a listed load that have not ended, while it lasts.
     open: RefCell<BTreeMap<u64, served::Open>>,
     next_ask: Cell<u64>,
-    /// Term and leader, as last seen; and since when nobody leads.
+    /// Term and leader, as last seen; and since when nobody leads who once did.
     led: Cell<(u64, Option<Index>)>,
     leaderless_since_ms: Cell<Option<u64>>,
     faults_active: Cell<u32>,
@@ -182,7 +182,7 @@ impl World {
             open: RefCell::default(),
             next_ask: Cell::new(1),
             led: Cell::new((0, None)),
-            leaderless_since_ms: Cell::new(Some(0)),
+            leaderless_since_ms: Cell::new(None),
             faults_active: Cell::new(0),
             requests: Cell::new(0),
             clocks_were_wrong: RefCell::new(vec![false; config.nodes]),
@@ -202,6 +202,9 @@ impl World {
                 world.count_operation();
                 world.time.spawn(WORLD, admins::carry_out(then, number, step));
             });
+        }
+        if !self.config.setup.is_empty() {
+            self.time.spawn(WORLD, admins::set_up(self.clone()));
         }
         for at in 0..self.config.workspaces.len() {
             self.time.spawn(WORLD, clients::crowd(self.clone(), at, self.seed));
@@ -293,10 +296,17 @@ impl World {
         *self.counts.borrow_mut().refusals.entry(refusal.name()).or_default() += 1;
     }
 
+    fn is_led(&self) -> bool {
+        self.led.get().1.is_some() && self.leaderless_since_ms.get().is_none()
+    }
+
     fn round_ended(&self, ms: u64, served: bool) {
         self.saw(if served { Crossing::ServedByRound } else { Crossing::RefusedAfterRound });
         self.film(Step::RoundEnded, 0, ms, u64::from(served));
-        self.counts.borrow_mut().rounds_ms.push(ms);
+        // What comes after the load is this room's own last look.
+        if self.time.now_ms() <= self.config.run_ms {
+            self.counts.borrow_mut().rounds_ms.push(ms);
+        }
     }
 
     fn asked_to_charge(&self, workspace: &WorkspaceId, user: &UserId, amount: Credits) {
@@ -331,7 +341,7 @@ impl World {
         }
         sample.faults_active = self.faults_active.get();
         sample.nodes_up = self.nodes.iter().filter(|node| node.is_up()).count();
-        sample.led = self.leaderless_since_ms.get().is_none();
+        sample.led = self.is_led();
         if self.config.listed.is_some() {
             sample.out_of_reach = self.out_of_reach();
             let mut served = self.served.borrow_mut();

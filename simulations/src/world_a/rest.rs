@@ -23,6 +23,8 @@ const STRAGGLERS_MS: u64 = 20_000;
 /// What ends within this is not counted on.
 const SOON_MS: i64 = 60_000;
 const GIFT: u64 = 1_000_000_000;
+/// Credits that one charge can have, a little less than a balance can hold.
+const CHARGE_MAX: u64 = 200_000_000;
 /// Numbers of changes beyond those of the plan.
 const NUMBERS_FROM: u64 = 1 << 40;
 
@@ -31,7 +33,7 @@ pub async fn come_to_rest(world: Rc<World>) {
     world.heal();
     world.film(Step::Calm, 0, 0, 0);
     world.time.sleep(START_MS + LEADER_MS).await;
-    if world.leaderless_since_ms.get().is_some() {
+    if !world.is_led() {
         return world.broken("a new leader serves in 2 s", "nobody leads".into());
     }
     let workspaces: Vec<WorkspaceId> = world.oracle.borrow().state.workspaces.keys().cloned().collect();
@@ -199,7 +201,8 @@ async fn nothing_is_refused_falsely(world: &Rc<World>, workspace: &WorkspaceId) 
             n.backing.source == Source::Shared && pool.grant(n.backing.grant).is_drawable(soon)
         };
         let out = pool.lines.values().flat_map(|line| &line.backings).filter(lasts);
-        out.fold(pool.shared_at(soon), |sum, n| sum.saturating_add(n.outstanding()))
+        let all = out.fold(pool.shared_at(soon), |sum, n| sum.saturating_add(n.outstanding()));
+        all.min(Credits::whole(CHARGE_MAX).expect("a bound"))
     };
     let answer = spend(world, last, workspace, &user_id(3_000), price, 6_000).await;
     if !matches!(answer, Some(Ok(_))) {

@@ -21,7 +21,7 @@ pub struct Open {
 
 /// What a single counter that knew every charge would let this user spend, in micro-credits: whatever is out on a line is
 /// as good as available, what was charged and not yet reported is spent, and what is promised away out of a line is
-/// already his to whom it was promised. What was lost with a machine's memory, or written off, is spent.
+/// already his to whom it was promised; and what was lost with a machine's memory or disk it would still have.
 pub fn a_single_counter_has(pool: &Workspace, told: &Told, user: &UserId, now: Timestamp) -> u64 {
     let entry = pool.user(user);
     if !pool.is_member(user) || !entry.is_none_or(User::has_access) {
@@ -30,6 +30,7 @@ pub fn a_single_counter_has(pool: &Workspace, told: &Told, user: &UserId, now: T
     let allocation = entry.and_then(|entry| entry.allocation.as_ref());
     let may_share = allocation.is_none_or(|allocation| allocation.overflow == Overflow::Shared);
     let shared = if may_share { pool.shared_at(now).micros() } else { 0 };
+    let shared = shared + if may_share { lost(pool, told) } else { 0 };
     let own = allocation.map_or(0, |allocation| allocation.earmarks.total().micros());
     let mut all = own + shared;
     let mut unreported = 0;
@@ -61,6 +62,15 @@ pub fn a_single_counter_has(pool: &Workspace, told: &Told, user: &UserId, now: T
         Some((limit, used)) => all.min(limit.micros().saturating_sub(used.micros() + unreported)),
         None => all,
     }
+}
+
+/// Booked as gone and never told to anybody, in micro-credits: charged with a line that was rounded up or written off.
+pub fn lost(pool: &Workspace, told: &Told) -> u64 {
+    let totals = &pool.totals;
+    let gone = totals.used.micros() + totals.unattributed.micros() + totals.written_off.micros();
+    let lines = pool.lines.iter().filter(|(_, line)| !line.written_off);
+    let unreported: u64 = lines.map(|(id, line)| spent_and_not_reported(told, *id, line)).sum();
+    gone.saturating_sub(told.total.saturating_sub(unreported))
 }
 
 /// What clients were told on a line and the ledger has not heard of.
@@ -105,7 +115,8 @@ impl World {
             }
             _ => 0,
         };
-        self.config.changes.iter().map(granted).sum()
+        let setup = self.config.setup.iter().flatten();
+        setup.chain(&self.config.changes).map(granted).sum()
     }
 
     pub fn was_charged(&self, number: u64, consume: &Consume, charge: &Charge) {
@@ -145,16 +156,22 @@ impl World {
         served.first_false_refusal.get_or_insert(first);
     }
 
-    /// Out on lines of nodes that are down, or that the leader does not hear or reach; as the ledger knows it.
+    /// Out on lines of nodes that are down, or that do not reach a majority of the ledger's replicas; as the ledger knows
+    /// it.
     pub fn out_of_reach(&self) -> u64 {
         let now_ms = self.time.now_ms();
-        let leader = self.led.get().1;
-        let away = |node: Index| {
-            let net = self.net.borrow();
-            let cut = leader
-                .is_some_and(|leader| net.is_cut(leader, node, now_ms) || net.is_cut(node, leader, now_ms));
-            !self.nodes[node].is_up() || self.time.is_paused(node + 1) || cut
+        let is_up = |node: Index| self.nodes[node].is_up() && !self.time.is_paused(node + 1);
+        let net = self.net.borrow();
+        let reaches = |node: Index, replica: Index| {
+            let is_cut = net.is_cut(node, replica, now_ms) || net.is_cut(replica, node, now_ms);
+            is_up(replica) && (node == replica || !is_cut)
         };
+        let majority = self.config.replicas / 2 + 1;
+        let replicas =
+            |node: Index| (0..self.config.replicas).filter(|replica| reaches(node, *replica)).count();
+        // While no majority is up nobody is further away than the others.
+        let is_there = (0..self.config.replicas).filter(|replica| is_up(*replica)).count() >= majority;
+        let away = |node: Index| !is_up(node) || (is_there && replicas(node) < majority);
         let away: Vec<bool> = (0..self.nodes.len()).map(away).collect();
         if !away.contains(&true) {
             return 0;
@@ -176,6 +193,9 @@ impl World {
         let told = oracle.state.workspaces.keys().filter_map(|id| oracle.told_of(id));
         served.spent = told.map(|told| told.total).sum();
         served.stranded_at_end = out_of_reach;
+        let pools = oracle.state.workspaces.iter();
+        let lost = pools.filter_map(|(id, pool)| Some(lost(pool, oracle.told_of(id)?)));
+        served.lost = lost.sum();
     }
 }
 
@@ -313,6 +333,8 @@ mod tests {
         desk.change(off);
         assert_eq!(desk.has("bob"), 0);
         desk.apply(&Command::Forget { holder: HOLDER, mode: ForgetMode::Charge });
-        assert_eq!(desk.has("eve"), 70, "what lay on the lost line is charged");
+        assert_eq!(desk.has("eve"), 90, "one counter would not have lost what lay on the line");
+        let pool = desk.state.workspace(&workspace_id(0)).unwrap();
+        assert_eq!(lost(pool, &desk.told), 20_000_000);
     }
 }

@@ -5,7 +5,7 @@ use super::{
     Requests, Route, TRIES_MAX,
 };
 use crate::plan::text::{Amount, BadPlan, Exactly, Granted, Text, Times};
-use crate::plan::trace::{self, Clients, Row, Size};
+use crate::plan::trace::{self, Clients, PRICE_MAX, Row, Size};
 use ledger::Overflow;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -47,14 +47,14 @@ struct PoolTable {
     /// Only these rows of it.
     workspace: Option<Spanned<String>>,
     /// From here on.
-    from: Option<Exactly>,
+    from: Option<Spanned<Exactly>>,
     /// So many times as fast as it was recorded.
     speed: Option<Spanned<f64>>,
     credits_per_1000_input: Option<Amount>,
     credits_per_1000_output: Option<Amount>,
     /// Rates of clients by time: who asks, where the recording does not know.
     clients: Option<Spanned<String>>,
-    clients_from: Option<Exactly>,
+    clients_from: Option<Spanned<Exactly>>,
     /// So much of the grant is set aside for members, in equal parts.
     allocated_percent: Option<Spanned<u64>>,
     /// Whether members go on from what is shared when their allocation is used up.
@@ -68,12 +68,12 @@ struct PoolTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeTable {
-    at: Times,
+    at: Spanned<Times>,
     what: Spanned<String>,
     amount: Option<Amount>,
-    user: Option<Spanned<usize>>,
-    from: Option<Spanned<usize>>,
-    to: Option<Spanned<usize>>,
+    user: Option<Spanned<String>>,
+    from: Option<Spanned<String>>,
+    to: Option<Spanned<String>>,
     on: Option<bool>,
 }
 
@@ -102,7 +102,8 @@ impl Load {
     /// # Errors
     /// Something is not understood, or out of its bounds.
     pub fn read(text: &Text) -> Result<Self, BadPlan> {
-        let recording = std::path::Path::new(&text.name).extension().is_some_and(|end| end == "csv");
+        let recording =
+            std::path::Path::new(&text.name).extension().is_some_and(|end| end.eq_ignore_ascii_case("csv"));
         if recording { Self::of_recording(text) } else { Self::parse(text) }
     }
 
@@ -154,7 +155,10 @@ impl Load {
         if file.pool.is_empty() || file.pool.len() > POOLS_MAX {
             return Err(text.wrong_as_a_whole(format!("one to {POOLS_MAX} tables [[pool]]")));
         }
-        let pools: Result<Vec<Pool>, BadPlan> = file.pool.iter().map(|table| pool(text, table)).collect();
+        let minutes = file.minutes.as_ref().map_or(MINUTES_MAX, |minutes| *minutes.get_ref());
+        let minutes_us = minutes.saturating_mul(60_000_000);
+        let pools: Result<Vec<Pool>, BadPlan> =
+            file.pool.iter().map(|table| pool(text, table, minutes_us)).collect();
         let mut load = Self {
             minutes: 1,
             tries: bounded(text, Some(&file.tries), 3, (1, TRIES_MAX))?,
@@ -206,7 +210,7 @@ impl Tariff {
                     u128::from(tokens) * u128::from(per_1000.micros()).div_ceil(1_000)
                 };
                 let micros = part(input, self.input) + part(output, self.output);
-                u64::try_from(micros).ok().and_then(Credits::from_micros).unwrap_or(Credits::MAX)
+                u64::try_from(micros).ok().and_then(Credits::from_micros).unwrap_or(PRICE_MAX).min(PRICE_MAX)
             }
         }
     }
@@ -232,7 +236,33 @@ fn recorded(rows: Vec<Row>, from_us: u64, speed: f64, tariff: &Tariff) -> (Vec<R
     (rows, count)
 }
 
-fn pool(text: &Text, table: &PoolTable) -> Result<Pool, BadPlan> {
+/// Fields that say nothing to a pool of this kind.
+fn only_where_they_count(text: &Text, table: &PoolTable) -> Result<(), BadPlan> {
+    let of_a_trace = [
+        ("workspace", table.workspace.as_ref().map(Spanned::span)),
+        ("from", table.from.as_ref().map(Spanned::span)),
+        ("speed", table.speed.as_ref().map(Spanned::span)),
+        ("clients", table.clients.as_ref().map(Spanned::span)),
+        ("clients_from", table.clients_from.as_ref().map(Spanned::span)),
+    ];
+    let of_a_rate = [("prices", table.prices.as_ref().map(Spanned::span))];
+    let (fields, needs) = match &table.trace {
+        Some(_) => (&of_a_rate[..], "requests_per_second"),
+        None => (&of_a_trace[..], "a trace"),
+    };
+    for (name, span) in fields {
+        if let Some(span) = span {
+            return Err(text.wrong(span, format!("{name} says something only with {needs}")));
+        }
+    }
+    match (&table.clients, &table.clients_from) {
+        (None, Some(from)) => Err(text.wrong(&from.span(), "clients_from says something only with clients")),
+        _ => Ok(()),
+    }
+}
+
+fn pool(text: &Text, table: &PoolTable, minutes_us: u64) -> Result<Pool, BadPlan> {
+    only_where_they_count(text, table)?;
     let members = bounded(text, table.members.as_ref(), 100, (1, MEMBERS_MAX))?;
     let zipf = bounded(text, table.zipf.as_ref(), 1.0, (0.0, 3.0))?;
     let mut known = members;
@@ -249,6 +279,9 @@ fn pool(text: &Text, table: &PoolTable) -> Result<Pool, BadPlan> {
                 Some(prices) if prices.get_ref().is_empty() => {
                     return Err(text.wrong(&prices.span(), "at least one price"));
                 }
+                Some(prices) if prices.get_ref().iter().any(|price| price.0 > PRICE_MAX) => {
+                    return Err(text.wrong(&prices.span(), format!("at most {PRICE_MAX} credits at once")));
+                }
                 Some(prices) => prices.get_ref().iter().map(|price| price.0).collect(),
                 None => vec![PRICE],
             };
@@ -264,7 +297,7 @@ fn pool(text: &Text, table: &PoolTable) -> Result<Pool, BadPlan> {
             let unreadable = |why: BadPlan| text.wrong(&file.span(), why.to_string());
             let recording = Text::read(&text.beside(file.get_ref())).map_err(unreadable)?;
             let mut rows = trace::parse(&recording)?;
-            let from_us = table.from.map_or(0, |from| from.0);
+            let from_us = table.from.as_ref().map_or(0, |from| from.get_ref().0);
             rows.retain(|row| row.at_us >= from_us);
             if let Some(workspace) = &table.workspace {
                 rows.retain(|row| row.workspace.as_ref() == Some(workspace.get_ref()));
@@ -279,7 +312,10 @@ fn pool(text: &Text, table: &PoolTable) -> Result<Pool, BadPlan> {
                     let clients =
                         Clients::parse(&clients.map_err(|why| text.wrong(&file.span(), why.to_string()))?)?;
                     known = clients.count;
-                    Some((clients, table.clients_from.map_or(0, |from| from.0 / 1_000_000)))
+                    Some((
+                        clients,
+                        table.clients_from.as_ref().map_or(0, |from| from.get_ref().0 / 1_000_000),
+                    ))
                 }
                 None => None,
             };
@@ -303,7 +339,7 @@ fn pool(text: &Text, table: &PoolTable) -> Result<Pool, BadPlan> {
         return Err(text.wrong(&every.span(), why));
     }
     let changes: Result<Vec<_>, BadPlan> =
-        table.change.iter().map(|change| planned(text, change, known)).collect();
+        table.change.iter().map(|change| planned(text, change, known, minutes_us)).collect();
     Ok(Pool {
         granted: *table.granted.get_ref(),
         members: known,
@@ -315,14 +351,43 @@ fn pool(text: &Text, table: &PoolTable) -> Result<Pool, BadPlan> {
     })
 }
 
-fn planned(text: &Text, table: &ChangeTable, members: usize) -> Result<PlannedChange, BadPlan> {
+fn planned(
+    text: &Text,
+    table: &ChangeTable,
+    members: usize,
+    minutes_us: u64,
+) -> Result<PlannedChange, BadPlan> {
     let what = table.what.get_ref().as_str();
     let missing = |field: &str| text.wrong(&table.what.span(), format!("{what:?} needs {field}"));
     let amount = || table.amount.map(|amount| amount.0).ok_or_else(|| missing("amount"));
-    let member = |field: &str, given: &Option<Spanned<usize>>| {
+    let member = |field: &str, given: &Option<Spanned<String>>| {
         let given = given.as_ref().ok_or_else(|| missing(field))?;
-        bounded(text, Some(given), 1, (1, members)).map(|user| user - 1)
+        let number = given.get_ref().strip_prefix('u').and_then(|number| number.parse::<usize>().ok());
+        number.filter(|number| *number < members).ok_or_else(|| {
+            let why = format!("{:?}: members are u0 to u{}", given.get_ref(), members - 1);
+            text.wrong(&given.span(), why)
+        })
     };
+    let known = match what {
+        "grant" => ["amount", "", ""],
+        "allocate" | "limit" => ["amount", "user", ""],
+        "reallocate" => ["amount", "from", "to"],
+        "access" => ["user", "on", ""],
+        _ => ["", "", ""],
+    };
+    let given = [
+        ("user", table.user.as_ref().map(Spanned::span)),
+        ("from", table.from.as_ref().map(Spanned::span)),
+        ("to", table.to.as_ref().map(Spanned::span)),
+    ];
+    for (field, span) in given {
+        if let Some(span) = span.filter(|_| known[0] != "" && !known.contains(&field)) {
+            return Err(text.wrong(&span, format!("{what:?} has no {field}")));
+        }
+    }
+    if table.at.get_ref().least_us >= minutes_us {
+        return Err(text.wrong(&table.at.span(), "the load is over before this"));
+    }
     let change = match what {
         "grant" => ChangeOf::Grant(amount()?),
         "allocate" => ChangeOf::Allocate(member("user", &table.user)?, amount()?),
@@ -336,7 +401,7 @@ fn planned(text: &Text, table: &ChangeTable, members: usize) -> Result<PlannedCh
             return Err(text.wrong(&table.what.span(), why));
         }
     };
-    Ok(PlannedChange { at: table.at, change })
+    Ok(PlannedChange { at: *table.at.get_ref(), change })
 }
 
 #[cfg(test)]
@@ -378,6 +443,9 @@ mod tests {
             pool("allocated_percent = 101"),
             Err("l.toml, line 6, allocated_percent: 101: 0 to 100".into())
         );
+        assert!(pool("prices = [200000000]").is_ok());
+        assert!(pool("prices = [200000001]").unwrap_err().ends_with("at most 200000000 credits at once"));
+        assert!(pool("speed = 2.0").unwrap_err().ends_with("speed says something only with a trace"));
         assert_eq!(pool("prices = []"), Err("l.toml, line 6, prices: at least one price".into()));
         assert_eq!(
             pool("allocated_percent = 9\nreallocate_every = \"9ms\""),
@@ -414,7 +482,7 @@ mod tests {
         let recording = "time,workspace,user\n10,a,u1\n95,b,u2\n130,a,u3\n";
         let load = read("r.csv", recording).unwrap();
         assert_eq!(load.minutes, 3, "the last comes 120 s after the first, and pools take 3 s to be made");
-        let (listed, _) = load.draw(1, &[types::NodeId(1)]);
+        let listed = load.draw(1, &[types::NodeId(1)]).listed;
         let at_s: Vec<(u64, usize)> =
             listed.arrivals.iter().map(|arrival| (arrival.at_us / 1_000_000, arrival.workspace)).collect();
         assert_eq!(at_s, [(3, 0), (88, 1), (123, 0)]);
@@ -438,7 +506,7 @@ mod tests {
             load("", &change).map(|_| ())
         };
         assert_eq!(of("what = \"grant\"\namount = 5"), Ok(()));
-        assert_eq!(of("what = \"reallocate\"\nfrom = 1\nto = 5\namount = \"0.5\""), Ok(()));
+        assert_eq!(of("what = \"reallocate\"\nfrom = \"u0\"\nto = \"u4\"\namount = \"0.5\""), Ok(()));
         assert_eq!(of("what = \"grant\""), Err("l.toml, line 9, what: \"grant\" needs amount".into()));
         assert_eq!(
             of("what = \"limit\"\namount = 1\nuser = 6"),

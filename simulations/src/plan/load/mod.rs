@@ -38,6 +38,15 @@ pub enum Route {
     Home,
 }
 
+/// A seed's part of a run.
+#[derive(Debug)]
+pub struct Drawn {
+    pub listed: Listed,
+    /// Workspaces, then their grants, then allocations.
+    pub setup: Vec<Vec<AdminStep>>,
+    pub changes: Vec<AdminStep>,
+}
+
 /// Checked, and not yet drawn.
 #[derive(Debug)]
 pub struct Load {
@@ -109,16 +118,20 @@ impl Load {
     }
 
     /// A seed's requests and changes.
-    pub fn draw(&self, seed: u64, ids: &[NodeId]) -> (Listed, Vec<AdminStep>) {
+    pub fn draw(&self, seed: u64, ids: &[NodeId]) -> Drawn {
         let (run_us, nodes) = (self.minutes * 60_000_000, ids.len());
         let mut arrivals = Vec::new();
         let mut changes = Vec::new();
+        let mut setup: Vec<Vec<AdminStep>> = Vec::new();
         for (at, pool) in self.pools.iter().enumerate() {
             let mut chance = stream(seed, &format!("load of {at}"));
             let drawn = pool.draw(at, run_us, &mut chance);
             let asked: u128 = drawn.iter().map(|arrival| u128::from(arrival.price.micros())).sum();
             let mut chance = stream(seed, &format!("changes of {at}"));
-            changes.extend(pool.changes(at, asked, run_us / 1_000, nodes, &mut chance));
+            let (stages, steps) = pool.changes(at, asked, run_us / 1_000, nodes, &mut chance);
+            setup.resize_with(stages.len().max(setup.len()), Vec::new);
+            setup.iter_mut().zip(stages).for_each(|(all, stage)| all.extend(stage));
+            changes.extend(steps);
             arrivals.extend(drawn);
         }
         let mut chance = stream(seed, "routes");
@@ -134,7 +147,8 @@ impl Load {
         }
         arrivals.sort_by_key(|arrival| arrival.at_us);
         changes.sort_by_key(|step| step.at_ms);
-        (Listed { arrivals: Arc::new(arrivals), tries: self.tries }, changes)
+        let listed = Listed { arrivals: Arc::new(arrivals), tries: self.tries };
+        Drawn { listed, setup, changes }
     }
 }
 
@@ -199,7 +213,7 @@ impl Pool {
         run_ms: u64,
         nodes: usize,
         chance: &mut Stream,
-    ) -> Vec<AdminStep> {
+    ) -> (Vec<Vec<AdminStep>>, Vec<AdminStep>) {
         let granted = match self.granted {
             Granted::Credits(credits) => credits,
             Granted::Percent(percent) => {
@@ -207,26 +221,32 @@ impl Pool {
                 u64::try_from(micros).ok().and_then(Credits::from_micros).unwrap_or(Credits::MAX)
             }
         };
-        let mut steps = Vec::new();
-        let mut step = |at_ms: u64, chance: &mut Stream, change: Change| {
+        let change_at = |at_ms: u64, chance: &mut Stream, change: Change| {
             let node = chance.random_range(0..nodes);
-            steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace, change } });
+            AdminStep { at_ms, node, what: Wanted::Change { workspace, change } }
         };
         let open = Some(Membership::Open);
         let settings = WorkspaceSettings { name: None, membership: open, durability: None };
-        step(800, chance, Change::PutWorkspace(settings));
-        step(1_400, chance, grant("g0", granted));
         let share = granted.micros() / 100 * self.allocated_percent / self.members as u64;
         let share = Credits::from_micros(share).unwrap_or(Credits::ZERO);
-        if !share.is_zero() {
-            for user in 0..self.members {
-                let at_ms = 1_800 + user as u64 * 1_000 / self.members as u64;
-                let (user, overflow) = (user_id(user), Some(self.overflow));
-                step(at_ms, chance, Change::SetAllocation { user, amount: share, overflow });
-            }
+        let mut allocations = Vec::new();
+        for user in (0..self.members).filter(|_| !share.is_zero()) {
+            let change =
+                Change::SetAllocation { user: user_id(user), amount: share, overflow: Some(self.overflow) };
+            allocations.push(change_at(1_800 + user as u64 * 1_000 / self.members as u64, chance, change));
         }
+        // Their times are for those who only have the schedule: here each waits for those before it.
+        let setup = vec![
+            vec![change_at(800, chance, Change::PutWorkspace(settings))],
+            vec![change_at(1_400, chance, grant("g0", granted))],
+            allocations,
+        ];
+        let mut steps = Vec::new();
+        let mut step = |at_ms: u64, chance: &mut Stream, change: Change| {
+            steps.push(change_at(at_ms, chance, change));
+        };
         for (number, planned) in self.changes.iter().enumerate() {
-            let at_ms = planned.at.draw_ms(chance).min(run_ms);
+            let at_ms = planned.at.draw_ms(chance);
             let change = match planned.change {
                 ChangeOf::Grant(amount) => grant(&format!("planned{number}"), amount),
                 ChangeOf::Allocate(user, amount) => {
@@ -261,7 +281,7 @@ impl Pool {
                 at_ms += every.draw_ms(chance);
             }
         }
-        steps
+        (setup, steps)
     }
 }
 
