@@ -3,6 +3,7 @@
 //!
 //! ChaCha, because its output is fixed for ever: a seed written down today finds the same bug after every update.
 
+use platform::{Entropy, SeededEntropy};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -14,17 +15,9 @@ pub type Stream = ChaCha8Rng;
 pub fn stream(seed: u64, source: &str) -> Stream {
     let mut name = seed;
     for byte in source.bytes() {
-        name = mix(name ^ u64::from(byte));
+        name = SeededEntropy::new(name ^ u64::from(byte)).next_u64();
     }
     ChaCha8Rng::seed_from_u64(name)
-}
-
-/// The finaliser of splitmix64: every bit of the input turns half of the bits of the output.
-fn mix(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
