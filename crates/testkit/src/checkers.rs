@@ -250,6 +250,17 @@ pub fn holders_change_no_allocation(before: &Workspace, command: &Command, after
     Ok(())
 }
 
+/// S18 of grants: none ends before its time. `now`: what no clock that entries may be dated by has passed.
+pub fn no_grant_ends_early(workspace: &Workspace, now: Timestamp) -> Verdict {
+    for grant in workspace.grants.iter().filter(|grant| grant.state == GrantState::Expired) {
+        let end = grant.expires_at.unwrap_or(now);
+        holds(end <= now, "S18 no grant ends early", || {
+            format!("{} ended at {now:?}, not at {end:?}", grant.id)
+        })?;
+    }
+    Ok(())
+}
+
 /// R10: all that a fenced holder has is written off.
 pub fn fenced_holders_have_nothing(workspace: &Workspace, ghost: &Ghost) -> Verdict {
     let open = |(id, line): &(&LineId, &Line)| ghost.fenced.contains(&id.holder) && !line.written_off;

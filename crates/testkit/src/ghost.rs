@@ -3,7 +3,9 @@
 //! One record per workspace, in micro-credits. Not here: the judgement (`checkers`).
 
 use crate::holder::Charge;
-use ledger::{Applied, Change, Command, GrantAnswer, LineResult, Outcome, Wish};
+use ledger::{
+    Applied, Change, Command, GrantAnswer, HolderStatus, LineResult, Outcome, State, Wish, Workspace,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Backing, GrantId, GrantNo, HolderId, LineId, UserId};
 
@@ -15,8 +17,10 @@ pub struct Ghost {
     pub told: BTreeMap<(LineId, Backing), u64>,
     pub told_by_user: BTreeMap<UserId, u64>,
     pub told_by_grant: BTreeMap<GrantNo, u64>,
-    /// Answered as closed.
+    /// Answered as closed, or seen open before and not any more.
     pub closed: BTreeSet<LineId>,
+    /// When a state was seen last.
+    pub open: BTreeSet<LineId>,
     pub fenced: BTreeSet<HolderId>,
     /// The highest journal sequence that was accepted.
     pub sequences: BTreeMap<HolderId, u64>,
@@ -54,6 +58,21 @@ impl Ghost {
                 self.fenced.insert(*holder);
             }
             _ => {}
+        }
+    }
+
+    /// Where no command is seen, but states: one that is later than all that were seen before shows what was closed,
+    /// who is fenced, and how far journals have got.
+    pub fn saw(&mut self, workspace: &Workspace, state: &State) {
+        let open: BTreeSet<LineId> = workspace.lines.keys().copied().collect();
+        self.closed.extend(self.open.difference(&open));
+        self.open = open;
+        for (id, record) in &state.holders {
+            if record.status == HolderStatus::Fenced {
+                self.fenced.insert(*id);
+            }
+            let sequence = self.sequences.entry(*id).or_default();
+            *sequence = (*sequence).max(record.journal_sequence);
         }
     }
 }

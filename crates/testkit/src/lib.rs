@@ -9,7 +9,8 @@
 //! - [`ghost`]: what clients were told and what was answered, for the checkers.
 //! - [`checkers`]: the invariants as functions named as sentences.
 //! - [`told`]: what clients of whole nodes were told, line by line, and the sentences over it.
-//! - [`order`]: whether the ledger's answers are ordered as real time was.
+//! - [`order`]: whether answers are ordered as real time was.
+//! - [`timed`]: when clients asked and were answered, and what a black box shows by that alone.
 //! - [`reference`]: a run with leases against the naive pool, when nothing is out any more.
 //! - [`history`]: runs steps against one ledger through a bad network and checks all of the above.
 
@@ -20,5 +21,6 @@ pub mod holder;
 pub mod naive;
 pub mod order;
 pub mod reference;
+pub mod timed;
 pub mod told;
 pub mod workload;

@@ -1,25 +1,37 @@
 //! What clients of whole nodes were told, line by line, and the sentences over it. A client sees a charge by its line and
 //! sequence, not by the grants that paid; so these records are coarser than [`crate::ghost::Ghost`], and need no look
-//! into a holder. One record per workspace, in micro-credits.
+//! into a holder. One record per workspace, in micro-credits. The books they are held against may be a ledger's state
+//! or what a node answers: [`Books`].
 //!
-//! Not here: the ledger's own books (`checkers`), and what a real clock orders (`order`).
+//! Not here: the ledger's own books (`checkers`), and what a real clock orders (`order`, `timed`).
 
 use crate::checkers::{Broken, Verdict};
 use ledger::{Command, HolderBatch, LineResult, Outcome, Workspace};
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Credits, IdempotencyKey, LineId, UserId};
+use types::{Credits, IdempotencyKey, LineId, NodeId, UserId};
 
 /// One charge's name: its line and its place on it.
 pub type ChargeName = (LineId, u64);
 
+/// Charges: how many, and how much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    pub calls: u64,
+    pub micros: u64,
+}
+
+/// Usage by user.
+pub type Metered = BTreeMap<UserId, Sum>;
+
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     pub on_line: BTreeMap<LineId, u64>,
-    pub by_user: BTreeMap<UserId, u64>,
+    pub by_user: BTreeMap<UserId, Sum>,
     pub total: u64,
-    /// Spends that were begun, answered or not: nothing else may ever be metered.
-    pub asked_by_user: BTreeMap<UserId, u64>,
-    names: BTreeSet<ChargeName>,
+    /// Spends that were begun and are not known to have come to nothing: nothing else may ever be metered.
+    pub asked_by_user: BTreeMap<UserId, Sum>,
+    /// Whose they are, and how much.
+    charges: BTreeMap<ChargeName, (UserId, u64)>,
     /// What each key was answered first.
     keys: BTreeMap<(UserId, IdempotencyKey), ChargeName>,
     /// Used and unattributed on lines whose holder has said its last word.
@@ -30,18 +42,47 @@ fn holds(condition: bool, sentence: &'static str, what: impl FnOnce() -> String)
     if condition { Ok(()) } else { Err(Broken { sentence, what: what() }) }
 }
 
+impl Sum {
+    fn add(&mut self, micros: u64) {
+        self.calls += 1;
+        self.micros += micros;
+    }
+}
+
 impl Told {
     /// A spend begins: it may be charged from here on.
     pub fn asked(&mut self, user: &UserId, amount: Credits) {
-        *self.asked_by_user.entry(user.clone()).or_default() += amount.micros();
+        self.asked_by_user.entry(user.clone()).or_default().add(amount.micros());
+    }
+
+    /// One that was begun was refused, and is charged by nobody.
+    pub fn came_to_nothing(&mut self, user: &UserId, amount: Credits) {
+        let asked = self.asked_by_user.entry(user.clone()).or_default();
+        asked.calls = asked.calls.checked_sub(1).expect("it was asked for");
+        asked.micros = asked.micros.checked_sub(amount.micros()).expect("so much was asked for");
+    }
+
+    /// How many charges were told.
+    pub fn count(&self) -> usize {
+        self.charges.len()
+    }
+
+    /// Asked for, not known to have come to nothing, and not told: by user, how many charges that may be.
+    pub fn of_no_known_end(&self, user: &UserId) -> u64 {
+        let calls = |of: &Metered| of.get(user).map_or(0, |sum| sum.calls);
+        calls(&self.asked_by_user).saturating_sub(calls(&self.by_user))
     }
 
     /// A client is told that this was charged, for the first time.
     pub fn charged(&mut self, user: &UserId, (line, sequence): ChargeName, amount: Credits) -> Verdict {
-        let is_new = self.names.insert((line, sequence));
+        let on_this_line = self.charges.range((line, 0)..=(line, u64::MAX));
+        let owner = on_this_line.map(|(_, (owner, _))| owner.clone()).next();
+        let known = self.charges.insert((line, sequence), (user.clone(), amount.micros()));
         let sentence = "S10 no charge is numbered twice";
-        holds(is_new, sentence, || format!("{line:?}: {sequence} of {user}"))?;
-        *self.by_user.entry(user.clone()).or_default() += amount.micros();
+        holds(known.is_none(), sentence, || format!("{line:?}: {sequence} of {user}, and of {known:?}"))?;
+        let is_own = owner.as_ref().is_none_or(|owner| owner == user);
+        holds(is_own, "a line belongs to one user", || format!("{line:?}: {user} and {owner:?}"))?;
+        self.by_user.entry(user.clone()).or_default().add(amount.micros());
         self.total += amount.micros();
         let on_line = self.on_line.entry(line).or_default();
         *on_line += amount.micros();
@@ -105,7 +146,48 @@ pub fn lines_of(command: &Command) -> Vec<LineId> {
     }
 }
 
-/// All that can be judged at once from a pool's books and what its clients were told.
+/// What is held against the records: a pool's sums, of a ledger's state or as a node answers them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Books {
+    /// What was credited back to it although it may have been spent included.
+    pub granted: u64,
+    pub out: u64,
+    /// As holders reported it.
+    pub used: u64,
+    pub unattributed: u64,
+    pub written_off: u64,
+}
+
+impl Books {
+    pub fn charged(&self) -> u64 {
+        self.used + self.unattributed + self.written_off
+    }
+}
+
+impl From<&Workspace> for Books {
+    fn from(workspace: &Workspace) -> Self {
+        let totals = &workspace.totals;
+        Self {
+            granted: totals.amount.micros() + totals.exposure.micros(),
+            out: totals.out.micros(),
+            used: totals.used.micros(),
+            unattributed: totals.unattributed.micros(),
+            written_off: totals.written_off.micros(),
+        }
+    }
+}
+
+pub fn metered(workspace: &Workspace) -> Metered {
+    let mut metered = Metered::new();
+    for row in workspace.usage_rows() {
+        let sum = metered.entry(row.user).or_default();
+        sum.calls += row.metered.calls;
+        sum.micros += row.metered.credits.micros();
+    }
+    metered
+}
+
+/// All that can be judged at once from a pool's state and what its clients were told.
 pub fn all_of_the_told(workspace: &Workspace, told: &Told) -> Verdict {
     nobody_was_told_more_than_the_pool_was_granted(workspace, told)?;
     what_was_told_is_gone_from_the_pool(workspace, told)?;
@@ -113,23 +195,22 @@ pub fn all_of_the_told(workspace: &Workspace, told: &Told) -> Verdict {
         nothing_is_told_on_a_line_beyond_what_it_has(workspace, told, *line)?;
     }
     users_were_told_no_more_than_they_used_or_have_out(workspace, told)?;
-    nothing_is_metered_that_was_not_asked(workspace, told)
+    nothing_is_metered_that_was_not_asked(&metered(workspace), told)
 }
 
 /// S3, over the whole pool.
-pub fn nobody_was_told_more_than_the_pool_was_granted(workspace: &Workspace, told: &Told) -> Verdict {
-    let granted = workspace.totals.amount.micros() + workspace.totals.exposure.micros();
+pub fn nobody_was_told_more_than_the_pool_was_granted(books: impl Into<Books>, told: &Told) -> Verdict {
+    let Books { granted, .. } = books.into();
     let sentence = "S3 nobody was told more than the pool was granted";
     holds(told.total <= granted, sentence, || format!("told {}, granted {granted}", told.total))
 }
 
 /// The rule behind all rules: spend only what a more durable layer already counts as gone.
-pub fn what_was_told_is_gone_from_the_pool(workspace: &Workspace, told: &Told) -> Verdict {
-    let totals = &workspace.totals;
-    let gone = [totals.out, totals.used, totals.unattributed, totals.written_off];
-    let gone: u64 = gone.iter().map(|part| part.micros()).sum();
+pub fn what_was_told_is_gone_from_the_pool(books: impl Into<Books>, told: &Told) -> Verdict {
+    let books = books.into();
+    let gone = books.out + books.charged();
     let sentence = "what was told is gone from the pool";
-    holds(told.total <= gone, sentence, || format!("told {}, gone {gone}: {totals:?}", told.total))
+    holds(told.total <= gone, sentence, || format!("told {}, gone {gone}: {books:?}", told.total))
 }
 
 /// S4: acknowledged on a line ≤ D − R.
@@ -150,7 +231,7 @@ pub fn nothing_is_told_on_a_line_beyond_what_it_has(
 
 /// Each user's part of the same.
 pub fn users_were_told_no_more_than_they_used_or_have_out(workspace: &Workspace, told: &Told) -> Verdict {
-    for (user, told) in &told.by_user {
+    for (user, Sum { micros: told, .. }) in &told.by_user {
         let gone = workspace.user(user).map_or(0, |known| known.used.micros() + known.out.micros());
         let sentence = "users were told no more than they used or have out";
         holds(*told <= gone, sentence, || format!("{user}: told {told}, used or out {gone}"))?;
@@ -158,18 +239,63 @@ pub fn users_were_told_no_more_than_they_used_or_have_out(workspace: &Workspace,
     Ok(())
 }
 
-/// Usage says nothing that no client asked for.
-pub fn nothing_is_metered_that_was_not_asked(workspace: &Workspace, told: &Told) -> Verdict {
-    let mut metered: BTreeMap<UserId, u64> = BTreeMap::new();
-    for row in workspace.usage_rows() {
-        *metered.entry(row.user).or_default() += row.metered.credits.micros();
-    }
-    for (user, used) in metered {
-        let asked = told.asked_by_user.get(&user).copied().unwrap_or_default();
+/// A price is charged as it was asked.
+pub fn a_consume_charges_its_price(asked: Credits, charged: Credits) -> Verdict {
+    holds(asked == charged, "a consume charges its price", || format!("asked {asked}, charged {charged}"))
+}
+
+/// Usage says nothing that no client asked for, nor what came to nothing.
+pub fn nothing_is_metered_that_was_not_asked(metered: &Metered, told: &Told) -> Verdict {
+    for (user, metered) in metered {
+        let asked = told.asked_by_user.get(user).copied().unwrap_or_default();
         let sentence = "nothing is metered that was not asked";
-        holds(used <= asked, sentence, || format!("{user}: metered {used}, asked {asked}"))?;
+        holds(metered.micros <= asked.micros && metered.calls <= asked.calls, sentence, || {
+            format!("{user}: metered {metered:?}, asked {asked:?}")
+        })?;
     }
     Ok(())
+}
+
+/// When all lines are closed and no power was lost: usage has whatever was told, but on the lines of nodes whose disk is
+/// gone.
+pub fn at_rest_what_was_told_is_metered(
+    metered: &Metered,
+    told: &Told,
+    disks_lost: &BTreeSet<NodeId>,
+) -> Verdict {
+    let mut surely = Metered::new();
+    for ((line, _), (user, micros)) in &told.charges {
+        if !disks_lost.contains(&line.holder.node) {
+            surely.entry(user.clone()).or_default().add(*micros);
+        }
+    }
+    for (user, told) in surely {
+        let metered = metered.get(&user).copied().unwrap_or_default();
+        let sentence = "at rest what was told is metered";
+        holds(told.micros <= metered.micros && told.calls <= metered.calls, sentence, || {
+            format!("{user}: told {told:?}, metered {metered:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// S8, where only sums are seen.
+pub fn usage_by_user_sums_to_used(books: impl Into<Books>, metered: &Metered) -> Verdict {
+    let (used, sum) = (books.into().used, metered.values().map(|sum| sum.micros).sum::<u64>());
+    holds(sum == used, "S8 usage by user sums to used", || format!("metered {sum}, used {used}"))
+}
+
+/// Detail is lost with a machine's power, credits with its disk, and neither otherwise.
+pub fn at_rest_nothing_was_lost_but_by_a_loss(
+    books: impl Into<Books>,
+    power_was_lost: bool,
+    disk_was_lost: bool,
+) -> Verdict {
+    let books = books.into();
+    let sentence = "at rest nothing was lost but by a loss";
+    holds(power_was_lost || books.unattributed == 0, sentence, || format!("no power was lost: {books:?}"))?;
+    let none = books.written_off == 0 && books.out == 0;
+    holds(disk_was_lost || none, sentence, || format!("no disk was lost: {books:?}"))
 }
 
 /// S5, S11, at a restart: a disk counts as gone whatever was told on its lines, under any durability; and knows it
@@ -197,22 +323,21 @@ pub fn the_disk_counts_what_was_told(
 
 /// When nothing is out any more: all that was told is charged, and nothing is charged that was not asked, lost or
 /// written off.
-pub fn at_rest_used_is_what_was_told(workspace: &Workspace, told: &Told) -> Verdict {
+pub fn at_rest_used_is_what_was_told(books: impl Into<Books>, told: &Told) -> Verdict {
     let sentence = "at rest used is what was told";
-    let totals = &workspace.totals;
-    let used = totals.used.micros();
-    let charged = used + totals.unattributed.micros() + totals.written_off.micros();
+    let books = books.into();
+    let (used, charged) = (books.used, books.charged());
     holds(told.total <= charged, sentence, || format!("told {}, charged {charged}", told.total))?;
-    let asked: u64 = told.asked_by_user.values().sum();
+    let asked: u64 = told.asked_by_user.values().map(|sum| sum.micros).sum();
     holds(used <= asked, sentence, || format!("used {used}, asked {asked}"))?;
-    let exact = totals.unattributed.is_zero() && totals.written_off.is_zero() && asked == told.total;
+    let exact = books.unattributed == 0 && books.written_off == 0 && asked == told.total;
     holds(!exact || used == told.total, sentence, || format!("used {used}, told {}", told.total))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{DiskId, HolderId, LineNumber, NodeId};
+    use types::{DiskId, HolderId, LineNumber};
 
     fn line(number: u64) -> LineId {
         LineId { holder: HolderId { node: NodeId(1), disk: DiskId(7) }, number: LineNumber(number) }
@@ -250,5 +375,71 @@ mod tests {
         told.last_words.insert(line(1), 5);
         told.charged(&ann, (line(1), 3), credits(2)).unwrap();
         assert!(told.charged(&ann, (line(1), 4), credits(1)).is_err());
+    }
+
+    /// Ann was told two charges of 10 on a line of the first node, and one of 5 came to nothing.
+    fn told() -> (Told, UserId) {
+        let (mut told, ann) = (Told::default(), UserId::parse("ann").unwrap());
+        for sequence in [1, 2] {
+            told.asked(&ann, credits(10));
+            told.charged(&ann, (line(1), sequence), credits(10)).unwrap();
+        }
+        told.asked(&ann, credits(5));
+        told.came_to_nothing(&ann, credits(5));
+        (told, ann)
+    }
+
+    fn books(granted: u64, out: u64, used: u64) -> Books {
+        Books { granted, out, used, ..Books::default() }
+    }
+
+    #[test]
+    fn a_charge_has_one_name_and_a_line_one_owner() {
+        let (told, ann) = told();
+        let again = told.clone().charged(&ann, (line(1), 2), credits(10)).unwrap_err();
+        assert_eq!(again.sentence, "S10 no charge is numbered twice");
+        let bob = UserId::parse("bob").unwrap();
+        let other = told.clone().charged(&bob, (line(1), 3), credits(1)).unwrap_err();
+        assert_eq!(other.sentence, "a line belongs to one user");
+        assert_eq!((told.count(), told.of_no_known_end(&ann)), (2, 0));
+    }
+
+    #[test]
+    fn sums_are_held_against_what_was_told() {
+        let (told, _) = told();
+        assert!(nobody_was_told_more_than_the_pool_was_granted(books(20, 0, 0), &told).is_ok());
+        assert!(nobody_was_told_more_than_the_pool_was_granted(books(19, 0, 0), &told).is_err());
+        assert!(what_was_told_is_gone_from_the_pool(books(99, 5, 15), &told).is_ok());
+        assert!(what_was_told_is_gone_from_the_pool(books(99, 5, 14), &told).is_err());
+        assert!(at_rest_used_is_what_was_told(books(99, 0, 20), &told).is_ok());
+        for used in [19, 21] {
+            assert!(at_rest_used_is_what_was_told(books(99, 0, used), &told).is_err());
+        }
+    }
+
+    #[test]
+    fn a_charge_too_few_and_one_too_many_are_found_by_user() {
+        let (told, ann) = told();
+        let metered = |calls, micros| Metered::from([(ann.clone(), Sum { calls, micros })]);
+        let here = |metered: &Metered| at_rest_what_was_told_is_metered(metered, &told, &BTreeSet::new());
+        assert!(here(&metered(2, 20)).is_ok() && here(&metered(1, 20)).is_err());
+        assert!(here(&metered(2, 19)).is_err() && here(&Metered::new()).is_err());
+        let lost = BTreeSet::from([NodeId(1)]);
+        assert!(at_rest_what_was_told_is_metered(&Metered::new(), &told, &lost).is_ok());
+        let asked = |metered: &Metered| nothing_is_metered_that_was_not_asked(metered, &told);
+        assert!(asked(&metered(2, 20)).is_ok());
+        assert!(asked(&metered(2, 21)).is_err() && asked(&metered(3, 20)).is_err(), "what came to nothing");
+        assert!(usage_by_user_sums_to_used(books(0, 0, 20), &metered(2, 20)).is_ok());
+        assert!(usage_by_user_sums_to_used(books(0, 0, 21), &metered(2, 20)).is_err());
+    }
+
+    #[test]
+    fn what_is_lost_without_a_loss_is_found() {
+        let judge = |books: Books, power, disk| at_rest_nothing_was_lost_but_by_a_loss(books, power, disk);
+        let detail = Books { unattributed: 1, ..Books::default() };
+        assert!(judge(detail, false, true).is_err() && judge(detail, true, false).is_ok());
+        let credits = Books { written_off: 1, ..Books::default() };
+        assert!(judge(credits, true, false).is_err() && judge(credits, false, true).is_ok());
+        assert!(judge(books(1, 1, 0), true, false).is_err());
     }
 }

@@ -6,8 +6,8 @@ use super::words::{Charge, Consume};
 use crate::crossings::{Crossing, Seen};
 use crate::outcome::{BrokenAt, Stranded};
 use ledger::{
-    AdminCommand, Applied, Change, Command, ForgetMode, GrantState, HolderStatus, IntentNo, LineResult,
-    Outcome, State, Workspace,
+    AdminCommand, Applied, Change, Command, ForgetMode, HolderStatus, IntentNo, LineResult, Outcome, State,
+    Workspace,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use testkit::ghost::Ghost;
 use testkit::order::RealTime;
 use testkit::reference::{Finals, Reference};
 use testkit::told::{self, Told};
-use types::{Credits, GrantId, HolderId, IdempotencyKey, LineId, Timestamp, UserId, WorkspaceId};
+use types::{Credits, HolderId, IdempotencyKey, LineId, Timestamp, UserId, WorkspaceId};
 
 /// Entries between two images that replicas are compared with, and how many are kept.
 const IMAGE_EVERY: u64 = 256;
@@ -51,7 +51,6 @@ pub struct Oracle {
     intents: BTreeMap<(WorkspaceId, IntentNo), Fire>,
     pub moved_ms: Vec<u64>,
     applied_keys: BTreeMap<IdempotencyKey, u32>,
-    expired: BTreeSet<(WorkspaceId, GrantId)>,
     frozen: BTreeSet<(WorkspaceId, LineId)>,
     pub draws: u64,
     pub told: u64,
@@ -73,7 +72,6 @@ impl Oracle {
             intents: BTreeMap::new(),
             moved_ms: Vec::new(),
             applied_keys: BTreeMap::new(),
-            expired: BTreeSet::new(),
             frozen: BTreeSet::new(),
             draws: 0,
             told: 0,
@@ -158,7 +156,7 @@ impl Oracle {
         before: Option<&Workspace>,
     ) -> Verdict {
         self.pool(workspace);
-        let Some(after) = self.state.workspaces.get(workspace) else { return Ok(()) };
+        let Some(after) = self.state.workspace(workspace) else { return Ok(()) };
         let Some(Pool { ghost, told, reference }) = self.pools.get_mut(workspace) else { return Ok(()) };
         ghost.applied(command, applied);
         reference.applied(after, command, applied, finals, self.state.now)?;
@@ -220,21 +218,10 @@ impl Oracle {
     pub fn judge_ends(&mut self, true_now: Timestamp, clocks_are_right: bool, now_ms: u64) {
         /// How far a median of right clocks may be off: they are read a round trip ago.
         const SLACK_MS: i64 = 2_000;
-        let mut early = None;
-        for (id, workspace) in &self.state.workspaces {
-            for grant in workspace.grants.iter().filter(|grant| grant.state == GrantState::Expired) {
-                if !self.expired.insert((id.clone(), grant.id.clone())) {
-                    continue;
-                }
-                let end = grant.expires_at.unwrap_or(true_now);
-                if clocks_are_right && true_now.plus_ms(SLACK_MS) < end {
-                    early = Some(format!("{} ended at {true_now:?}, not at {end:?}", grant.id));
-                }
-            }
-        }
-        if let Some(what) = early {
-            self.judge(Err(Broken { sentence: "S18 no grant ends early", what }), now_ms);
-        }
+        let pools = self.state.workspaces.values().filter(|_| clocks_are_right);
+        let judge = |pool: &Arc<Workspace>| checkers::no_grant_ends_early(pool, true_now.plus_ms(SLACK_MS));
+        let verdicts: Vec<Verdict> = pools.map(judge).collect();
+        verdicts.into_iter().for_each(|verdict| self.judge(verdict, now_ms));
     }
 
     // ---- clients
@@ -263,12 +250,9 @@ impl Oracle {
         if again {
             return;
         }
-        let verdict = if charge.amount == consume.price {
-            self.pool(&consume.workspace).told.charged(&consume.user, (line, charge.sequence), charge.amount)
-        } else {
-            let what = format!("asked {}, charged {}", consume.price, charge.amount);
-            Err(Broken { sentence: "a consume charges its price", what })
-        };
+        self.judge(told::a_consume_charges_its_price(consume.price, charge.amount), now_ms);
+        let told = &mut self.pool(&consume.workspace).told;
+        let verdict = told.charged(&consume.user, (line, charge.sequence), charge.amount);
         self.judge(verdict, now_ms);
         self.told += 1;
         self.told_local += u64::from(charge.local);
@@ -279,7 +263,7 @@ impl Oracle {
                 fire.spent |= lines.is_some_and(|intent| intent.lines.contains(&line));
             }
         }
-        let Some(workspace) = self.state.workspaces.get(&consume.workspace) else { return };
+        let Some(workspace) = self.state.workspace(&consume.workspace) else { return };
         let Some(Pool { told, .. }) = self.pools.get(&consume.workspace) else { return };
         let verdicts = [
             told::nobody_was_told_more_than_the_pool_was_granted(workspace, told),
@@ -351,7 +335,7 @@ impl Oracle {
         let pools = std::mem::take(&mut self.pools);
         for (id, Pool { told, reference, .. }) in pools {
             let Some(workspace) = self.state.workspaces.get(&id).cloned() else { continue };
-            self.judge(told::at_rest_used_is_what_was_told(&workspace, &told), now_ms);
+            self.judge(told::at_rest_used_is_what_was_told(&*workspace, &told), now_ms);
             self.judge(reference.compare(&workspace, now), now_ms);
         }
     }
