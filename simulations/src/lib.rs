@@ -4,7 +4,7 @@
 //! - [`model`]: the protocol alone, every order of every event in small worlds;
 //! - [`world_a`]: the product's pure rooms and its journal on a simulated network, virtual time and bad disks;
 //! - [`world_b`]: whole nodes, as `tranche serve` assembles them, on a simulated network, disks and clocks;
-//! - [`chance`], [`fault`], [`swarm`]: what goes wrong in a run of a seed;
+//! - [`chance`], [`clock`], [`fault`], [`swarm`]: what goes wrong in a run of a seed;
 //! - [`outcome`], [`crossings`]: what a run shows;
 //! - [`batch`], [`hunt`]: many seeds, a process each, and what they must have seen together; planted mistakes;
 //! - [`plan`], [`campaign`], [`report`]: an engineer's own topology, policy, traffic and faults, over many seeds;
@@ -16,6 +16,7 @@ pub mod batch;
 pub mod campaign;
 pub mod case;
 pub mod chance;
+pub mod clock;
 pub mod crossings;
 pub mod fault;
 pub mod hunt;

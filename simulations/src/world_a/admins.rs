@@ -1,8 +1,8 @@
 //! Administrators: their changes, drawn before the run so that any may be left out, and the asking until there is an
 //! answer. Reallocations between users who spend come first everywhere. Not here: what a change means (`ledger`).
 
+use super::START;
 use super::World;
-use super::clock::START;
 use super::config::Config;
 use super::film::Step as Film;
 use super::node::Unavailable;

@@ -137,7 +137,7 @@ impl World {
                 self.down(leader.into_iter().collect(), |_, _| {})
             }
             What::BackwardsOverRestart { node, ms } => {
-                self.down(vec![node], move |world, node| world.nodes[node].clock.shift(-ms))
+                self.down(vec![node], move |world, node| world.nodes[node].clock.jump_ms(-ms))
             }
             What::Pause { node } => {
                 if self.nodes[node].is_up() {
@@ -179,19 +179,19 @@ impl World {
             }
             What::DiskRolledBack { node } => self.down(vec![node], |world, node| world.roll_back(node)),
             What::Skew { node, ms } => {
-                self.nodes[node].clock.shift(ms);
-                Box::new(move || world.nodes[node].clock.shift(-ms))
+                self.nodes[node].clock.jump_ms(ms);
+                Box::new(move || world.nodes[node].clock.jump_ms(-ms))
             }
             What::Strobe { node, ms, every_ms } => {
                 let turns = for_ms / every_ms.max(1);
                 for turn in 0..turns {
                     let world = self.clone();
                     self.time.call_in(turn * every_ms.max(1) * 1_000, move || {
-                        world.nodes[node].clock.shift(if turn % 2 == 0 { ms } else { -ms });
+                        world.nodes[node].clock.jump_ms(if turn % 2 == 0 { ms } else { -ms });
                     });
                 }
                 let last = if turns % 2 == 1 { -ms } else { 0 };
-                Box::new(move || world.nodes[node].clock.shift(last))
+                Box::new(move || world.nodes[node].clock.jump_ms(last))
             }
             What::ClockRate { node, per_mille } => {
                 self.nodes[node].clock.set_rate(per_mille);

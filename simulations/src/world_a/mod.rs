@@ -8,7 +8,6 @@
 mod admins;
 mod allocation;
 mod clients;
-mod clock;
 mod config;
 mod consume;
 mod desk;
@@ -33,9 +32,9 @@ pub use config::{Arrival, Config, Distances, Latency, Listed, WorkspaceConfig};
 pub use faults::SUPPORTED;
 
 use crate::chance::stream;
+use crate::clock::MachineClock;
 use crate::crossings::Crossing;
 use crate::outcome::{BrokenAt, Outcome, Sample, Served};
-use clock::NodeClock;
 use film::{Film, Frame, Step};
 use futures::channel::oneshot;
 use network::Network;
@@ -54,6 +53,10 @@ use time::{Time, WORLD};
 use types::{Credits, Durability, HolderId, NodeId, Timestamp, UserId, WorkspaceId};
 use words::{Answer, Consume, Index, Message, PeerFault, Refusal, Request, id_of};
 
+/// When all runs begin.
+pub const START: Timestamp = Timestamp::from_millis(20_000 * 86_400_000 + 43_200_000);
+/// From a machine's boot to where its node is started.
+const BOOT_MS: u64 = 1_000;
 /// How often everything is judged in full.
 const JUDGE_MS: u64 = 2_000;
 /// How often a sample is taken at most, and how many of a run.
@@ -147,7 +150,7 @@ impl World {
         let node = |index: Index| Node {
             index,
             holder: HolderId { node: id_of(index), disk: Node::disk_id(index) },
-            clock: Arc::new(NodeClock::new(time.hand(), index)),
+            clock: Arc::new(MachineClock::new(time.truth(), START, BOOT_MS, index)),
             disk: RefCell::new(MemDisk::new()),
             image: RefCell::new(None),
             slow_sync_ms: Cell::new(0),
@@ -251,7 +254,7 @@ impl World {
             wrong[..self.config.replicas].iter().filter(|wrong| **wrong).count() * 2 + 1
                 < self.config.replicas
         };
-        let true_now = clock::START.plus_ms(i64::try_from(now_ms).unwrap_or(i64::MAX));
+        let true_now = START.plus_ms(i64::try_from(now_ms).unwrap_or(i64::MAX));
         let mut oracle = self.oracle.borrow_mut();
         oracle.judge_all(now_ms / JUDGE_MS, now_ms);
         oracle.judge_ends(true_now, right, now_ms);

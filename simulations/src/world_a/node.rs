@@ -3,7 +3,6 @@
 //! Not here: its replica of the ledger (`shard`), starting and killing it (`start`).
 
 use super::World;
-use super::clock::NodeClock;
 use super::desk::Desk;
 use super::film::Step as Film;
 use super::handle::Handle;
@@ -14,6 +13,7 @@ use super::words::{
     Answer, BatchAnswer, Index, LeaderAnswer, LeaderRefusal, LeaderRequest, PeerFault, Recall, RecallAnswer,
     Request,
 };
+use crate::clock::MachineClock;
 use crate::crossings::Crossing;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::channel::oneshot;
@@ -37,7 +37,7 @@ const RENEW_EVERY_MS: u64 = 2_000;
 pub struct Node {
     pub index: Index,
     pub holder: HolderId,
-    pub clock: Arc<NodeClock>,
+    pub clock: Arc<MachineClock>,
     pub disk: RefCell<MemDisk>,
     /// For the fault that rolls the disk back.
     pub image: RefCell<Option<(MemDisk, u64)>>,
@@ -76,7 +76,7 @@ pub struct Running {
     pub time: Time,
     pub node: Index,
     pub holder: HolderId,
-    pub clock: Arc<NodeClock>,
+    pub clock: Arc<MachineClock>,
     pub policy: LeasePolicy,
     pub journal: Journal,
     pub keys: Arc<KeyTable>,

@@ -3,13 +3,14 @@
 //!
 //! Tasks belong to groups. A group is a process: it is killed, stands still and goes on as one.
 
+use crate::clock::TrueTime;
 use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -25,7 +26,7 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 pub struct Time(Rc<Inner>);
 
 struct Inner {
-    now_us: Arc<AtomicU64>,
+    truth: TrueTime,
     tasks: RefCell<Vec<Slot>>,
     free: RefCell<Vec<usize>>,
     ready: Arc<Ready>,
@@ -94,7 +95,7 @@ impl Ord for Event {
 impl Time {
     pub fn new(groups: usize) -> Self {
         Self(Rc::new(Inner {
-            now_us: Arc::new(AtomicU64::new(0)),
+            truth: TrueTime::default(),
             tasks: RefCell::default(),
             free: RefCell::default(),
             ready: Arc::default(),
@@ -107,7 +108,7 @@ impl Time {
     }
 
     pub fn now_us(&self) -> u64 {
-        self.0.now_us.load(Atomic::Relaxed)
+        self.0.truth.us()
     }
 
     pub fn now_ms(&self) -> u64 {
@@ -115,8 +116,8 @@ impl Time {
     }
 
     /// What clocks read.
-    pub fn hand(&self) -> Arc<AtomicU64> {
-        self.0.now_us.clone()
+    pub fn truth(&self) -> TrueTime {
+        self.0.truth.clone()
     }
 
     /// How often a task was run: how much happened.
@@ -208,7 +209,7 @@ impl Time {
             let next = self.0.events.borrow().peek().map(|Reverse(event)| event.at_us);
             let Some(at_us) = next.filter(|at_us| *at_us <= end_us) else { break };
             let Some(Reverse(event)) = self.0.events.borrow_mut().pop() else { break };
-            self.0.now_us.store(at_us.max(self.now_us()), Atomic::Relaxed);
+            self.0.truth.set_us(at_us.max(self.now_us()));
             match event.what {
                 What::Timer(waker) => {
                     let waker = waker.borrow_mut().take();
@@ -217,7 +218,7 @@ impl Time {
                 What::Call(call) => call(),
             }
         }
-        self.0.now_us.store(end_us, Atomic::Relaxed);
+        self.0.truth.set_us(end_us);
     }
 
     fn run_ready(&self) {

@@ -2,8 +2,9 @@
 //! deadlines, with retries under the same key or id. Not here: what they ask for (`load`).
 
 use crate::chance::{Stream, stream};
+use crate::clock::TrueTime;
 use crate::crossings::Crossing;
-use crate::world_b::clock::{BEGINNING, TrueTime};
+use crate::world_b::BEGINNING;
 use crate::world_b::http::{Answer, Ask, Http, Silence};
 use crate::world_b::load::{Change, Load, Timed};
 use crate::world_b::machine::{API_PORT, Addresses};

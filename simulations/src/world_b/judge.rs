@@ -3,8 +3,8 @@
 
 use crate::crossings::{Crossing, Seen};
 use crate::outcome::{BrokenAt, Sample};
+use crate::world_b::BEGINNING;
 use crate::world_b::clients::workspace_id;
-use crate::world_b::clock::BEGINNING;
 use crate::world_b::load::Load;
 use crate::world_b::machine::Machine;
 use crate::world_b::panics;

@@ -2,8 +2,9 @@
 //! Not here: who kills it (`faults`).
 
 use crate::chance::stream;
+use crate::clock::{MachineClock, TrueTime};
 use crate::swarm::log_uniform;
-use crate::world_b::clock::{MachineClock, TrueTime};
+use crate::world_b::BEGINNING;
 use crate::world_b::net::SimulatedNet;
 use api::OperatorKey;
 use cluster::{Linked, RaftSettings, Settings, World};
@@ -59,13 +60,12 @@ pub enum Ended {
 impl Machine {
     #[must_use]
     pub fn new(index: usize, seed: u64, truth: &TrueTime, addresses: &Addresses) -> Self {
-        let boot = (index as u128 + 1) << 64;
         let mut chance = stream(seed, "raft");
         let snapshot_every_entries = log_uniform(&mut chance, 10, 10_000);
         let log_keep_entries = log_uniform(&mut chance, 1, 1_000);
         Self {
             index,
-            clock: Arc::new(MachineClock::new(truth.clone(), boot)),
+            clock: Arc::new(MachineClock::new(truth.clone(), BEGINNING, 0, index)),
             seed,
             raft: RaftSettings { snapshot_every_entries, log_keep_entries },
             addresses: addresses.clone(),

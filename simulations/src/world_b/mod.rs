@@ -1,12 +1,11 @@
 //! World B: whole nodes exactly as `tranche serve` assembles them, on a simulated network, on simulated disks and
 //! clocks. One seed is one run, and must be one process: the standard library and tokio keep some state per process.
 //!
-//! Reading order: `machine` (a node's life), `net` and `clock` (its outside world), `load` and `clients` (who asks),
+//! Reading order: `machine` (a node's life), `net` (its outside world), `load` and `clients` (who asks),
 //! `faults` (what goes wrong), `told` and `judge` (what must be true). Not here: the same faults without shells
 //! (world A), and real processes (`tests`).
 
 pub mod clients;
-pub mod clock;
 pub mod faults;
 pub mod http;
 pub mod judge;
@@ -17,12 +16,12 @@ pub mod panics;
 pub mod told;
 pub mod trace;
 
+use crate::clock::TrueTime;
 use crate::crossings::Crossing;
 use crate::fault::{Fault, Kind};
 use crate::outcome::{BrokenAt, Outcome};
 use crate::swarm::Swarm;
 use clients::Office;
-use clock::TrueTime;
 use faults::Faults;
 use judge::{Calm, Judge};
 use load::Load;
@@ -34,6 +33,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use told::Told;
+use types::Timestamp;
 
 /// Everything a run follows from, besides the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Case {
     pub load: Load,
     pub faults: Vec<Fault>,
 }
+
+/// Where simulated time begins: 2026-01-01T00:00:00Z.
+pub const BEGINNING: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// The name turmoil knows the clients' machine by.
 pub const CLIENTS: &str = "clients";
