@@ -8,14 +8,15 @@ use crate::world_b::BEGINNING;
 use crate::world_b::http::{Answer, Ask, Http, Silence};
 use crate::world_b::load::{Change, Load, Timed};
 use crate::world_b::machine::{API_PORT, Addresses};
-use crate::world_b::told::{ChargeId, Told};
+use crate::world_b::told::{ChargeId, Spend, Told};
 use hyper::Method;
 use rand::Rng;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
-use types::Credits;
+use testkit::checkers::Broken;
+use types::{Credits, GrantId, IdempotencyKey, UserId, WorkspaceId};
 
 /// What all clients know.
 #[derive(Clone, Debug)]
@@ -48,8 +49,17 @@ pub fn user_id(user: usize) -> String {
     format!("u{user}")
 }
 
+fn amount(micros: u64) -> Credits {
+    Credits::from_micros(micros).unwrap_or(Credits::MAX)
+}
+
 fn credits(micros: u64) -> String {
-    Credits::from_micros(micros).unwrap_or(Credits::MAX).to_string()
+    amount(micros).to_string()
+}
+
+#[must_use]
+pub fn workspace(workspace: usize) -> WorkspaceId {
+    WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id")
 }
 
 impl Office {
@@ -94,10 +104,38 @@ impl Office {
                 format!(r#"{{"id":"first","kind":"plan","amount":"{}"}}"#, credits(self.load.granted));
             let grant =
                 Ask { method: Method::POST, path: format!("{path}/grants"), key: None, body: Some(grant) };
-            for ask in [put, grant] {
-                let answer = self.insist(&mut http, &mut chance, &ask).await;
-                self.note(&ask, answer.as_ref());
-            }
+            self.change(&mut http, &mut chance, workspace, put).await;
+            self.grant(&mut http, &mut chance, workspace, "first", self.load.granted, grant).await;
+        }
+    }
+
+    /// Changes something, and notes where that stands among all changes.
+    async fn change(&self, http: &mut Http, chance: &mut Stream, at: usize, ask: Ask) -> Option<Answer> {
+        let begun = self.told.record().pool(&workspace(at)).order.begin();
+        let answer = self.insist(http, chance, &ask).await;
+        self.note(&ask, answer.as_ref());
+        // What is voided may have ended before; anything else that is answered with a revision was given a new one.
+        if let Some(Answer { status: 200..300, revision: Some(revision), .. }) = answer
+            && ask.method != Method::DELETE
+        {
+            let mut record = self.told.record();
+            let verdict = record.pool(&workspace(at)).order.wrote(begun, revision);
+            record.judge(verdict);
+        }
+        answer
+    }
+
+    async fn grant(&self, http: &mut Http, chance: &mut Stream, at: usize, id: &str, micros: u64, ask: Ask) {
+        let (id, micros) = (GrantId::parse(id).expect("a valid id"), amount(micros).micros());
+        {
+            let mut record = self.told.record();
+            let pool = record.pool(&workspace(at));
+            pool.grants_asked.insert(id.clone(), micros);
+            pool.timed.granted.push((self.truth.ms(), micros));
+        }
+        let answer = self.change(http, chance, at, ask).await;
+        if answer.is_some_and(|answer| answer.status == 201) {
+            self.told.record().pool(&workspace(at)).grants_made.insert(id, micros);
         }
     }
 
@@ -157,7 +195,15 @@ impl Office {
                 sticky = self.node(&mut chance);
             }
             let to = if chance.random_range(0..1_000) < stickiness { sticky } else { self.node(&mut chance) };
-            self.consume(&mut http, &mut chance, to, (&ws, &who), &ask, micros).await;
+            let spend = Spend {
+                workspace: WorkspaceId::parse(&ws).expect("a valid id"),
+                user: UserId::parse(&who).expect("a valid id"),
+                key: ask.key.as_ref().map(|key| IdempotencyKey::parse(key).expect("a valid key")),
+                price: amount(micros),
+                sent: self.truth.ms(),
+                doubtful: false,
+            };
+            self.consume(&mut http, &mut chance, to, spend, &ask).await;
         }
     }
 
@@ -166,36 +212,35 @@ impl Office {
         http: &mut Http,
         chance: &mut Stream,
         first: SocketAddr,
-        (ws, who): (&str, &str),
+        mut spend: Spend,
         ask: &Ask,
-        micros: u64,
     ) {
+        self.told.record().asks(&spend);
         let end = self.truth.ms() + PERSISTENCE_MS;
         let (mut to, mut asked) = (first, 0);
         loop {
             let asked_ms = self.truth.ms();
             let answer = http.ask(to, ask, PATIENCE).await;
-            self.must_be_served(ws, asked_ms, micros, to, &answer);
+            self.must_be_served(&spend, asked_ms, to, &answer);
             let answer = answer.ok();
             self.note(ask, answer.as_ref());
             asked += 1;
             let is_settled = match &answer {
                 Some(answer) if answer.status == 200 => {
-                    self.charged(ws, who, answer, micros, ask.key.is_some());
-                    true
+                    return self.charged(&spend, answer);
                 }
                 Some(answer) if answer.status < 500 => code(answer) != "key_in_flight",
                 Some(answer) => ask.key.is_none() && code(answer) != "outcome_unknown",
                 None => false,
             };
             if is_settled {
-                return;
+                return self.told.record().refused(&spend);
             }
             // Without a key it may not be asked again; with one it is asked until it is known.
             if ask.key.is_none() || self.truth.ms() >= end {
-                *self.told.record().unknown.entry(ws.to_owned()).or_default() += micros;
                 return;
             }
+            spend.doubtful = true;
             tokio::time::sleep(Duration::from_millis(chance.random_range(20..1_000))).await;
             let home_is_down = answer.as_ref().is_some_and(|answer| code(answer) == "home_unreachable");
             if asked > 1 || chance.random_bool(0.5) {
@@ -208,46 +253,40 @@ impl Office {
     }
 
     /// Liveness: once nothing is wrong every consume is decided, and in time.
-    fn must_be_served(
-        &self,
-        ws: &str,
-        asked_ms: u64,
-        micros: u64,
-        to: SocketAddr,
-        answer: &Result<Answer, Silence>,
-    ) {
+    fn must_be_served(&self, spend: &Spend, asked_ms: u64, to: SocketAddr, answer: &Result<Answer, Silence>) {
         let mut record = self.told.record();
         let is_lost = record.lost.iter().any(|node| self.addresses.0[*node] == to.ip());
         if asked_ms < self.calm_ms || is_lost {
             return;
         }
         let took_ms = self.truth.ms() - asked_ms;
-        match answer {
+        let what = match answer {
             Ok(answer) if answer.status < 500 && took_ms <= IN_TIME_MS => {
                 if code(answer) == "exhausted" {
-                    record.exhausted.push((ws.to_owned(), micros));
+                    record.exhausted.push((spend.workspace.clone(), spend.price.micros()));
                 }
+                return;
             }
             Ok(answer) => {
                 let text = String::from_utf8_lossy(&answer.body);
-                record
-                    .broken
-                    .push(format!("in calm {to} took {took_ms} ms to answer {} {text}", answer.status));
+                format!("{to} took {took_ms} ms to answer {} {text}", answer.status)
             }
-            Err(Silence(why)) => record.broken.push(format!("in calm {to} was silent: {why}")),
-        }
+            Err(Silence(why)) => format!("{to} was silent: {why}"),
+        };
+        record.broken.push(Broken { sentence: "once all is well everybody is served", what });
     }
 
-    fn charged(&self, ws: &str, who: &str, answer: &Answer, micros: u64, keyed: bool) {
+    fn charged(&self, spend: &Spend, answer: &Answer) {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let id = body["id"].as_str().and_then(ChargeId::parse);
         let charged = body["charged"].as_str().and_then(|text| text.parse::<Credits>().ok());
         let mut record = self.told.record();
         match (id, charged) {
-            (Some(id), Some(charged)) if charged.micros() == micros => {
-                record.charged(ws, who, id, micros, keyed);
+            (Some(id), Some(charged)) => record.charged(spend, id, charged, self.truth.ms()),
+            _ => {
+                let what = format!("{spend:?} was answered {body}");
+                record.broken.push(Broken { sentence: "a charge has an id and an amount", what });
             }
-            _ => record.broken.push(format!("a charge of {micros} was answered {body}")),
         }
     }
 
@@ -261,8 +300,12 @@ impl Office {
                 return;
             }
             let ask = self.request(*workspace, number, change);
-            let answer = self.insist(&mut http, &mut chance, &ask).await;
-            self.note(&ask, answer.as_ref());
+            if let Change::Grant { amount, .. } = change {
+                let id = format!("g{number}");
+                self.grant(&mut http, &mut chance, *workspace, &id, *amount, ask).await;
+            } else {
+                self.change(&mut http, &mut chance, *workspace, ask).await;
+            }
         }
     }
 

@@ -20,6 +20,8 @@ pub struct Http {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
+    /// The revision of what was changed.
+    pub revision: Option<u64>,
     pub body: Vec<u8>,
 }
 
@@ -74,8 +76,10 @@ impl Http {
         let request = request.body(body).map_err(|why| why.to_string())?;
         let response = sender.send_request(request).await.map_err(|why| why.to_string())?;
         let status = response.status().as_u16();
+        let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
+        let revision = tag.and_then(|tag| tag.trim_matches('"').parse().ok());
         let body = response.into_body().collect().await.map_err(|why| why.to_string())?;
         self.connection = Some((to, sender));
-        Ok(Answer { status, body: body.to_bytes().to_vec() })
+        Ok(Answer { status, revision, body: body.to_bytes().to_vec() })
     }
 }

@@ -1,18 +1,22 @@
-//! Looks at every node between two steps and says which sentence broke. Not here: the sentences that look at one state
-//! alone (`ledger::invariants`, `testkit::checkers`).
+//! Looks at every node between two steps and has judged what it sees: leaders' states against what clients were told, by
+//! the sentences of `testkit`. It sees states, not the entries between them. Its own are those about whole nodes: that
+//! replicas are equal, that everybody is served, that what is owed comes. Not here: what clients were told (`told`).
 
 use crate::crossings::{Crossing, Seen};
 use crate::outcome::{BrokenAt, Sample};
 use crate::world_b::BEGINNING;
-use crate::world_b::clients::workspace_id;
+use crate::world_b::clients::workspace;
 use crate::world_b::load::Load;
 use crate::world_b::machine::Machine;
 use crate::world_b::panics;
-use crate::world_b::told::{Record, Told};
+use crate::world_b::told::{Pool, Told};
 use ledger::{GrantState, Line, State, Workspace};
 use replication::{Group, GroupId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use testkit::checkers::{self, Broken, Verdict};
+use testkit::ghost::Ghost;
+use testkit::{timed, told};
 use types::{LineId, NodeId, Timestamp, WorkspaceId};
 
 /// Which nodes are gone, and whether nothing else is wrong.
@@ -29,6 +33,9 @@ pub struct Judge {
     /// The highest term ever seen of each group, who leads in it, and since when.
     terms: BTreeMap<GroupId, (u64, NodeId, u64)>,
     digests: BTreeMap<(GroupId, u64), [u8; 32]>,
+    pools: BTreeMap<WorkspaceId, Known>,
+    /// Nodes whose walls were ever wrong.
+    clocks_were_wrong: BTreeSet<usize>,
     /// Since when a line that was taken away from a reachable holder has not come back.
     owed_since: BTreeMap<(WorkspaceId, LineId), u64>,
     pub broken: Vec<BrokenAt>,
@@ -39,12 +46,45 @@ pub struct Judge {
 
 /// A leader of so long has applied whatever was committed before it.
 const SETTLED_MS: u64 = 2_000;
+/// How far a median of right clocks may be off: they are read a round trip ago.
+const CLOCK_SLACK_MS: i64 = 2_000;
 /// Enough to be understood; a run with one is a failed run.
 const BROKEN_MAX: usize = 5;
 /// What is recalled from reachable holders comes within a second; a busy one may take a few.
 const OWED_MS: u64 = 4_000;
 /// Digests that are kept to compare others with.
 const DIGESTS_MAX: usize = 4_096;
+
+/// A pool as it was last seen.
+#[derive(Debug, Default)]
+struct Known {
+    index: u64,
+    state: Option<Arc<Workspace>>,
+    ghost: Ghost,
+}
+
+impl Known {
+    /// The pool in its leader's state after entry `index`.
+    fn judge(&mut self, pool: &Arc<Workspace>, state: &State, index: u64, record: &mut Pool) -> Verdict {
+        if index < self.index {
+            return Ok(());
+        }
+        self.index = index;
+        // Clients do not see which grant pays: of what they were told a ghost knows grants alone.
+        self.ghost.saw(pool, state);
+        let asked = pool.grants.iter().filter_map(|grant| record.grants_asked.get_key_value(&grant.id));
+        let made = record.grants_made.iter();
+        self.ghost.granted.extend(asked.chain(made).map(|(id, micros)| (id.clone(), *micros)));
+        checkers::all_of_a_state(pool, state, &self.ghost)?;
+        checkers::nothing_is_pending_when_nothing_is_out(pool)?;
+        told::all_of_the_told(pool, &record.sums)?;
+        record.order.read(record.order.begin(), pool.revision.0)?;
+        match self.state.replace(pool.clone()) {
+            Some(before) => checkers::draws_keep_within_limits(&before, pool),
+            None => Ok(()),
+        }
+    }
+}
 
 impl Judge {
     #[must_use]
@@ -54,6 +94,8 @@ impl Judge {
             told,
             terms: BTreeMap::new(),
             digests: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            clocks_were_wrong: BTreeSet::new(),
             owed_since: BTreeMap::new(),
             broken: Vec::new(),
             seen: Seen::default(),
@@ -69,10 +111,20 @@ impl Judge {
         }
     }
 
-    /// Notes who leads: cheap, after every step.
+    fn judge(&mut self, at_ms: u64, verdict: Verdict) {
+        if let Err(Broken { sentence, what }) = verdict {
+            self.breaks(at_ms, sentence, what);
+        }
+    }
+
+    /// Notes who leads, who holds and whose clock is wrong: cheap, after every step.
     pub fn watch(&mut self, now_ms: u64) {
         for machine in &self.machines {
+            if machine.clock.off_ms() != 0 {
+                self.clocks_were_wrong.insert(machine.index);
+            }
             let Some(quota) = machine.running() else { continue };
+            self.told.record().holders.insert(quota.node(), quota.holder().id());
             for group in quota.holder().shards().replica().groups().filter(|group| group.is_leader()) {
                 let term = group.status().term;
                 let known = self.terms.entry(group.id()).or_insert((term, quota.node(), now_ms));
@@ -104,25 +156,42 @@ impl Judge {
         for machine in self.machines.clone() {
             let Some(quota) = machine.running() else { continue };
             for group in quota.holder().shards().replica().groups() {
-                self.replica(group, now_ms);
+                let index = self.replica(group, now_ms);
                 let settled = |(term, node, since): &(u64, NodeId, u64)| {
                     *node == quota.node()
                         && *term == group.status().term
                         && now_ms.saturating_sub(*since) >= SETTLED_MS
                 };
                 if group.is_leader() && self.terms.get(&group.id()).is_some_and(settled) {
-                    let record = self.told.record().clone();
                     group.peek(|state| self.seen.look(state));
-                    group
-                        .peek(|state| what_was_told_is_gone(state, &record))
-                        .into_iter()
-                        .for_each(|(sentence, what)| self.breaks(now_ms, sentence, what));
+                    self.pools(group, index, now_ms);
                 }
             }
         }
         self.nobody_is_refused_what_is_there(now_ms, load);
-        let told: Vec<String> = std::mem::take(&mut self.told.record().broken);
-        told.into_iter().for_each(|what| self.breaks(now_ms, "what clients are told is consistent", what));
+        let told: Vec<Broken> = std::mem::take(&mut self.told.record().broken);
+        told.into_iter().for_each(|broken| self.judge(now_ms, Err(broken)));
+    }
+
+    /// The pools of a group as its leader has them.
+    fn pools(&mut self, group: &Group, index: u64, now_ms: u64) {
+        let most_clocks_are_right = self.clocks_were_wrong.len() * 2 + 1 < self.machines.len();
+        let latest = pool_now(now_ms).plus_ms(CLOCK_SLACK_MS);
+        let told = self.told.clone();
+        let mut record = told.record();
+        let verdicts: Vec<Verdict> = group.peek(|state| {
+            let judge = |(id, pool): (&WorkspaceId, &Arc<Workspace>)| {
+                let known = self.pools.entry(id.clone()).or_default();
+                let on_time = match most_clocks_are_right {
+                    true => checkers::no_grant_ends_early(pool, latest),
+                    false => Ok(()),
+                };
+                on_time.and_then(|()| known.judge(pool, state, index, record.pool(id)))
+            };
+            state.workspaces.iter().map(judge).collect()
+        });
+        drop(record);
+        verdicts.into_iter().for_each(|verdict| self.judge(now_ms, verdict));
     }
 
     /// What was taken away from reachable holders is given back within seconds.
@@ -139,8 +208,7 @@ impl Judge {
             owed.map(|(id, _)| (pool.id.clone(), *id)).collect::<BTreeSet<_>>()
         };
         let mut owed = BTreeSet::new();
-        for workspace in 0..load.workspaces {
-            let id = WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id");
+        for id in (0..load.workspaces).map(workspace) {
             owed.extend(self.leader_of(&id, taken).unwrap_or_default());
         }
         self.owed_since.retain(|line, _| owed.contains(line));
@@ -158,21 +226,20 @@ impl Judge {
     fn nobody_is_refused_what_is_there(&mut self, now_ms: u64, load: &Load) {
         let refused = std::mem::take(&mut self.told.record().exhausted);
         let margin = load.price_max.saturating_mul(2 * load.users as u64);
-        for (name, micros) in refused {
-            let id = WorkspaceId::parse(&name).expect("a valid id");
+        for (id, micros) in refused {
             // What is out could have been recalled.
             let shared =
                 |pool: &Workspace| pool.shared_at(pool_now(now_ms)).saturating_add(pool.shared_out).micros();
             let shared = self.leader_of(&id, shared);
             if let Some(shared) = shared.filter(|shared| *shared > micros.saturating_add(margin)) {
-                let what = format!("{name}: {micros} was refused, {shared} is there");
+                let what = format!("{id}: {micros} was refused, {shared} is there");
                 self.breaks(now_ms, "nobody is refused what is there", what);
             }
         }
     }
 
-    /// What one replica can be held to, however old it is.
-    fn replica(&mut self, group: &Group, now_ms: u64) {
+    /// What one replica can be held to, however old it is; answers how old.
+    fn replica(&mut self, group: &Group, now_ms: u64) -> u64 {
         let violations = group.peek(State::violations);
         for violation in violations {
             self.breaks(now_ms, violation.invariant, format!("{}: {}", violation.workspace, violation.what));
@@ -193,6 +260,7 @@ impl Judge {
         while self.digests.len() > DIGESTS_MAX {
             self.digests.pop_first();
         }
+        hash.index
     }
 
     /// Whether no line is open but of nodes that are gone.
@@ -202,22 +270,18 @@ impl Judge {
         let closed = |pool: &Workspace| {
             pool.lines.iter().all(|(line, of)| of.written_off || lost.contains(&line.holder.node))
         };
-        (0..workspaces).all(|workspace| {
-            let id = WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id");
-            self.leader_of(&id, closed) == Some(true)
-        })
+        (0..workspaces).map(workspace).all(|id| self.leader_of(&id, closed) == Some(true))
     }
 
     /// All that must be true once nothing is wrong any more, nobody asks, and idle lines had time to close.
     pub fn at_rest(&mut self, now_ms: u64, workspaces: usize, lost: &BTreeSet<usize>, rounds: bool) {
-        let record = self.told.record().clone();
         let lost: BTreeSet<NodeId> = lost.iter().map(|index| node_id(*index)).collect();
-        for workspace in 0..workspaces {
-            let id = WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id");
-            let found = self.leader_of(&id, |pool| at_rest(pool, &record, &lost, rounds));
-            match found {
-                Some(broken) => {
-                    broken.into_iter().for_each(|(sentence, what)| self.breaks(now_ms, sentence, what));
+        for id in (0..workspaces).map(workspace) {
+            let mut record = self.told.record().pool(&id).clone();
+            match self.leader_of(&id, Workspace::clone) {
+                Some(pool) => {
+                    let verdicts = at_rest(&pool, &mut record, &lost, rounds);
+                    verdicts.into_iter().for_each(|verdict| self.judge(now_ms, verdict));
                 }
                 None => self.breaks(now_ms, "a pool is served when nothing is wrong", format!("{id}")),
             }
@@ -247,86 +311,45 @@ pub fn node_id(index: usize) -> NodeId {
     NodeId(u16::try_from(index + 1).expect("a handful of nodes"))
 }
 
-type Sentences = Vec<(&'static str, String)>;
-
-/// S3 and S4 in real time: every acknowledged credit was granted, and is gone from the pool and from its line.
-fn what_was_told_is_gone(state: &State, record: &Record) -> Sentences {
-    let mut broken = Vec::new();
-    for (name, told) in &record.by_workspace {
-        let id = WorkspaceId::parse(name).expect("a valid id");
-        let Some(pool) = state.workspace(&id) else { continue };
-        let totals = &pool.totals;
-        let granted = totals.amount.micros() + totals.exposure.micros();
-        if *told > granted {
-            broken.push(("S3 nobody was told more than was granted", format!("{name}: {told} of {granted}")));
-        }
-        let gone = [totals.out, totals.used, totals.unattributed, totals.written_off, totals.exposure];
-        let gone: u64 = gone.iter().map(|part| part.micros()).sum();
-        if *told > gone {
-            broken.push(("what was told is gone from the pool", format!("{name}: told {told}, gone {gone}")));
-        }
-        for (line, numbers) in &pool.lines {
-            let told = record.by_line.get(&(name.clone(), line.holder.node, line.number.0)).copied();
-            let has: u64 = numbers.backings.iter().map(|n| n.drawn.micros() - n.returned.micros()).sum();
-            if told.is_some_and(|told| told > has) {
-                let what = format!("{name} {line:?}: told {told:?}, has {has}");
-                broken.push(("S4 nothing is told on a line beyond what it has", what));
-            }
-        }
+fn at_rest(pool: &Workspace, record: &mut Pool, lost: &BTreeSet<NodeId>, rounds: bool) -> Vec<Verdict> {
+    let Pool { sums, timed, .. } = record;
+    // What was given once more though it may have been spent counts like a grant.
+    timed.granted.push((0, pool.totals.exposure.micros()));
+    let (books, metered) = (told::Books::from(pool), told::metered(pool));
+    let mut verdicts = vec![
+        idle_lines_are_closed(pool, lost),
+        told::all_of_the_told(pool, sums),
+        told::at_rest_nothing_was_lost_but_by_a_loss(books, rounds, !lost.is_empty()),
+        timed::charges_follow_real_time(timed),
+        timed::never_overdrawn(timed),
+        timed::every_number_is_told_or_lost(timed, sums),
+    ];
+    if !rounds {
+        verdicts.push(told::at_rest_what_was_told_is_metered(&metered, sums, lost));
     }
-    broken
+    // What a lost node had is out until the operator has forgotten it.
+    if books.out == 0 {
+        verdicts.push(told::at_rest_used_is_what_was_told(books, sums));
+    }
+    verdicts
 }
 
-fn at_rest(pool: &Workspace, record: &Record, lost: &BTreeSet<NodeId>, rounds: bool) -> Sentences {
-    let mut broken = Vec::new();
-    let name = pool.id.as_str();
-    let open = pool.lines.iter().filter(|(line, of)| !of.written_off && !lost.contains(&line.holder.node));
-    for (line, of) in open {
-        broken.push(("an idle line is closed", format!("{name} {line:?}: {of:?}")));
-    }
-    let told = record.by_workspace.get(name).copied().unwrap_or_default();
-    let unknown = record.unknown.get(name).copied().unwrap_or_default();
-    let totals = &pool.totals;
-    let detail_lost = totals.unattributed.micros() + totals.written_off.micros() + totals.exposure.micros();
-    let charged = totals.used.micros() + totals.unattributed.micros() + totals.written_off.micros();
-    // What a lost node had is out until the operator has forgotten it.
-    let out = totals.out.micros();
-    if told > charged + out + totals.exposure.micros() {
-        broken.push(("what was told is charged", format!("{name}: told {told}, charged {charged}")));
-    }
-    if charged > told + unknown + detail_lost {
-        let what = format!("{name}: charged {charged}, told {told}, unknown {unknown}, {totals:?}");
-        broken.push(("nobody is charged more than he was told", what));
-    }
-    if !rounds && lost.is_empty() && (detail_lost > 0 || out > 0) {
-        let what = format!("{name}: {totals:?}");
-        broken.push(("without a loss of power or disk nothing is unattributed", what));
-    }
-    for (user, of) in &pool.users {
-        let told = record.by_user.get(&(name.to_owned(), user.to_string())).copied().unwrap_or_default();
-        let used = of.used.micros() + of.out.micros() + totals.exposure.micros();
-        if told > used {
-            broken.push(("users are charged what they were told", format!("{name} {user}: {told}, {used}")));
+fn idle_lines_are_closed(pool: &Workspace, lost: &BTreeSet<NodeId>) -> Verdict {
+    let mut lines = pool.lines.iter();
+    match lines.find(|(line, of)| !of.written_off && !lost.contains(&line.holder.node)) {
+        Some((line, of)) => {
+            let what = format!("{} {line:?}: {of:?}", pool.id);
+            Err(Broken { sentence: "an idle line is closed", what })
         }
+        None => Ok(()),
     }
-    let rows = pool.usage_rows();
-    let metered: u64 = rows.iter().map(|row| row.metered.credits.micros()).sum();
-    if metered != totals.used.micros() {
-        broken.push(("S8 usage by meter sums to used", format!("{name}: {metered}, {}", totals.used)));
-    }
-    let pending: u64 = pool.intents.values().map(|intent| intent.pending().micros()).sum();
-    if pending > 0 && lost.is_empty() {
-        broken.push(("nothing is pending when nothing is out", format!("{name}: {pending}")));
-    }
-    broken
 }
 
 impl Judge {
     /// All pools together, as their leaders see them.
     pub fn sample(&mut self, now_ms: u64, workspaces: usize, faults_active: usize) {
         let mut sample = Sample { at_ms: now_ms, led: true, ..Sample::default() };
-        for workspace in 0..workspaces {
-            let id = WorkspaceId::parse(&workspace_id(workspace)).expect("a valid id");
+        for id in (0..workspaces).map(workspace) {
             match self.leader_of(&id, |pool| pool.totals) {
                 Some(totals) => {
                     sample.available += totals.available.micros();
@@ -338,7 +361,7 @@ impl Judge {
             }
         }
         let record = self.told.record();
-        sample.told = record.by_workspace.values().sum();
+        sample.told = record.micros();
         sample.refusals.clone_from(&record.refusals);
         drop(record);
         sample.faults_active = u32::try_from(faults_active).unwrap_or(u32::MAX);

@@ -157,7 +157,9 @@ fn run_all(case: &Case) -> Outcome {
         }
         faults.step(&mut sim, now_ms);
         if now_ms % 100 == 0 {
-            told.record().lost.clone_from(&faults.lost);
+            let mut record = told.record();
+            record.lost.clone_from(&faults.lost);
+            record.rounded = !faults.rounded.is_empty();
         }
         judge.watch(now_ms);
         if now_ms % 200 == 0 {
@@ -189,7 +191,7 @@ fn run_all(case: &Case) -> Outcome {
         simulated_ms: now_ms,
         nodes: case.nodes,
         operations: record.operations,
-        told: record.charges.len() as u64,
+        told: record.charges() as u64,
         refusals: record.refusals,
         no_answer: record.no_answer,
         changes: record.changes,

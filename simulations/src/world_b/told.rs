@@ -1,10 +1,14 @@
-//! What clients were told, noted at the instant they were told it; nobody in the system knows this. Not here: what must
-//! follow from it (`judge`).
+//! What clients were told, noted at the instant they were told it, in the records of `testkit`; nobody in the system knows
+//! this. Not here: what must follow from it (`judge`).
 
 use crate::crossings::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use types::NodeId;
+use testkit::checkers::{Broken, Verdict};
+use testkit::order::{Moment, RealTime};
+use testkit::timed::{Charge, Timed};
+use testkit::told::{self, Told as Sums};
+use types::{Credits, GrantId, HolderId, IdempotencyKey, LineId, LineNumber, NodeId, UserId, WorkspaceId};
 
 /// Clones are the same record.
 #[derive(Clone, Debug, Default)]
@@ -12,13 +16,9 @@ pub struct Told(Arc<Mutex<Record>>);
 
 #[derive(Clone, Debug, Default)]
 pub struct Record {
-    /// Charges by workspace, user, and their id: node, line, sequence. In micro-credits.
-    pub charges: BTreeMap<(String, String, ChargeId), u64>,
-    pub by_workspace: BTreeMap<String, u64>,
-    pub by_user: BTreeMap<(String, String), u64>,
-    pub by_line: BTreeMap<(String, NodeId, u64), u64>,
-    /// Charged with no answer that came: at most so much more may have been spent, by workspace.
-    pub unknown: BTreeMap<String, u64>,
+    pools: BTreeMap<WorkspaceId, Pool>,
+    /// Whose disk each node runs on, or ran on last: ids of charges name the node alone.
+    pub holders: BTreeMap<NodeId, HolderId>,
     /// Consumes that were refused, by code.
     pub refusals: BTreeMap<String, u64>,
     pub no_answer: u64,
@@ -27,12 +27,38 @@ pub struct Record {
     pub seen: Seen,
     /// Nodes whose disk is gone, for the operator to forget.
     pub lost: BTreeSet<usize>,
-    /// Refusals for want of credits once nothing was wrong any more, to be compared with what there was: workspace and
+    /// Whether any node has lost what was not synced.
+    pub rounded: bool,
+    /// Refusals for want of credits once nothing was wrong any more, to be compared with what there was: in
     /// micro-credits.
-    pub exhausted: Vec<(String, u64)>,
+    pub exhausted: Vec<(WorkspaceId, u64)>,
     /// Sentences that an answer itself broke.
-    pub broken: Vec<String>,
+    pub broken: Vec<Broken>,
     pub operations: u64,
+}
+
+/// What one pool's clients were told.
+#[derive(Clone, Debug, Default)]
+pub struct Pool {
+    pub sums: Sums,
+    pub timed: Timed,
+    /// Of the workspace's revisions.
+    pub order: RealTime,
+    /// Grants that may have been made, and those whose makers were told so.
+    pub grants_asked: BTreeMap<GrantId, u64>,
+    pub grants_made: BTreeMap<GrantId, u64>,
+}
+
+/// A consume of one client, over all its attempts.
+#[derive(Clone, Debug)]
+pub struct Spend {
+    pub workspace: WorkspaceId,
+    pub user: UserId,
+    pub key: Option<IdempotencyKey>,
+    pub price: Credits,
+    pub sent: Moment,
+    /// An attempt before the last one had no end that anybody told.
+    pub doubtful: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,18 +85,62 @@ impl Told {
 }
 
 impl Record {
-    /// `again`: an answer to a key that may have been answered before.
-    pub fn charged(&mut self, workspace: &str, user: &str, id: ChargeId, micros: u64, again: bool) {
-        let about = (workspace.to_owned(), user.to_owned(), id);
-        if let Some(before) = self.charges.get(&about) {
-            if !again || *before != micros {
-                self.broken.push(format!("S7 {about:?} was told twice: {before}, then {micros}"));
-            }
-            return;
+    pub fn pool(&mut self, workspace: &WorkspaceId) -> &mut Pool {
+        self.pools.entry(workspace.clone()).or_default()
+    }
+
+    #[must_use]
+    pub fn charges(&self) -> usize {
+        self.pools.values().map(|pool| pool.sums.count()).sum()
+    }
+
+    #[must_use]
+    pub fn micros(&self) -> u64 {
+        self.pools.values().map(|pool| pool.sums.total).sum()
+    }
+
+    pub fn judge(&mut self, verdict: Verdict) {
+        self.broken.extend(verdict.err());
+    }
+
+    pub fn asks(&mut self, spend: &Spend) {
+        self.pool(&spend.workspace).sums.asked(&spend.user, spend.price);
+    }
+
+    /// What remembered the key of an attempt, and what that had charged, may be lost.
+    fn may_be_forgotten(&self, spend: &Spend) -> bool {
+        spend.doubtful && (self.rounded || !self.lost.is_empty())
+    }
+
+    pub fn refused(&mut self, spend: &Spend) {
+        if !self.may_be_forgotten(spend) {
+            self.pool(&spend.workspace).sums.came_to_nothing(&spend.user, spend.price);
         }
-        self.charges.insert(about, micros);
-        *self.by_workspace.entry(workspace.to_owned()).or_default() += micros;
-        *self.by_user.entry((workspace.to_owned(), user.to_owned())).or_default() += micros;
-        *self.by_line.entry((workspace.to_owned(), id.node, id.line)).or_default() += micros;
+    }
+
+    pub fn charged(&mut self, spend: &Spend, id: ChargeId, charged: Credits, answered: Moment) {
+        let Some(holder) = self.holders.get(&id.node).copied() else {
+            let what = format!("{id:?}");
+            return self.broken.push(Broken { sentence: "a charge names a node that runs", what });
+        };
+        let name = (LineId { holder, number: LineNumber(id.line) }, id.sequence);
+        if self.may_be_forgotten(spend) {
+            // An attempt before may have been charged as well.
+            self.asks(spend);
+        }
+        let pool = self.pool(&spend.workspace);
+        let again = match &spend.key {
+            Some(key) => pool.sums.keyed(&spend.user, key, name, false),
+            None => Ok(false),
+        };
+        let verdict = match again {
+            Ok(true) => Ok(()),
+            Ok(false) => pool.sums.charged(&spend.user, name, charged),
+            Err(broken) => Err(broken),
+        };
+        let (user, micros, sent) = (spend.user.clone(), charged.micros(), spend.sent);
+        pool.timed.charges.push(Charge { user, name, micros, sent, answered });
+        self.judge(verdict);
+        self.judge(told::a_consume_charges_its_price(spend.price, charged));
     }
 }
