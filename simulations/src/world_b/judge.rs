@@ -322,9 +322,10 @@ fn at_rest(pool: &Workspace, record: &mut Pool, lost: &BTreeSet<NodeId>, rounds:
         told::at_rest_nothing_was_lost_but_by_a_loss(books, rounds, !lost.is_empty()),
         timed::charges_follow_real_time(timed),
         timed::never_overdrawn(timed),
-        timed::every_number_is_told_or_lost(timed, sums),
     ];
+    // With a machine's power go numbers, of keys that are charged anew.
     if !rounds {
+        verdicts.push(timed::every_number_is_told_or_lost(timed, sums));
         verdicts.push(told::at_rest_what_was_told_is_metered(&metered, sums, lost));
     }
     // What a lost node had is out until the operator has forgotten it.

@@ -158,8 +158,10 @@ fn run_all(case: &Case) -> Outcome {
         faults.step(&mut sim, now_ms);
         if now_ms % 100 == 0 {
             let mut record = told.record();
-            record.lost.clone_from(&faults.lost);
-            record.rounded = !faults.rounded.is_empty();
+            if record.lost != faults.lost {
+                record.lost.clone_from(&faults.lost);
+                record.lost_ms = now_ms;
+            }
         }
         judge.watch(now_ms);
         if now_ms % 200 == 0 {

@@ -27,8 +27,8 @@ pub struct Record {
     pub seen: Seen,
     /// Nodes whose disk is gone, for the operator to forget.
     pub lost: BTreeSet<usize>,
-    /// Whether any node has lost what was not synced.
-    pub rounded: bool,
+    /// When the last of them was lost.
+    pub lost_ms: Moment,
     /// Refusals for want of credits once nothing was wrong any more, to be compared with what there was: in
     /// micro-credits.
     pub exhausted: Vec<(WorkspaceId, u64)>,
@@ -107,9 +107,10 @@ impl Record {
         self.pool(&spend.workspace).sums.asked(&spend.user, spend.price);
     }
 
-    /// What remembered the key of an attempt, and what that had charged, may be lost.
+    /// What remembered the key of an attempt before may be gone with its disk, and its charge may be booked. What goes
+    /// with a machine's power was not reported yet: charge and key are one record.
     fn may_be_forgotten(&self, spend: &Spend) -> bool {
-        spend.doubtful && (self.rounded || !self.lost.is_empty())
+        spend.doubtful && spend.sent < self.lost_ms
     }
 
     pub fn refused(&mut self, spend: &Spend) {
