@@ -210,21 +210,18 @@ async fn judge(mut record: Record, done: &Done, left: &mut BTreeMap<u16, Api>, s
     let mut broken = std::mem::take(&mut record.broken);
     broken.extend(books::reallocations(api, &record).await);
     broken.extend(books::replicas(left).await);
-    broken.extend(audit::lines(&record.charges));
-    broken.extend(audit::lines_of_users(&record.charges));
-    broken.extend(audit::charged(&record, &final_books));
+    // What was given once more though it may have been spent counts like a grant.
+    for (pool, books) in record.pools.iter_mut().zip(&final_books.pools) {
+        pool.timed.granted.push((done.forgotten.sent, books.exposure));
+    }
+    broken.extend(audit::pools(&record, &final_books));
     broken.extend(audit::forgotten(&final_books, done.forgotten));
     broken.extend(audit::indexes(&record.seen));
-    // What was given once more though it may have been spent counts like a grant.
-    let again = final_books.pools.iter().map(|pool| pool.exposure);
-    record.granted.extend((0..).zip(again).map(|(pool, micros)| (done.forgotten.sent, pool, micros)));
-    broken.extend(audit::never_overdrawn(&record.charges, &record.granted));
-    broken.extend(audit::gaps_are_unknown(&record.charges, &record.unknown));
     broken.extend(books::spend_the_rest(left).await);
-    let unknown: u64 = record.unknown.values().map(|sum| sum.calls).sum();
     println!(
-        "           {} acknowledged, {unknown} of no known end, {} starts",
-        record.charges.len(),
+        "           {} acknowledged, {} of no known end, {} starts",
+        record.acknowledged(),
+        record.unknown(),
         done.starts
     );
     for (kind, count) in &done.kinds {
@@ -233,7 +230,7 @@ async fn judge(mut record: Record, done: &Done, left: &mut BTreeMap<u16, Api>, s
     for (mine, all) in [(&record.refused, &mut sum.refused), (&record.office, &mut sum.office)] {
         mine.iter().for_each(|(word, count)| *all.entry(word.clone()).or_default() += count);
     }
-    sum.acknowledged += record.charges.len();
+    sum.acknowledged += record.acknowledged();
     sum.reallocations += record.reallocations.values().filter(|accepted| **accepted).count();
     sum.were_pending += record.were_pending;
     sum.repeated += record.repeated;

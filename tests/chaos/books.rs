@@ -2,10 +2,11 @@
 //! comparing them with what was told (`audit`).
 
 use crate::office::{FIRST, MOVERS};
-use crate::told::{Payer, Record, Sum, WORKSPACES, user_name};
+use crate::told::{Record, WORKSPACES, user_name};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use testkit::told::{Books as Sums, Metered, Sum};
 use tests::{Api, Books as Summary, Spent, assert_conserved, credits, eventually, number, text};
 
 /// An idle line closes after ten seconds; the rest is for a busy machine.
@@ -15,30 +16,20 @@ const TRIES: u32 = 3;
 const HEIR: &str = "heir";
 
 /// One workspace, in micro-credits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Pool {
-    pub used: u64,
-    pub written_off: u64,
+    pub sums: Sums,
     pub exposure: u64,
-    pub unattributed: u64,
-    pub leased: u64,
     pub pending: u64,
+    pub metered: Metered,
 }
 
 #[derive(Debug, Default)]
 pub struct Books {
     pub pools: [Pool; 2],
-    pub usage: BTreeMap<Payer, Sum>,
 }
 
 impl Books {
-    #[cfg(test)]
-    pub fn of_one(payer: Payer, sum: Sum) -> Self {
-        let mut books = Self { usage: [(payer, sum)].into(), ..Self::default() };
-        books.pools[payer.0].used = sum.micros;
-        books
-    }
-
     /// Waits until all lines are closed, then reads.
     pub async fn read(api: &mut Api) -> Self {
         eventually("idle lines are closed and nothing is out", IDLE_WITHIN, async || {
@@ -54,21 +45,19 @@ impl Books {
         for (workspace, name) in WORKSPACES.into_iter().enumerate() {
             let summary = api.workspace(name).await;
             let of = |field: &str| credits(&summary[field]).micros();
-            books.pools[workspace] = Pool {
-                used: of("used"),
-                written_off: of("written_off"),
-                exposure: of("exposure"),
-                unattributed: of("unattributed"),
-                leased: of("leased"),
-                pending: of("pending"),
-            };
+            let (unattributed, written_off) = (of("unattributed"), of("written_off"));
+            // An answer's `used` is all that is charged.
+            let used = of("used").checked_sub(unattributed + written_off).expect("parts of what is used");
+            let (granted, out) = (of("granted"), of("leased"));
+            let sums = Sums { granted, out, used, unattributed, written_off };
+            let (exposure, pending) = (of("exposure"), of("pending"));
+            let mut metered = Metered::new();
             let usage = api.read(&format!("/v1/workspaces/{name}/usage?group_by=user&limit=500")).await;
             for row in usage["rows"].as_array().expect("rows") {
-                let user = text(&row["user"]);
-                let user = user.trim_start_matches('u').parse().expect("a user's number");
                 let sum = Sum { calls: number(&row["calls"]), micros: credits(&row["credits"]).micros() };
-                books.usage.insert((workspace, user), sum);
+                metered.insert(text(&row["user"]).parse().expect("a user's id"), sum);
             }
+            books.pools[workspace] = Pool { sums, exposure, pending, metered };
         }
         books
     }

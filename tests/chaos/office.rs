@@ -1,12 +1,13 @@
 //! Administrators who change things under fire: they allocate, move, raise, cut, limit, switch access, grant and void, at
 //! whatever node, and ask again under the same key or id until they know. Not here: users (`users`), judging (`audit`).
 
-use crate::told::{Moment, Seen, Told, WORKSPACES, user_name};
+use crate::told::{Seen, Told, WORKSPACES, user_name};
 use crate::users::USERS;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use testkit::order::{Moment, Operation};
 use tests::{Answer, Api, credits, micros, number, text};
 use tokio::time::{Instant, timeout};
 
@@ -215,7 +216,7 @@ impl Administrator {
         let body = format!(r#"{{"id":"{id}","kind":"{kind}","amount":"{}"{expires}}}"#, micros(amount));
         let path = format!("/v1/workspaces/{}/grants", WORKSPACES[workspace]);
         let sent = self.told.now();
-        self.told.record().granted.push((sent, workspace, amount));
+        self.told.record().pools[workspace].timed.granted.push((sent, amount));
         let end = self.write("POST", &path, &body).await;
         // It may have come so late that it would have ended before it began.
         if let Some(answer) = end.map(|end| end.answer).filter(|a| ![201, 409, 422].contains(&a.status)) {
@@ -278,10 +279,12 @@ impl Administrator {
         let value = is_member.then(|| format!("{} {}", json["ai_access"], json["team"]));
         let mut record = self.told.record();
         let of = format!("ETag of {path}");
-        record.seen.push(Seen { of, sent, answered, index: revision, value, wrote });
+        let operation = Operation { sent, answered, index: revision, wrote };
+        record.seen.push(Seen { of, operation, value });
         if !json["as_of"].is_null() {
             let (of, index) = (format!("as_of of {path}"), number(&json["as_of"]["index"]));
-            record.seen.push(Seen { of, sent, answered, index, value: None, wrote: false });
+            let operation = Operation { sent, answered, index, wrote: false };
+            record.seen.push(Seen { of, operation, value: None });
         }
     }
 

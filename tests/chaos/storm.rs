@@ -2,12 +2,13 @@
 //! whatever should run. Not here: drawing the plan (`plan`), the load.
 
 use crate::plan::{Fault, Links, What};
-use crate::told::{Moment, Told};
+use crate::told::Told;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use testkit::order::Moment;
 use tests::{Cluster, PATIENCE, Signal, Way, credits, eventually, text};
 use tokio::time::Instant;
 

@@ -1,13 +1,17 @@
-//! What clients were told, with the moments they asked and heard; nobody in the system knows this. Not here: what must
-//! follow from it (`audit`), asking (`users`, `office`).
+//! What clients were told, with the moments they asked and heard, in the records of `testkit`; nobody in the system knows
+//! this. Not here: what must follow from it (`audit`), asking (`users`, `office`).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use testkit::checkers::Verdict;
+use testkit::order::{Moment, Operation};
+use testkit::timed::{Charge, Timed};
+use testkit::told::{ChargeName, Told as Sums};
 use tests::{Answer, Spent, credits, text};
 use tokio::time::Instant;
-use types::Credits;
+use types::{Credits, DiskId, HolderId, IdempotencyKey, LineId, LineNumber, NodeId, UserId};
 
 /// One pool with allocations that are moved about, one that everybody shares.
 pub const WORKSPACES: [&str; 2] = ["acme", "globex"];
@@ -17,9 +21,6 @@ const IN_TIME: Duration = Duration::from_secs(3);
 /// Enough to be understood.
 const BROKEN_MAX: usize = 20;
 
-/// A moment of the test's own clock, in microseconds.
-pub type Moment = u64;
-
 /// Who is charged: the place of the workspace in [`WORKSPACES`], and a user's number.
 pub type Payer = (usize, u16);
 
@@ -27,18 +28,12 @@ pub fn user_name(user: u16) -> String {
     format!("u{user:02}")
 }
 
-/// One acknowledged consume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Charge {
-    pub payer: Payer,
-    /// Its id: node, line, sequence.
-    pub node: u16,
-    pub line: u64,
-    pub sequence: u64,
-    pub micros: u64,
-    /// First asked, and first answered.
-    pub sent: Moment,
-    pub answered: Moment,
+pub fn user_id(user: u16) -> UserId {
+    user_name(user).parse().expect("a valid id")
+}
+
+pub fn amount(micros: u64) -> Credits {
+    Credits::from_micros(micros).expect("a small number")
 }
 
 /// A ledger's answer to an administrator that says how new it is.
@@ -46,28 +41,23 @@ pub struct Charge {
 pub struct Seen {
     /// The resource, or the pool.
     pub of: String,
-    pub sent: Moment,
-    pub answered: Moment,
-    /// The revision of its ETag, or `as_of.index`.
-    pub index: u64,
+    /// Its place is the revision of the ETag, or `as_of.index`. Moments are of the test's own clock, in microseconds.
+    pub operation: Operation,
     /// What it was, where all of it is known by the index.
     pub value: Option<String>,
-    pub wrote: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sum {
-    pub calls: u64,
-    pub micros: u64,
+/// What one pool's clients were told. A consume is noted as asked for when its end is known, or known to be lost.
+#[derive(Debug, Default)]
+pub struct Pool {
+    pub sums: Sums,
+    pub timed: Timed,
 }
 
 #[derive(Debug, Default)]
 pub struct Record {
-    pub charges: Vec<Charge>,
-    /// Asked for without a known outcome.
-    pub unknown: BTreeMap<Payer, Sum>,
-    /// Credits that were bought: when it was asked for, for which pool, how many.
-    pub granted: Vec<(Moment, usize, u64)>,
+    /// In the order of [`WORKSPACES`].
+    pub pools: [Pool; 2],
     pub seen: Vec<Seen>,
     pub refused: BTreeMap<String, u64>,
     /// Reallocations that may have been done, and whether an answer said so.
@@ -94,10 +84,49 @@ impl Record {
         }
     }
 
-    pub fn is_unknown(&mut self, payer: Payer, micros: u64) {
-        let sum = self.unknown.entry(payer).or_default();
-        sum.calls += 1;
-        sum.micros += micros;
+    pub fn judge(&mut self, verdict: Verdict) {
+        if let Err(broken) = verdict {
+            self.breaks(format!("{}: {}", broken.sentence, broken.what));
+        }
+    }
+
+    /// Asked for, and nobody knows what became of it.
+    pub fn is_unknown(&mut self, (workspace, user): Payer, micros: u64) {
+        self.pools[workspace].sums.asked(&user_id(user), amount(micros));
+    }
+
+    /// `excused`: what remembered the key is lost.
+    pub fn charged(
+        &mut self,
+        (workspace, user): Payer,
+        key: Option<&str>,
+        paid: &Paid,
+        (sent, answered): (Moment, Moment),
+        excused: bool,
+    ) {
+        let (Pool { sums, timed }, user) = (&mut self.pools[workspace], user_id(user));
+        let (name, micros) = (paid.name(), paid.micros);
+        let key = key.map(|key| IdempotencyKey::parse(key).expect("a valid key"));
+        let again = key.map_or(Ok(false), |key| sums.keyed(&user, &key, name, excused));
+        if again == Ok(true) {
+            return;
+        }
+        sums.asked(&user, amount(micros));
+        let verdict = again.and_then(|_| sums.charged(&user, name, amount(micros)));
+        timed.charges.push(Charge { user, name, micros, sent, answered });
+        self.judge(verdict);
+    }
+
+    pub fn acknowledged(&self) -> usize {
+        self.pools.iter().map(|pool| pool.sums.count()).sum()
+    }
+
+    /// Consumes of no known end.
+    pub fn unknown(&self) -> u64 {
+        let of = |pool: &Pool| -> u64 {
+            pool.sums.asked_by_user.keys().map(|user| pool.sums.of_no_known_end(user)).sum()
+        };
+        self.pools.iter().map(of).sum()
     }
 }
 
@@ -171,6 +200,14 @@ pub struct Paid {
     pub micros: u64,
     /// What the same key must be answered again, to the byte.
     pub bytes: String,
+}
+
+impl Paid {
+    /// An id names the node. No node that lives has had another disk.
+    pub fn name(&self) -> ChargeName {
+        let holder = HolderId { node: NodeId(self.node), disk: DiskId(0) };
+        (LineId { holder, number: LineNumber(self.line) }, self.sequence)
+    }
 }
 
 /// What became of one attempt.

@@ -1,12 +1,14 @@
 //! Users who spend: with and without keys, one by one and in batches, at every durability; who asks again under a key
 //! asks whatever node. Not here: administrators (`office`), what must follow (`audit`).
 
-use crate::told::{Moment, Outcome, Paid, Payer, Told, WORKSPACES, is_decided, is_final, user_name};
+use crate::told::{Outcome, Paid, Payer, Told, WORKSPACES, amount, is_decided, is_final, user_name};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+use testkit::order::Moment;
+use testkit::told::a_consume_charges_its_price;
 use tests::{Answer, Api, Lost, NOT_SENT, micros, number};
 use tokio::time::timeout;
 
@@ -222,7 +224,7 @@ impl Client {
     fn settle(&mut self, order: &Order, outcome: Outcome) -> Option<Paid> {
         match outcome {
             Outcome::Paid(paid) => {
-                self.note(order, &paid);
+                self.note(order, &paid, false);
                 return Some(paid);
             }
             Outcome::Unknown(_) if order.key.is_some() => {
@@ -242,20 +244,16 @@ impl Client {
         None
     }
 
-    fn note(&mut self, order: &Order, paid: &Paid) {
+    fn note(&mut self, order: &Order, paid: &Paid, excused: bool) {
         let answered = self.told.now();
         let mut record = self.told.record();
-        if paid.micros != order.micros {
-            record.breaks(format!("what is charged is what was asked: {order:?} {paid:?}"));
-        }
+        record.judge(a_consume_charges_its_price(amount(order.micros), amount(paid.micros)));
         record.went_elsewhere += u64::from(order.missed_home);
         // An attempt at a node whose disk was lost since may have been charged there as well.
         if order.doubtful && record.lost.values().any(|since| order.sent < *since) {
             record.is_unknown(order.payer, order.micros);
         }
-        let Paid { node, line, sequence, micros, .. } = *paid;
-        let (payer, sent) = (order.payer, order.sent);
-        record.charges.push(crate::told::Charge { payer, node, line, sequence, micros, sent, answered });
+        record.charged(order.payer, order.key.as_deref(), paid, (order.sent, answered), excused);
     }
 
     /// The same key again, anywhere: the same bytes.
@@ -276,9 +274,11 @@ impl Client {
         let is_lost = self.told.record().lost.contains_key(&paid.node);
         match outcome {
             Outcome::Paid(again) if again == paid => self.told.record().repeated += 1,
-            Outcome::Paid(again) if is_lost => self.note(&Order { doubtful: false, ..order.clone() }, again),
+            Outcome::Paid(again) if is_lost || again.name() != paid.name() => {
+                self.note(&Order { doubtful: false, ..order.clone() }, again, is_lost);
+            }
             Outcome::Paid(again) => {
-                let what = format!("S7 one key, one answer: {order:?}: {paid:?}, then {again:?}");
+                let what = format!("S7 one key, the same bytes: {order:?}: {paid:?}, then {again:?}");
                 self.told.record().breaks(what);
             }
             Outcome::Unknown(_) if is_lost => self.told.record().is_unknown(order.payer, order.micros),
