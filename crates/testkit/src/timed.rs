@@ -26,10 +26,13 @@ pub struct Timed {
     pub granted: Vec<(Moment, u64)>,
 }
 
+/// On a holder's lines of one user.
+type Place = (LineNumber, u64);
+
 /// Lines of a user on one holder, and charges on a line, are numbered in the order in which they were used: none was
 /// answered before one with a smaller number was asked for.
 pub fn charges_follow_real_time(timed: &Timed) -> Verdict {
-    let mut users: BTreeMap<(&UserId, HolderId), Vec<Operation<(LineNumber, u64)>>> = BTreeMap::new();
+    let mut users: BTreeMap<(&UserId, HolderId), Vec<Operation<Place>>> = BTreeMap::new();
     for Charge { user, name: (line, sequence), sent, answered, .. } in &timed.charges {
         let (sent, answered, index) = (*sent, *answered, (line.number, *sequence));
         let charges = users.entry((user, line.holder)).or_default();
