@@ -509,8 +509,12 @@ mod tests {
         assert_eq!(of("what = \"reallocate\"\nfrom = \"u0\"\nto = \"u4\"\namount = \"0.5\""), Ok(()));
         assert_eq!(of("what = \"grant\""), Err("l.toml, line 9, what: \"grant\" needs amount".into()));
         assert_eq!(
-            of("what = \"limit\"\namount = 1\nuser = 6"),
-            Err("l.toml, line 11, user: 6: 1 to 5".into())
+            of("what = \"limit\"\namount = 1\nuser = \"u5\""),
+            Err("l.toml, line 11, user: \"u5\": members are u0 to u4".into())
+        );
+        assert_eq!(
+            of("what = \"grant\"\namount = 1\nuser = \"u1\""),
+            Err("l.toml, line 11, user: \"grant\" has no user".into())
         );
         assert!(
             of("what = \"gift\"")
