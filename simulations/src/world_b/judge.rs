@@ -38,6 +38,8 @@ pub struct Judge {
     clocks_were_wrong: BTreeSet<usize>,
     /// Since when a line that was taken away from a reachable holder has not come back.
     owed_since: BTreeMap<(WorkspaceId, LineId), u64>,
+    /// What anybody could have had of each pool at the last look.
+    shared_before: BTreeMap<WorkspaceId, u64>,
     pub broken: Vec<BrokenAt>,
     pub seen: Seen,
     pub elections: u64,
@@ -97,6 +99,7 @@ impl Judge {
             pools: BTreeMap::new(),
             clocks_were_wrong: BTreeSet::new(),
             owed_since: BTreeMap::new(),
+            shared_before: BTreeMap::new(),
             broken: Vec::new(),
             seen: Seen::default(),
             elections: 0,
@@ -226,16 +229,23 @@ impl Judge {
     fn nobody_is_refused_what_is_there(&mut self, now_ms: u64, load: &Load) {
         let refused = std::mem::take(&mut self.told.record().exhausted);
         let margin = load.price_max.saturating_mul(2 * load.users as u64);
+        // What is out could have been recalled.
+        let shared = |pool: &Workspace| pool.shared_at(pool_now(now_ms)).saturating_add(pool.shared_out).micros();
+        let mut now = BTreeMap::new();
+        for workspace in 0..load.workspaces {
+            let id = super::clients::workspace(workspace);
+            now.extend(self.leader_of(&id, shared).map(|shared| (id, shared)));
+        }
         for (id, micros) in refused {
-            // What is out could have been recalled.
-            let shared =
-                |pool: &Workspace| pool.shared_at(pool_now(now_ms)).saturating_add(pool.shared_out).micros();
-            let shared = self.leader_of(&id, shared);
-            if let Some(shared) = shared.filter(|shared| *shared > micros.saturating_add(margin)) {
-                let what = format!("{id}: {micros} was refused, {shared} is there");
+            // An administrator may have freed it since: it must have been there at the last look too.
+            let was_there = self.shared_before.get(&id).copied().unwrap_or(0);
+            let there = now.get(&id).copied().unwrap_or(0).min(was_there);
+            if there > micros.saturating_add(margin) {
+                let what = format!("{id}: {micros} was refused, {there} is there");
                 self.breaks(now_ms, "nobody is refused what is there", what);
             }
         }
+        self.shared_before = now;
     }
 
     /// What one replica can be held to, however old it is; answers how old.
