@@ -97,20 +97,20 @@ impl World {
         let nodes = self.config.nodes;
         match what {
             What::Drop { from, to, per_mille } => {
-                self.net.borrow_mut().drop_some(from, to, per_mille);
-                Box::new(move || world.net.borrow_mut().drop_some(from, to, 0))
+                self.net.borrow_mut().drop_some(from, to, per_mille, true);
+                Box::new(move || world.net.borrow_mut().drop_some(from, to, per_mille, false))
             }
             What::Delay { from, to, ms } => {
-                self.net.borrow_mut().delay(from, to, ms);
-                Box::new(move || world.net.borrow_mut().delay(from, to, 0))
+                self.net.borrow_mut().delay(from, to, ms, true);
+                Box::new(move || world.net.borrow_mut().delay(from, to, ms, false))
             }
             What::Duplicate { from, to, per_mille } => {
-                self.net.borrow_mut().duplicate(from, to, per_mille);
-                Box::new(move || world.net.borrow_mut().duplicate(from, to, 0))
+                self.net.borrow_mut().duplicate(from, to, per_mille, true);
+                Box::new(move || world.net.borrow_mut().duplicate(from, to, per_mille, false))
             }
             What::Reorder { from, to, ms } => {
-                self.net.borrow_mut().reorder(from, to, ms);
-                Box::new(move || world.net.borrow_mut().reorder(from, to, 0))
+                self.net.borrow_mut().reorder(from, to, ms, true);
+                Box::new(move || world.net.borrow_mut().reorder(from, to, ms, false))
             }
             What::OneWay { from, to } => self.cut(vec![(from, to)]),
             What::Partition { nodes: inside } => {
@@ -140,10 +140,18 @@ impl World {
                 self.down(vec![node], move |world, node| world.nodes[node].clock.jump_ms(-ms))
             }
             What::Pause { node } => {
+                let pauses = &self.nodes[node].pauses;
+                pauses.set(pauses.get() + 1);
                 if self.nodes[node].is_up() {
                     self.time.pause(node + 1);
                 }
-                Box::new(move || world.time.go_on(node + 1))
+                Box::new(move || {
+                    let pauses = &world.nodes[node].pauses;
+                    pauses.set(pauses.get().saturating_sub(1));
+                    if pauses.get() == 0 {
+                        world.time.go_on(node + 1);
+                    }
+                })
             }
             What::CrashLoop { node, every_ms } => {
                 // Each start reads the journal: half a second apart they show the same and cost less.
@@ -159,17 +167,25 @@ impl World {
             }
             What::Drain { node } => self.drain(node, for_ms),
             What::SlowSync { node, ms } => {
-                self.nodes[node].slow_sync_ms.set(ms);
-                Box::new(move || world.nodes[node].slow_sync_ms.set(0))
+                self.nodes[node].slow_sync_ms.borrow_mut().turn(ms, true);
+                Box::new(move || world.nodes[node].slow_sync_ms.borrow_mut().turn(ms, false))
             }
             What::SyncError { node, count } => {
                 self.nodes[node].disk.borrow().fail_syncs(count);
                 Box::new(move || world.nodes[node].disk.borrow().fail_syncs(0))
             }
             What::DiskFull { node } => {
+                let full = &self.nodes[node].disk_full;
+                full.set(full.get() + 1);
                 let disk = self.nodes[node].disk.borrow();
                 disk.set_capacity_bytes(Some(disk.used_bytes()));
-                Box::new(move || world.nodes[node].disk.borrow().set_capacity_bytes(None))
+                Box::new(move || {
+                    let full = &world.nodes[node].disk_full;
+                    full.set(full.get().saturating_sub(1));
+                    if full.get() == 0 {
+                        world.nodes[node].disk.borrow().set_capacity_bytes(None);
+                    }
+                })
             }
             What::BitRot { node } => self.down(vec![node], |world, node| world.rot(node)),
             What::DiskLost { node } => {
@@ -298,7 +314,9 @@ impl World {
         self.net.borrow_mut().heal();
         for node in &self.nodes {
             node.clock.set_right();
-            node.slow_sync_ms.set(0);
+            node.slow_sync_ms.take();
+            node.pauses.set(0);
+            node.disk_full.set(0);
             let disk = node.disk.borrow();
             disk.set_capacity_bytes(None);
             disk.fail_syncs(0);

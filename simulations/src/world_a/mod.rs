@@ -153,7 +153,9 @@ impl World {
             clock: Arc::new(MachineClock::new(time.truth(), START, BOOT_MS, index)),
             disk: RefCell::new(MemDisk::new()),
             image: RefCell::new(None),
-            slow_sync_ms: Cell::new(0),
+            slow_sync_ms: RefCell::default(),
+            pauses: Cell::new(0),
+            disk_full: Cell::new(0),
             replica: (index < config.replicas).then(|| {
                 let chance = stream(seed, &format!("replica {index}"));
                 RefCell::new(Replica::new(index, peers.clone(), chance))

@@ -12,11 +12,29 @@ use std::collections::BTreeMap;
 struct Link {
     cut: u32,
     cut_since_ms: u64,
-    drop_per_mille: u32,
-    duplicate_per_mille: u32,
-    delay_ms: u64,
-    reorder_ms: u64,
+    drop_per_mille: Worst,
+    duplicate_per_mille: Worst,
+    delay_ms: Worst,
+    reorder_ms: Worst,
     flaps: Vec<u64>,
+}
+
+/// Faults of one kind in one place that are on: the worst of them counts.
+#[derive(Clone, Debug, Default)]
+pub struct Worst(Vec<u64>);
+
+impl Worst {
+    pub fn turn(&mut self, size: u64, on: bool) {
+        if on {
+            self.0.push(size);
+        } else if let Some(at) = self.0.iter().position(|known| *known == size) {
+            self.0.swap_remove(at);
+        }
+    }
+
+    pub fn size(&self) -> u64 {
+        self.0.iter().copied().max().unwrap_or(0)
+    }
 }
 
 #[derive(Debug)]
@@ -53,20 +71,20 @@ impl Network {
         link.cut = if on { link.cut + 1 } else { link.cut.saturating_sub(1) };
     }
 
-    pub fn drop_some(&mut self, from: Index, to: Index, per_mille: u32) {
-        self.link(from, to).drop_per_mille = per_mille;
+    pub fn drop_some(&mut self, from: Index, to: Index, per_mille: u32, on: bool) {
+        self.link(from, to).drop_per_mille.turn(u64::from(per_mille), on);
     }
 
-    pub fn duplicate(&mut self, from: Index, to: Index, per_mille: u32) {
-        self.link(from, to).duplicate_per_mille = per_mille;
+    pub fn duplicate(&mut self, from: Index, to: Index, per_mille: u32, on: bool) {
+        self.link(from, to).duplicate_per_mille.turn(u64::from(per_mille), on);
     }
 
-    pub fn delay(&mut self, from: Index, to: Index, ms: u64) {
-        self.link(from, to).delay_ms = ms;
+    pub fn delay(&mut self, from: Index, to: Index, ms: u64, on: bool) {
+        self.link(from, to).delay_ms.turn(ms, on);
     }
 
-    pub fn reorder(&mut self, from: Index, to: Index, ms: u64) {
-        self.link(from, to).reorder_ms = ms;
+    pub fn reorder(&mut self, from: Index, to: Index, ms: u64, on: bool) {
+        self.link(from, to).reorder_ms.turn(ms, on);
     }
 
     pub fn flap(&mut self, from: Index, to: Index, every_ms: u64, on: bool) {
@@ -105,12 +123,11 @@ impl Network {
         let Some(link) = self.links.get(&(from, to)) else {
             return Arrivals { first: Some(base), second: None };
         };
-        let late = link.delay_ms * 1_000;
-        let overtaken =
-            if link.reorder_ms > 0 { self.chance.random_range(0..link.reorder_ms * 1_000) } else { 0 };
-        let doubled =
-            link.duplicate_per_mille > 0 && self.chance.random_range(0..1_000) < link.duplicate_per_mille;
-        if link.cut_for_ms(now_ms).is_some() || dice < link.drop_per_mille {
+        let late = link.delay_ms.size() * 1_000;
+        let (reorder_ms, per_mille) = (link.reorder_ms.size(), link.duplicate_per_mille.size());
+        let overtaken = if reorder_ms > 0 { self.chance.random_range(0..reorder_ms * 1_000) } else { 0 };
+        let doubled = per_mille > 0 && u64::from(self.chance.random_range(0_u32..1_000)) < per_mille;
+        if link.cut_for_ms(now_ms).is_some() || u64::from(dice) < link.drop_per_mille.size() {
             self.lost += 1;
             return Arrivals::default();
         }
@@ -175,11 +192,13 @@ mod tests {
         assert!(network.send(0, 1, 0).first.is_some());
         network.flap(0, 1, 100, true);
         assert!(network.is_cut(0, 1, 50) && !network.is_cut(0, 1, 150));
-        network.delay(1, 2, 500);
-        network.duplicate(1, 2, 1_000);
+        network.delay(1, 2, 500, true);
+        network.delay(1, 2, 20, true);
+        network.delay(1, 2, 20, false);
+        network.duplicate(1, 2, 1_000, true);
         let arrivals = network.send(1, 2, 0);
         assert!(arrivals.first.unwrap() >= 500_000 && arrivals.second.is_some());
-        network.drop_some(2, 1, 1_000);
+        network.drop_some(2, 1, 1_000, true);
         assert_eq!(network.send(2, 1, 0), Arrivals::default());
         network.heal();
         assert!(network.send(2, 1, 0).first.is_some() && !network.is_cut(0, 1, 50));

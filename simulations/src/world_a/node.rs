@@ -6,6 +6,7 @@ use super::World;
 use super::desk::Desk;
 use super::film::Step as Film;
 use super::handle::Handle;
+use super::network::Worst;
 use super::pool::{Pool, PoolMessage};
 use super::shard::Replica;
 use super::time::Time;
@@ -41,7 +42,10 @@ pub struct Node {
     pub disk: RefCell<MemDisk>,
     /// For the fault that rolls the disk back.
     pub image: RefCell<Option<(MemDisk, u64)>>,
-    pub slow_sync_ms: Cell<u64>,
+    pub slow_sync_ms: RefCell<Worst>,
+    /// Faults of these kinds that are on.
+    pub pauses: Cell<u32>,
+    pub disk_full: Cell<u32>,
     pub replica: Option<RefCell<Replica>>,
     pub running: RefCell<Option<Rc<Running>>>,
     /// Faults that keep it down; it is started when none is left.
@@ -172,7 +176,7 @@ impl Running {
     /// A sync that the disk takes long for is over for the others when it is over for the disk.
     pub async fn disk_is_slow(&self) {
         let world = self.world();
-        let us = world.config.sync_us + world.nodes[self.node].slow_sync_ms.get() * 1_000;
+        let us = world.config.sync_us + world.nodes[self.node].slow_sync_ms.borrow().size() * 1_000;
         drop(world);
         if us > 0 {
             self.time.sleep_us(us).await;
