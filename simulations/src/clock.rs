@@ -117,6 +117,34 @@ impl Clock for MachineClock {
     }
 }
 
+/// Whether the wall that entries are dated by can be held to the truth.
+#[derive(Debug)]
+pub struct Judged {
+    /// Until when what each replica's clock said may still count.
+    wrong_until_ms: Vec<u64>,
+    most_were_right: bool,
+}
+
+impl Judged {
+    pub fn new(replicas: usize) -> Self {
+        Self { wrong_until_ms: vec![0; replicas], most_were_right: true }
+    }
+
+    /// From now on, and for so long, the clock of this node may be off.
+    pub fn is_wrong(&mut self, node: usize, now_ms: u64, for_ms: u64) {
+        let Some(until_ms) = self.wrong_until_ms.get_mut(node) else { return };
+        // Others remember what it said, and it is looked at only so often.
+        *until_ms = (*until_ms).max(now_ms + for_ms + platform::REMEMBERED_MS + 4_000);
+        let wrong = self.wrong_until_ms.iter().filter(|until_ms| **until_ms > now_ms).count();
+        self.most_were_right &= wrong * 2 < self.wrong_until_ms.len();
+    }
+
+    /// They always were: the ledger's time never goes back.
+    pub fn most_are_right(&self) -> bool {
+        self.most_were_right
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -88,7 +88,8 @@ impl Actor for AllocationActor {
             }
             AllocationMessage::Recall { recall, reply } => state.recall(recall, reply).await,
             AllocationMessage::Frozen { number } => {
-                if state.line.as_ref().is_some_and(|line| line.number == number) {
+                let is_mine = state.line.as_ref().is_some_and(|line| line.number == number);
+                if is_mine && !is_planted(Mistake::SessionByBatch) {
                     state.close().await;
                 }
             }

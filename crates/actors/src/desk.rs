@@ -101,12 +101,15 @@ impl Desk {
                 let (status, owes) = group.read(deadline, status).await.map_err(not_read)?.value;
                 match status {
                     // What was taken away is given back first: an administrator was told until when it may be spent.
-                    Some(HolderStatus::Active) if owes => {
+                    Some(HolderStatus::Active) if owes && !is_planted(Mistake::SessionByBatch) => {
                         self.to_sweep.notify_one();
                         Err(LeaderRefusal::Unknown)
                     }
                     Some(HolderStatus::Active) => {
                         self.hear(group.id(), holder.node);
+                        Ok(LeaderAnswer::Renewed)
+                    }
+                    Some(HolderStatus::Fenced) if is_planted(Mistake::FencedNeverLearns) => {
                         Ok(LeaderAnswer::Renewed)
                     }
                     Some(HolderStatus::Fenced) => Err(LeaderRefusal::Rejected(Rejection::Fenced)),

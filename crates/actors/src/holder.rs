@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
+use types::planted::{Mistake, is_planted};
 use types::{CycleNumber, HolderId, ShardId, UserId, WorkspaceId};
 
 /// Cheap to clone.
@@ -120,8 +121,14 @@ impl HolderInner {
     pub async fn submit(&self, shard: ShardId, batch: HolderBatch) -> Result<BatchAnswer, NotSubmitted> {
         self.register(shard).await?;
         self.sessions.reports(shard, batch.journal_sequence);
+        let sent_ms = self.clock.boottime_ms();
         match self.ask(shard, LeaderRequest::Batch(batch)).await {
-            Ok(LeaderAnswer::Batch(answer)) => Ok(answer),
+            Ok(LeaderAnswer::Batch(answer)) => {
+                if is_planted(Mistake::SessionByBatch) {
+                    self.sessions.renew(shard, sent_ms);
+                }
+                Ok(answer)
+            }
             Ok(LeaderAnswer::Applied { .. } | LeaderAnswer::Renewed | LeaderAnswer::Read { .. }) => {
                 Err(NotSubmitted::Unreachable)
             }
@@ -289,7 +296,7 @@ impl Holder {
     pub async fn recall(&self, recall: Recall) -> RecallAnswer {
         let holder = self.0.id;
         let shard = self.0.shards.map().shard_of(&recall.workspace);
-        if !self.0.sessions.is_registered(shard) {
+        if !self.0.sessions.is_registered(shard) && !is_planted(Mistake::UnregisteredAnswers) {
             // Its disk may be an old one: what it says is not to be booked before the ledger has looked at it.
             let journal_sequence = self.0.journal.sequence();
             return RecallAnswer { holder, journal_sequence, lines: Vec::new() };

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use types::planted::{Mistake, is_planted};
 use types::{NodeId, Timestamp};
 
 /// The median of this node's clock and those of the nodes it has heard lately. Of an even number the earlier one in the
@@ -48,7 +49,10 @@ impl AgreedClock {
         let others = heard.values().map(|heard| heard.ahead_of_boot_ms);
         let mut all: Vec<i64> = others.chain([ahead(own)]).collect();
         all.sort_unstable();
-        self.ahead_of_boot_ms.store(all[(all.len() - 1) / 2], Ordering::Relaxed);
+        let median = all[(all.len() - 1) / 2];
+        let by_mistake = is_planted(Mistake::OwnWallBetween);
+        let kept = if by_mistake { median.saturating_sub(ahead(own)) } else { median };
+        self.ahead_of_boot_ms.store(kept, Ordering::Relaxed);
     }
 
     /// How far this node's clock is behind what the nodes agree on, ms; negative where it is fast.
@@ -65,6 +69,7 @@ impl Clock for AgreedClock {
     fn now(&self) -> Timestamp {
         match self.ahead_of_boot_ms.load(Ordering::Relaxed) {
             ALONE => self.own.now(),
+            correction_ms if is_planted(Mistake::OwnWallBetween) => self.own.now().plus_ms(correction_ms),
             ahead_ms => Timestamp::from_millis(signed(self.own.boottime_ms())).plus_ms(ahead_ms),
         }
     }

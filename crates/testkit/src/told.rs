@@ -8,7 +8,7 @@
 use crate::checkers::{Broken, Verdict};
 use ledger::{Command, HolderBatch, LineResult, Outcome, Workspace};
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Credits, IdempotencyKey, LineId, NodeId, UserId};
+use types::{Credits, Durability, IdempotencyKey, LineId, NodeId, UserId};
 
 /// One charge's name: its line and its place on it.
 pub type ChargeName = (LineId, u64);
@@ -132,6 +132,31 @@ impl Told {
         }
         Ok(())
     }
+}
+
+/// An administrator was told until when at the latest what was taken away may be spent. All in milliseconds of the time
+/// since boot, which sessions are measured by; `until_ms`: `None` where nothing was taken away.
+pub fn nothing_taken_away_is_spent_later_than_told(
+    line: LineId,
+    amount: Credits,
+    spent_ms: u64,
+    until_ms: Option<u64>,
+) -> Verdict {
+    let in_time = until_ms.is_none_or(|until_ms| spent_ms <= until_ms);
+    let sentence = "R8 what was taken away is spent no later than the administrator was told";
+    holds(in_time || amount.is_zero(), sentence, || {
+        format!("{line:?}: {amount} at {spent_ms} ms, until {until_ms:?}")
+    })
+}
+
+/// S11: `weakest` is the least that the workspace has ever declared.
+pub fn a_consume_is_as_durable_as_its_workspace_says(
+    line: LineId,
+    durability: Durability,
+    weakest: Durability,
+) -> Verdict {
+    let sentence = "S11 a consume is as durable as its workspace says";
+    holds(durability >= weakest, sentence, || format!("{line:?}: {durability:?}, it says {weakest:?}"))
 }
 
 /// The lines a command speaks of.

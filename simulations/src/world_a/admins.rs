@@ -132,7 +132,7 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
             let node = chance.random_range(0..config.nodes);
             steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
         };
-        step(0, &mut chance, Change::PutWorkspace(settings(None)));
+        step(0, &mut chance, Change::PutWorkspace(settings(declared(seed, at))));
         let first = chance.random_range(granted / 2..=granted);
         step(1, &mut chance, Change::MakeGrant(grant("g0", first, None)));
         if first < granted {
@@ -196,6 +196,12 @@ fn forgets(config: &Config, chance: &mut Stream) -> Option<AdminStep> {
 
 fn settings(durability: Option<Durability>) -> WorkspaceSettings {
     WorkspaceSettings { name: None, membership: None, durability }
+}
+
+/// Some workspaces ask for more than the default from their first day on.
+fn declared(seed: u64, at: usize) -> Option<Durability> {
+    let mut chance = stream(seed, &format!("durability of {at}"));
+    [Some(Durability::Disk), Some(Durability::Quorum)].get(chance.random_range(0..10)).copied().flatten()
 }
 
 fn overflow(chance: &mut Stream) -> Overflow {

@@ -16,6 +16,7 @@ use leasing::{Facts, Lease, Rate, RecallLine, Step, Waiting};
 use ledger::{Denial, DenialReason, LineMessage, LineRejection, LineResult, Wish};
 use platform::Clock;
 use std::rc::Rc;
+use types::planted::{Mistake, is_planted};
 use types::{Credits, CycleNumber, Durability, LineNumber};
 
 /// Why a consume that waited gets none.
@@ -35,6 +36,7 @@ pub enum AllocationMessage {
     Low,
     Answered { number: LineNumber, sent: Sent, answer: DrawAnswer },
     Recall { recall: RecallLine, reply: oneshot::Sender<LineMessage> },
+    Frozen { number: LineNumber },
     Tick,
     Drain,
 }
@@ -134,6 +136,12 @@ impl Allocation {
                     self.answered(number, sent, answer).await;
                 }
                 AllocationMessage::Recall { recall, reply } => self.recall(recall, reply).await,
+                AllocationMessage::Frozen { number } => {
+                    let is_mine = self.line.as_ref().is_some_and(|line| line.number == number);
+                    if is_mine && !is_planted(Mistake::SessionByBatch) {
+                        self.close().await;
+                    }
+                }
                 AllocationMessage::Tick => {
                     if self.tick().await {
                         mailbox.close();

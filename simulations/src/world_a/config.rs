@@ -5,7 +5,7 @@ use super::admins::{self, AdminStep, Storm};
 use super::faults::SUPPORTED;
 use super::words::{Index, id_of};
 use crate::chance::stream;
-use crate::fault::Fault;
+use crate::fault::{Fault, What};
 use crate::swarm::{Swarm, log_uniform};
 use leasing::LeasePolicy;
 use rand::Rng;
@@ -153,10 +153,27 @@ impl Config {
         let storms = Storm::draw(&config, seed);
         let stormy: Vec<Fault> = storms.iter().flat_map(|storm| storm.faults(&config)).collect();
         config.faults.extend(stormy);
+        let late = config.faults.iter().flat_map(|fault| late_to_register(fault, &config));
+        config.faults.extend(late.collect::<Vec<_>>());
         config.faults.sort_by_key(|fault| fault.at_ms);
         config.changes = admins::draw(&config, seed, &storms);
         config
     }
+}
+
+/// What a node says takes so long for a while after its disk was rolled back: leaders ask for its lines before it has
+/// registered.
+fn late_to_register(fault: &Fault, config: &Config) -> Vec<Fault> {
+    const LATE_MS: u64 = 700;
+    const STARTS_MS: u64 = 1_500;
+    let What::DiskRolledBack { node } = fault.what else { return Vec::new() };
+    let others = (0..config.replicas).filter(|replica| *replica != node);
+    let late = others.map(|to| Fault {
+        at_ms: fault.at_ms,
+        for_ms: fault.for_ms + STARTS_MS,
+        what: What::Delay { from: node, to, ms: LATE_MS },
+    });
+    late.collect()
 }
 
 fn lease_policy(chance: &mut crate::chance::Stream) -> LeasePolicy {

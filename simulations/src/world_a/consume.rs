@@ -118,6 +118,7 @@ async fn try_here(
     if !me.may_spend() {
         return Err(Attempt::Short);
     }
+    let spent_ms = me.time.now_ms();
     let permit = me.journal.reserve().map_err(|why| Attempt::Refused(not_booked(&why)))?;
     let spent = match handle.try_spend(consume.price) {
         Ok(spent) => spent,
@@ -129,7 +130,7 @@ async fn try_here(
     };
     let (at_least, at_most) = handle.remaining(spent.left);
     let now = me.clock.now();
-    let durability = consume.durability.unwrap_or_else(|| handle.durability.get());
+    let durability = consume.durability.unwrap_or_else(|| handle.durability());
     let feature = ["chat", "image", "search"][usize::from(consume.feature % 3)];
     let meter = Meter { feature: Feature::parse(feature).expect("a valid id"), model: None, day: now.day() };
     let charge = journal::Charge {
@@ -155,6 +156,7 @@ async fn try_here(
             other => not_booked(&other),
         })
     })?;
+    me.world().was_spent(me, consume, charged.line, spent_ms);
     confirmed(me, consume, &charged).await.map_err(Attempt::Refused)?;
     Ok(charged)
 }

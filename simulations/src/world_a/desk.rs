@@ -20,7 +20,8 @@ use platform::Clock;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use types::{Credits, Durability, LineId, NodeId, WorkspaceId};
+use types::planted::{Mistake, is_planted};
+use types::{Credits, Durability, HolderId, LineId, NodeId, WorkspaceId};
 
 const PATIENCE_MS: u64 = 500;
 const RECALL_LINES_MAX: usize = 200;
@@ -54,9 +55,22 @@ pub async fn answer(world: &Rc<World>, me: &Rc<Running>, request: LeaderRequest,
         }
         LeaderRequest::Renew { holder } => {
             read(world, me, within_ms).await?;
-            match state(world, me.node, |state| state.holders.get(&holder).map(|record| record.status)) {
+            let status = |state: &State| {
+                let status = state.holders.get(&holder).map(|record| record.status);
+                (status, owes(state, holder))
+            };
+            let (status, owes) = state(world, me.node, status);
+            match status {
+                // What was taken away is given back first: an administrator was told until when it may be spent.
+                Some(HolderStatus::Active) if owes && !is_planted(Mistake::SessionByBatch) => {
+                    me.desk.to_sweep.notify_one();
+                    Err(LeaderRefusal::Unknown)
+                }
                 Some(HolderStatus::Active) => {
                     hear(me, holder.node);
+                    Ok(LeaderAnswer::Renewed)
+                }
+                Some(HolderStatus::Fenced) if is_planted(Mistake::FencedNeverLearns) => {
                     Ok(LeaderAnswer::Renewed)
                 }
                 Some(HolderStatus::Fenced) => Err(LeaderRefusal::Rejected(Rejection::Fenced)),
@@ -166,6 +180,15 @@ async fn batch_of(
         let all_answered = fetch(world, me, &batch.workspace, wave, &of_all).await;
         round.end_wave(all_answered);
     }
+}
+
+/// Whether the holder still has lines that were taken away from it.
+fn owes(state: &State, holder: HolderId) -> bool {
+    let frozen = |(id, line): (&LineId, &Line)| {
+        id.holder == holder && line.frozen && !line.written_off && !line.outstanding().is_zero()
+    };
+    let open = state.workspaces.values().filter(|workspace| workspace.frozen_out > 0);
+    open.into_iter().any(|workspace| workspace.lines.iter().any(frozen))
 }
 
 /// Takes the part ahead of need off every draw.

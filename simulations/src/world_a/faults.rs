@@ -79,7 +79,7 @@ impl World {
         | What::ClockFrozen { node }
         | What::BackwardsOverRestart { node, .. } = what
         {
-            self.clocks_were_wrong.borrow_mut()[node] = true;
+            self.clocks.borrow_mut().is_wrong(node, self.time.now_ms(), for_ms);
         }
         let end = self.turn_on(what, for_ms);
         let world = self.clone();

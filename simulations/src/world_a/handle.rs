@@ -6,6 +6,7 @@ use escrow::{Epoch, Escrow, NoSpend, Refused, Snapshot, Spent};
 use futures::channel::mpsc::UnboundedSender;
 use journal::HandleNo;
 use std::cell::{Cell, RefCell};
+use types::planted::{Mistake, is_planted};
 use types::{Credits, Durability, UserId, WorkspaceId};
 
 pub struct Handle {
@@ -18,7 +19,8 @@ pub struct Handle {
     above: Cell<u64>,
     elsewhere: Cell<u64>,
     put: Cell<u64>,
-    pub durability: Cell<Durability>,
+    /// `None` until the ledger has said it.
+    durability: Cell<Option<Durability>>,
     actor: RefCell<Option<UnboundedSender<AllocationMessage>>>,
 }
 
@@ -38,7 +40,7 @@ impl Handle {
             above: Cell::new(0),
             elsewhere: Cell::new(0),
             put: Cell::new(0),
-            durability: Cell::new(Durability::Local),
+            durability: Cell::new(None),
             actor: RefCell::new(None),
         }
     }
@@ -113,6 +115,13 @@ impl Handle {
 
     pub fn set_ledger_word(&self, elsewhere: Credits, durability: Durability) {
         self.elsewhere.set(elsewhere.micros());
-        self.durability.set(durability);
+        self.durability.set(Some(durability));
+    }
+
+    /// The strictest until the ledger has said it.
+    pub fn durability(&self) -> Durability {
+        let unknown =
+            if is_planted(Mistake::UnknownIsLocal) { Durability::Local } else { Durability::Quorum };
+        self.durability.get().unwrap_or(unknown)
     }
 }

@@ -50,7 +50,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use time::{Time, WORLD};
-use types::{Credits, Durability, HolderId, NodeId, Timestamp, UserId, WorkspaceId};
+use types::{Credits, Durability, HolderId, LineId, LineNumber, NodeId, Timestamp, UserId, WorkspaceId};
 use words::{Answer, Consume, Index, Message, PeerFault, Refusal, Request, id_of};
 
 /// When all runs begin.
@@ -89,7 +89,7 @@ struct World {
     faults_active: Cell<u32>,
     /// Clients' requests that have not ended.
     requests: Cell<u64>,
-    clocks_were_wrong: RefCell<Vec<bool>>,
+    clocks: RefCell<crate::clock::Judged>,
 }
 
 #[derive(Default)]
@@ -190,7 +190,7 @@ impl World {
             leaderless_since_ms: Cell::new(None),
             faults_active: Cell::new(0),
             requests: Cell::new(0),
-            clocks_were_wrong: RefCell::new(vec![false; config.nodes]),
+            clocks: RefCell::new(crate::clock::Judged::new(config.replicas)),
             nodes,
             config,
         })
@@ -251,11 +251,12 @@ impl World {
 
     fn judge_all(&self) {
         let now_ms = self.time.now_ms();
-        let right = {
-            let wrong = self.clocks_were_wrong.borrow();
-            wrong[..self.config.replicas].iter().filter(|wrong| **wrong).count() * 2 + 1
-                < self.config.replicas
-        };
+        let mut clocks = self.clocks.borrow_mut();
+        for node in self.nodes.iter().filter(|node| node.clock.off_ms() != 0) {
+            clocks.is_wrong(node.index, now_ms, 0);
+        }
+        let right = clocks.most_are_right();
+        drop(clocks);
         let true_now = START.plus_ms(i64::try_from(now_ms).unwrap_or(i64::MAX));
         let mut oracle = self.oracle.borrow_mut();
         oracle.judge_all(now_ms / JUDGE_MS, now_ms);
@@ -316,6 +317,13 @@ impl World {
 
     fn asked_to_charge(&self, workspace: &WorkspaceId, user: &UserId, amount: Credits) {
         self.oracle.borrow_mut().asked_to_charge(workspace, user, amount);
+    }
+
+    /// A holder has booked what it spent at `spent_ms`.
+    fn was_spent(&self, me: &Running, consume: &Consume, line: LineNumber, spent_ms: u64) {
+        let line = LineId { holder: me.holder, number: line };
+        let at = (spent_ms, self.config.session_ttl_ms);
+        self.oracle.borrow_mut().spent(&consume.workspace, line, consume.price, at);
     }
 
     /// Whether what remembered this key may be lost within its declared durability.

@@ -27,12 +27,16 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use types::planted::{Mistake, is_planted};
 use types::{DiskId, HolderId, LineNumber, UserId, WorkspaceId};
 
 pub const ASK_MS: u64 = 4_000;
 pub const ATTEMPT_MS: u64 = 2_000;
 const PAUSE_MS: u64 = 20;
 const RENEW_EVERY_MS: u64 = 2_000;
+/// A forgotten holder renews its session, and so learns it, within this; answers may get lost: so many are no loop.
+const LEARNS_WITHIN_MS: u64 = 6_000;
+const REJECTED_MAX: u32 = 20;
 
 /// What is there whether the process runs or not.
 pub struct Node {
@@ -98,6 +102,8 @@ pub struct Running {
     /// Requests of users who are not active here: how many since when.
     pub strays: RefCell<BTreeMap<(WorkspaceId, UserId), (u32, u64)>>,
     pub recalls: Cell<u32>,
+    /// Since when, and how often, all that it says is rejected, because it was forgotten.
+    rejected: Cell<Option<(u64, u32)>>,
 }
 
 /// Why a batch was not taken.
@@ -150,6 +156,7 @@ impl Running {
             next_handle: Cell::new(1),
             strays: RefCell::default(),
             recalls: Cell::new(0),
+            rejected: Cell::new(None),
         }
     }
 
@@ -349,8 +356,10 @@ impl Running {
         let sent_ms = self.clock.boottime_ms();
         match self.ask_leader(LeaderRequest::Batch(batch), true).await {
             Ok(LeaderAnswer::Batch(answer)) => {
-                // Where all was rejected this holder may be fenced: the renewal that is due then says so.
-                if answer.lines.iter().any(|line| !matches!(line.result, LineResult::Rejected(_))) {
+                let nothing_taken =
+                    answer.lines.iter().all(|line| matches!(line.result, LineResult::Rejected(_)));
+                self.judge_rejections(nothing_taken);
+                if is_planted(Mistake::SessionByBatch) {
                     self.renewed(sent_ms);
                 }
                 Ok(answer)
@@ -369,7 +378,7 @@ impl Running {
         if self.registered.get() {
             return Ok(());
         }
-        let (world, sent_ms) = (self.world(), self.clock.boottime_ms());
+        let world = self.world();
         let command = Command::Register { holder: self.holder, journal_sequence: self.start_sequence };
         let asked = self.ask_leader(LeaderRequest::Command(Box::new(command)), true).await;
         let Ok(LeaderAnswer::Applied { applied, .. }) = asked else { return Err(NotSubmitted::Unreachable) };
@@ -379,7 +388,6 @@ impl Running {
                     self.broken("R10 a rolled-back disk is refused", &format!("{} may spend", self.holder));
                 }
                 self.registered.set(true);
-                self.renewed(sent_ms);
                 Ok(())
             }
             Err(Rejection::RolledBack { known }) if known <= self.reported.get() => {
@@ -393,6 +401,23 @@ impl Running {
         }
     }
 
+    /// A forgotten holder draws only until the renewal that is due tells it so.
+    fn judge_rejections(&self, nothing_taken: bool) {
+        let world = self.world();
+        let is_fenced = world.oracle.borrow().is_fenced(self.holder);
+        if !nothing_taken || !is_fenced {
+            return self.rejected.set(None);
+        }
+        let (since_ms, times) = self.rejected.get().unwrap_or((self.time.now_ms(), 0));
+        self.rejected.set(Some((since_ms, times + 1)));
+        let for_ms = self.time.now_ms() - since_ms;
+        if for_ms > LEARNS_WITHIN_MS && times > REJECTED_MAX {
+            let what = format!("{times} of its batches were rejected as a whole in {for_ms} ms");
+            self.broken("a forgotten holder that is answered learns that it is", &what);
+        }
+    }
+
+    /// Only this renews a session: the leader refuses it as long as this holder has lines that were taken away.
     pub async fn renew(&self) -> bool {
         if self.register().await.is_err() {
             return false;
@@ -441,7 +466,7 @@ impl Running {
     pub async fn recall(self: &Rc<Self>, recall: Recall) -> RecallAnswer {
         let mine = |line: &leasing::RecallLine| line.line.holder == self.holder;
         let Recall { workspace, lines } = recall;
-        if !self.registered.get() {
+        if !self.registered.get() && !is_planted(Mistake::UnregisteredAnswers) {
             // Its disk may be an old one: what it says is not to be booked before the ledger has looked at it.
             let journal_sequence = self.journal.sequence();
             return RecallAnswer { holder: self.holder, journal_sequence, lines: Vec::new() };
@@ -452,6 +477,9 @@ impl Running {
         let sent = self.pool(&workspace).unbounded_send(PoolMessage::Recall { recall, reply }).is_ok();
         let lines = if sent { answer.await.unwrap_or_default() } else { Vec::new() };
         self.recalls.set(self.recalls.get() - 1);
+        if self.world().nodes[self.node].rolled_back.get() && !lines.is_empty() {
+            self.broken("R10 a rolled-back disk is not asked for its lines", "it answers a recall");
+        }
         let journal_sequence = self.journal.sequence();
         self.reported.set(self.reported.get().max(journal_sequence));
         RecallAnswer { holder: self.holder, journal_sequence, lines }

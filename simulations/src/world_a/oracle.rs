@@ -16,7 +16,7 @@ use testkit::ghost::Ghost;
 use testkit::order::RealTime;
 use testkit::reference::{Finals, Reference};
 use testkit::told::{self, Told};
-use types::{Credits, HolderId, IdempotencyKey, LineId, Timestamp, UserId, WorkspaceId};
+use types::{Credits, Durability, HolderId, IdempotencyKey, LineId, Timestamp, UserId, WorkspaceId};
 
 /// Entries between two images that replicas are compared with, and how many are kept.
 const IMAGE_EVERY: u64 = 256;
@@ -51,7 +51,10 @@ pub struct Oracle {
     intents: BTreeMap<(WorkspaceId, IntentNo), Fire>,
     pub moved_ms: Vec<u64>,
     applied_keys: BTreeMap<IdempotencyKey, u32>,
-    frozen: BTreeSet<(WorkspaceId, LineId)>,
+    /// Since when each line is taken away.
+    frozen: BTreeMap<(WorkspaceId, LineId), u64>,
+    /// The least durable that each workspace has ever said its consumes are.
+    weakest: BTreeMap<WorkspaceId, Durability>,
     pub draws: u64,
     pub told: u64,
     pub told_local: u64,
@@ -72,7 +75,8 @@ impl Oracle {
             intents: BTreeMap::new(),
             moved_ms: Vec::new(),
             applied_keys: BTreeMap::new(),
-            frozen: BTreeSet::new(),
+            frozen: BTreeMap::new(),
+            weakest: BTreeMap::new(),
             draws: 0,
             told: 0,
             told_local: 0,
@@ -136,6 +140,10 @@ impl Oracle {
         for (workspace, finals, copy) in before {
             let verdict = self.judge_entry(&workspace, command, &applied, finals, copy.as_deref());
             self.judge(verdict, now_ms);
+        }
+        if let Some(workspace) = command.workspace().and_then(|id| self.state.workspace(id)) {
+            let weakest = self.weakest.entry(workspace.id.clone()).or_insert(workspace.durability);
+            *weakest = (*weakest).min(workspace.durability);
         }
         self.note_crossings(command, &applied, now_ms);
         if index.is_multiple_of(IMAGE_EVERY) {
@@ -256,23 +264,40 @@ impl Oracle {
         self.judge(verdict, now_ms);
         self.told += 1;
         self.told_local += u64::from(charge.local);
-        if self.frozen.contains(&(consume.workspace.clone(), line)) {
+        if self.frozen.contains_key(&(consume.workspace.clone(), line)) {
             self.seen.saw(Crossing::SpentOnFrozenLine);
             for ((workspace, no), fire) in &mut self.intents {
                 let lines = self.state.workspace(workspace).and_then(|w| w.intents.get(no));
                 fire.spent |= lines.is_some_and(|intent| intent.lines.contains(&line));
             }
         }
+        // What a consume asks for itself stands before what its workspace says.
+        let weakest = self.weakest.get(&consume.workspace).filter(|_| consume.durability.is_none());
+        let declared = weakest.copied().unwrap_or(Durability::Local);
         let Some(workspace) = self.state.workspace(&consume.workspace) else { return };
         let Some(Pool { told, .. }) = self.pools.get(&consume.workspace) else { return };
         let verdicts = [
             told::nobody_was_told_more_than_the_pool_was_granted(workspace, told),
             told::what_was_told_is_gone_from_the_pool(workspace, told),
             told::nothing_is_told_on_a_line_beyond_what_it_has(workspace, told, line),
+            told::a_consume_is_as_durable_as_its_workspace_says(line, charge.durability, declared),
         ];
         for verdict in verdicts {
             self.judge(verdict, now_ms);
         }
+    }
+
+    /// Something was spent on this line at `spent_ms`, by a holder whose sessions last so long.
+    pub fn spent(&mut self, workspace: &WorkspaceId, line: LineId, amount: Credits, at: (u64, u64)) {
+        let (spent_ms, ttl_ms) = at;
+        let taken_ms = self.frozen.get(&(workspace.clone(), line)).copied();
+        let until_ms = taken_ms.map(|taken_ms| taken_ms + ttl_ms);
+        let verdict = told::nothing_taken_away_is_spent_later_than_told(line, amount, spent_ms, until_ms);
+        self.judge(verdict, spent_ms);
+    }
+
+    pub fn is_fenced(&self, holder: HolderId) -> bool {
+        self.state.holders.get(&holder).is_some_and(|record| record.status == HolderStatus::Fenced)
     }
 
     pub fn refused_for_credits(&mut self, workspace: &WorkspaceId, now_ms: u64) {
@@ -418,7 +443,9 @@ impl Oracle {
                 for (message, answer) in batch.lines.iter().zip(answers) {
                     let line = (batch.workspace.clone(), batch.line_id(message));
                     match &answer.result {
-                        LineResult::Line { frozen: true, .. } => drop(self.frozen.insert(line)),
+                        LineResult::Line { frozen: true, .. } => {
+                            self.frozen.entry(line).or_insert(now_ms);
+                        }
                         LineResult::Line { .. } => {}
                         LineResult::Closed if fenced => self.seen.saw(Crossing::EvidenceIsTaken),
                         LineResult::Closed => {
@@ -446,7 +473,7 @@ impl Oracle {
         }
         for event in &applied.events {
             if let (ledger::Event::Recall { line, .. }, Some(workspace)) = (event, command.workspace()) {
-                self.frozen.insert((workspace.clone(), *line));
+                self.frozen.entry((workspace.clone(), *line)).or_insert(now_ms);
             }
         }
         self.settle_intents(now_ms);

@@ -333,7 +333,11 @@ impl Pool {
             }
             Outgoing::Report { message, confirms } => {
                 let taken = match result {
-                    LineResult::Line { .. } | LineResult::Closed => true,
+                    LineResult::Line { frozen, .. } => {
+                        self.tell_child(&message, frozen, answer, at);
+                        true
+                    }
+                    LineResult::Closed => true,
                     LineResult::Rejected(LineRejection::StaleLine { .. }) => true,
                     LineResult::Rejected(_) => false,
                 };
@@ -345,6 +349,15 @@ impl Pool {
                 }
             }
             Outgoing::Close(message) => self.closed(&message, &result).await,
+        }
+    }
+
+    /// A line that was taken away is closed, even if no recall came through.
+    fn tell_child(&self, message: &LineMessage, frozen: bool, answer: &BatchAnswer, at: usize) {
+        let Some(handle) = self.running.find(&self.workspace, &message.user) else { return };
+        handle.set_ledger_word(answer.elsewhere[at], answer.durability);
+        if frozen {
+            handle.tell(AllocationMessage::Frozen { number: message.number });
         }
     }
 
