@@ -51,7 +51,7 @@ crossings! {
     PowerLossRoundsUp "ab" "a power failure rounds a line up",
     PowerLossIsExact "a" "a journal is exact after its process died",
     DamagedDiskIsFound "ab" "a damaged journal is not opened",
-    RolledBackDiskIsRefused "a" "a rolled-back disk is refused",
+    RolledBackDiskIsRefused "ab" "a rolled-back disk is refused",
     JournalStops "ab" "a journal stops, and its node is started again",
     StorageIsFull "a" "a consume is refused because the disk is full",
     CloseWasTakenAlready "a" "a close is asked again that was taken already",

@@ -3,6 +3,7 @@
 use crate::crossings::{Crossing, Seen};
 use crate::fault::{Fault, Kind, NodeIndex, Unsynced, What};
 use crate::world_b::machine::{Ended, Machine};
+use crate::world_b::rolled::Older;
 use platform::MemDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use turmoil::Sim;
 
 /// What this world can do. Turmoil cannot stop a host's time, and its connections carry bytes, so nothing arrives
 /// twice or out of order: worlds A and C do these.
-pub const KINDS: [Kind; 21] = [
+pub const KINDS: [Kind; 22] = [
     Kind::Drop,
     Kind::Delay,
     Kind::OneWay,
@@ -28,12 +29,17 @@ pub const KINDS: [Kind; 21] = [
     Kind::DiskFull,
     Kind::BitRot,
     Kind::DiskLost,
+    Kind::DiskRolledBack,
     Kind::Skew,
     Kind::Strobe,
     Kind::ClockRate,
     Kind::ClockFrozen,
     Kind::BackwardsOverRestart,
 ];
+
+/// A node that starts on an older copy asks for three seconds how old it is: nothing may begin meanwhile that keeps all
+/// who know from saying so. What nobody could say in time is the registration's to find, with its groups begun.
+const QUIET_MS: u64 = 4_000;
 
 type Link = (NodeIndex, NodeIndex);
 
@@ -51,6 +57,8 @@ pub struct Faults {
     down: BTreeMap<NodeIndex, u64>,
     /// Nodes whose disk is gone for good.
     pub lost: BTreeSet<NodeIndex>,
+    /// Older copies of disks.
+    pub older: Older,
     /// Nodes whose journal may have had to round up: they lost power, or a sync failed.
     pub rounded: BTreeSet<NodeIndex>,
     pub begun: BTreeMap<Kind, u64>,
@@ -71,6 +79,7 @@ struct Running {
 impl Faults {
     #[must_use]
     pub fn new(machines: Vec<Arc<Machine>>, faults: Vec<Fault>) -> Self {
+        let older = Older::of(&faults);
         let mut coming = faults.into_iter();
         Self {
             machines,
@@ -80,6 +89,7 @@ impl Faults {
             cuts: BTreeMap::new(),
             down: BTreeMap::new(),
             lost: BTreeSet::new(),
+            older,
             rounded: BTreeSet::new(),
             begun: BTreeMap::new(),
             seen: Seen::default(),
@@ -88,6 +98,7 @@ impl Faults {
 
     /// Begins and ends what is due.
     pub fn step(&mut self, sim: &mut Sim<'_>, now_ms: u64) {
+        self.older.copy_disks(&self.machines, now_ms);
         while let Some(fault) = self.next.take_if(|fault| fault.at_ms <= now_ms) {
             self.next = self.coming.next();
             self.begin(sim, fault, now_ms);
@@ -106,11 +117,18 @@ impl Faults {
         self.under_way.len()
     }
 
+    /// Nodes whose disk is gone, once the operator can know it.
+    #[must_use]
+    pub fn known_lost(&self) -> BTreeSet<NodeIndex> {
+        self.lost.iter().filter(|node| !self.older.is_to_be_refused(**node)).copied().collect()
+    }
+
     fn saw_end(&mut self, ended: &Ended) {
         let Ended::Refused(why) = ended else { return };
         let signs = [
             ("is damaged at byte", Crossing::DamagedDiskIsFound),
             ("this data directory is empty", Crossing::EmptyDiskIsRefused),
+            (crate::world_b::rolled::REFUSED, Crossing::RolledBackDiskIsRefused),
             ("the journal has stopped", Crossing::JournalStops),
             ("the log cannot be written", Crossing::LogStops),
         ];
@@ -129,6 +147,11 @@ impl Faults {
         let is_there = |node: &NodeIndex| *node <= all && !self.lost.contains(node);
         let nodes = nodes_of(&what);
         if !(nodes.iter().all(fits) || is_of_network(&what) && nodes.iter().all(is_there)) {
+            return;
+        }
+        if let What::DiskRolledBack { node } = &what
+            && !self.older.is_known_to_be(&self.machines, *node)
+        {
             return;
         }
         tracing::info!(target: "film", ?what, for_ms, "fault begins");
@@ -156,6 +179,11 @@ impl Faults {
             What::DiskLost { node } => {
                 self.kill(sim, *node, until_ms);
                 self.machines[*node].set_disk(MemDisk::new());
+                self.lost.insert(*node);
+            }
+            What::DiskRolledBack { node } => {
+                self.kill(sim, *node, until_ms);
+                self.older.put_back(&self.machines[*node]);
                 self.lost.insert(*node);
             }
             What::BitRot { node } => {
@@ -203,8 +231,7 @@ impl Faults {
             | What::Reset { .. }
             | What::Pause { .. }
             | What::ActorPanic { .. }
-            | What::SlowSync { .. }
-            | What::DiskRolledBack { .. } => return,
+            | What::SlowSync { .. } => return,
         }
         links.iter().for_each(|link| self.cut(sim, *link));
         self.under_way.push(Running { what, until_ms, next_ms: now_ms, on: true, links });
@@ -272,10 +299,12 @@ impl Faults {
             let machine = self.machines[node].clone();
             if let Some(ended) = machine.take_news() {
                 self.saw_end(&ended);
+                self.older.ended(node, &ended);
             }
             if self.lost.contains(&node) {
                 // It starts once more, to be refused; then nobody starts it again.
-                if self.down.get(&node).is_some_and(|until| *until <= now_ms) {
+                let is_due = self.down.get(&node).is_some_and(|until| *until <= now_ms);
+                if is_due && (!self.older.is_to_be_refused(node) || self.can_be_told(node, now_ms)) {
                     self.down.remove(&node);
                     machine.killed();
                     sim.bounce(Machine::name(node));
@@ -301,6 +330,15 @@ impl Faults {
                 sim.bounce(Machine::name(node));
             }
         }
+    }
+
+    /// Whether a node that starts now hears, before it has waited long enough, how old its disk is.
+    fn can_be_told(&self, node: NodeIndex, now_ms: u64) -> bool {
+        let is_quiet = |running: &Running| {
+            !is_of_network(&running.what) && !matches!(running.what, What::Ring | What::CrashLoop { .. })
+        };
+        let comes_soon = self.next.as_ref().is_some_and(|next| next.at_ms <= now_ms + QUIET_MS);
+        !comes_soon && self.under_way.iter().all(is_quiet) && self.older.knows_any(&self.machines, node)
     }
 
     fn kill(&mut self, sim: &mut Sim<'_>, node: NodeIndex, until_ms: u64) {

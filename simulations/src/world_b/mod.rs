@@ -2,7 +2,7 @@
 //! clocks. One seed is one run, and must be one process: the standard library and tokio keep some state per process.
 //!
 //! Reading order: `machine` (a node's life), `net` (its outside world), `load` and `clients` (who asks),
-//! `faults` (what goes wrong), `told` and `judge` (what must be true). Not here: the same faults without shells
+//! `faults` and `rolled` (what goes wrong), `told` and `judge` (what must be true). Not here: the same faults without shells
 //! (world A), and real processes (`tests`).
 
 pub mod clients;
@@ -13,6 +13,7 @@ pub mod load;
 pub mod machine;
 pub mod net;
 pub mod panics;
+pub mod rolled;
 pub mod told;
 pub mod trace;
 
@@ -157,11 +158,15 @@ fn run_all(case: &Case) -> Outcome {
         }
         faults.step(&mut sim, now_ms);
         if now_ms % 100 == 0 {
-            let mut record = told.record();
-            if record.lost != faults.lost {
-                record.lost.clone_from(&faults.lost);
+            let (lost, mut record) = (faults.known_lost(), told.record());
+            if record.lost != lost {
+                record.lost = lost;
                 record.lost_ms = now_ms;
             }
+        }
+        for what in faults.older.broken.drain(..) {
+            let sentence = "R10 an older copy of a disk is refused before its groups begin".into();
+            judge.broken.push(BrokenAt { at_ms: now_ms, sentence, what });
         }
         judge.watch(now_ms);
         if now_ms % 200 == 0 {
