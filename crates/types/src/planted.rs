@@ -73,7 +73,6 @@ mistakes! {
     RecallIgnored = "recall-ignored" "L": "a recall is answered and nothing is given back",
     NobodyWoken = "nobody-woken" "L": "who waits for credits is not woken when they come",
     LogFailureIgnored = "log-failure-ignored" "L": "a node whose log cannot be written stays up and does nothing",
-    FailedSyncForgotten = "failed-sync-forgotten" "L": "a log whose sync failed is read and written on, and is lost with the power",
     FrozenNeverRecalled = "frozen-never-recalled" "L": "nobody recalls lines that were taken away",
 }
 

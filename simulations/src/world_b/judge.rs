@@ -230,7 +230,8 @@ impl Judge {
         let refused = std::mem::take(&mut self.told.record().exhausted);
         let margin = load.price_max.saturating_mul(2 * load.users as u64);
         // What is out could have been recalled.
-        let shared = |pool: &Workspace| pool.shared_at(pool_now(now_ms)).saturating_add(pool.shared_out).micros();
+        let shared =
+            |pool: &Workspace| pool.shared_at(pool_now(now_ms)).saturating_add(pool.shared_out).micros();
         let mut now = BTreeMap::new();
         for workspace in 0..load.workspaces {
             let id = super::clients::workspace(workspace);

@@ -8,7 +8,6 @@ use redb::{
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use types::planted::{Mistake, is_planted};
 
 /// Entries by group and index.
 const ENTRIES: TableDefinition<(u16, u64), &[u8]> = TableDefinition::new("entries");
@@ -182,11 +181,7 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file.sync().inspect_err(|_| {
-            if !is_planted(Mistake::FailedSyncForgotten) {
-                suspect::mark(&*self.directory);
-            }
-        })
+        self.file.sync().inspect_err(|_| suspect::mark(&*self.directory))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
