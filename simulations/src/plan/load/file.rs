@@ -381,7 +381,7 @@ fn planned(
         ("to", table.to.as_ref().map(Spanned::span)),
     ];
     for (field, span) in given {
-        if let Some(span) = span.filter(|_| known[0] != "" && !known.contains(&field)) {
+        if let Some(span) = span.filter(|_| !known[0].is_empty() && !known.contains(&field)) {
             return Err(text.wrong(&span, format!("{what:?} has no {field}")));
         }
     }
