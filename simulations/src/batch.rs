@@ -2,7 +2,7 @@
 //! seen, floors of operations and faults reached. Not here: one run (`world_a`, `world_b`).
 
 use crate::crossings::Crossing;
-use crate::outcome::Outcome;
+use crate::outcome::{BrokenAt, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -113,10 +113,18 @@ pub(crate) fn run_one(
     mistake: Option<&str>,
 ) -> io::Result<Outcome> {
     let mut command = Command::new(program);
+    let number = seed;
     let (seed, minutes) = (seed.to_string(), plan.minutes.to_string());
     command.args(["seed", "--world", plan.world.name(), "--seed", &seed, "--minutes", &minutes, "--brief"]);
     command.args(mistake.iter().flat_map(|name| ["--plant", name]));
     let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output()?;
+    if output.status.code().is_none() {
+        // A panic while another one unwinds aborts: the product stops, and the judge with it.
+        let (sentence, what) = ("a run ends with an outcome", String::from_utf8_lossy(&output.stderr));
+        let (sentence, what) = (sentence.to_owned(), what.trim().to_owned());
+        let broken = Some(BrokenAt { at_ms: 0, sentence, what });
+        return Ok(Outcome { seed: number, minutes: plan.minutes, broken, ..Outcome::default() });
+    }
     serde_json::from_slice(&output.stdout).map_err(|why| {
         let words = String::from_utf8_lossy(&output.stderr);
         io::Error::other(format!("it ended without an outcome ({why}): {}", words.trim()))

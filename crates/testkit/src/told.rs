@@ -159,11 +159,11 @@ pub fn a_consume_is_as_durable_as_its_workspace_says(
     holds(durability >= weakest, sentence, || format!("{line:?}: {durability:?}, it says {weakest:?}"))
 }
 
-/// R6: reports are never ahead of the holder's disk. `known`: what the ledger has as used on the line; `on_disk`: what the
-/// journal has, opened again.
-pub fn no_report_was_ahead_of_the_disk(line: LineId, known: Credits, on_disk: Credits) -> Verdict {
+/// R6: reports are never ahead of the holder's disk. `said`: what a message has as used on the line; `on_disk`:
+/// what the journal has, opened again.
+pub fn no_report_is_ahead_of_the_disk(line: LineId, said: Credits, on_disk: Credits) -> Verdict {
     let sentence = "R6 no report is ahead of the holder's disk";
-    holds(known <= on_disk, sentence, || format!("{line:?}: the ledger has {known}, the disk {on_disk}"))
+    holds(said <= on_disk, sentence, || format!("{line:?}: said {said}, on the disk {on_disk}"))
 }
 
 /// The lines a command speaks of.

@@ -28,7 +28,7 @@ use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
-use types::{DiskId, HolderId, LineNumber, UserId, WorkspaceId};
+use types::{Credits, DiskId, HolderId, LineNumber, UserId, WorkspaceId};
 
 pub const ASK_MS: u64 = 4_000;
 pub const ATTEMPT_MS: u64 = 2_000;
@@ -37,6 +37,8 @@ const RENEW_EVERY_MS: u64 = 2_000;
 /// A forgotten holder renews its session, and so learns it, within this; answers may get lost: so many are no loop.
 const LEARNS_WITHIN_MS: u64 = 6_000;
 const REJECTED_MAX: u32 = 20;
+/// Of so many batches one is compared with the disk.
+const LOOKED_AT_EVERY: u64 = 16;
 
 /// What is there whether the process runs or not.
 pub struct Node {
@@ -102,6 +104,7 @@ pub struct Running {
     /// Requests of users who are not active here: how many since when.
     pub strays: RefCell<BTreeMap<(WorkspaceId, UserId), (u32, u64)>>,
     pub recalls: Cell<u32>,
+    batches: Cell<u64>,
     /// Since when, and how often, all that it says is rejected, because it was forgotten.
     rejected: Cell<Option<(u64, u32)>>,
 }
@@ -156,6 +159,7 @@ impl Running {
             next_handle: Cell::new(1),
             strays: RefCell::default(),
             recalls: Cell::new(0),
+            batches: Cell::new(0),
             rejected: Cell::new(None),
         }
     }
@@ -353,6 +357,7 @@ impl Running {
     pub async fn submit(&self, batch: HolderBatch) -> Result<BatchAnswer, NotSubmitted> {
         self.register().await?;
         self.reported.set(self.reported.get().max(batch.journal_sequence));
+        self.judge_batch(&batch);
         let sent_ms = self.clock.boottime_ms();
         match self.ask_leader(LeaderRequest::Batch(batch), true).await {
             Ok(LeaderAnswer::Batch(answer)) => {
@@ -398,6 +403,26 @@ impl Running {
                 self.faulted(&rejection);
                 Err(NotSubmitted::Unreachable)
             }
+        }
+    }
+
+    /// Whether what a batch says is on the disk; looked at now and then, because a journal is read for it.
+    fn judge_batch(&self, batch: &HolderBatch) {
+        self.batches.set(self.batches.get() + 1);
+        if !self.batches.get().is_multiple_of(LOOKED_AT_EVERY) {
+            return;
+        }
+        let world = self.world();
+        let on_disk = world.if_the_power_failed(self.node);
+        for message in &batch.lines {
+            let is_it = |view: &&LineView| {
+                view.line.workspace == batch.workspace && view.line.number == message.number
+            };
+            let Some(view) = on_disk.iter().find(is_it) else { continue };
+            let said = Credits::checked_sum(message.used.by_backing.iter().map(|(_, used, _)| *used));
+            let (line, said) = (batch.line_id(message), said.expect("parts of one pool"));
+            let verdict = testkit::told::no_report_is_ahead_of_the_disk(line, said, view.used);
+            world.oracle.borrow_mut().judge(verdict, self.time.now_ms());
         }
     }
 

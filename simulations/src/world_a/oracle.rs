@@ -333,12 +333,6 @@ impl Oracle {
         for view in lines {
             let line = LineId { holder, number: view.line.number };
             there.insert((view.line.workspace.clone(), line));
-            let booked = self.state.workspace(&view.line.workspace).and_then(|w| w.lines.get(&line));
-            if let Some(booked) = booked.filter(|booked| !booked.written_off) {
-                let known = Credits::checked_sum(booked.backings.iter().map(|n| n.used));
-                let known = known.expect("parts of one pool");
-                verdicts.push(told::no_report_was_ahead_of_the_disk(line, known, view.used));
-            }
             if let Some(Pool { told, .. }) = self.pools.get(&view.line.workspace) {
                 let (used, lost) = (view.used, view.unattributed);
                 verdicts.push(told::the_disk_counts_what_was_told(told, line, used, lost, exact));

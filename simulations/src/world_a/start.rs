@@ -11,7 +11,7 @@ use super::words::{Answer, Index, Request, id_of};
 use crate::chance::stream;
 use crate::crossings::Crossing;
 use futures::FutureExt;
-use journal::{Journal, JournalFault, Options, Recovered};
+use journal::{Journal, JournalFault, LineView, Options, Recovered};
 use ledger::{Command, ForgetMode};
 use platform::{AgreedClock, BoxFuture, Disk};
 use rand::Rng;
@@ -71,6 +71,17 @@ impl World {
         *node.running.borrow_mut() = Some(running.clone());
         self.film(Step::Started, index, node.lives.get(), recovered.sequence);
         self.run_node(node, &running);
+    }
+
+    /// What a start would find on the disk if the power failed now.
+    pub fn if_the_power_failed(&self, index: Index) -> Vec<LineView> {
+        let node = &self.nodes[index];
+        let directory =
+            node.disk.borrow().image().directory(Path::new("/journal")).expect("a disk in memory");
+        let clock = node.clock.clone();
+        let opening = Journal::open_with(journal_options(), directory, node.holder.disk, clock, drop);
+        let opened = opening.now_or_never().expect("a disk in memory answers at once");
+        opened.map(|(_, _, recovered)| recovered.lines).unwrap_or_default()
     }
 
     pub fn start_in(self: &Rc<Self>, index: Index, ms: u64) {
