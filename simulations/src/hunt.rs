@@ -162,7 +162,8 @@ fn again(program: &Path, known: Known) -> io::Result<Row> {
     let clock = platform::SystemClock::new();
     let with = run_one(program, plan, seed, Some(mistake.name()))?;
     let took = platform::Clock::monotonic(&clock);
-    let sentence = with.broken.map(|broken| broken.sentence);
+    let without = run_one(program, plan, seed, None)?;
+    let sentence = with.broken.filter(|_| without.broken.is_none()).map(|broken| broken.sentence);
     let kill = sentence.map(|sentence| Kill { mistake, world, seed, seeds: 1, took, sentence });
     Ok(Row { mistake, kill })
 }

@@ -12,6 +12,10 @@ use turmoil::Sim;
 
 /// What this world can do. Turmoil cannot stop a host's time, and its connections carry bytes, so nothing arrives
 /// twice or out of order: worlds A and C do these.
+///
+/// No `slow-sync`: a simulated disk answers on the task that asks, and a task that blocked would stop the time of all. No
+/// `actor-panic`: nothing that is asked of the product from outside makes an actor panic, and where one panics of itself
+/// a sentence is broken; the tests of `actors` make them panic.
 pub const KINDS: [Kind; 22] = [
     Kind::Drop,
     Kind::Delay,
