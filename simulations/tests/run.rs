@@ -132,7 +132,7 @@ fn who_is_interrupted_says_how_to_go_on() {
         std::thread::yield_now();
     }
     let pid = running.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(Command::new("sh").args(["-c", &format!("kill -INT {pid}")]).status().unwrap().success());
     let ended = running.wait_with_output().unwrap();
     let complaint = text(&ended.stderr);
     assert_eq!(ended.status.code(), Some(2), "{complaint}");
