@@ -213,6 +213,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn after_a_failed_sync_and_a_restart_the_power_may_fail() {
+        let disk = MemDisk::new();
+        let first = database(&disk);
+        let writer = LogWriter::start(first.clone(), true).unwrap();
+        append(&writer, 1, 1).await.unwrap().unwrap();
+        disk.fail_syncs(1);
+        let (tell, told) = oneshot::channel();
+        // Many pages, which no later commit writes again.
+        let many = (1..=500).map(|index| (index, vec![9; 1_000])).collect();
+        writer.write(2, Write::Append(many), Box::new(move |result| tell.send(result).unwrap()));
+        told.await.unwrap().unwrap_err();
+        writer.close().await;
+        disk.kill();
+        drop((writer, first));
+
+        let again = database(&disk);
+        let entries = |database: &LogDatabase, group| database.entries(group, 0..u64::MAX, usize::MAX).unwrap();
+        let known = entries(&again, 2);
+        let writer = LogWriter::start(again.clone(), true).unwrap();
+        for index in 2..=10 {
+            append(&writer, 1, index).await.unwrap().unwrap();
+        }
+        disk.power_loss(platform::Unsynced::Lost);
+        let last = database(&disk);
+        assert_eq!(entries(&last, 1).len(), 10);
+        assert!(entries(&last, 2) == known, "{} entries were there", known.len());
+    }
+
+    #[tokio::test]
     async fn a_failed_sync_is_never_tried_again() {
         let disk = MemDisk::new();
         let database = database(&disk);
