@@ -1,6 +1,7 @@
 //! What other ways of counting would have done with the same requests, without faults and latencies: one counter that knows
 //! everything, and holders with leases of one fixed size that nobody can recall. Not here: the product (`world_a`).
 
+use crate::outcome::percent;
 use crate::plan::Plan;
 use crate::world_a::{AdminStep, Arrival, Config, Wanted};
 use ledger::Change;
@@ -122,11 +123,6 @@ impl Run {
             *first = first.min(spent);
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-fn percent(part: u64, all: u64) -> f64 {
-    if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Many seeds, a process each over all cores, and what they must have shown together: no broken sentence, every crossing
 //! seen, floors of operations and faults reached. Not here: one run (`world_a`, `world_b`).
 
+use crate::cores;
 use crate::crossings::Crossing;
 use crate::outcome::{BrokenAt, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ const FAULT_KINDS_MIN: usize = 8;
 
 /// What is run: a world, and how long things go wrong in it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Plan {
+pub struct Scope {
     pub world: World,
     pub minutes: u64,
 }
@@ -61,7 +62,7 @@ pub struct Plan {
 /// What a batch has shown.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    pub plan: Plan,
+    pub scope: Scope,
     pub seeds: u64,
     pub took: Duration,
     pub simulated_ms: u64,
@@ -79,43 +80,31 @@ pub struct Summary {
 }
 
 /// Runs the seeds from `from` to before `to`.
-pub fn run(plan: Plan, from: u64, to: u64) -> io::Result<Summary> {
+pub fn run(scope: Scope, from: u64, to: u64) -> io::Result<Summary> {
     let program = std::env::current_exe()?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicU64::new(from);
-    let summary = Mutex::new(Summary { plan, ..Summary::default() });
-    let began = platform::Clock::monotonic(&platform::SystemClock::new());
+    let summary = Mutex::new(Summary { scope, ..Summary::default() });
     let clock = platform::SystemClock::new();
-    std::thread::scope(|scope| {
-        for _core in 0..cores {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= to {
-                        return;
-                    }
-                    let outcome = run_one(&program, plan, seed, None);
-                    summary.lock().unwrap_or_else(PoisonError::into_inner).add(seed, outcome);
-                }
-            });
-        }
-    });
+    cores::each(from..to, |seed| {
+        let outcome = run_one(&program, scope, seed, None);
+        summary.lock().unwrap_or_else(PoisonError::into_inner).add(seed, outcome);
+        io::Result::Ok(ControlFlow::Continue(()))
+    })?;
     let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
-    summary.took = platform::Clock::monotonic(&clock).saturating_sub(began);
+    summary.took = platform::Clock::monotonic(&clock);
     Ok(summary)
 }
 
 /// One seed in a process of its own, perhaps with a planted mistake.
 pub(crate) fn run_one(
     program: &std::path::Path,
-    plan: Plan,
+    scope: Scope,
     seed: u64,
     mistake: Option<&str>,
 ) -> io::Result<Outcome> {
     let mut command = Command::new(program);
     let number = seed;
-    let (seed, minutes) = (seed.to_string(), plan.minutes.to_string());
-    command.args(["seed", "--world", plan.world.name(), "--seed", &seed, "--minutes", &minutes, "--brief"]);
+    let (seed, minutes) = (seed.to_string(), scope.minutes.to_string());
+    command.args(["seed", "--world", scope.world.name(), "--seed", &seed, "--minutes", &minutes, "--brief"]);
     command.args(mistake.iter().flat_map(|name| ["--plant", name]));
     let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output()?;
     if output.status.code().is_none() {
@@ -123,7 +112,7 @@ pub(crate) fn run_one(
         let (sentence, what) = ("a run ends with an outcome", String::from_utf8_lossy(&output.stderr));
         let (sentence, what) = (sentence.to_owned(), what.trim().to_owned());
         let broken = Some(BrokenAt { at_ms: 0, sentence, what });
-        return Ok(Outcome { seed: number, minutes: plan.minutes, broken, ..Outcome::default() });
+        return Ok(Outcome { seed: number, minutes: scope.minutes, broken, ..Outcome::default() });
     }
     serde_json::from_slice(&output.stdout).map_err(|why| {
         let words = String::from_utf8_lossy(&output.stderr);
@@ -165,9 +154,9 @@ impl Summary {
         self.reallocations_ms.extend(outcome.reallocations_ms);
     }
 
-    /// Takes another batch of the same plan in.
+    /// Takes another batch of the same scope in.
     pub fn merge(&mut self, other: Self) {
-        self.plan = other.plan;
+        self.scope = other.scope;
         self.seeds += other.seeds;
         self.took += other.took;
         self.simulated_ms += other.simulated_ms;
@@ -194,14 +183,14 @@ impl Summary {
     /// In a few words.
     #[must_use]
     pub fn line(&self) -> String {
-        let (world, hours) = (self.plan.world.name(), self.simulated_ms / 3_600_000);
+        let (world, hours) = (self.scope.world.name(), self.simulated_ms / 3_600_000);
         let broken = self.broken.len();
         format!("world {world}: {} seeds, {hours} simulated hours, {broken} broken", self.seeds)
     }
 
     pub fn unseen(&self) -> Vec<&'static str> {
         let seen: BTreeSet<&str> = self.crossings.keys().map(String::as_str).collect();
-        self.plan
+        self.scope
             .world
             .crossings()
             .map(|crossing| crossing.text())
@@ -215,12 +204,12 @@ impl Summary {
         if !self.broken.is_empty() {
             complaints.push(format!("{} seeds broke a sentence", self.broken.len()));
         }
-        if self.seeds * self.plan.minutes >= self.plan.world.crossings_from_minutes() {
+        if self.seeds * self.scope.minutes >= self.scope.world.crossings_from_minutes() {
             complaints.extend(self.unseen().into_iter().map(|text| format!("never seen: {text}")));
         }
         let seconds = self.took.as_secs().max(1);
         let faults: u64 = self.faults.values().sum();
-        let (operations_min, faults_min) = self.plan.world.floors();
+        let (operations_min, faults_min) = self.scope.world.floors();
         for (what, count, least) in
             [("operations", self.operations, operations_min), ("faults", faults, faults_min)]
         {
@@ -251,7 +240,7 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "world {}: {} seeds, {}.{} simulated hours in {}.{} s of wall time: {}.{} simulated hours a minute",
-            self.plan.world.name(),
+            self.scope.world.name(),
             self.seeds,
             hours / 10,
             hours % 10,
@@ -291,7 +280,7 @@ impl fmt::Display for Summary {
             )?;
         }
         writeln!(f, "crossings:")?;
-        for crossing in self.plan.world.crossings() {
+        for crossing in self.scope.world.crossings() {
             match self.crossings.get(crossing.text()) {
                 Some(count) => writeln!(f, "  {count:>9}  {}", crossing.text())?,
                 None => writeln!(f, "      NEVER  {}", crossing.text())?,
@@ -299,7 +288,7 @@ impl fmt::Display for Summary {
         }
         for (seed, text) in &self.broken {
             writeln!(f, "BROKEN in seed {seed}: {text}")?;
-            let Plan { world, minutes } = self.plan;
+            let Scope { world, minutes } = self.scope;
             writeln!(
                 f,
                 "  tranche-sim seed --world {} --seed {seed} --minutes {minutes} --film",

@@ -1,6 +1,7 @@
 //! Many seeds of an engineer's own plan, a process each over all cores, for one or more variants of it. What is done is
 //! written down at once, so that a campaign can be stopped and resumed. Not here: one run (`plan`), its figures (`report`).
 
+use crate::cores;
 use crate::outcome::Outcome;
 use crate::plan::text::{BadPlan, Text};
 use crate::plan::{Files, Plan, WhatIf};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
+use std::ops::ControlFlow;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -233,36 +235,23 @@ impl Campaign {
         stop: &AtomicBool,
     ) -> io::Result<()> {
         let program = std::env::current_exe()?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (next, count) = (AtomicUsize::new(0), AtomicUsize::new(before));
-        let failed: Mutex<Option<io::Error>> = Mutex::new(None);
-        let work = || {
-            while !stop.load(Ordering::Relaxed) {
-                let Some((seed, variant)) = open.get(next.fetch_add(1, Ordering::Relaxed)).copied() else {
-                    return;
-                };
-                let ran = run_one(&program, directory, variant, seed);
-                let written = ran.and_then(|outcome| {
-                    append(results, &Done { variant, seed, outcome: outcome.clone() })?;
-                    Ok(outcome)
-                });
-                let outcome = match written {
-                    Ok(outcome) => outcome,
-                    Err(why) if why.kind() == io::ErrorKind::Interrupted => {
-                        stop.store(true, Ordering::Relaxed);
-                        return;
-                    }
-                    Err(why) => {
-                        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-                        stop.store(true, Ordering::Relaxed);
-                        return;
-                    }
-                };
-                progress.done(count.fetch_add(1, Ordering::Relaxed) + 1, &outcome);
+        let count = AtomicUsize::new(before);
+        cores::each(0..open.len() as u64, |at| {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(ControlFlow::Break(()));
             }
-        };
-        std::thread::scope(|scope| (0..cores).for_each(|_core| drop(scope.spawn(work))));
-        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+            let (seed, variant) = open[at as usize];
+            let outcome = match run_one(&program, directory, variant, seed) {
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {
+                    stop.store(true, Ordering::Relaxed);
+                    return Ok(ControlFlow::Break(()));
+                }
+                ran => ran?,
+            };
+            append(results, &Done { variant, seed, outcome: outcome.clone() })?;
+            progress.done(count.fetch_add(1, Ordering::Relaxed) + 1, &outcome);
+            Ok(ControlFlow::Continue(()))
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! One run, written down: which seed of which world, which of its faults and changes, and what broke. A failing run is made
 //! small by leaving faults and changes out as long as the same sentence breaks. Not here: running it.
 
-use crate::batch::{Plan, World};
+use crate::batch::{Scope, World};
 use crate::fault::Fault;
 use crate::outcome::Outcome;
 use serde::{Deserialize, Serialize};
@@ -34,10 +34,10 @@ const ATTEMPTS_MAX: usize = 400;
 
 impl Case {
     #[must_use]
-    pub fn new(plan: Plan, seed: u64, plant: Option<String>) -> Self {
-        let world = plan.world.name().to_owned();
+    pub fn new(scope: Scope, seed: u64, plant: Option<String>) -> Self {
+        let world = scope.world.name().to_owned();
         let (faults, changes, broken, told) = (None, None, String::new(), Vec::new());
-        Self { world, seed, minutes: plan.minutes, plant, faults, changes, broken, told }
+        Self { world, seed, minutes: scope.minutes, plant, faults, changes, broken, told }
     }
 
     /// # Errors
@@ -147,8 +147,8 @@ mod tests {
     use super::*;
 
     fn case(faults: usize) -> Case {
-        let plan = Plan { world: World::A, minutes: 1 };
-        Case { faults: Some((0..faults).collect()), ..Case::new(plan, 1, None) }
+        let scope = Scope { world: World::A, minutes: 1 };
+        Case { faults: Some((0..faults).collect()), ..Case::new(scope, 1, None) }
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Hunts for planted mistakes: each must be found, within so many seeds; the seeds that found one are replayed ever after.
 //! Not here: what a mistake is (`types::planted`), and the protocol's own mistakes (`model::mistakes`).
 
-use crate::batch::{Plan, World, run_one};
+use crate::batch::{Scope, World, run_one};
+use crate::cores;
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use types::planted::Mistake;
 
@@ -89,40 +89,18 @@ fn first(
     mistake: Mistake,
     seeds_max: u64,
 ) -> io::Result<Option<(u64, String)>> {
-    let plan = Plan { world, minutes: minutes(world) };
-    let (next, least) = (AtomicU64::new(0), Mutex::new(None::<(u64, String)>));
-    let failed = Mutex::new(None);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _core in 0..cores {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let found = least.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-                    if seed >= seeds_max || found {
-                        return;
-                    }
-                    match run_one(program, plan, seed, Some(mistake.name())) {
-                        Ok(outcome) => {
-                            let Some(broken) = outcome.broken else { continue };
-                            let mut least = least.lock().unwrap_or_else(PoisonError::into_inner);
-                            if least.as_ref().is_none_or(|(before, _)| seed < *before) {
-                                *least = Some((seed, broken.sentence));
-                            }
-                        }
-                        Err(why) => {
-                            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-                            return;
-                        }
-                    }
-                }
-            });
+    let scope = Scope { world, minutes: minutes(world) };
+    let least = Mutex::new(None::<(u64, String)>);
+    cores::each(0..seeds_max, |seed| {
+        let outcome = run_one(program, scope, seed, Some(mistake.name()))?;
+        let Some(broken) = outcome.broken else { return io::Result::Ok(ControlFlow::Continue(())) };
+        let mut least = least.lock().unwrap_or_else(PoisonError::into_inner);
+        if least.as_ref().is_none_or(|(before, _)| seed < *before) {
+            *least = Some((seed, broken.sentence));
         }
-    });
-    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(why) => Err(why),
-        None => Ok(least.into_inner().unwrap_or_else(PoisonError::into_inner)),
-    }
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(least.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Runs the seeds that are known to find each mistake, with it and without it: with it something breaks, without it
@@ -132,24 +110,11 @@ fn first(
 /// A run could not be started.
 pub fn replay(known: &[Known]) -> io::Result<Vec<Row>> {
     let program = std::env::current_exe()?;
-    let next = AtomicUsize::new(0);
     let rows = Mutex::new(Vec::new());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores)
-            .map(|_core| {
-                scope.spawn(|| {
-                    while let Some(known) = known.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let row = again(&program, *known)?;
-                        rows.lock().unwrap_or_else(PoisonError::into_inner).push(row);
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        workers.into_iter().try_for_each(|worker| {
-            worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")))
-        })
+    cores::each(0..known.len() as u64, |at| {
+        let row = again(&program, known[at as usize])?;
+        rows.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+        io::Result::Ok(ControlFlow::Continue(()))
     })?;
     let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
     rows.sort_by_key(|row| row.mistake);
@@ -158,11 +123,11 @@ pub fn replay(known: &[Known]) -> io::Result<Vec<Row>> {
 
 fn again(program: &Path, known: Known) -> io::Result<Row> {
     let Known { mistake, world, seed } = known;
-    let plan = Plan { world, minutes: minutes(world) };
+    let scope = Scope { world, minutes: minutes(world) };
     let clock = platform::SystemClock::new();
-    let with = run_one(program, plan, seed, Some(mistake.name()))?;
+    let with = run_one(program, scope, seed, Some(mistake.name()))?;
     let took = platform::Clock::monotonic(&clock);
-    let without = run_one(program, plan, seed, None)?;
+    let without = run_one(program, scope, seed, None)?;
     let sentence = with.broken.filter(|_| without.broken.is_none()).map(|broken| broken.sentence);
     let kill = sentence.map(|sentence| Kill { mistake, world, seed, seeds: 1, took, sentence });
     Ok(Row { mistake, kill })

@@ -6,8 +6,10 @@
 //! - [`world_b`]: whole nodes, as `tranche serve` assembles them, on a simulated network, disks and clocks;
 //! - [`chance`], [`clock`], [`fault`], [`swarm`]: what goes wrong in a run of a seed;
 //! - [`outcome`], [`crossings`]: what a run shows;
-//! - [`batch`], [`hunt`]: many seeds, a process each, and what they must have seen together; planted mistakes;
+//! - [`batch`], [`hunt`], [`known`]: many seeds, a process each, and what they must have seen together; planted mistakes, and
+//!   the seeds known to find them;
 //! - [`plan`], [`campaign`], [`report`]: an engineer's own topology, policy, traffic and faults, over many seeds;
+//!   [`baseline`]: the same traffic with one counter, and with leases of a fixed size;
 //! - [`scene`], [`stepper`]: what a film shows of each step, and how one goes through it;
 //! - [`case`]: one run written down, and how a failing one is made small.
 
@@ -17,6 +19,7 @@ pub mod campaign;
 pub mod case;
 pub mod chance;
 pub mod clock;
+mod cores;
 pub mod crossings;
 pub mod fault;
 pub mod hunt;

@@ -134,3 +134,9 @@ pub struct Stranded {
     pub out: u64,
     pub granted: u64,
 }
+
+/// Of nothing 0.
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+pub fn percent(part: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
+}

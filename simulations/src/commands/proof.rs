@@ -2,7 +2,7 @@
 //! Not here: what a tier is.
 
 use super::{Verdict, model, runs};
-use simulations::batch::{self, Plan, Summary, World};
+use simulations::batch::{self, Scope, Summary, World};
 
 /// Seeds of the worlds in continuous integration, and how long things go wrong in each (minutes).
 const SEEDS_A: (u64, u64) = (500, 10);
@@ -18,14 +18,14 @@ pub fn proof() -> Verdict {
     let mut clean = model::Model::everything();
     for (world, (seeds, minutes)) in [(World::A, SEEDS_A), (World::B, SEEDS_B)] {
         println!("\n── world {}", world.name());
-        clean &= printed(Plan { world, minutes }, 0, seeds)?;
+        clean &= printed(Scope { world, minutes }, 0, seeds)?;
     }
     println!("\n── mistakes planted in the product, and what finds them");
     Ok(runs::kills()? && clean)
 }
 
-fn printed(plan: Plan, from: u64, to: u64) -> Verdict {
-    let summary = batch::run(plan, from, to).map_err(|why| why.to_string())?;
+fn printed(scope: Scope, from: u64, to: u64) -> Verdict {
+    let summary = batch::run(scope, from, to).map_err(|why| why.to_string())?;
     print!("{summary}");
     Ok(summary.complaints().is_empty())
 }
@@ -52,14 +52,14 @@ impl Soak {
         let (mut all_a, mut all_b) = (Summary::default(), Summary::default());
         while passed() < self.hours {
             if self.world != Some(World::B) {
-                let plan = Plan { world: World::A, minutes: 10 };
-                let summary = batch::run(plan, next_a, next_a + 400).map_err(|why| why.to_string())?;
+                let scope = Scope { world: World::A, minutes: 10 };
+                let summary = batch::run(scope, next_a, next_a + 400).map_err(|why| why.to_string())?;
                 next_a += 400;
                 all_a.merge(summary);
             }
             if self.world != Some(World::A) {
-                let plan = Plan { world: World::B, minutes: SOAK_MINUTES_B };
-                let summary = batch::run(plan, next_b, next_b + 16).map_err(|why| why.to_string())?;
+                let scope = Scope { world: World::B, minutes: SOAK_MINUTES_B };
+                let summary = batch::run(scope, next_b, next_b + 16).map_err(|why| why.to_string())?;
                 next_b += 16;
                 all_b.merge(summary);
             }

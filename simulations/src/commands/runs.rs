@@ -2,7 +2,7 @@
 
 use super::Verdict;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use simulations::batch::{self, Plan, World};
+use simulations::batch::{self, Scope, World};
 use simulations::case::Case;
 use simulations::fault::Fault;
 use simulations::outcome::Outcome;
@@ -33,8 +33,8 @@ struct Which {
 
 impl Which {
     fn case(&self) -> Case {
-        let plan = Plan { world: self.world, minutes: self.minutes };
-        Case::new(plan, self.seed, self.plant.map(|mistake| mistake.to_string()))
+        let scope = Scope { world: self.world, minutes: self.minutes };
+        Case::new(scope, self.seed, self.plant.map(|mistake| mistake.to_string()))
     }
 }
 
@@ -185,8 +185,8 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 
 impl Batch {
     pub fn run(&self) -> Verdict {
-        let plan = Plan { world: self.world, minutes: self.minutes };
-        let summary = batch::run(plan, self.seeds.0, self.seeds.1).map_err(|why| why.to_string())?;
+        let scope = Scope { world: self.world, minutes: self.minutes };
+        let summary = batch::run(scope, self.seeds.0, self.seeds.1).map_err(|why| why.to_string())?;
         print!("{summary}");
         Ok(summary.complaints().is_empty())
     }

@@ -18,7 +18,7 @@ const SLOW_SYNC_MAX_US: u64 = 5_000_000;
 
 /// Checked against a topology.
 #[derive(Debug)]
-pub struct Plan {
+pub struct FaultPlan {
     listed: Vec<Listed>,
     chance: Option<(Vec<Kind>, Times)>,
 }
@@ -103,7 +103,7 @@ fn kind(text: &Text, name: &Spanned<String>) -> Result<Kind, BadPlan> {
     })
 }
 
-impl Plan {
+impl FaultPlan {
     /// Nothing goes wrong.
     #[must_use]
     pub const fn nothing() -> Self {
@@ -416,9 +416,9 @@ mod tests {
         Topology::parse(&Text { name: "t.toml".into(), content }).unwrap()
     }
 
-    fn parse(content: &str) -> Result<Plan, String> {
+    fn parse(content: &str) -> Result<FaultPlan, String> {
         let text = Text { name: "f.toml".into(), content: content.into() };
-        Plan::parse(&text, &topology(), 10).map_err(|why| why.to_string())
+        FaultPlan::parse(&text, &topology(), 10).map_err(|why| why.to_string())
     }
 
     #[test]
@@ -443,7 +443,7 @@ mod tests {
         assert!(faults.len() > 5 && faults.iter().all(|fault| fault.at_ms + fault.for_ms <= 120_000));
         assert!(faults.iter().all(|fault| matches!(fault.what.kind(), Kind::Crash | Kind::Partition)));
         assert!(faults != plan.draw(4, 6, 120_000) && faults == plan.draw(3, 6, 120_000));
-        assert!(Plan::nothing().draw(3, 6, 120_000).is_empty());
+        assert!(FaultPlan::nothing().draw(3, 6, 120_000).is_empty());
     }
 
     #[test]

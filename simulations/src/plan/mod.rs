@@ -12,6 +12,7 @@ pub mod trace;
 use crate::chance::stream;
 use crate::outcome::Outcome;
 use crate::world_a::{self, Config};
+use faults::FaultPlan;
 use leasing::LeasePolicy;
 use load::{Drawn, Load};
 use text::{BadPlan, Text};
@@ -32,7 +33,7 @@ pub struct Plan {
     pub topology: Topology,
     pub policy: LeasePolicy,
     pub load: Load,
-    pub faults: faults::Plan,
+    pub faults: FaultPlan,
 }
 
 /// What is done to a plan to see what would be different.
@@ -77,8 +78,8 @@ impl Plan {
         }
         let load = Load::read(&files.load)?;
         let faults = match &files.faults {
-            Some(text) => faults::Plan::parse(text, &topology, load.minutes)?,
-            None => faults::Plan::nothing(),
+            Some(text) => FaultPlan::parse(text, &topology, load.minutes)?,
+            None => FaultPlan::nothing(),
         };
         Ok(Self { topology, policy, load, faults })
     }

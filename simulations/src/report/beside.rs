@@ -4,7 +4,7 @@
 use super::figures::{count, percent, share, sum};
 use super::html::section;
 use super::words::escape;
-use super::{Report, Variant};
+use super::{Report, VariantReport};
 use crate::baseline::Baseline;
 use std::fmt::Write;
 
@@ -32,7 +32,7 @@ fn after(spent: Option<f64>) -> String {
     spent.map_or_else(|| "never".to_owned(), |spent| format!("{} spent", percent(spent)))
 }
 
-fn product(variant: &Variant) -> ([String; 5], Parts) {
+fn product(variant: &VariantReport) -> ([String; 5], Parts) {
     let falsely = share(sum(&variant.falsely), variant.asked);
     let row = [
         format!("Tranche, {}", variant.name),

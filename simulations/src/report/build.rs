@@ -1,8 +1,8 @@
 //! From what the runs of a campaign left behind to the figures of a report. Not here: how they are shown.
 
-use super::{Input, Report, SeedFigures, Shown, Spread, Variant};
+use super::{Input, Report, SeedFigures, Shown, Spread, VariantReport};
 use crate::campaign::{self, Campaign, Stopped};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, percent};
 use crate::plan::text::Text;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Re
     }
     let minutes = gathered.iter().map(|variant| variant.minutes).max().unwrap_or(0);
     let named = campaign.variants.iter().map(|variant| variant.name.clone());
-    let mut variants: Vec<Variant> =
+    let mut variants: Vec<VariantReport> =
         gathered.into_iter().zip(named).map(|(gathered, name)| gathered.finish(name)).collect();
     for done in campaign::results(directory)?.filter(|done| of_campaign(done.seed)) {
         let Some(variant) = variants.get_mut(done.variant) else { continue };
@@ -125,11 +125,6 @@ fn add_to(sums: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-fn percent(part: u64, all: u64) -> f64 {
-    if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
-}
-
 impl Gathered {
     fn add(&mut self, seed: u64, outcome: Outcome) {
         let served = &outcome.served;
@@ -166,12 +161,12 @@ impl Gathered {
         self.reallocations_ms.extend(outcome.reallocations_ms);
     }
 
-    fn finish(self, name: String) -> Variant {
+    fn finish(self, name: String) -> VariantReport {
         let by_seed: Vec<SeedFigures> = self.by_seed.into_values().collect();
         let (median, worst) = shown(&by_seed);
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         let commands_per_thousand = self.entries as f64 * 1_000.0 / (self.served.charged.max(1)) as f64;
-        Variant {
+        VariantReport {
             name,
             nodes: self.nodes,
             seeds: by_seed.len() as u64,

@@ -5,7 +5,7 @@ use super::chart::{bars, by_variant, spreads};
 use super::figures::{Figure, Pairs, count, number, time};
 use super::html;
 use super::words::escape;
-use super::{Report, Variant};
+use super::{Report, VariantReport};
 use std::fmt::Write;
 
 /// Nothing where there is nothing to compare.
@@ -24,7 +24,7 @@ pub(super) fn section(page: &mut String, report: &Report) {
     page.push_str("</section>");
 }
 
-fn table(page: &mut String, first: &Variant, variants: &[Variant]) {
+fn table(page: &mut String, first: &VariantReport, variants: &[VariantReport]) {
     page.push_str("<div class=\"scroll\"><table class=\"variants\"><thead><tr><th></th>");
     for variant in variants {
         let _ = write!(page, "<th class=\"n\">{}</th>", escape(&variant.name));
@@ -45,16 +45,16 @@ fn table(page: &mut String, first: &Variant, variants: &[Variant]) {
         page.push_str("</tr>");
     }
     for (at, (name, _)) in html::TIMES.iter().enumerate() {
-        let row = |variant: &Variant| {
+        let row = |variant: &VariantReport| {
             let spread = html::spreads(variant)[at];
             if spread.count == 0 { None } else { Some(spread.p99 as f64) }
         };
         let text = |value: f64| time(value as u64);
         plain_row(page, name, "p99", variants, row, text);
     }
-    let entries = |variant: &Variant| Some(variant.commands_per_thousand);
+    let entries = |variant: &VariantReport| Some(variant.commands_per_thousand);
     plain_row(page, "Ledger commands", "for a thousand charges", variants, entries, number);
-    let broken = |variant: &Variant| Some(variant.broken.len() as f64);
+    let broken = |variant: &VariantReport| Some(variant.broken.len() as f64);
     plain_row(page, "Seeds that broke", "any promise", variants, broken, number);
     page.push_str("</tbody></table></div>");
 }
@@ -64,8 +64,8 @@ fn plain_row(
     page: &mut String,
     name: &str,
     about: &str,
-    variants: &[Variant],
-    value: impl Fn(&Variant) -> Option<f64>,
+    variants: &[VariantReport],
+    value: impl Fn(&VariantReport) -> Option<f64>,
     text: impl Fn(f64) -> String,
 ) {
     let _ = write!(page, "<tr><th>{name}<small>{about}</small></th>");
@@ -113,7 +113,7 @@ fn pairs(pairs: Pairs) -> String {
     html
 }
 
-fn pictures(page: &mut String, variants: &[Variant]) {
+fn pictures(page: &mut String, variants: &[VariantReport]) {
     page.push_str("<div class=\"panels four\">");
     for figure in Figure::ALL {
         let rows: Vec<(&str, Vec<f64>)> =

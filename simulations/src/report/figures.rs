@@ -1,7 +1,7 @@
 //! Figures as people read them: counts, credits, shares, times; quantiles; what is compared by seed, and in how many
 //! seeds one variant fares better than another. Not here: drawing (`chart`), and how figures come about (`outcome`).
 
-use super::{Report, SeedFigures, Variant};
+use super::{Report, SeedFigures, VariantReport};
 use std::collections::BTreeMap;
 
 const MICROS: f64 = 1_000_000.0;
@@ -210,7 +210,7 @@ impl Figure {
     }
 
     /// Of all seeds together; of amounts the mean.
-    pub fn overall(self, variant: &Variant) -> f64 {
+    pub fn overall(self, variant: &VariantReport) -> f64 {
         match self {
             Self::Falsely => share(sum(&variant.falsely), variant.asked),
             Self::Refused => share(sum(&variant.refused), variant.asked),
@@ -223,7 +223,7 @@ impl Figure {
     }
 
     /// By seed, smallest first.
-    pub fn sorted(self, variant: &Variant) -> Vec<f64> {
+    pub fn sorted(self, variant: &VariantReport) -> Vec<f64> {
         let values = variant.by_seed.iter().map(|seed| self.of(seed)).filter(|value| value.is_finite());
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
@@ -231,7 +231,7 @@ impl Figure {
     }
 
     /// By seed, best first.
-    pub fn best_first(self, variant: &Variant) -> Vec<f64> {
+    pub fn best_first(self, variant: &VariantReport) -> Vec<f64> {
         let mut values = self.sorted(variant);
         if self.is_more_better() {
             values.reverse();
@@ -240,7 +240,7 @@ impl Figure {
     }
 
     /// The other variant beside the first, seed by seed.
-    pub fn pairs(self, first: &Variant, other: &Variant) -> Pairs {
+    pub fn pairs(self, first: &VariantReport, other: &VariantReport) -> Pairs {
         let of_first: BTreeMap<u64, f64> =
             first.by_seed.iter().map(|seed| (seed.seed, self.of(seed))).collect();
         let mut pairs = Pairs::default();
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn pairs_are_made_by_seed() {
-        let of = |values: &[(u64, f64)]| Variant {
+        let of = |values: &[(u64, f64)]| VariantReport {
             by_seed: values
                 .iter()
                 .map(|(seed, local_percent)| SeedFigures {
@@ -349,7 +349,7 @@ mod tests {
                     ..SeedFigures::default()
                 })
                 .collect(),
-            ..Variant::default()
+            ..VariantReport::default()
         };
         let (first, other) = (of(&[(1, 5.0), (2, 5.0), (3, 5.0)]), of(&[(3, 9.0), (2, 5.0), (7, 1.0)]));
         assert_eq!(Figure::Local.pairs(&first, &other), Pairs { better: 1, worse: 0, equal: 1 });

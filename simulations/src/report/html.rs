@@ -3,7 +3,7 @@
 
 use super::figures::{Figure, Totals, count, number, of_them, percent, quantile, share, sum, time};
 use super::words::{DEFINITIONS, escape, listed, reason, replay};
-use super::{Input, Judged, Report, Shown, Spread, Variant};
+use super::{Input, Judged, Report, Shown, Spread, VariantReport};
 use super::{beside, chart, compare, course};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -159,7 +159,7 @@ fn verdict(page: &mut String, report: &Report) {
     let _ = write!(page, "<p class=\"small\">{}</p></header>", notes.join(" "));
 }
 
-fn tiles(page: &mut String, variant: &Variant) {
+fn tiles(page: &mut String, variant: &VariantReport) {
     let stranded = Figure::Stranded.sorted(variant);
     let never = |spread: &Spread, ms: u64| if spread.count == 0 { "none".to_owned() } else { time(ms) };
     let tiles = [
@@ -205,7 +205,7 @@ fn broken(page: &mut String, report: &Report) {
     page.push_str("</section>");
 }
 
-fn refusals(page: &mut String, variant: &Variant) {
+fn refusals(page: &mut String, variant: &VariantReport) {
     let (falsely, refused) = (sum(&variant.falsely), sum(&variant.refused).max(sum(&variant.falsely)));
     let rightly = refused - falsely;
     let (asked, of_all) = (variant.asked, share(falsely, variant.asked));
@@ -244,7 +244,7 @@ fn refusals(page: &mut String, variant: &Variant) {
 }
 
 /// Refusals by reason: false ones first, as what one can do something about.
-fn reasons(page: &mut String, variant: &Variant) {
+fn reasons(page: &mut String, variant: &VariantReport) {
     let names: BTreeSet<&String> = variant.refused.keys().chain(variant.falsely.keys()).collect();
     let mut rows: Vec<(&String, u64, u64)> = names
         .into_iter()
@@ -295,11 +295,11 @@ pub(super) const TIMES: [(&str, &str); 3] = [
     ("Reallocations", "until nothing of them is pending"),
 ];
 
-pub(super) const fn spreads(variant: &Variant) -> [&Spread; 3] {
+pub(super) const fn spreads(variant: &VariantReport) -> [&Spread; 3] {
     [&variant.recalls, &variant.failovers, &variant.reallocations]
 }
 
-fn times(page: &mut String, variant: &Variant) {
+fn times(page: &mut String, variant: &VariantReport) {
     section(page, "How long did recalls, failovers and reallocations take?", "");
     page.push_str("<div class=\"panels\">");
     for ((title, about), spread) in TIMES.into_iter().zip(spreads(variant)) {
@@ -330,7 +330,7 @@ fn over_seeds(figure: Figure, best_first: &[f64]) -> [(&'static str, String); 4]
     [("best", text(0.0)), ("half", text(0.5)), ("19 of 20", text(0.95)), ("worst", text(1.0))]
 }
 
-fn stranded(page: &mut String, variant: &Variant) {
+fn stranded(page: &mut String, variant: &VariantReport) {
     let sorted = Figure::Stranded.sorted(variant);
     let without = sorted.iter().filter(|value| **value <= 0.0).count() as u64;
     let answer = match sorted.len() as u64 {
@@ -391,7 +391,7 @@ fn runs(page: &mut String, report: &Report) {
     page.push_str("</section>");
 }
 
-fn both(page: &mut String, variant: &Variant) {
+fn both(page: &mut String, variant: &VariantReport) {
     match (&variant.median, &variant.worst) {
         (Some(median), Some(worst)) if median.seed == worst.seed => {
             run(page, "The worst seed, and the one in the middle", worst);
@@ -426,7 +426,7 @@ fn run(page: &mut String, name: &str, shown: &Shown) {
     let _ = write!(page, "<code class=\"command\">{}</code></article>", escape(&shown.replay));
 }
 
-fn seeds(page: &mut String, variant: &Variant) {
+fn seeds(page: &mut String, variant: &VariantReport) {
     if variant.by_seed.len() < 2 {
         return;
     }
@@ -449,7 +449,7 @@ fn inputs(page: &mut String, report: &Report) {
         let _ = write!(page, "<tr><th>{role}</th><td><code>{file}</code></td><td>{about}</td></tr>");
     }
     page.push_str("</tbody></table></div>");
-    let mut named: Vec<&Variant> = report.variants.iter().collect();
+    let mut named: Vec<&VariantReport> = report.variants.iter().collect();
     named.dedup_by(|one, before| (&one.faults, one.nodes) == (&before.faults, before.nodes));
     for variant in &named {
         let mut kinds: Vec<(&String, &u64)> =

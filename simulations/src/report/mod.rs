@@ -31,7 +31,7 @@ pub struct Report {
     pub wall_s: f64,
     pub simulated_hours: f64,
     /// What was compared over the same seeds; the first is the one asked about, the others are compared with it.
-    pub variants: Vec<Variant>,
+    pub variants: Vec<VariantReport>,
     /// What other ways of counting would have done with the same requests, over the first seeds; empty where users have
     /// rights of their own.
     #[serde(default)]
@@ -73,7 +73,7 @@ pub struct Input {
 
 /// One topology with one lease policy, over all seeds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Variant {
+pub struct VariantReport {
     pub name: String,
     pub nodes: usize,
     pub seeds: u64,

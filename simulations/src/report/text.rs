@@ -4,7 +4,7 @@
 use super::figures::{Figure, count, number, percent, quantile, share, sum, time};
 use super::html::{TIMES, judged, planted, reach, spreads, tried};
 use super::words::{cut, plain, replay};
-use super::{Judged, Report, Spread, Variant, beside};
+use super::{Judged, Report, Spread, VariantReport, beside};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -124,7 +124,7 @@ fn reasons(by_name: &BTreeMap<String, u64>) -> String {
     text
 }
 
-fn answers(lines: &mut Lines, variant: &Variant) {
+fn answers(lines: &mut Lines, variant: &VariantReport) {
     lines.line("");
     lines.line(&format!("{}, {} nodes", short(&variant.name, 60), variant.nodes));
     let falsely = sum(&variant.falsely);
@@ -235,7 +235,7 @@ fn row(lines: &mut Lines, cells: &[String; 8]) {
     ));
 }
 
-fn worst(lines: &mut Lines, variant: &Variant) {
+fn worst(lines: &mut Lines, variant: &VariantReport) {
     if let Some(worst) = &variant.worst {
         lines.line("");
         lines.line(&format!("the worst seed, {}: {}", worst.seed, worst.why));

@@ -1,7 +1,7 @@
 //! Words of a report: why something was refused, what a figure means, how a seed is replayed; and text from outside made
 //! harmless. Not here: numbers (`figures`).
 
-use super::{Shown, Variant};
+use super::{Shown, VariantReport};
 use std::fmt::Write;
 
 /// Text from outside, for a page: no tag, no attribute's end, no control characters.
@@ -65,7 +65,7 @@ pub fn reason(name: &str) -> &'static str {
 }
 
 /// The command that replays this seed: known for the runs that are shown, and like them for all others.
-pub fn replay(variant: &Variant, seed: u64) -> Option<String> {
+pub fn replay(variant: &VariantReport, seed: u64) -> Option<String> {
     let shown: Vec<&Shown> = variant.worst.iter().chain(&variant.median).collect();
     if let Some(same) = shown.iter().find(|shown| shown.seed == seed) {
         return Some(same.replay.clone());
@@ -150,12 +150,14 @@ mod tests {
     fn any_seed_is_replayed_like_the_worst_one() {
         let shown =
             |seed: u64, replay: &str| Some(Shown { seed, replay: replay.to_owned(), ..Shown::default() });
-        let variant =
-            Variant { worst: shown(17, "x run --minutes 17 --seed 17 --only"), ..Variant::default() };
+        let variant = VariantReport {
+            worst: shown(17, "x run --minutes 17 --seed 17 --only"),
+            ..VariantReport::default()
+        };
         assert_eq!(replay(&variant, 17).unwrap(), "x run --minutes 17 --seed 17 --only");
         assert_eq!(replay(&variant, 3).unwrap(), "x run --minutes 17 --seed 3 --only");
-        let other = Variant { worst: shown(1, "x --seed 17"), ..Variant::default() };
+        let other = VariantReport { worst: shown(1, "x --seed 17"), ..VariantReport::default() };
         assert_eq!(replay(&other, 3), None);
-        assert_eq!(replay(&Variant::default(), 3), None);
+        assert_eq!(replay(&VariantReport::default(), 3), None);
     }
 }

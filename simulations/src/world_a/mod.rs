@@ -81,7 +81,7 @@ struct World {
     counts: RefCell<Counts>,
     served: RefCell<Served>,
     /// Requests of a listed load that have not ended, while it lasts.
-    open: RefCell<BTreeMap<u64, served::Open>>,
+    requests: RefCell<served::Requests>,
     next_ask: Cell<u64>,
     /// Term and leader, as last seen; and since when nobody leads who once did.
     led: Cell<(u64, Option<Index>)>,
@@ -184,7 +184,7 @@ impl World {
             film: RefCell::new(film),
             counts: RefCell::default(),
             served: RefCell::default(),
-            open: RefCell::default(),
+            requests: RefCell::default(),
             next_ask: Cell::new(1),
             led: Cell::new((0, None)),
             leaderless_since_ms: Cell::new(None),
@@ -295,7 +295,7 @@ impl World {
         counts.changes_refused += u64::from(!done);
     }
 
-    fn refused(&self, _workspace: &WorkspaceId, refusal: Refusal) {
+    fn refused(&self, refusal: Refusal) {
         if refusal == Refusal::StorageUnavailable {
             self.saw(Crossing::StorageIsFull);
         }

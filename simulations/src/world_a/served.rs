@@ -12,17 +12,41 @@ use types::{LineId, Source, Timestamp, UserId, WorkspaceId};
 /// Why a request was not served that had no answer when the load ended.
 const UNDER_WAY: &str = "under-way";
 
+/// Requests, while they last, and what a single counter would have done meanwhile.
+#[derive(Default)]
+pub struct Requests {
+    open: BTreeMap<u64, Open>,
+    /// Spent of what was lost here: in micro-credits, by workspace.
+    spent_of_lost: BTreeMap<WorkspaceId, u64>,
+}
+
 /// A request that has not ended.
-pub struct Open {
+struct Open {
     consume: Consume,
     /// When it came.
-    could_be_charged: bool,
+    would_be: WouldBe,
+}
+
+/// What a single counter would have said.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum WouldBe {
+    Refused,
+    /// Out of credits that are lost here, and were not lost there.
+    ChargedToLost,
+    Charged,
 }
 
 /// What a single counter that knew every charge would let this user spend, in micro-credits: whatever is out on a line is
 /// as good as available, what was charged and not yet reported is spent, and what is promised away out of a line is
-/// already his to whom it was promised; and what was lost with a machine's memory or disk it would still have.
-pub fn a_single_counter_has(pool: &Workspace, told: &Told, user: &UserId, now: Timestamp) -> u64 {
+/// already his to whom it was promised; and it would still have what was lost with a machine's memory or disk, and that it
+/// has not spent meanwhile (`still_there`).
+pub fn a_single_counter_has(
+    pool: &Workspace,
+    told: &Told,
+    user: &UserId,
+    now: Timestamp,
+    still_there: u64,
+) -> u64 {
     let entry = pool.user(user);
     if !pool.is_member(user) || !entry.is_none_or(User::has_access) {
         return 0;
@@ -30,7 +54,7 @@ pub fn a_single_counter_has(pool: &Workspace, told: &Told, user: &UserId, now: T
     let allocation = entry.and_then(|entry| entry.allocation.as_ref());
     let may_share = allocation.is_none_or(|allocation| allocation.overflow == Overflow::Shared);
     let shared = if may_share { pool.shared_at(now).micros() } else { 0 };
-    let shared = shared + if may_share { lost(pool, told) } else { 0 };
+    let shared = shared + if may_share { still_there } else { 0 };
     let own = allocation.map_or(0, |allocation| allocation.earmarks.total().micros());
     let mut all = own + shared;
     let mut unreported = 0;
@@ -64,13 +88,15 @@ pub fn a_single_counter_has(pool: &Workspace, told: &Told, user: &UserId, now: T
     }
 }
 
-/// Booked as gone and never told to anybody, in micro-credits: charged with a line that was rounded up or written off.
+/// Booked as gone without a charge that anybody was told of, in micro-credits: with lines that were rounded up or written
+/// off. What was used is not lost, though its answer may be.
 pub fn lost(pool: &Workspace, told: &Told) -> u64 {
     let totals = &pool.totals;
-    let gone = totals.used.micros() + totals.unattributed.micros() + totals.written_off.micros();
+    let without_a_charge = totals.unattributed.micros() + totals.written_off.micros();
     let lines = pool.lines.iter().filter(|(_, line)| !line.written_off);
     let unreported: u64 = lines.map(|(id, line)| spent_and_not_reported(told, *id, line)).sum();
-    gone.saturating_sub(told.total.saturating_sub(unreported))
+    let reported = told.total.saturating_sub(unreported);
+    (totals.used.micros() + without_a_charge).saturating_sub(reported).min(without_a_charge)
 }
 
 /// What clients were told on a line and the ledger has not heard of.
@@ -82,26 +108,38 @@ pub fn spent_and_not_reported(told: &Told, id: LineId, line: &Line) -> u64 {
 impl World {
     /// A request begins; what is answered names it to the others.
     pub fn was_asked(&self, consume: &Consume) -> u64 {
-        let could_be_charged = self.could_be_charged(consume);
+        let would_be = self.would_be(consume);
         let mut served = self.served.borrow_mut();
         served.asked += 1;
-        self.open.borrow_mut().insert(served.asked, Open { consume: consume.clone(), could_be_charged });
+        let open = Open { consume: consume.clone(), would_be };
+        self.requests.borrow_mut().open.insert(served.asked, open);
         served.asked
     }
 
-    /// Whether a single counter would charge it now.
-    fn could_be_charged(&self, consume: &Consume) -> bool {
+    /// What a single counter would say now.
+    fn would_be(&self, consume: &Consume) -> WouldBe {
         let (oracle, price) = (self.oracle.borrow(), consume.price.micros());
         let (pool, told) = (oracle.state.workspace(&consume.workspace), oracle.told_of(&consume.workspace));
         let (Some(pool), Some(told)) = (pool, told) else {
             // Faults have kept the pool from being made: a counter that knows none would have it by now.
-            return self.planned(&consume.workspace) >= price;
+            let is_planned = self.planned(&consume.workspace) >= price;
+            return if is_planned { WouldBe::Charged } else { WouldBe::Refused };
         };
         let allocation = pool.user(&consume.user).and_then(|user| user.allocation.as_ref());
         let is_simple = pool.membership == Membership::Open && pool.user(&consume.user).is_none_or(is_plain);
         // Far from its end a pool is not worth the walk over its lines.
         let plenty = allocation.is_none() && is_simple && pool.shared_at(oracle.state.now).micros() >= price;
-        plenty || a_single_counter_has(pool, told, &consume.user, oracle.state.now) >= price
+        let has =
+            |still_there| a_single_counter_has(pool, told, &consume.user, oracle.state.now, still_there);
+        if plenty || has(0) >= price {
+            return WouldBe::Charged;
+        }
+        let spent = self.requests.borrow().spent_of_lost.get(&consume.workspace).copied().unwrap_or(0);
+        match lost(pool, told).saturating_sub(spent) {
+            0 => WouldBe::Refused,
+            still_there if has(still_there) >= price => WouldBe::ChargedToLost,
+            _ => WouldBe::Refused,
+        }
     }
 
     /// What the plan has granted until now.
@@ -121,7 +159,7 @@ impl World {
 
     pub fn was_charged(&self, number: u64, consume: &Consume, charge: &Charge) {
         // After the load it is among those that were under way.
-        if self.open.borrow_mut().remove(&number).is_none() {
+        if self.requests.borrow_mut().open.remove(&number).is_none() {
             return;
         }
         let oracle = self.oracle.borrow();
@@ -140,13 +178,19 @@ impl World {
 
     /// A request ended without a charge: falsely, if a single counter would have charged it when it came or now.
     pub fn was_refused(&self, number: u64, reason: &str) {
-        let Some(open) = self.open.borrow_mut().remove(&number) else { return };
-        let falsely = open.could_be_charged || self.could_be_charged(&open.consume);
+        let Some(open) = self.requests.borrow_mut().open.remove(&number) else { return };
+        let would_be = self.would_be(&open.consume).max(open.would_be);
         let oracle = self.oracle.borrow();
         let mut served = self.served.borrow_mut();
         *served.refused.entry(reason.to_owned()).or_default() += 1;
-        if !falsely {
-            return;
+        match would_be {
+            WouldBe::Refused => return,
+            WouldBe::ChargedToLost => {
+                let mut requests = self.requests.borrow_mut();
+                let spent = requests.spent_of_lost.entry(open.consume.workspace.clone()).or_default();
+                *spent += open.consume.price.micros();
+            }
+            WouldBe::Charged => {}
         }
         *served.falsely.entry(reason.to_owned()).or_default() += 1;
         let spent = oracle.told_of(&open.consume.workspace).map_or(0, |told| told.total);
@@ -184,7 +228,7 @@ impl World {
 
     /// The load is over: whoever is served later is served because everything heals, and counts as not served.
     pub fn load_ended(&self) {
-        let open: Vec<u64> = self.open.borrow().keys().copied().collect();
+        let open: Vec<u64> = self.requests.borrow().open.keys().copied().collect();
         open.into_iter().for_each(|number| self.was_refused(number, UNDER_WAY));
         let out_of_reach = self.out_of_reach();
         let oracle = self.oracle.borrow();
@@ -285,7 +329,7 @@ mod tests {
 
         fn has(&self, name: &str) -> u64 {
             let pool = self.state.workspace(&workspace_id(0)).unwrap();
-            a_single_counter_has(pool, &self.told, &user(name), NOW) / 1_000_000
+            a_single_counter_has(pool, &self.told, &user(name), NOW, lost(pool, &self.told)) / 1_000_000
         }
     }
 
@@ -336,5 +380,20 @@ mod tests {
         assert_eq!(desk.has("eve"), 90, "one counter would not have lost what lay on the line");
         let pool = desk.state.workspace(&workspace_id(0)).unwrap();
         assert_eq!(lost(pool, &desk.told), 20_000_000);
+        let spent_there = 15_000_000;
+        let still_there = lost(pool, &desk.told) - spent_there;
+        assert_eq!(a_single_counter_has(pool, &desk.told, &user("eve"), NOW, still_there), 75_000_000);
+    }
+
+    #[test]
+    fn what_was_used_is_not_lost_though_its_answer_is() {
+        let mut desk = Desk::new();
+        desk.line(1, "ada", 30, 10);
+        let mut pool = desk.state.workspace(&workspace_id(0)).unwrap().clone();
+        assert_eq!(lost(&pool, &desk.told), 0);
+        pool.totals.used = whole(25);
+        assert_eq!(lost(&pool, &desk.told), 0);
+        pool.totals.unattributed = whole(3);
+        assert_eq!(lost(&pool, &desk.told), 3_000_000);
     }
 }

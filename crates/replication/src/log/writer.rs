@@ -229,7 +229,8 @@ mod tests {
         drop((writer, first));
 
         let again = database(&disk);
-        let entries = |database: &LogDatabase, group| database.entries(group, 0..u64::MAX, usize::MAX).unwrap();
+        let entries =
+            |database: &LogDatabase, group| database.entries(group, 0..u64::MAX, usize::MAX).unwrap();
         let known = entries(&again, 2);
         let writer = LogWriter::start(again.clone(), true).unwrap();
         for index in 2..=10 {

@@ -1,8 +1,8 @@
 //! Reads a load: its description, or a recording. Not here: drawing it (`load`), the CSV itself (`trace`).
 
 use super::{
-    ChangeOf, Load, MEMBERS_MAX, MINUTES_MAX, POOLS_MAX, PlannedChange, Pool, REQUESTS_MAX, Recorded,
-    Requests, Route, TRIES_MAX,
+    ChangeAt, ChangeOf, Load, MEMBERS_MAX, MINUTES_MAX, POOLS_MAX, Pool, REQUESTS_MAX, Recorded, Requests,
+    Route, TRIES_MAX,
 };
 use crate::plan::text::{Amount, BadPlan, Exactly, Granted, Text, Times};
 use crate::plan::trace::{self, Clients, PRICE_MAX, Row, Size};
@@ -351,12 +351,7 @@ fn pool(text: &Text, table: &PoolTable, minutes_us: u64) -> Result<Pool, BadPlan
     })
 }
 
-fn planned(
-    text: &Text,
-    table: &ChangeTable,
-    members: usize,
-    minutes_us: u64,
-) -> Result<PlannedChange, BadPlan> {
+fn planned(text: &Text, table: &ChangeTable, members: usize, minutes_us: u64) -> Result<ChangeAt, BadPlan> {
     let what = table.what.get_ref().as_str();
     let missing = |field: &str| text.wrong(&table.what.span(), format!("{what:?} needs {field}"));
     let amount = || table.amount.map(|amount| amount.0).ok_or_else(|| missing("amount"));
@@ -401,7 +396,7 @@ fn planned(
             return Err(text.wrong(&table.what.span(), why));
         }
     };
-    Ok(PlannedChange { at: *table.at.get_ref(), change })
+    Ok(ChangeAt { at: *table.at.get_ref(), change })
 }
 
 #[cfg(test)]

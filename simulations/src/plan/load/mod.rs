@@ -64,7 +64,7 @@ struct Pool {
     allocated_percent: u64,
     overflow: Overflow,
     reallocate_every: Option<Times>,
-    changes: Vec<PlannedChange>,
+    changes: Vec<ChangeAt>,
     requests: Requests,
 }
 
@@ -92,7 +92,7 @@ struct Recorded {
 }
 
 #[derive(Debug)]
-struct PlannedChange {
+struct ChangeAt {
     at: Times,
     change: ChangeOf,
 }
