@@ -22,8 +22,8 @@ pub fn each<E: Send>(
             let done = work(piece);
             if !matches!(done, Ok(ControlFlow::Continue(()))) {
                 enough.store(true, Ordering::Relaxed);
+                return done.map(|_enough| ());
             }
-            done?;
         }
         Ok(())
     };

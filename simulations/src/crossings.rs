@@ -63,6 +63,8 @@ crossings! {
     EmptyDiskIsRefused "b" "an empty directory under a known node's id is refused",
     SnapshotIsInstalled "b" "a replica that lags is sent a snapshot",
     LogStops "b" "a Raft log cannot be written, and its node is started again",
+    ActorIsRebuilt "b" "an actor panics, and another takes its lines up",
+    FrameIsCutOff "b" "a connection breaks in the middle of a frame",
     LeaderChanges "b" "another node leads a pool's shard",
 }
 

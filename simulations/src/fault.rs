@@ -50,8 +50,8 @@ pub enum What {
     CrashLoop { node: NodeIndex, every_ms: u64 },
     /// All processes die at once, and start again.
     ColdStart,
-    /// An actor panics.
-    ActorPanic { node: NodeIndex },
+    /// An actor panics, after so many other points at which it could.
+    ActorPanic { node: NodeIndex, points: u32 },
     /// The node gives its leases back and ends; it starts again.
     Drain { node: NodeIndex },
     /// The leader of the pools' shard dies, whoever it is then.
@@ -112,7 +112,7 @@ impl What {
             | Self::PowerLoss { node, .. }
             | Self::Pause { node }
             | Self::CrashLoop { node, .. }
-            | Self::ActorPanic { node }
+            | Self::ActorPanic { node, .. }
             | Self::Drain { node }
             | Self::SlowSync { node, .. }
             | Self::SyncError { node, .. }

@@ -98,7 +98,10 @@ impl Swarm {
             Kind::Pause => What::Pause { node },
             Kind::CrashLoop => What::CrashLoop { node, every_ms },
             Kind::ColdStart => What::ColdStart,
-            Kind::ActorPanic => What::ActorPanic { node },
+            Kind::ActorPanic => {
+                let points = u32::try_from(log_uniform(chance, 1, 300)).unwrap_or(300);
+                What::ActorPanic { node, points }
+            }
             Kind::Drain => What::Drain { node },
             Kind::LeaderCrash => What::LeaderCrash,
             Kind::SlowSync => What::SlowSync { node, ms },

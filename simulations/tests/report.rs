@@ -4,7 +4,7 @@
 
 use simulations::baseline::Baseline;
 use simulations::outcome::{BrokenAt, FaultSpan, Outcome, Sample, Served};
-use simulations::report::{Input, Report, SeedFigures, Shown, Spread, Variant, html, text};
+use simulations::report::{Input, Report, SeedFigures, Shown, Spread, VariantReport, html, text};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -82,7 +82,7 @@ fn spread(times: u64, middle: u64) -> Spread {
     Spread { count: times, p50: middle, p90: middle * 4, p99: middle * 9, max: middle * 14, histogram }
 }
 
-fn variant(name: &str, seeds: u64, worse_by: f64) -> Variant {
+fn variant(name: &str, seeds: u64, worse_by: f64) -> VariantReport {
     let mut dice = Dice(7);
     let figures = |seed| {
         let falsely = dice.share().powi(4) * 3.0 * worse_by;
@@ -102,7 +102,7 @@ fn variant(name: &str, seeds: u64, worse_by: f64) -> Variant {
             format!("tranche-sim run --topology my.toml --policy {name}.toml --seeds 500 --seed {seed}");
         Some(Shown { seed, why: why.to_owned(), replay, outcome: outcome(seed, 40) })
     };
-    Variant {
+    VariantReport {
         name: name.to_owned(),
         nodes: 5,
         seeds,
@@ -123,11 +123,11 @@ fn variant(name: &str, seeds: u64, worse_by: f64) -> Variant {
         commands_per_thousand: 14.0 * worse_by,
         median: shown(seeds / 2, "as much as in half of the seeds"),
         worst: shown(seeds.saturating_sub(1), "most falsely refused"),
-        ..Variant::default()
+        ..VariantReport::default()
     }
 }
 
-fn report(variants: Vec<Variant>) -> Report {
+fn report(variants: Vec<VariantReport>) -> Report {
     let input = |role: &str, about: &str| Input {
         role: role.to_owned(),
         file: format!("{role}.toml"),
@@ -231,16 +231,20 @@ fn an_empty_report_proves_nothing() {
     assert!(page.contains("nothing is proven"));
     assert!(text.starts_with("IDLE"), "{text}");
     // Runs without a request neither.
-    let idle =
-        Variant { asked: 0, refused: BTreeMap::new(), falsely: BTreeMap::new(), ..variant("idle", 3, 1.0) };
+    let idle = VariantReport {
+        asked: 0,
+        refused: BTreeMap::new(),
+        falsely: BTreeMap::new(),
+        ..variant("idle", 3, 1.0)
+    };
     assert!(sound(&report(vec![idle])).0.contains("nothing is proven"));
-    let bare = Variant { name: "bare".into(), seeds: 1, asked: 5, ..Variant::default() };
+    let bare = VariantReport { name: "bare".into(), seeds: 1, asked: 5, ..VariantReport::default() };
     assert!(sound(&report(vec![bare.clone(), bare])).0.contains("Never happened"));
 }
 
 #[test]
 fn no_refusal_is_said_so() {
-    let calm = Variant {
+    let calm = VariantReport {
         refused: BTreeMap::new(),
         falsely: BTreeMap::new(),
         by_seed: (0..9)
@@ -285,7 +289,7 @@ fn numbers_may_be_as_large_as_they_like() {
     };
     let shown = Some(Shown { seed: most, outcome: run, ..Shown::default() });
     let far = |seed| SeedFigures { seed, stranded: 1e18, falsely_percent: 1e-12, ..SeedFigures::default() };
-    let huge = Variant {
+    let huge = VariantReport {
         nodes: usize::MAX,
         seeds: most,
         asked: most,

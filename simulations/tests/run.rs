@@ -252,7 +252,7 @@ fn everything_that_comes_with_the_simulator_is_understood() {
     let widest = simulations::plan::topology::Topology::parse(&widest).unwrap();
     for faults in files("simulations/plans/faults") {
         about(&faults);
-        simulations::plan::faults::Plan::parse(&read(&faults), &widest, 10).unwrap();
+        simulations::plan::faults::FaultPlan::parse(&read(&faults), &widest, 10).unwrap();
     }
     for policy in files("simulations/plans/leases") {
         about(&policy);

@@ -80,6 +80,7 @@ impl Actor for AllocationActor {
         message: AllocationMessage,
         state: &mut Allocation,
     ) -> Result<(), ActorProcessingErr> {
+        state.holder.panic_point();
         match message {
             AllocationMessage::Want { amount, reply } => state.want(amount, reply),
             AllocationMessage::Low => {}
@@ -141,7 +142,11 @@ impl Allocation {
         let key = view.line.clone();
         let view = self.holder.journal.attach(key, self.handle.no, self.epoch.number()).await?;
         let lease = Lease { drawn: view.drawn, returned: view.returned, watermark: view.watermark };
-        self.open_word(view.used);
+        let word = self.handle.observe();
+        // An actor that panicked may have sealed the word for this very line: then the word knows what was spent, and
+        // the journal may not have all of it yet.
+        let was_its_word = word.sealed && view.attached.contains(&(self.handle.no, word.epoch.number()));
+        self.open_word(if was_its_word { self.handle.put() } else { view.used });
         // All that was ever put on the word, whatever of it is spent: after a restart that is what was used; after a
         // panic there may be charges on their way to the journal.
         let put = self.handle.put();
@@ -192,6 +197,7 @@ impl Allocation {
     /// Does what there is to do until there is nothing.
     async fn drive(&mut self, myself: &ActorRef<AllocationMessage>) {
         loop {
+            self.holder.panic_point();
             self.note_rate();
             self.wake_served();
             if self.line.is_none() {
@@ -268,6 +274,7 @@ impl Allocation {
             team: None,
         };
         let number = self.holder.journal.open_line(wish).await?;
+        self.holder.panic_point();
         let lease = Lease::NOTHING;
         self.line = Some(OpenedLine {
             number,
@@ -285,6 +292,7 @@ impl Allocation {
         let key = self.key();
         let (Some(line), Some(key)) = (&mut self.line, key) else { return Ok(()) };
         let rose = self.holder.journal.raise_watermark(key, to).await?;
+        self.holder.panic_point();
         line.lease.watermark = line.lease.watermark.saturating_add(rose);
         if is_planted(Mistake::DepositTwice) {
             let _twice = self.handle.raise(self.epoch, rose, line.lease.above());
@@ -379,6 +387,7 @@ impl Allocation {
         let (Some(key), false) = (self.key(), drawn.is_empty()) else { return };
         match self.holder.journal.install(key, drawn).await {
             Ok(view) => {
+                self.holder.panic_point();
                 if let Some(line) = &mut self.line {
                     line.lease.drawn = view.drawn;
                 }
@@ -409,6 +418,7 @@ impl Allocation {
         let keep = if is_planted(Mistake::RecallIgnored) { Credits::MAX } else { recall.keep };
         let give = line.lease.give_back(self.balance(), keep);
         let taken = self.handle.withdraw(self.epoch, give.keep_on_word).unwrap_or(Credits::ZERO);
+        self.holder.panic_point();
         let numbers = if taken.is_zero() && give.above.is_zero() {
             let numbers = self.holder.journal.numbers(vec![key], true).await;
             numbers.map(|mut numbers| numbers.pop())
@@ -417,6 +427,7 @@ impl Allocation {
             self.holder.journal.give_back(key, taken, give.above).await.map(Some)
         };
         let (Ok(Some(numbers)), Some(line)) = (numbers, &mut self.line) else { return };
+        self.holder.panic_point();
         line.lease.returned = numbers.returned();
         line.lease.watermark = line.lease.watermark.saturating_sub(taken);
         self.dry = true;
@@ -428,10 +439,12 @@ impl Allocation {
         let key = self.key()?;
         // A word that was never opened for the line is sealed already: nothing was spent.
         let spent = self.handle.seal(self.epoch).unwrap_or(Credits::ZERO);
+        self.holder.panic_point();
         self.line = None;
         self.epoch = self.handle.observe().epoch.next();
         match self.holder.journal.close(key.clone(), spent).await {
             Ok(numbers) => {
+                self.holder.panic_point();
                 let message = crate::batch::line_message(&numbers, Wish::Close);
                 let _stopping = self.pool.cast(PoolMessage::Closing(Box::new(message.clone())));
                 self.closed = Some(message.clone());

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
-use types::planted::{Mistake, is_planted};
+use types::planted::{Mistake, is_planted, panic_point};
 use types::{CycleNumber, HolderId, ShardId, UserId, WorkspaceId};
 
 /// Cheap to clone.
@@ -90,6 +90,11 @@ impl HolderInner {
             told_meta: AtomicU64::new(0),
             fault: watch::Sender::new(None),
         }
+    }
+
+    /// A point at which simulations make an actor panic.
+    pub fn panic_point(&self) {
+        panic_point(self.id.node);
     }
 
     pub fn make_handle(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {

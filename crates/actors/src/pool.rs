@@ -89,7 +89,7 @@ pub(crate) struct Pool {
     shard: ShardId,
     children: BTreeMap<HandleNo, Child>,
     recovered: BTreeMap<UserId, LineView>,
-    /// Closed lines of before a restart whose final numbers are still to be read.
+    /// Closed lines, of before a restart or of an actor that failed, whose final numbers are still to be read.
     ended: Vec<LineKey>,
     /// Lines whose words are sealed or gone, still to be closed in the journal, with what was spent on them.
     unclosed: BTreeMap<LineKey, Credits>,
@@ -157,6 +157,7 @@ impl Actor for PoolActor {
         message: PoolMessage,
         pool: &mut Pool,
     ) -> Result<(), ActorProcessingErr> {
+        pool.holder.panic_point();
         pool.handled += u64::from(message.is_of_supervisor());
         match message {
             PoolMessage::Spawn { handle, reply } => {
@@ -265,10 +266,19 @@ impl Pool {
         let Some(child) = found.and_then(|no| self.children.remove(&no)) else { return Ok(()) };
         child.handle.set_actor(None);
         let lines = self.holder.journal.lines().await?;
-        let of_child = |view: &LineView| {
-            view.line.workspace == self.workspace && view.user == child.handle.user && !view.closed
-        };
-        let open: Vec<LineView> = lines.into_iter().filter(of_child).collect();
+        let of_child =
+            |view: &LineView| view.line.workspace == self.workspace && view.user == child.handle.user;
+        let (ended, open): (Vec<_>, Vec<_>) =
+            lines.into_iter().filter(of_child).partition(|view| view.closed);
+        // It may have closed a line and not lived to say so.
+        for line in ended.into_iter().map(|view| view.line) {
+            let was_said = self.closing.contains_key(&line.number) || self.ended.contains(&line);
+            if !was_said {
+                self.lines.remove(&line.number);
+                self.reported.remove(&line.number);
+                self.ended.push(line);
+            }
+        }
         self.recover(open);
         self.spawn_child(myself, child.handle).await.map(|_| ())
     }

@@ -327,6 +327,7 @@ impl Line {
             returned: self.returned(),
             watermark: self.watermark,
             closed: self.tally.closed,
+            attached: self.attached.clone(),
         }
     }
 

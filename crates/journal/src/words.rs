@@ -77,6 +77,8 @@ pub struct LineView {
     /// Used + unattributed + held may never exceed it.
     pub watermark: Credits,
     pub closed: bool,
+    /// Handles and epochs whose charges come here, since this process attached them.
+    pub attached: Vec<(HandleNo, u16)>,
 }
 
 /// One backing of a line; every number only grows.

@@ -1,8 +1,8 @@
-//! Mistakes planted into the product, one at a time, to try the machines that should find them. Not here: where each
-//! stands; look for `is_planted`.
+//! Mistakes planted into the product, one at a time, to try the machines that should find them; and points at which an
+//! actor can be made to panic. Not here: where each stands; look for `is_planted` and `panic_point`.
 //!
 //! They exist with the feature `planted` in builds with debug assertions, which only the simulations ask for. In every
-//! other build, each release among them, [`is_planted`] is `false` before the optimiser begins.
+//! other build, each release among them, [`is_planted`] is `false` and [`panic_point`] nothing before the optimiser begins.
 
 use std::fmt;
 use std::str::FromStr;
@@ -97,8 +97,11 @@ impl FromStr for Mistake {
 
 #[cfg(all(feature = "planted", debug_assertions))]
 mod chosen {
-    use super::Mistake;
+    use super::{AS_ASKED, Mistake};
+    use crate::NodeId;
+    use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicU8, Ordering};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
 
     const NONE: u8 = u8::MAX;
     static CHOSEN: AtomicU8 = AtomicU8::new(NONE);
@@ -112,10 +115,44 @@ mod chosen {
     pub fn is_planted(mistake: Mistake) -> bool {
         CHOSEN.load(Ordering::Relaxed) == mistake as u8
     }
+
+    /// By node: points still to be passed.
+    static PANICS: Mutex<BTreeMap<NodeId, u32>> = Mutex::new(BTreeMap::new());
+
+    fn panics() -> MutexGuard<'static, BTreeMap<NodeId, u32>> {
+        PANICS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An actor of this node is to panic, at the point that is reached after so many others.
+    pub fn panic_after(node: NodeId, points: u32) {
+        panics().insert(node, points);
+    }
+
+    /// Nobody is to panic any more; answers whether somebody still was.
+    pub fn no_panic(node: NodeId) -> bool {
+        panics().remove(&node).is_some()
+    }
+
+    /// Somewhere in an actor of this node.
+    pub fn panic_point(node: NodeId) {
+        let mut panics = panics();
+        let Some(left) = panics.get_mut(&node) else { return };
+        match left.checked_sub(1) {
+            Some(fewer) => *left = fewer,
+            None => {
+                panics.remove(&node);
+                drop(panics);
+                panic!("{AS_ASKED}");
+            }
+        }
+    }
 }
 
 #[cfg(all(feature = "planted", debug_assertions))]
-pub use chosen::{is_planted, plant};
+pub use chosen::{is_planted, no_panic, panic_after, panic_point, plant};
+
+/// What an actor says that panics because it was asked to.
+pub const AS_ASKED: &str = "an actor panics as it was asked to";
 
 /// Whether this process makes the mistake: never, in this build.
 #[cfg(not(all(feature = "planted", debug_assertions)))]
@@ -123,6 +160,11 @@ pub use chosen::{is_planted, plant};
 pub const fn is_planted(_: Mistake) -> bool {
     false
 }
+
+/// Somewhere in an actor of this node. Nothing, in this build.
+#[cfg(not(all(feature = "planted", debug_assertions)))]
+#[inline(always)]
+pub const fn panic_point(_: crate::NodeId) {}
 
 #[cfg(test)]
 mod tests {
@@ -140,5 +182,19 @@ mod tests {
     #[test]
     fn nothing_is_planted_unasked() {
         assert!(Mistake::ALL.iter().all(|mistake| !is_planted(*mistake)));
+    }
+
+    #[cfg(all(feature = "planted", debug_assertions))]
+    #[test]
+    fn one_actor_panics_at_the_point_it_was_asked_to() {
+        let (node, other) = (crate::NodeId(60_001), crate::NodeId(60_002));
+        panic_after(node, 2);
+        (0..2).for_each(|_| panic_point(node));
+        panic_point(other);
+        std::panic::catch_unwind(|| panic_point(node)).unwrap_err();
+        panic_point(node);
+        panic_after(node, 0);
+        assert!(no_panic(node) && !no_panic(node));
+        panic_point(node);
     }
 }

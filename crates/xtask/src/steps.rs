@@ -25,8 +25,6 @@ const SHUTTLE: &str = "test --package escrow --features shuttle --release --test
 /// Of Debian's `faketime`; the black-box tests look for the library beside it, and say so if it is missing.
 const CLOCKS: [Program; 1] =
     [Program { name: "faketime", package: "faketime", why: "makes clocks wrong in tests/chaos.rs" }];
-/// Both say how much they explored; without this only of tests that fail.
-const TELL: (&str, &str) = ("RUST_TEST_NOCAPTURE", "1");
 
 /// Everything; true when nothing failed. A step that fails does not keep the next one from running.
 ///
@@ -56,14 +54,9 @@ pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
         suites(&mut report, "loom", || {
             let mut command = cargo.command(LOOM);
             command.env("RUSTFLAGS", LOOM_FLAGS).env("CARGO_TARGET_DIR", cargo.root().join("target-loom"));
-            command.env(TELL.0, TELL.1);
             command
         });
-        suites(&mut report, "shuttle", || {
-            let mut command = cargo.command(SHUTTLE);
-            command.env(TELL.0, TELL.1);
-            command
-        });
+        suites(&mut report, "shuttle", || cargo.command(SHUTTLE));
     }
     Ok(report.print())
 }

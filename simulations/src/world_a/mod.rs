@@ -81,7 +81,7 @@ struct World {
     counts: RefCell<Counts>,
     served: RefCell<Served>,
     /// Requests of a listed load that have not ended, while it lasts.
-    requests: RefCell<served::Requests>,
+    listed: RefCell<served::Requests>,
     next_ask: Cell<u64>,
     /// Term and leader, as last seen; and since when nobody leads who once did.
     led: Cell<(u64, Option<Index>)>,
@@ -184,7 +184,7 @@ impl World {
             film: RefCell::new(film),
             counts: RefCell::default(),
             served: RefCell::default(),
-            requests: RefCell::default(),
+            listed: RefCell::default(),
             next_ask: Cell::new(1),
             led: Cell::new((0, None)),
             leaderless_since_ms: Cell::new(None),

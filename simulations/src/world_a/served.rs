@@ -6,6 +6,7 @@ use super::admins::{AdminStep, Wanted, workspace_id};
 use super::words::{Charge, Consume, Index, index_of};
 use crate::outcome::FirstRefusal;
 use ledger::{Change, Line, Membership, Overflow, Recipient, User, Workspace};
+use std::collections::BTreeMap;
 use testkit::told::Told;
 use types::{LineId, Source, Timestamp, UserId, WorkspaceId};
 
@@ -112,7 +113,7 @@ impl World {
         let mut served = self.served.borrow_mut();
         served.asked += 1;
         let open = Open { consume: consume.clone(), would_be };
-        self.requests.borrow_mut().open.insert(served.asked, open);
+        self.listed.borrow_mut().open.insert(served.asked, open);
         served.asked
     }
 
@@ -134,7 +135,7 @@ impl World {
         if plenty || has(0) >= price {
             return WouldBe::Charged;
         }
-        let spent = self.requests.borrow().spent_of_lost.get(&consume.workspace).copied().unwrap_or(0);
+        let spent = self.listed.borrow().spent_of_lost.get(&consume.workspace).copied().unwrap_or(0);
         match lost(pool, told).saturating_sub(spent) {
             0 => WouldBe::Refused,
             still_there if has(still_there) >= price => WouldBe::ChargedToLost,
@@ -159,7 +160,7 @@ impl World {
 
     pub fn was_charged(&self, number: u64, consume: &Consume, charge: &Charge) {
         // After the load it is among those that were under way.
-        if self.requests.borrow_mut().open.remove(&number).is_none() {
+        if self.listed.borrow_mut().open.remove(&number).is_none() {
             return;
         }
         let oracle = self.oracle.borrow();
@@ -178,7 +179,7 @@ impl World {
 
     /// A request ended without a charge: falsely, if a single counter would have charged it when it came or now.
     pub fn was_refused(&self, number: u64, reason: &str) {
-        let Some(open) = self.requests.borrow_mut().open.remove(&number) else { return };
+        let Some(open) = self.listed.borrow_mut().open.remove(&number) else { return };
         let would_be = self.would_be(&open.consume).max(open.would_be);
         let oracle = self.oracle.borrow();
         let mut served = self.served.borrow_mut();
@@ -186,7 +187,7 @@ impl World {
         match would_be {
             WouldBe::Refused => return,
             WouldBe::ChargedToLost => {
-                let mut requests = self.requests.borrow_mut();
+                let mut requests = self.listed.borrow_mut();
                 let spent = requests.spent_of_lost.entry(open.consume.workspace.clone()).or_default();
                 *spent += open.consume.price.micros();
             }
@@ -228,7 +229,7 @@ impl World {
 
     /// The load is over: whoever is served later is served because everything heals, and counts as not served.
     pub fn load_ended(&self) {
-        let open: Vec<u64> = self.requests.borrow().open.keys().copied().collect();
+        let open: Vec<u64> = self.listed.borrow().open.keys().copied().collect();
         open.into_iter().for_each(|number| self.was_refused(number, UNDER_WAY));
         let out_of_reach = self.out_of_reach();
         let oracle = self.oracle.borrow();

@@ -3,30 +3,32 @@
 use crate::crossings::{Crossing, Seen};
 use crate::fault::{Fault, Kind, NodeIndex, Unsynced, What};
 use crate::world_b::machine::{Ended, Machine};
+use crate::world_b::net::Resets;
 use crate::world_b::rolled::Older;
 use platform::MemDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use turmoil::Sim;
+use types::planted::{no_panic, panic_after};
 
 /// What this world can do. Turmoil cannot stop a host's time, and its connections carry bytes, so nothing arrives
 /// twice or out of order: worlds A and C do these.
 ///
-/// No `slow-sync`: a simulated disk answers on the task that asks, and a task that blocked would stop the time of all. No
-/// `actor-panic`: nothing that is asked of the product from outside makes an actor panic, and where one panics of itself
-/// a sentence is broken; the tests of `actors` make them panic.
-pub const KINDS: [Kind; 22] = [
+/// No `slow-sync`: a simulated disk answers on the task that asks, and a task that blocked would stop the time of all.
+pub const KINDS: [Kind; 24] = [
     Kind::Drop,
     Kind::Delay,
     Kind::OneWay,
     Kind::Partition,
     Kind::Ring,
     Kind::Flapping,
+    Kind::Reset,
     Kind::Crash,
     Kind::PowerLoss,
     Kind::CrashLoop,
     Kind::ColdStart,
+    Kind::ActorPanic,
     Kind::Drain,
     Kind::LeaderCrash,
     Kind::SyncError,
@@ -57,6 +59,7 @@ pub struct Faults {
     under_way: Vec<Running>,
     /// How many faults cut each direction just now.
     cuts: BTreeMap<Link, u32>,
+    resets: Resets,
     /// Nodes that are down on purpose, and until when.
     down: BTreeMap<NodeIndex, u64>,
     /// Nodes whose disk is gone for good.
@@ -82,7 +85,7 @@ struct Running {
 
 impl Faults {
     #[must_use]
-    pub fn new(machines: Vec<Arc<Machine>>, faults: Vec<Fault>) -> Self {
+    pub fn new(machines: Vec<Arc<Machine>>, resets: Resets, faults: Vec<Fault>) -> Self {
         let older = Older::of(&faults);
         let mut coming = faults.into_iter();
         Self {
@@ -91,6 +94,7 @@ impl Faults {
             coming,
             under_way: Vec::new(),
             cuts: BTreeMap::new(),
+            resets,
             down: BTreeMap::new(),
             lost: BTreeSet::new(),
             older,
@@ -224,18 +228,17 @@ impl Faults {
                     f64::from((*per_mille).min(300)) / 1_000.0,
                 );
             }
+            What::Reset { from, to } => self.resets.reset(self.machines[*from].ip(), self.machines[*to].ip()),
+            What::ActorPanic { node, points } => panic_after(self.machines[*node].id(), *points),
             What::OneWay { .. }
             | What::Partition { .. }
             | What::Ring
             | What::Flapping { .. }
             | What::CrashLoop { .. }
             | What::Strobe { .. } => {}
-            What::Duplicate { .. }
-            | What::Reorder { .. }
-            | What::Reset { .. }
-            | What::Pause { .. }
-            | What::ActorPanic { .. }
-            | What::SlowSync { .. } => return,
+            What::Duplicate { .. } | What::Reorder { .. } | What::Pause { .. } | What::SlowSync { .. } => {
+                return;
+            }
         }
         links.iter().for_each(|link| self.cut(sim, *link));
         self.under_way.push(Running { what, until_ms, next_ms: now_ms, on: true, links });
@@ -260,6 +263,9 @@ impl Faults {
             What::Drop { from, to, .. } => {
                 sim.set_link_fail_rate(self.name(*from), self.name(*to), 0.0);
                 sim.repair(self.name(*from), self.name(*to));
+            }
+            What::ActorPanic { node, .. } if !no_panic(self.machines[*node].id()) => {
+                self.seen.saw(Crossing::ActorIsRebuilt);
             }
             _ => {}
         }
@@ -467,7 +473,7 @@ fn nodes_of(what: &What) -> Vec<NodeIndex> {
         | What::PowerLoss { node, .. }
         | What::Pause { node }
         | What::CrashLoop { node, .. }
-        | What::ActorPanic { node }
+        | What::ActorPanic { node, .. }
         | What::Drain { node }
         | What::SlowSync { node, .. }
         | What::SyncError { node, .. }

@@ -5,7 +5,7 @@ use crate::chance::stream;
 use crate::clock::{MachineClock, TrueTime};
 use crate::swarm::log_uniform;
 use crate::world_b::BEGINNING;
-use crate::world_b::net::SimulatedNet;
+use crate::world_b::net::{Resets, SimulatedNet};
 use api::OperatorKey;
 use cluster::{Linked, RaftSettings, Settings, World};
 use leasing::LeasePolicy;
@@ -33,6 +33,7 @@ pub struct Machine {
     seed: u64,
     raft: RaftSettings,
     addresses: Addresses,
+    resets: Resets,
     inner: Mutex<Inner>,
     /// Rung to have the node give its leases back and end.
     pub drain: Notify,
@@ -59,7 +60,7 @@ pub enum Ended {
 
 impl Machine {
     #[must_use]
-    pub fn new(index: usize, seed: u64, truth: &TrueTime, addresses: &Addresses) -> Self {
+    pub fn new(index: usize, seed: u64, truth: &TrueTime, addresses: &Addresses, resets: &Resets) -> Self {
         let mut chance = stream(seed, "raft");
         let snapshot_every_entries = log_uniform(&mut chance, 10, 10_000);
         let log_keep_entries = log_uniform(&mut chance, 1, 1_000);
@@ -69,6 +70,7 @@ impl Machine {
             seed,
             raft: RaftSettings { snapshot_every_entries, log_keep_entries },
             addresses: addresses.clone(),
+            resets: resets.clone(),
             inner: Mutex::new(Inner {
                 disk: MemDisk::new(),
                 lives: 0,
@@ -78,6 +80,16 @@ impl Machine {
             }),
             drain: Notify::new(),
         }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        id(self.index)
+    }
+
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        self.addresses.0[self.index]
     }
 
     /// The name turmoil knows it by.
@@ -123,7 +135,6 @@ impl Machine {
     }
 
     fn settings(&self) -> Settings {
-        let id = |index: usize| NodeId(u16::try_from(index + 1).expect("a handful of nodes"));
         let all = || (0..self.addresses.0.len()).zip(&self.addresses.0);
         let placed = all().map(|(index, _)| PlacedNode { id: id(index), zone: String::new(), weight: 1 });
         let listed = all().map(|(index, ip)| ListedNode {
@@ -133,7 +144,7 @@ impl Machine {
         });
         let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Settings {
-            node: id(self.index),
+            node: self.id(),
             data: PathBuf::from("/data"),
             api_listen: SocketAddr::new(everywhere, API_PORT),
             operator_key: OperatorKey::parse(OPERATOR_KEY).expect("a valid key"),
@@ -158,7 +169,7 @@ impl Machine {
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(entropy)),
             disk: Arc::new(disk),
-            net: Arc::new(SimulatedNet),
+            net: Arc::new(SimulatedNet(self.resets.clone())),
         };
         let ended = self.serve(world).await;
         tracing::info!(node = self.index + 1, ?ended, "a node has ended");
@@ -198,4 +209,8 @@ impl Machine {
         node.stop().await;
         why.map_or(Ended::Drained, Ended::Refused)
     }
+}
+
+fn id(index: usize) -> NodeId {
+    NodeId(u16::try_from(index + 1).expect("a handful of nodes"))
 }

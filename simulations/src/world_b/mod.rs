@@ -27,6 +27,7 @@ use faults::Faults;
 use judge::{Calm, Judge};
 use load::Load;
 use machine::{Addresses, Machine};
+use net::Resets;
 use openraft_rt::deterministic_rng::DeterministicRng;
 use openraft_rt_tokio::TokioRuntime;
 use serde::{Deserialize, Serialize};
@@ -111,7 +112,8 @@ fn run_all(case: &Case) -> Outcome {
         .build();
     let truth = TrueTime::default();
     let addresses = Addresses((0..case.nodes).map(|index| sim.lookup(Machine::name(index))).collect());
-    let machine = |index| Arc::new(Machine::new(index, case.seed, &truth, &addresses));
+    let resets = Resets::default();
+    let machine = |index| Arc::new(Machine::new(index, case.seed, &truth, &addresses, &resets));
     let machines: Vec<Arc<Machine>> = (0..case.nodes).map(machine).collect();
     for machine in &machines {
         let (machine, seed) = (machine.clone(), case.seed);
@@ -137,7 +139,7 @@ fn run_all(case: &Case) -> Outcome {
     };
     sim.client(CLIENTS, scoped(case.seed, open_for_business(office)));
 
-    let mut faults = Faults::new(machines.clone(), case.faults.clone());
+    let mut faults = Faults::new(machines.clone(), resets.clone(), case.faults.clone());
     let mut judge = Judge::new(machines, told.clone());
     let mut rest_ms = None;
     let mut now_ms = 0;
@@ -187,6 +189,9 @@ fn run_all(case: &Case) -> Outcome {
     }
     for _ in 0..trace::snapshots_installed() {
         judge.seen.saw(Crossing::SnapshotIsInstalled);
+    }
+    for _ in 0..resets.broken() {
+        judge.seen.saw(Crossing::FrameIsCutOff);
     }
     let record = told.record().clone();
     let crossings = [judge.seen.by_text(), record.seen.by_text(), faults.seen.by_text()];
