@@ -50,8 +50,8 @@ pub enum What {
     CrashLoop { node: NodeIndex, every_ms: u64 },
     /// All processes die at once, and start again.
     ColdStart,
-    /// An actor panics, after so many other points at which it could.
-    ActorPanic { node: NodeIndex, points: u32 },
+    /// Actors panic, one after the other, each after so many points at which it could.
+    ActorPanic { node: NodeIndex, of_pool: bool, points: u32 },
     /// The node gives its leases back and ends; it starts again.
     Drain { node: NodeIndex },
     /// The leader of the pools' shard dies, whoever it is then.

@@ -98,10 +98,11 @@ impl Swarm {
             Kind::Pause => What::Pause { node },
             Kind::CrashLoop => What::CrashLoop { node, every_ms },
             Kind::ColdStart => What::ColdStart,
-            Kind::ActorPanic => {
-                let points = u32::try_from(log_uniform(chance, 1, 300)).unwrap_or(300);
-                What::ActorPanic { node, points }
-            }
+            Kind::ActorPanic => What::ActorPanic {
+                node,
+                of_pool: chance.random_bool(0.3),
+                points: chance.random_range(0..10),
+            },
             Kind::Drain => What::Drain { node },
             Kind::LeaderCrash => What::LeaderCrash,
             Kind::SlowSync => What::SlowSync { node, ms },

@@ -8,13 +8,13 @@ use crate::holder::HolderInner;
 use crate::messages::{AllocationMessage, Denied, DrawAnswer, Sent};
 use crate::pool::{Asked, PoolMessage};
 use escrow::Epoch;
-use journal::{LineKey, LineView, OpenLine, Refused};
+use journal::{HandleNo, LineKey, LineView, OpenLine, Refused};
 use leasing::{Facts, Lease, Rate, RecallLine, Step, Waiting};
 use ledger::{Denial, DenialReason, LineMessage, LineRejection, LineResult, Wish};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use types::planted::{Mistake, is_planted};
+use types::planted::{self, Mistake, is_planted};
 use types::{Credits, LineNumber};
 
 pub(crate) struct AllocationActor;
@@ -80,7 +80,7 @@ impl Actor for AllocationActor {
         message: AllocationMessage,
         state: &mut Allocation,
     ) -> Result<(), ActorProcessingErr> {
-        state.holder.panic_point();
+        state.holder.panic_point(planted::Actor::Allocation);
         match message {
             AllocationMessage::Want { amount, reply } => state.want(amount, reply),
             AllocationMessage::Low => {}
@@ -145,7 +145,10 @@ impl Allocation {
         let word = self.handle.observe();
         // An actor that panicked may have sealed the word for this very line: then the word knows what was spent, and
         // the journal may not have all of it yet.
-        let was_its_word = word.sealed && view.attached.contains(&(self.handle.no, word.epoch.number()));
+        let is_of_this_word = |(handle, epoch): &(HandleNo, u16)| {
+            *handle == self.handle.no && Epoch::new(*epoch).sealed() == word.epoch
+        };
+        let was_its_word = view.attached.iter().any(is_of_this_word);
         self.open_word(if was_its_word { self.handle.put() } else { view.used });
         // All that was ever put on the word, whatever of it is spent: after a restart that is what was used; after a
         // panic there may be charges on their way to the journal.
@@ -197,7 +200,7 @@ impl Allocation {
     /// Does what there is to do until there is nothing.
     async fn drive(&mut self, myself: &ActorRef<AllocationMessage>) {
         loop {
-            self.holder.panic_point();
+            self.holder.panic_point(planted::Actor::Allocation);
             self.note_rate();
             self.wake_served();
             if self.line.is_none() {
@@ -274,7 +277,7 @@ impl Allocation {
             team: None,
         };
         let number = self.holder.journal.open_line(wish).await?;
-        self.holder.panic_point();
+        self.holder.panic_point(planted::Actor::Allocation);
         let lease = Lease::NOTHING;
         self.line = Some(OpenedLine {
             number,
@@ -292,7 +295,7 @@ impl Allocation {
         let key = self.key();
         let (Some(line), Some(key)) = (&mut self.line, key) else { return Ok(()) };
         let rose = self.holder.journal.raise_watermark(key, to).await?;
-        self.holder.panic_point();
+        self.holder.panic_point(planted::Actor::Allocation);
         line.lease.watermark = line.lease.watermark.saturating_add(rose);
         if is_planted(Mistake::DepositTwice) {
             let _twice = self.handle.raise(self.epoch, rose, line.lease.above());
@@ -387,7 +390,7 @@ impl Allocation {
         let (Some(key), false) = (self.key(), drawn.is_empty()) else { return };
         match self.holder.journal.install(key, drawn).await {
             Ok(view) => {
-                self.holder.panic_point();
+                self.holder.panic_point(planted::Actor::Allocation);
                 if let Some(line) = &mut self.line {
                     line.lease.drawn = view.drawn;
                 }
@@ -418,7 +421,7 @@ impl Allocation {
         let keep = if is_planted(Mistake::RecallIgnored) { Credits::MAX } else { recall.keep };
         let give = line.lease.give_back(self.balance(), keep);
         let taken = self.handle.withdraw(self.epoch, give.keep_on_word).unwrap_or(Credits::ZERO);
-        self.holder.panic_point();
+        self.holder.panic_point(planted::Actor::Allocation);
         let numbers = if taken.is_zero() && give.above.is_zero() {
             let numbers = self.holder.journal.numbers(vec![key], true).await;
             numbers.map(|mut numbers| numbers.pop())
@@ -427,7 +430,7 @@ impl Allocation {
             self.holder.journal.give_back(key, taken, give.above).await.map(Some)
         };
         let (Ok(Some(numbers)), Some(line)) = (numbers, &mut self.line) else { return };
-        self.holder.panic_point();
+        self.holder.panic_point(planted::Actor::Allocation);
         line.lease.returned = numbers.returned();
         line.lease.watermark = line.lease.watermark.saturating_sub(taken);
         self.dry = true;
@@ -439,12 +442,12 @@ impl Allocation {
         let key = self.key()?;
         // A word that was never opened for the line is sealed already: nothing was spent.
         let spent = self.handle.seal(self.epoch).unwrap_or(Credits::ZERO);
-        self.holder.panic_point();
+        self.holder.panic_point(planted::Actor::Allocation);
         self.line = None;
         self.epoch = self.handle.observe().epoch.next();
         match self.holder.journal.close(key.clone(), spent).await {
             Ok(numbers) => {
-                self.holder.panic_point();
+                self.holder.panic_point(planted::Actor::Allocation);
                 let message = crate::batch::line_message(&numbers, Wish::Close);
                 let _stopping = self.pool.cast(PoolMessage::Closing(Box::new(message.clone())));
                 self.closed = Some(message.clone());

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
-use types::planted::{Mistake, is_planted, panic_point};
+use types::planted::{Actor, Mistake, is_planted, panic_point};
 use types::{CycleNumber, HolderId, ShardId, UserId, WorkspaceId};
 
 /// Cheap to clone.
@@ -93,8 +93,8 @@ impl HolderInner {
     }
 
     /// A point at which simulations make an actor panic.
-    pub fn panic_point(&self) {
-        panic_point(self.id.node);
+    pub fn panic_point(&self, actor: Actor) {
+        panic_point(self.id.node, actor);
     }
 
     pub fn make_handle(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {

@@ -6,6 +6,7 @@ use crate::messages::AllocationMessage;
 use crate::pool::PoolMessage;
 use crate::supervisor::SupervisorMessage;
 use crate::{BoxFuture, Desk, Handle, Holder, Options, PeerFault, Peers, Shards, start};
+use escrow::Spent;
 use journal::{Charge, Journal};
 use leasing::LeasePolicy;
 use ledger::{
@@ -18,6 +19,7 @@ use replication::{GroupId, GroupSpec, Replica};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use types::planted::{self, no_panic, panic_after};
 use types::{
     Credits, DiskId, Durability, Feature, GrantId, HolderId, Meter, NodeId, ShardId, UserId, WorkspaceId,
 };
@@ -58,26 +60,27 @@ impl replication::Peers for Alone {
 }
 
 async fn node(options: Options) -> (Holder, Arc<Shards>) {
+    let me = options.node;
     let (disk, entropy) = (MemDisk::new(), SeededEntropy::new(7));
     let directory = |name: &str| disk.directory(Path::new(name)).unwrap();
     let exact: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let clock = Arc::new(CoarseClock::new(exact.clone()));
     tokio::spawn(clock.clone().keep_ticking(5));
-    let group = |id| GroupSpec { id, voters: vec![ME], learners: Vec::new() };
-    let groups = replication_options(vec![group(GroupId::Meta), group(SHARD)]);
+    let group = |id| GroupSpec { id, voters: vec![me], learners: Vec::new() };
+    let groups = replication_options(me, vec![group(GroupId::Meta), group(SHARD)]);
     let replica =
         Replica::open(groups, directory("raft"), Arc::new(Alone), exact.clone(), &entropy).await.unwrap();
     let membership =
-        Membership::new(MembershipEpoch(1), vec![Node { id: ME, zone: String::new(), weight: 1 }]).unwrap();
+        Membership::new(MembershipEpoch(1), vec![Node { id: me, zone: String::new(), weight: 1 }]).unwrap();
     let map = placement::propose(&membership, Shape { shards: 1, replicas: 1 }).unwrap();
     let desk = Arc::new(Desk::new(&options, clock.clone()));
     let shards =
-        Shards::new(ME, map, vec![ME], Arc::new(replica), desk.clone(), Arc::new(Alone), options.attempt_ms);
+        Shards::new(me, map, vec![me], Arc::new(replica), desk.clone(), Arc::new(Alone), options.attempt_ms);
     let shards = Arc::new(shards);
     tokio::time::timeout(GUARD, shards.replica().group(SHARD).unwrap().ready()).await.unwrap().unwrap();
     let opened = Journal::open(journal_options(), directory("journal"), DiskId(9), exact).await.unwrap();
     let (journal, keys, recovered) = opened;
-    let id = HolderId { node: ME, disk: DiskId(9) };
+    let id = HolderId { node: me, disk: DiskId(9) };
     let holder = start(id, options, journal, keys, clock, shards.clone(), recovered).await.unwrap();
     desk.set_holder(holder.clone());
     (holder, shards)
@@ -98,7 +101,7 @@ async fn change(shards: &Shards, change: Change) {
 async fn funded(shards: &Shards) -> Credits {
     let settings = WorkspaceSettings { name: None, membership: None, durability: None };
     change(shards, Change::PutWorkspace(settings)).await;
-    let granted = Credits::whole(1_000).unwrap();
+    let granted = Credits::whole(10_000).unwrap();
     change(shards, Change::MakeGrant(grant(granted))).await;
     granted
 }
@@ -137,8 +140,12 @@ fn one() -> Credits {
 async fn charged(holder: &Holder, handle: &Handle) -> bool {
     let permit = holder.journal().reserve().unwrap();
     let Ok(spent) = handle.try_spend(one()) else { return false };
+    permit.charge(charge(handle, spent)).await.is_ok()
+}
+
+fn charge(handle: &Handle, spent: Spent) -> Charge {
     let at = SystemClock::new().now();
-    let charge = Charge {
+    Charge {
         handle: handle.no,
         epoch: spent.epoch.number(),
         amount: one(),
@@ -149,8 +156,7 @@ async fn charged(holder: &Holder, handle: &Handle) -> bool {
         durability: Durability::Local,
         remaining_at_least: Credits::ZERO,
         remaining_at_most: Credits::ZERO,
-    };
-    permit.charge(charge).await.is_ok()
+    }
 }
 
 #[tokio::test]
@@ -178,6 +184,78 @@ async fn actors_that_panic_are_rebuilt_and_no_credit_is_lost_or_made() {
     assert_eq!(view.used, Credits::whole(300).unwrap());
     assert_eq!((view.leased, view.unattributed), (Credits::ZERO, Credits::ZERO));
     assert_eq!(view.available, granted.checked_sub(view.used).unwrap());
+}
+
+/// Lines open and close all the while, so that every point of an actor's life is one at which it panics.
+#[tokio::test]
+async fn wherever_an_actor_panics_no_credit_is_lost_or_made() {
+    let me = NodeId(2);
+    let lease = LeasePolicy { idle_ms: 1, ..LeasePolicy::STANDARD };
+    let (holder, shards) = node(Options { node: me, lease, tick_ms: 2, ..actor_options() }).await;
+    let granted = funded(&shards).await;
+    let users = ["ann", "bob"].map(|user| UserId::parse(user).unwrap());
+    let (mut spent, mut panics) = (0, 0);
+    let spends = async {
+        while panics < 200 {
+            // If nobody is to panic any more, somebody has. The pool's ends first: it makes good what the others' left.
+            let actor = if panics < 50 { planted::Actor::Pool } else { planted::Actor::Allocation };
+            panics += u32::from(panic_after(me, actor, panics % 30));
+            futures::future::join_all(users.iter().map(|user| spend(&holder, user))).await;
+            spent += 2;
+            // Now shorter, now longer than it takes to be let go.
+            tokio::time::sleep(Duration::from_micros(spent % 16 * 700)).await;
+        }
+    };
+    tokio::time::timeout(GUARD, spends).await.expect("spending goes on after each panic");
+    no_panic(me, planted::Actor::Pool);
+    no_panic(me, planted::Actor::Allocation);
+    assert!(holder.drain(GUARD).await, "every line is folded");
+    assert_eq!(holder.journal().lines().await.unwrap().len(), 0, "and forgotten");
+    let view = summary(&shards).await;
+    assert_eq!(view.used, Credits::whole(spent).unwrap());
+    assert_eq!((view.leased, view.unattributed), (Credits::ZERO, Credits::ZERO));
+    assert_eq!(view.available, granted.checked_sub(view.used).unwrap());
+}
+
+/// What was spent when the word was sealed and comes to the journal after the actor's successor is there, is charged.
+#[tokio::test]
+async fn a_charge_that_is_on_its_way_over_a_panic_arrives() {
+    let me = NodeId(3);
+    let lease = LeasePolicy { idle_ms: 1, ..LeasePolicy::STANDARD };
+    let (holder, shards) = node(Options { node: me, lease, tick_ms: 2, ..actor_options() }).await;
+    funded(&shards).await;
+    let ann = UserId::parse("ann").unwrap();
+    let mut charges = 0;
+    let spends = async {
+        for points in 0..24 {
+            let (handle, permit, spent) = loop {
+                spend(&holder, &ann).await;
+                charges += 1;
+                let permit = holder.journal().reserve().unwrap();
+                let Some(handle) = holder.find(&workspace(), &ann) else { continue };
+                if let Ok(spent) = handle.try_spend(one()) {
+                    break (handle, permit, spent);
+                }
+            };
+            // Nobody spends, so the actor closes the line at some tick, and comes no further than to where the word is
+            // sealed before the charge is there.
+            panic_after(me, planted::Actor::Allocation, points % 8);
+            for _ in 0..30 {
+                if panic_after(me, planted::Actor::Allocation, 1_000) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            no_panic(me, planted::Actor::Allocation);
+            // The successor has done what it does at first.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            permit.charge(charge(&handle, spent)).await.expect("it was spent");
+            charges += 1;
+        }
+    };
+    tokio::time::timeout(GUARD, spends).await.expect("every charge arrives");
+    assert!(holder.drain(GUARD).await, "every line is folded");
+    assert_eq!(summary(&shards).await.used, Credits::whole(charges).unwrap());
 }
 
 /// Actors that are let go the moment they rest, and wanted again at that moment.
@@ -271,9 +349,9 @@ fn journal_options() -> journal::Options {
     }
 }
 
-fn replication_options(groups: Vec<GroupSpec>) -> replication::Options {
+fn replication_options(node: NodeId, groups: Vec<GroupSpec>) -> replication::Options {
     replication::Options {
-        node: ME,
+        node,
         groups,
         heartbeat_ms: 50,
         election_min_ms: 160,

@@ -73,6 +73,7 @@ mistakes! {
     RecallIgnored = "recall-ignored" "L": "a recall is answered and nothing is given back",
     NobodyWoken = "nobody-woken" "L": "who waits for credits is not woken when they come",
     LogFailureIgnored = "log-failure-ignored" "L": "a node whose log cannot be written stays up and does nothing",
+    ClosedUnsaid = "closed-unsaid" "L": "a line that an actor closed and did not live to say so is forgotten",
     FrozenNeverRecalled = "frozen-never-recalled" "L": "nobody recalls lines that were taken away",
 }
 
@@ -97,7 +98,7 @@ impl FromStr for Mistake {
 
 #[cfg(all(feature = "planted", debug_assertions))]
 mod chosen {
-    use super::{AS_ASKED, Mistake};
+    use super::{AS_ASKED, Actor, Mistake};
     use crate::NodeId;
     use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicU8, Ordering};
@@ -116,31 +117,35 @@ mod chosen {
         CHOSEN.load(Ordering::Relaxed) == mistake as u8
     }
 
-    /// By node: points still to be passed.
-    static PANICS: Mutex<BTreeMap<NodeId, u32>> = Mutex::new(BTreeMap::new());
+    /// Points still to be passed.
+    static PANICS: Mutex<BTreeMap<(NodeId, Actor), u32>> = Mutex::new(BTreeMap::new());
 
-    fn panics() -> MutexGuard<'static, BTreeMap<NodeId, u32>> {
+    fn panics() -> MutexGuard<'static, BTreeMap<(NodeId, Actor), u32>> {
         PANICS.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An actor of this node is to panic, at the point that is reached after so many others.
-    pub fn panic_after(node: NodeId, points: u32) {
-        panics().insert(node, points);
+    /// An actor of this node is to panic, at the point that is reached after so many others. Answers `false` where one
+    /// is to panic already.
+    pub fn panic_after(node: NodeId, actor: Actor, points: u32) -> bool {
+        let mut panics = panics();
+        let is_first = !panics.contains_key(&(node, actor));
+        panics.entry((node, actor)).or_insert(points);
+        is_first
     }
 
-    /// Nobody is to panic any more; answers whether somebody still was.
-    pub fn no_panic(node: NodeId) -> bool {
-        panics().remove(&node).is_some()
+    /// None is to panic any more; answers whether one still was.
+    pub fn no_panic(node: NodeId, actor: Actor) -> bool {
+        panics().remove(&(node, actor)).is_some()
     }
 
     /// Somewhere in an actor of this node.
-    pub fn panic_point(node: NodeId) {
+    pub fn panic_point(node: NodeId, actor: Actor) {
         let mut panics = panics();
-        let Some(left) = panics.get_mut(&node) else { return };
+        let Some(left) = panics.get_mut(&(node, actor)) else { return };
         match left.checked_sub(1) {
             Some(fewer) => *left = fewer,
             None => {
-                panics.remove(&node);
+                panics.remove(&(node, actor));
                 drop(panics);
                 panic!("{AS_ASKED}");
             }
@@ -150,6 +155,13 @@ mod chosen {
 
 #[cfg(all(feature = "planted", debug_assertions))]
 pub use chosen::{is_planted, no_panic, panic_after, panic_point, plant};
+
+/// Whom a panic is asked of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Actor {
+    Allocation,
+    Pool,
+}
 
 /// What an actor says that panics because it was asked to.
 pub const AS_ASKED: &str = "an actor panics as it was asked to";
@@ -164,7 +176,7 @@ pub const fn is_planted(_: Mistake) -> bool {
 /// Somewhere in an actor of this node. Nothing, in this build.
 #[cfg(not(all(feature = "planted", debug_assertions)))]
 #[inline(always)]
-pub const fn panic_point(_: crate::NodeId) {}
+pub const fn panic_point(_: crate::NodeId, _: Actor) {}
 
 #[cfg(test)]
 mod tests {
@@ -187,14 +199,15 @@ mod tests {
     #[cfg(all(feature = "planted", debug_assertions))]
     #[test]
     fn one_actor_panics_at_the_point_it_was_asked_to() {
-        let (node, other) = (crate::NodeId(60_001), crate::NodeId(60_002));
-        panic_after(node, 2);
-        (0..2).for_each(|_| panic_point(node));
-        panic_point(other);
-        std::panic::catch_unwind(|| panic_point(node)).unwrap_err();
-        panic_point(node);
-        panic_after(node, 0);
-        assert!(no_panic(node) && !no_panic(node));
-        panic_point(node);
+        let (node, actor) = (crate::NodeId(60_001), Actor::Pool);
+        assert!(panic_after(node, actor, 2) && !panic_after(node, actor, 0));
+        (0..2).for_each(|_| panic_point(node, actor));
+        panic_point(crate::NodeId(60_002), actor);
+        panic_point(node, Actor::Allocation);
+        std::panic::catch_unwind(|| panic_point(node, actor)).unwrap_err();
+        panic_point(node, actor);
+        assert!(panic_after(node, actor, 0));
+        assert!(no_panic(node, actor) && !no_panic(node, actor));
+        panic_point(node, actor);
     }
 }

@@ -374,7 +374,7 @@ impl Listed {
             Kind::Pause => each(&|node| What::Pause { node }),
             Kind::CrashLoop => each(&|node| What::CrashLoop { node, every_ms }),
             Kind::ColdStart => vec![What::ColdStart],
-            Kind::ActorPanic => each(&|node| What::ActorPanic { node, points: 0 }),
+            Kind::ActorPanic => each(&|node| What::ActorPanic { node, of_pool: false, points: 0 }),
             Kind::Drain => each(&|node| What::Drain { node }),
             Kind::LeaderCrash => vec![What::LeaderCrash],
             Kind::SlowSync => each(&|node| What::SlowSync { node, ms }),

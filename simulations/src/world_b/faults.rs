@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use turmoil::Sim;
-use types::planted::{no_panic, panic_after};
+use types::planted::{Actor, no_panic, panic_after};
 
 /// What this world can do. Turmoil cannot stop a host's time, and its connections carry bytes, so nothing arrives
 /// twice or out of order: worlds A and C do these.
@@ -46,6 +46,9 @@ pub const KINDS: [Kind; 24] = [
 /// A node that starts on an older copy asks for three seconds how old it is: nothing may begin meanwhile that keeps all
 /// who know from saying so. What nobody could say in time is the registration's to find, with its groups begun.
 const QUIET_MS: u64 = 4_000;
+
+/// So long after an actor has panicked another one may.
+const PANICS_EVERY_MS: u64 = 300;
 
 type Link = (NodeIndex, NodeIndex);
 
@@ -164,7 +167,7 @@ impl Faults {
         }
         tracing::info!(target: "film", ?what, for_ms, "fault begins");
         *self.begun.entry(what.kind()).or_default() += 1;
-        let until_ms = now_ms + for_ms;
+        let mut until_ms = now_ms + for_ms;
         let links = links_of(&what, all);
         match &what {
             What::Crash { node } => self.kill(sim, *node, until_ms),
@@ -229,7 +232,8 @@ impl Faults {
                 );
             }
             What::Reset { from, to } => self.resets.reset(self.machines[*from].ip(), self.machines[*to].ip()),
-            What::ActorPanic { node, points } => panic_after(self.machines[*node].id(), *points),
+            // One that is over before actors had something to do is none.
+            What::ActorPanic { .. } => until_ms = until_ms.max(now_ms + 5_000),
             What::OneWay { .. }
             | What::Partition { .. }
             | What::Ring
@@ -264,7 +268,9 @@ impl Faults {
                 sim.set_link_fail_rate(self.name(*from), self.name(*to), 0.0);
                 sim.repair(self.name(*from), self.name(*to));
             }
-            What::ActorPanic { node, .. } if !no_panic(self.machines[*node].id()) => {
+            What::ActorPanic { node, of_pool, .. }
+                if !no_panic(self.machines[*node].id(), actor(*of_pool)) =>
+            {
                 self.seen.saw(Crossing::ActorIsRebuilt);
             }
             _ => {}
@@ -295,6 +301,15 @@ impl Faults {
                         self.kill(sim, *node, now_ms + every_ms / 4);
                     }
                     *every_ms
+                }
+                What::ActorPanic { node, of_pool, points } => {
+                    // Each time at another point of what it does again and again.
+                    let points = points + u32::try_from(now_ms % 13).expect("less than 13");
+                    if panic_after(self.machines[*node].id(), actor(*of_pool), points) && !running.on {
+                        self.seen.saw(Crossing::ActorIsRebuilt);
+                    }
+                    running.on = false;
+                    PANICS_EVERY_MS
                 }
                 _ => u64::MAX,
             };
@@ -426,6 +441,10 @@ fn both(a: NodeIndex, b: NodeIndex) -> [Link; 2] {
 }
 
 /// The directions a fault cuts.
+const fn actor(of_pool: bool) -> Actor {
+    if of_pool { Actor::Pool } else { Actor::Allocation }
+}
+
 fn links_of(what: &What, all: usize) -> Vec<Link> {
     let pairs = (0..all).flat_map(|a| (a + 1..all).map(move |b| (a, b)));
     match what {
