@@ -1,10 +1,11 @@
 //! The pool actor: on each node the parent of a workspace's allocation actors. It gathers their draws, reports and
-//! returns into batches, sees closed lines to the ledger, and rebuilds a child that panicked from the journal.
+//! returns into batches and sees closed lines to the ledger; what was there before it is taken up by `taken_up`.
 //!
 //! What somebody waits for is sent at once, and what is gathered rides along; draws ahead of need, reports and closes
 //! gather for a window. Not here: sizes (`leasing`), what a batch says (`batch`), finding the leader (`shards`).
 
-use crate::allocation::{AllocationActor, Arguments};
+mod taken_up;
+
 use crate::batch::{Outgoing, Weight, line_message, other_cycle, weight};
 use crate::handle::Handle;
 use crate::holder::{HolderInner, NotSubmitted};
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use types::planted::{self, Mistake, is_planted};
+use types::planted;
 use types::{Credits, LineNumber, ShardId, UserId, WorkspaceId};
 
 #[derive(Debug)]
@@ -219,71 +220,6 @@ impl Actor for PoolActor {
 }
 
 impl Pool {
-    async fn spawn_child(
-        &mut self,
-        myself: &ActorRef<PoolMessage>,
-        handle: Arc<Handle>,
-    ) -> Result<bool, ActorProcessingErr> {
-        if handle.has_actor() {
-            return Ok(true);
-        }
-        // Dropped with its last actor: two handles of one user would be two words and two lines.
-        let known = self.holder.directory.find(&self.workspace, &handle.user);
-        if !known.is_some_and(|known| Arc::ptr_eq(&known, &handle)) {
-            return Ok(false);
-        }
-        let recovered = self.recovered.remove(&handle.user);
-        self.lines.extend(recovered.iter().map(|view| view.line.number));
-        let arguments = Arguments {
-            holder: self.holder.clone(),
-            handle: handle.clone(),
-            pool: myself.clone(),
-            recovered,
-        };
-        let (actor, _task) = Actor::spawn_linked(None, AllocationActor, arguments, myself.get_cell()).await?;
-        handle.set_actor(Some(actor.clone()));
-        self.children.insert(handle.no, Child { handle, actor });
-        Ok(true)
-    }
-
-    /// Of each user the newest open line goes on; an older one is closed. There is none but after a failure.
-    fn recover(&mut self, open: impl IntoIterator<Item = LineView>) {
-        for view in open {
-            let user = view.user.clone();
-            let is_older =
-                self.recovered.get(&user).is_some_and(|known| known.line.number > view.line.number);
-            let older = if is_older { Some(view) } else { self.recovered.insert(user, view) };
-            self.unclosed.extend(older.map(|view| (view.line, view.used)));
-        }
-    }
-
-    /// A child panicked: what it knew is in the journal and on the word.
-    async fn rebuild(
-        &mut self,
-        id: ractor::ActorId,
-        myself: &ActorRef<PoolMessage>,
-    ) -> Result<(), ActorProcessingErr> {
-        let found = self.children.iter().find(|(_, child)| child.actor.get_id() == id).map(|(no, _)| *no);
-        let Some(child) = found.and_then(|no| self.children.remove(&no)) else { return Ok(()) };
-        child.handle.set_actor(None);
-        let lines = self.holder.journal.lines().await?;
-        let of_child =
-            |view: &LineView| view.line.workspace == self.workspace && view.user == child.handle.user;
-        let (ended, open): (Vec<_>, Vec<_>) =
-            lines.into_iter().filter(of_child).partition(|view| view.closed);
-        // It may have closed a line and not lived to say so.
-        for line in ended.into_iter().map(|view| view.line) {
-            let was_said = self.closing.contains_key(&line.number) || self.ended.contains(&line);
-            if !was_said && !is_planted(Mistake::ClosedUnsaid) {
-                self.lines.remove(&line.number);
-                self.reported.remove(&line.number);
-                self.ended.push(line);
-            }
-        }
-        self.recover(open);
-        self.spawn_child(myself, child.handle).await.map(|_| ())
-    }
-
     fn forget_child(&mut self, id: ractor::ActorId) {
         let found = self.children.iter().find(|(_, child)| child.actor.get_id() == id).map(|(no, _)| *no);
         if let Some(child) = found.and_then(|no| self.children.remove(&no)) {
@@ -455,49 +391,6 @@ impl Pool {
         let no_lines = self.children.is_empty() && self.lines.is_empty() && self.closing.is_empty();
         if nothing_left && no_lines && self.in_flight == 0 && self.gathered.is_empty() {
             self.holder.pool_is_idle(&self.workspace, myself, self.handled);
-        }
-    }
-
-    /// Lines of before a restart get their actors back, so that they report, can be recalled, and close when idle.
-    async fn take_up_recovered(&mut self, myself: &ActorRef<PoolMessage>) {
-        self.resume_closes().await;
-        for (user, view) in std::mem::take(&mut self.recovered) {
-            let made = self.holder.make_handle(&self.workspace, &user);
-            self.recovered.insert(user.clone(), view);
-            let Some(handle) = made else { continue };
-            if let Err(why) = self.spawn_child(myself, handle).await {
-                tracing::error!(workspace = %self.workspace, %why, "a recovered line has no actor");
-            } else if let Some(left) = self.recovered.remove(&user) {
-                // The user has an actor already, with a line of its own.
-                self.unclosed.insert(left.line, left.used);
-            }
-        }
-    }
-
-    async fn resume_closes(&mut self) {
-        for (line, spent) in std::mem::take(&mut self.unclosed) {
-            match self.holder.journal.close(line.clone(), spent).await {
-                Ok(numbers) => {
-                    self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
-                }
-                Err(journal::Refused::NoLine) => {}
-                Err(why) => {
-                    tracing::warn!(workspace = %self.workspace, line = line.number.0, %why, "a line stays open for now");
-                    self.unclosed.insert(line, spent);
-                }
-            }
-        }
-        let ended = std::mem::take(&mut self.ended);
-        if ended.is_empty() {
-            return;
-        }
-        match self.holder.journal.numbers(ended, true).await {
-            Ok(numbers) => {
-                for numbers in numbers {
-                    self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
-                }
-            }
-            Err(why) => tracing::error!(%why, "closed lines are not in the journal"),
         }
     }
 

@@ -1,0 +1,122 @@
+//! Lines that are there already when an actor begins: of before a restart, of an actor that failed. Their users get actors
+//! again, and what was ended is seen to the ledger. Not here: finding out that an actor failed (`pool`, `supervisor`).
+
+use super::{Child, Pool, PoolMessage};
+use crate::allocation::{AllocationActor, Arguments};
+use crate::batch::line_message;
+use crate::handle::Handle;
+use journal::LineView;
+use ledger::Wish;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::sync::Arc;
+use types::planted::{Mistake, is_planted};
+
+impl Pool {
+    pub(super) async fn spawn_child(
+        &mut self,
+        myself: &ActorRef<PoolMessage>,
+        handle: Arc<Handle>,
+    ) -> Result<bool, ActorProcessingErr> {
+        if handle.has_actor() {
+            return Ok(true);
+        }
+        // Dropped with its last actor: two handles of one user would be two words and two lines.
+        let known = self.holder.directory.find(&self.workspace, &handle.user);
+        if !known.is_some_and(|known| Arc::ptr_eq(&known, &handle)) {
+            return Ok(false);
+        }
+        let recovered = self.recovered.remove(&handle.user);
+        self.lines.extend(recovered.iter().map(|view| view.line.number));
+        let arguments = Arguments {
+            holder: self.holder.clone(),
+            handle: handle.clone(),
+            pool: myself.clone(),
+            recovered,
+        };
+        let (actor, _task) = Actor::spawn_linked(None, AllocationActor, arguments, myself.get_cell()).await?;
+        handle.set_actor(Some(actor.clone()));
+        self.children.insert(handle.no, Child { handle, actor });
+        Ok(true)
+    }
+
+    /// Of each user the newest open line goes on; an older one is closed. There is none but after a failure.
+    pub(super) fn recover(&mut self, open: impl IntoIterator<Item = LineView>) {
+        for view in open {
+            let user = view.user.clone();
+            let is_older =
+                self.recovered.get(&user).is_some_and(|known| known.line.number > view.line.number);
+            let older = if is_older { Some(view) } else { self.recovered.insert(user, view) };
+            self.unclosed.extend(older.map(|view| (view.line, view.used)));
+        }
+    }
+
+    /// A child panicked: what it knew is in the journal and on the word.
+    pub(super) async fn rebuild(
+        &mut self,
+        id: ractor::ActorId,
+        myself: &ActorRef<PoolMessage>,
+    ) -> Result<(), ActorProcessingErr> {
+        let found = self.children.iter().find(|(_, child)| child.actor.get_id() == id).map(|(no, _)| *no);
+        let Some(child) = found.and_then(|no| self.children.remove(&no)) else { return Ok(()) };
+        child.handle.set_actor(None);
+        let lines = self.holder.journal.lines().await?;
+        let of_child =
+            |view: &LineView| view.line.workspace == self.workspace && view.user == child.handle.user;
+        let (ended, open): (Vec<_>, Vec<_>) =
+            lines.into_iter().filter(of_child).partition(|view| view.closed);
+        // It may have closed a line and not lived to say so.
+        for line in ended.into_iter().map(|view| view.line) {
+            let was_said = self.closing.contains_key(&line.number) || self.ended.contains(&line);
+            if !was_said && !is_planted(Mistake::ClosedUnsaid) {
+                self.lines.remove(&line.number);
+                self.reported.remove(&line.number);
+                self.ended.push(line);
+            }
+        }
+        self.recover(open);
+        self.spawn_child(myself, child.handle).await.map(|_| ())
+    }
+
+    /// Lines of before a restart get their actors back, so that they report, can be recalled, and close when idle.
+    pub(super) async fn take_up_recovered(&mut self, myself: &ActorRef<PoolMessage>) {
+        self.resume_closes().await;
+        for (user, view) in std::mem::take(&mut self.recovered) {
+            let made = self.holder.make_handle(&self.workspace, &user);
+            self.recovered.insert(user.clone(), view);
+            let Some(handle) = made else { continue };
+            if let Err(why) = self.spawn_child(myself, handle).await {
+                tracing::error!(workspace = %self.workspace, %why, "a recovered line has no actor");
+            } else if let Some(left) = self.recovered.remove(&user) {
+                // The user has an actor already, with a line of its own.
+                self.unclosed.insert(left.line, left.used);
+            }
+        }
+    }
+
+    async fn resume_closes(&mut self) {
+        for (line, spent) in std::mem::take(&mut self.unclosed) {
+            match self.holder.journal.close(line.clone(), spent).await {
+                Ok(numbers) => {
+                    self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
+                }
+                Err(journal::Refused::NoLine) => {}
+                Err(why) => {
+                    tracing::warn!(workspace = %self.workspace, line = line.number.0, %why, "a line stays open for now");
+                    self.unclosed.insert(line, spent);
+                }
+            }
+        }
+        let ended = std::mem::take(&mut self.ended);
+        if ended.is_empty() {
+            return;
+        }
+        match self.holder.journal.numbers(ended, true).await {
+            Ok(numbers) => {
+                for numbers in numbers {
+                    self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
+                }
+            }
+            Err(why) => tracing::error!(%why, "closed lines are not in the journal"),
+        }
+    }
+}
