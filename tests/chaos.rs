@@ -87,14 +87,14 @@ async fn nobody_is_told_too_much_whatever_happens_to_five_nodes() {
         Err(_) => jiff::Timestamp::now().as_millisecond().unsigned_abs() % 1_000_000,
     };
     let repeat = Repeat { seed, length };
-    println!("world C: seed {seed}, {} ", length.name);
+    tests::say!("world C: seed {seed}, {} ", length.name);
     let (mut plan, mut sum, began) = (Plan::new(seed, length), Sum::default(), Instant::now());
     for round in 0..length.rounds {
         let faults = plan.deal(round);
         play(seed.wrapping_mul(1_000) + round, faults, &mut sum).await;
     }
     let injections: u32 = sum.kinds.values().sum();
-    println!(
+    tests::say!(
         "world C: seed {seed}, {injections} injections of {} kinds, {} acknowledged consumes, {} reallocations \
          ({} pending at first), {} keys repeated, {} found their home elsewhere or later, {} ledger answers in order, \
          {:.0} s",
@@ -107,7 +107,7 @@ async fn nobody_is_told_too_much_whatever_happens_to_five_nodes() {
         sum.read,
         began.elapsed().as_secs_f64()
     );
-    println!("injections {:?}\nrefused {:?}\nadministrators {:?}", sum.kinds, sum.refused, sum.office);
+    tests::say!("injections {:?}\nrefused {:?}\nadministrators {:?}", sum.kinds, sum.refused, sum.office);
     // A run in which little happened proves little.
     let floors = [
         ("injections", u64::from(injections), length.rounds * length.faults_in_a_round as u64),
@@ -201,7 +201,7 @@ async fn calms_down(cluster: &Cluster, told: &Told, seed: u64) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let took = from.elapsed().as_secs_f64();
-    println!("           everybody is served {took:.1} s after all were ready; before that {refused:?}");
+    tests::say!("           everybody is served {took:.1} s after all were ready; before that {refused:?}");
 }
 
 async fn judge(mut record: Record, done: &Done, left: &mut BTreeMap<u16, Api>, sum: &mut Sum) {
@@ -218,7 +218,7 @@ async fn judge(mut record: Record, done: &Done, left: &mut BTreeMap<u16, Api>, s
     broken.extend(audit::forgotten(&final_books, done.forgotten));
     broken.extend(audit::indexes(&record.seen));
     broken.extend(books::spend_the_rest(left).await);
-    println!(
+    tests::say!(
         "           {} acknowledged, {} of no known end, {} starts",
         record.acknowledged(),
         record.unknown(),

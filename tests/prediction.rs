@@ -38,15 +38,15 @@ async fn five_real_nodes_do_what_the_simulator_predicts() {
     };
     let simulated = Simulated::run(seed, SEEDS);
     let (predicted, half) = (&simulated.usual[&seed], &simulated.half_the_lease[&seed]);
-    println!("simulated, seed {seed}: {}", told(predicted));
-    println!("simulated, seed {seed} with half the lease: {}", told(half));
-    println!("simulated, {SEEDS} seeds: {}", spread(simulated.usual.values()));
+    tests::say!("simulated, seed {seed}: {}", told(predicted));
+    tests::say!("simulated, seed {seed} with half the lease: {}", told(half));
+    tests::say!("simulated, {SEEDS} seeds: {}", spread(simulated.usual.values()));
     assert!(predicted.not_served_percent() >= NOT_SERVED_LEAST, "the plan is too kind: {predicted:?}");
     assert!(predicted.stranded >= whole(STRANDED_LEAST), "the plan strands too little: {predicted:?}");
     assert!(!is_near(half.stranded, predicted.stranded), "half the lease would be as near: {half:?}");
 
     let real = reality::live_through(&simulated.schedule).await;
-    println!("real nodes, seed {seed}: {}", told(&real));
+    tests::say!("real nodes, seed {seed}: {}", told(&real));
     assert_eq!(real.asked, predicted.asked, "the same requests");
     let off = (real.not_served_percent() - predicted.not_served_percent()).abs();
     assert!(

@@ -44,15 +44,20 @@ pub(crate) fn known_disk(
     }
 }
 
-/// Asks every other node whether it knows this one with another disk. An emptied node that voted again would break
+/// Asks every other node whether it knows this one, whose log is empty. An emptied node that voted again would break
 /// promises it has made.
 pub(crate) async fn introduce(link: &Link, settings: &Settings, disk: DiskId) -> Result<(), NodeFault> {
     for other in settings.others() {
         let mut waits = 0_u32;
         loop {
             match link.introduce(other, disk, ANSWER).await {
-                Ok(Some(known)) if known != disk && !is_planted(Mistake::EmptyDiskAccepted) => {
-                    return Err(NodeFault::KnownWithOtherDisk { node: settings.node, known, by: other });
+                Ok(Some(known)) if !is_planted(Mistake::EmptyDiskAccepted) => {
+                    let (node, by) = (settings.node, other);
+                    return Err(if known == disk {
+                        NodeFault::LogIsGone { node, by }
+                    } else {
+                        NodeFault::KnownWithOtherDisk { node, known, by }
+                    });
                 }
                 Ok(_) => break,
                 Err(why) => {

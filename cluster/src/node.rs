@@ -55,6 +55,12 @@ pub enum NodeFault {
     )]
     KnownWithOtherDisk { node: NodeId, known: DiskId, by: NodeId },
     #[error(
+        "the Raft log of {node} is gone from its data directory, and {by} knows this disk: a node that votes again without \
+         its log breaks promises it has made; put the whole data directory back, or, if it is lost, run `tranche node \
+         forget {node}` and leave this node stopped"
+    )]
+    LogIsGone { node: NodeId, by: NodeId },
+    #[error(
         "the disk of {node} is older than what the cluster has seen of it: its journal ends at record {found}, and {by} \
          knows of record {known}; put the newer data directory back, or, if it is lost, run `tranche node forget {node}` \
          and leave this node stopped"
@@ -125,7 +131,7 @@ impl Linked {
         if was_refused(root).map_err(fault)? {
             return Err(NodeFault::RefusedBefore { node: settings.node });
         }
-        let is_new = identity.is_new || directories.raft.list().map_err(fault)?.is_empty();
+        let is_new = identity.is_new || !Replica::has_log(directories.raft.as_ref()).map_err(fault)?;
         let me = transport::Identity {
             cluster_id: cluster_id(&settings.cluster),
             node: settings.node,

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
-use std::process::{Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ impl World {
     }
 }
 
+const SIGABRT: i32 = 6;
 const FAULT_KINDS_MIN: usize = 8;
 
 /// What is run: a world, and how long things go wrong in it.
@@ -107,17 +109,26 @@ pub(crate) fn run_one(
     command.args(["seed", "--world", scope.world.name(), "--seed", &seed, "--minutes", &minutes, "--brief"]);
     command.args(mistake.iter().flat_map(|name| ["--plant", name]));
     let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output()?;
-    if output.status.code().is_none() {
-        // A panic while another one unwinds aborts: the product stops, and the judge with it.
-        let (sentence, what) = ("a run ends with an outcome", String::from_utf8_lossy(&output.stderr));
-        let (sentence, what) = (sentence.to_owned(), what.trim().to_owned());
-        let broken = Some(BrokenAt { at_ms: 0, sentence, what });
-        return Ok(Outcome { seed: number, minutes: scope.minutes, broken, ..Outcome::default() });
+    if let Some(aborted) = aborted(&output, number, scope.minutes) {
+        return Ok(aborted);
     }
     serde_json::from_slice(&output.stdout).map_err(|why| {
         let words = String::from_utf8_lossy(&output.stderr);
         io::Error::other(format!("it ended without an outcome ({why}): {}", words.trim()))
     })
+}
+
+/// What a run has shown that ended without an outcome: a panic while another one unwinds aborts, the product stops, and
+/// the judge with it.
+pub(crate) fn aborted(output: &Output, seed: u64, minutes: u64) -> Option<Outcome> {
+    // Who kills it from outside has shown nothing.
+    if output.status.signal() != Some(SIGABRT) {
+        return None;
+    }
+    let (sentence, what) = ("a run ends with an outcome", String::from_utf8_lossy(&output.stderr));
+    let (sentence, what) = (sentence.to_owned(), what.trim().to_owned());
+    let broken = Some(BrokenAt { at_ms: 0, sentence, what });
+    Some(Outcome { seed, minutes, broken, ..Outcome::default() })
 }
 
 impl Summary {
@@ -250,15 +261,16 @@ impl fmt::Display for Summary {
             a_minute % 10,
         )?;
         let faults: u64 = self.faults.values().sum();
-        writeln!(
-            f,
-            "{} operations, {} charges told ({} decided without asking anybody), {} entries, {faults} faults of {} kinds",
-            self.operations,
-            self.told,
-            self.told_local,
-            self.entries,
-            self.faults.len()
-        )?;
+        let (operations, told, kinds) = (self.operations, self.told, self.faults.len());
+        write!(f, "{operations} operations, {told} charges told, {faults} faults of {kinds} kinds")?;
+        match self.scope.world {
+            World::A => writeln!(
+                f,
+                "; {} charges decided without asking anybody, {} entries",
+                self.told_local, self.entries
+            )?,
+            World::B => writeln!(f)?,
+        }
         let counted = |counts: &BTreeMap<String, u64>| {
             counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
         };
@@ -269,7 +281,8 @@ impl fmt::Display for Summary {
             ("recall rounds", &self.rounds_ms),
             ("reallocations", &self.reallocations_ms),
         ];
-        for (name, durations) in durations {
+        // Only world A measures them.
+        for (name, durations) in durations.into_iter().filter(|_| self.scope.world == World::A) {
             let mut sorted = durations.clone();
             sorted.sort_unstable();
             let (half, most, all) = (part(&sorted, 50), part(&sorted, 99), part(&sorted, 100));
@@ -289,10 +302,10 @@ impl fmt::Display for Summary {
         for (seed, text) in &self.broken {
             writeln!(f, "BROKEN in seed {seed}: {text}")?;
             let Scope { world, minutes } = self.scope;
+            let world = world.name();
             writeln!(
                 f,
-                "  tranche-sim seed --world {} --seed {seed} --minutes {minutes} --film",
-                world.name()
+                "  tranche-sim shrink --world {world} --seed {seed} --minutes {minutes} --to {world}-{seed}.json"
             )?;
         }
         for complaint in self.complaints() {

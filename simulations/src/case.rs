@@ -1,7 +1,7 @@
 //! One run, written down: which seed of which world, which of its faults and changes, and what broke. A failing run is made
 //! small by leaving faults and changes out as long as the same sentence breaks. Not here: running it.
 
-use crate::batch::{Scope, World};
+use crate::batch::{self, Scope, World};
 use crate::fault::Fault;
 use crate::outcome::Outcome;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,9 @@ impl Case {
         let mut command = Command::new(program);
         command.args(["replay", "--brief", "--case", &text]).stdin(Stdio::null()).stderr(Stdio::piped());
         let output = command.output()?;
+        if let Some(aborted) = batch::aborted(&output, self.seed, self.minutes) {
+            return Ok(aborted);
+        }
         serde_json::from_slice(&output.stdout).map_err(|why| {
             let words = String::from_utf8_lossy(&output.stderr);
             io::Error::other(format!("it ended without an outcome ({why}): {}", words.trim()))

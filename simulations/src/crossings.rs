@@ -83,6 +83,11 @@ impl Seen {
         *self.0.entry(crossing).or_default() += 1;
     }
 
+    /// Of what goes on for a while: counted once a run.
+    pub fn saw_once(&mut self, crossing: Crossing) {
+        self.0.entry(crossing).or_insert(1);
+    }
+
     pub fn by_text(&self) -> BTreeMap<String, u64> {
         self.0.iter().map(|(crossing, count)| (crossing.text().to_owned(), *count)).collect()
     }

@@ -5,7 +5,7 @@ use crate::batch::{Scope, World, run_one};
 use crate::cores;
 use std::fmt;
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -64,18 +64,18 @@ impl fmt::Display for Row {
     }
 }
 
-/// Searches world A, then world B, seeds from 0 on, for one that finds the mistake.
+/// Searches world A, then world B, these seeds, for one that finds the mistake.
 ///
 /// # Errors
 /// A run could not be started.
-pub fn search(mistake: Mistake, worlds: &[World], seeds_max: u64) -> io::Result<Row> {
+pub fn search(mistake: Mistake, worlds: &[World], seeds: Range<u64>) -> io::Result<Row> {
     let program = std::env::current_exe()?;
     let clock = platform::SystemClock::new();
     for world in worlds {
-        let found = first(&program, *world, mistake, seeds_max)?;
+        let found = first(&program, *world, mistake, seeds.clone())?;
         if let Some((seed, sentence)) = found {
             let took = platform::Clock::monotonic(&clock);
-            let kill = Kill { mistake, world: *world, seed, seeds: seed + 1, took, sentence };
+            let kill = Kill { mistake, world: *world, seed, seeds: seed - seeds.start + 1, took, sentence };
             return Ok(Row { mistake, kill: Some(kill) });
         }
     }
@@ -87,11 +87,11 @@ fn first(
     program: &Path,
     world: World,
     mistake: Mistake,
-    seeds_max: u64,
+    seeds: Range<u64>,
 ) -> io::Result<Option<(u64, String)>> {
     let scope = Scope { world, minutes: minutes(world) };
     let least = Mutex::new(None::<(u64, String)>);
-    cores::each(0..seeds_max, |seed| {
+    cores::each(seeds, |seed| {
         let outcome = run_one(program, scope, seed, Some(mistake.name()))?;
         let Some(broken) = outcome.broken else { return io::Result::Ok(ControlFlow::Continue(())) };
         let mut least = least.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,7 +129,7 @@ fn again(program: &Path, known: Known) -> io::Result<Row> {
     let took = platform::Clock::monotonic(&clock);
     let without = run_one(program, scope, seed, None)?;
     let sentence = with.broken.filter(|_| without.broken.is_none()).map(|broken| broken.sentence);
-    let kill = sentence.map(|sentence| Kill { mistake, world, seed, seeds: 1, took, sentence });
+    let kill = sentence.map(|sentence| Kill { mistake, world, seed, seeds: seed + 1, took, sentence });
     Ok(Row { mistake, kill })
 }
 

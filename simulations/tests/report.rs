@@ -330,7 +330,7 @@ fn what_broke_stands_first_with_its_command() {
     // Another promise than the first.
     bad.overdrawn = 0;
     let (page, _) = sound(&report(vec![bad.clone()]));
-    assert!(page.contains("No pool was overdrawn, but 2 of 40 runs broke another promise."));
+    assert!(page.contains("No overdraft was seen, but 2 of 40 runs broke another promise, and ended there."));
     // More than anybody reads.
     bad.broken = (0..300).map(|seed| (seed, "S3 never overdrawn".repeat(20))).collect();
     let (page, text) = sound(&report(vec![bad]));

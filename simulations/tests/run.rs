@@ -215,6 +215,23 @@ fn a_bound_on_false_refusals_is_an_exit_status() {
     assert!(desk.run(&["--seeds", "2", "--out", "out", "--falsely-max", "90"]).status.success());
 }
 
+/// A process that dies leaves what it had charged with the kernel; a machine whose power fails rounds up, and loses that.
+#[test]
+fn lost_is_what_went_with_memory() {
+    let desk = Desk::new("lost");
+    let lost = |kind: &str| {
+        let faults = format!(
+            "[[fault]]\nkind = \"{kind}\"\nnode = \"any\"\nat = \"5s\"\nfor = \"2s\"\ntimes = 8\nagain_after = \"5s\"\n"
+        );
+        desk.put("faults.toml", &faults);
+        assert!(desk.run(&["--seeds", "4", "--out", kind]).status.success());
+        let lost = |done: &Value| done["outcome"]["served"]["lost"].as_u64().unwrap();
+        desk.results(kind).iter().map(lost).sum::<u64>()
+    };
+    assert_eq!(lost("crash"), 0);
+    assert!(lost("power-loss") > 0);
+}
+
 #[test]
 fn what_a_seed_draws_can_be_had_as_data() {
     let desk = Desk::new("schedule");

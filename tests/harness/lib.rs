@@ -28,3 +28,17 @@ pub use node::Node;
 pub use process::Process;
 pub use rustix::process::Signal;
 pub use wait::{PATIENCE, eventually, one_at_a_time};
+
+/// Says it also where the test passes: what `println` writes is kept back then.
+#[macro_export]
+macro_rules! say {
+    ($($words:tt)*) => {
+        $crate::tell(format_args!($($words)*))
+    };
+}
+
+/// Writes it where nobody keeps it back; use `say`.
+pub fn tell(words: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    writeln!(std::io::stdout(), "{words}").expect("somebody reads what a test says");
+}

@@ -149,7 +149,11 @@ impl Allocation {
             *handle == self.handle.no && Epoch::new(*epoch).sealed() == word.epoch
         };
         let was_its_word = view.attached.iter().any(is_of_this_word);
-        self.open_word(if was_its_word { self.handle.put() } else { view.used });
+        // Nothing is spent of a line that the ledger may not know, also not at a price of 0.
+        let known = !view.drawn.is_zero();
+        if known {
+            self.open_word(if was_its_word { self.handle.put() } else { view.used });
+        }
         // All that was ever put on the word, whatever of it is spent: after a restart that is what was used; after a
         // panic there may be charges on their way to the journal.
         let put = self.handle.put();
@@ -163,7 +167,7 @@ impl Allocation {
             lease,
             drawing: false,
             hurried: false,
-            known: true,
+            known,
             noted,
         });
         Ok(())
@@ -314,7 +318,8 @@ impl Allocation {
     ) -> Result<(), Refused> {
         let Some(key) = self.key() else { return Ok(()) };
         let numbers = self.holder.journal.numbers(vec![key], false).await?;
-        let (Some(numbers), Some(line)) = (numbers.into_iter().next(), &mut self.line) else { return Ok(()) };
+        let numbers = numbers.into_iter().next().ok_or(Refused::NoLine)?;
+        let Some(line) = &mut self.line else { return Ok(()) };
         (line.drawing, line.hurried) = (true, !self.waiting.is_empty());
         let sent = Sent { returned: line.lease.returned, target };
         let message = crate::batch::line_message(&numbers, wish);

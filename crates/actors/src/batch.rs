@@ -6,7 +6,7 @@ use crate::pool::Asked;
 use journal::LineNumbers;
 use ledger::{LineMessage, LineRejection, LineResult, Used, Wish};
 use tokio::sync::oneshot;
-use types::Credits;
+use types::{Credits, LineNumber};
 
 #[derive(Debug)]
 pub(crate) enum Outgoing {
@@ -20,6 +20,17 @@ impl Outgoing {
         match self {
             Self::Draw(asked) => &asked.message,
             Self::Report { message, .. } | Self::Close(message) => message,
+        }
+    }
+
+    /// The report of this line, and who waits for its answer.
+    pub fn report_of(
+        &mut self,
+        line: LineNumber,
+    ) -> Option<(&mut LineMessage, &mut Vec<oneshot::Sender<bool>>)> {
+        match self {
+            Self::Report { message, confirms } if message.number == line => Some((message, confirms)),
+            Self::Report { .. } | Self::Draw(_) | Self::Close(_) => None,
         }
     }
 

@@ -330,7 +330,7 @@ impl Holder {
         if supervisor.cast(SupervisorMessage::Drain { reply }).is_err() {
             return true;
         }
-        tokio::time::timeout(deadline, done).await.is_ok()
+        matches!(tokio::time::timeout(deadline, done).await, Ok(Ok(())))
     }
 
     /// The cluster refuses this holder: nothing is spent here any more.

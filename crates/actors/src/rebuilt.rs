@@ -97,7 +97,7 @@ async fn change(shards: &Shards, change: Change) {
     assert!(matches!(answer, LeaderAnswer::Applied { applied, .. } if applied.result.is_ok()));
 }
 
-/// A workspace with 1,000 credits.
+/// A workspace with 10,000 credits.
 async fn funded(shards: &Shards) -> Credits {
     let settings = WorkspaceSettings { name: None, membership: None, durability: None };
     change(shards, Change::PutWorkspace(settings)).await;

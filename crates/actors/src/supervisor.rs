@@ -204,7 +204,7 @@ impl State {
         }
     }
 
-    /// Its children went with the pool actor, their words are sealed and closed by their successors.
+    /// Its children went with the pool actor, their lines go on with their successors.
     async fn take_up(&mut self, workspace: &WorkspaceId) {
         match self.holder.journal.lines().await {
             Ok(lines) => {
@@ -231,10 +231,10 @@ impl State {
             drained.push(done);
         }
         tokio::spawn(async move {
-            for done in drained {
-                let _stopped = done.await;
+            // A pool that failed meanwhile has given nothing back: then nobody says that all is.
+            if futures::future::try_join_all(drained).await.is_ok() {
+                let _gone = reply.send(());
             }
-            let _gone = reply.send(());
         });
         Ok(())
     }

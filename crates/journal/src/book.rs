@@ -101,10 +101,10 @@ impl Book {
     pub fn attach(&mut self, key: &LineKey, handle: HandleNo, epoch: u16) -> Result<Slot, Refused> {
         let (slot, _) = self.open_line(key)?;
         self.free(handle, epoch, slot)?;
-        if self.attached.insert((handle, epoch), slot).is_none()
-            && let Some(line) = self.lines.get_mut(&slot)
-        {
-            line.attached.push((handle, epoch));
+        let is_first = self.attached.insert((handle, epoch), slot).is_none();
+        if let Some(line) = self.lines.get_mut(&slot) {
+            line.attached.extend(is_first.then_some((handle, epoch)));
+            line.closing = None;
         }
         Ok(slot)
     }

@@ -138,7 +138,7 @@ impl Journal {
         self.ask(|reply| Op::GiveBack { line, from_balance, above_watermark, reply }).await
     }
 
-    /// What is durable of these lines (R6); `fresh` first syncs what is not.
+    /// What is durable of these lines (R6), of those that are not forgotten; `fresh` first syncs what is not.
     pub async fn numbers(&self, lines: Vec<LineKey>, fresh: bool) -> Result<Vec<LineNumbers>, Refused> {
         self.ask(|reply| Op::Numbers { lines, fresh, reply }).await
     }

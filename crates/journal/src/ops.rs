@@ -74,7 +74,7 @@ impl Answer {
             Self::Numbers(slot, reply) => {
                 send(reply, book.line(slot).map(|line| line.numbers()).ok_or(Refused::NoLine));
             }
-            Self::ManyNumbers(lines, reply) => send(reply, numbers(book, &lines)),
+            Self::ManyNumbers(lines, reply) => send(reply, Ok(numbers(book, &lines))),
             Self::Done(reply) => send(reply, Ok(())),
         }
     }
@@ -92,10 +92,10 @@ impl Answer {
     }
 }
 
-/// What is on disk of these lines.
-fn numbers(book: &Book, lines: &[LineKey]) -> Result<Vec<LineNumbers>, Refused> {
-    let one = |key| Ok(book.line(book.find(key)?).ok_or(Refused::NoLine)?.numbers());
-    lines.iter().map(one).collect()
+/// What is on disk of those of these lines that are not forgotten.
+fn numbers(book: &Book, lines: &[LineKey]) -> Vec<LineNumbers> {
+    let one = |key| Some(book.line(book.find(key).ok()?)?.numbers());
+    lines.iter().filter_map(one).collect()
 }
 
 impl Op {

@@ -2,9 +2,10 @@
 
 use crate::book::Answering;
 use crate::change::{Change, Slot};
+use crate::line::Line;
 use crate::ops::{Answer, Op, Reply};
 use crate::refused::Refused;
-use crate::words::{Charge, Charged, LineKey, LineNumbers, LineView, OpenLine};
+use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
 use crate::writer::{Room, Writer};
 use types::planted::{Mistake, is_planted};
 use types::{Backing, Credits, Durability, LineNumber};
@@ -23,10 +24,10 @@ impl Writer {
                 Ok(number) => self.after_sync(Answer::Opened(number, reply)),
                 Err(why) => refuse(reply, why),
             },
-            Op::Attach(line, handle, epoch, reply) => {
-                let attached = self.book.attach(&line, handle, epoch);
-                self.answer_view(attached, reply);
-            }
+            Op::Attach(line, handle, epoch, reply) => match self.attach(&line, handle, epoch) {
+                Ok(view) => self.after_sync(Answer::View(Box::new(view), reply)),
+                Err(why) => refuse(reply, why),
+            },
             Op::Install(line, drawn, reply) => {
                 let installed = self.install(&line, &drawn).await;
                 self.answer_view(installed, reply);
@@ -66,6 +67,14 @@ impl Writer {
             // The look was at the begin of the batch.
             Op::LookForRoom => {}
         }
+    }
+
+    /// R3: whoever takes a line up puts its watermark on a word, so it is answered once that is durable. A close that still
+    /// waits is given up: who asked for it is gone, and the word is opened anew.
+    fn attach(&mut self, line: &LineKey, handle: HandleNo, epoch: u16) -> Result<LineView, Refused> {
+        let slot = self.book.attach(line, handle, epoch)?;
+        self.closing.remove(&slot);
+        self.book.line(slot).map(Line::view).ok_or(Refused::NoLine)
     }
 
     /// Waits for a sync, unless all there is is durable.

@@ -14,7 +14,7 @@ mod suite;
 mod suspect;
 mod writer;
 
-pub(crate) use database::LogDatabase;
+pub(crate) use database::{LogDatabase, exists};
 pub(crate) use store::GroupLog;
 pub(crate) use writer::LogWriter;
 

@@ -2,7 +2,7 @@
 
 use crate::gather::Gatherer;
 use crate::group::{Group, Leadership};
-use crate::log::{GroupLog, LogDatabase, LogWriter};
+use crate::log::{self, GroupLog, LogDatabase, LogWriter};
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::raft::{Membership, Raft, Runtime};
@@ -32,6 +32,14 @@ pub struct Replica {
 }
 
 impl Replica {
+    /// Whether a replica's log is in this directory. Without it a replica begins anew, whatever else is there.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn has_log(directory: &dyn Directory) -> std::io::Result<bool> {
+        log::exists(directory)
+    }
+
     /// Opens all groups of `options.node` in `directory`, which is this replica's alone, or makes them there.
     ///
     /// An empty directory begins all groups anew: for a node that was part of the cluster before that would break

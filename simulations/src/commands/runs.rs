@@ -211,7 +211,7 @@ impl Hunt {
         let all: Vec<Mistake> = self.mistake.map_or(Mistake::ALL.to_vec(), |mistake| vec![mistake]);
         let mut complete = true;
         for mistake in all {
-            let row = hunt::search(mistake, &worlds, self.seeds).map_err(|why| why.to_string())?;
+            let row = hunt::search(mistake, &worlds, 0..self.seeds).map_err(|why| why.to_string())?;
             complete &= row.kill.is_some();
             println!("{row}");
         }

@@ -10,6 +10,7 @@ use crate::swarm::Swarm;
 use crate::world_a::SUPPORTED;
 use rand::Rng;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use toml::Spanned;
 
 pub const FAULTS_MAX: usize = 10_000;
@@ -72,7 +73,7 @@ struct FaultTable {
     kind: Spanned<String>,
     at: Spanned<Times>,
     #[serde(rename = "for")]
-    lasts: Times,
+    lasts: Spanned<Times>,
     node: Option<Spanned<String>>,
     nodes: Option<Spanned<Vec<String>>>,
     zone: Option<Spanned<String>>,
@@ -122,6 +123,8 @@ impl FaultPlan {
         let listed: Result<Vec<Listed>, BadPlan> =
             file.fault.iter().map(|table| listed(text, table, topology)).collect();
         let listed = listed?;
+        let may_lose = (topology.replicas - 1) / 2;
+        let lost = disks_lost(text, &file.fault, &listed, topology.replicas, may_lose)?;
         if listed.iter().map(Listed::count).sum::<u64>() > FAULTS_MAX as u64 {
             return Err(text.wrong_as_a_whole(format!("at most {FAULTS_MAX} faults")));
         }
@@ -132,8 +135,19 @@ impl FaultPlan {
                     return Err(text.wrong(&table.every.span(), "at least 100 ms"));
                 }
                 let kinds: Result<Vec<Kind>, BadPlan> = match &table.kinds {
-                    Some(kinds) => kinds.iter().map(|name| kind(text, name)).collect(),
-                    None => Ok(SUPPORTED.to_vec()),
+                    Some(kinds) => kinds
+                        .iter()
+                        .map(|name| match kind(text, name)? {
+                            kind if is_disk_lost(kind) && lost >= may_lose => {
+                                Err(too_many(text, name, may_lose))
+                            }
+                            kind => Ok(kind),
+                        })
+                        .collect(),
+                    None => Ok(SUPPORTED
+                        .into_iter()
+                        .filter(|kind| lost < may_lose || !is_disk_lost(*kind))
+                        .collect()),
                 };
                 let kinds = kinds?;
                 if kinds.is_empty() {
@@ -173,6 +187,42 @@ impl FaultPlan {
         }
         faults
     }
+}
+
+/// What is on such a disk never comes back.
+const fn is_disk_lost(kind: Kind) -> bool {
+    matches!(kind, Kind::DiskLost | Kind::BitRot | Kind::DiskRolledBack)
+}
+
+fn too_many(text: &Text, kind: &Spanned<String>, may_lose: usize) -> BadPlan {
+    let why = format!(
+        "{:?}: of the nodes with a replica of the ledger {may_lose} may lose their disks, or nobody ever leads again",
+        kind.get_ref()
+    );
+    text.wrong(&kind.span(), why)
+}
+
+/// How many nodes with a replica may lose their disks by what is listed: what no cluster survives proves nothing.
+fn disks_lost(
+    text: &Text,
+    tables: &[FaultTable],
+    listed: &[Listed],
+    replicas: usize,
+    may_lose: usize,
+) -> Result<usize, BadPlan> {
+    let (mut named, mut any) = (BTreeSet::new(), 0_usize);
+    for (table, listed) in tables.iter().zip(listed).filter(|(_, listed)| is_disk_lost(listed.kind)) {
+        match &listed.place {
+            Place::All(nodes) => named.extend(nodes.iter().copied().filter(|node| *node < replicas)),
+            Place::OneOf(_) | Place::Everywhere | Place::Link(..) => {
+                any = any.saturating_add(usize::try_from(listed.times).unwrap_or(usize::MAX));
+            }
+        }
+        if named.len().saturating_add(any) > may_lose {
+            return Err(too_many(text, &table.kind, may_lose));
+        }
+    }
+    Ok(named.len() + any)
 }
 
 /// What a kind cannot do without, and what it does not know.
@@ -243,6 +293,11 @@ fn listed(text: &Text, table: &FaultTable, topology: &Topology) -> Result<Listed
             return Err(text.wrong(&by.span(), bound));
         }
     }
+    for given in [Some(&table.lasts), table.every.as_ref()].into_iter().flatten() {
+        if given.get_ref().least_us < 1_000 {
+            return Err(text.wrong(&given.span(), "at least 1 ms"));
+        }
+    }
     if let (Some(back), false) = (&table.back, matches!(kind, Kind::Skew | Kind::Strobe)) {
         return Err(text.wrong(&back.span(), format!("{name:?} has no back")));
     }
@@ -255,7 +310,7 @@ fn listed(text: &Text, table: &FaultTable, topology: &Topology) -> Result<Listed
     Ok(Listed {
         kind,
         at: *table.at.get_ref(),
-        lasts: table.lasts,
+        lasts: *table.lasts.get_ref(),
         place: place(text, table, topology, &needs)?,
         times,
         again_after: of(&table.again_after),
@@ -464,6 +519,39 @@ mod tests {
             let faults = parse(&content).unwrap().draw(1, 6, 60_000);
             assert_eq!(faults[0].what.kind(), kind);
         }
+    }
+
+    #[test]
+    fn what_no_cluster_survives_is_refused_where_it_is_asked() {
+        let lost = |node: &str, times: &str| {
+            format!("[[fault]]\nkind = \"disk-lost\"\n{node}\nat = \"1s\"\nfor = \"1s\"\n{times}")
+        };
+        let (n1, n2) = (lost("node = \"n1\"", ""), lost("node = \"n2\"", ""));
+        assert!(parse(&n1).is_ok());
+        let replicas: Vec<String> = topology().nodes.into_iter().take(3).collect();
+        let two = format!("{}{}", lost(&format!("node = {:?}", replicas[0]), ""), lost("node = \"any\"", ""));
+        assert!(
+            parse(&two).unwrap_err().starts_with("f.toml, line 7, kind: "),
+            "{}",
+            parse(&two).unwrap_err()
+        );
+        let others: Vec<String> = topology().nodes.into_iter().skip(3).collect();
+        assert!(parse(&lost(&format!("nodes = {others:?}"), "")).is_ok());
+        assert!(parse(&lost(&format!("nodes = {:?}", &replicas[..2]), "")).is_err());
+        assert!(parse(&lost("node = \"any\"", "times = 2\nagain_after = \"1s\"\n")).is_err());
+        let chance = "[chance]\nevery = \"1s\"\nkinds = [\"bit-rot\"]\n";
+        assert!(parse(chance).is_ok());
+        assert!(parse(&format!("{n1}{n2}{chance}")).is_err());
+    }
+
+    #[test]
+    fn what_takes_no_time_is_refused() {
+        let crash = |lasts: &str| {
+            format!("[[fault]]\nkind = \"crash\"\nnode = \"n1\"\nat = \"1s\"\nfor = \"{lasts}\"\n")
+        };
+        assert!(parse(&crash("1ms")).is_ok());
+        let why = parse(&crash("0.9ms")).unwrap_err();
+        assert_eq!(why, "f.toml, line 5, for: at least 1 ms");
     }
 
     #[test]

@@ -45,18 +45,23 @@ struct Columns {
     output: Option<usize>,
 }
 
+fn bad_csv(text: &Text, why: &csv::Error) -> BadPlan {
+    let line = why.position().and_then(|at| usize::try_from(at.line()).ok()).unwrap_or(1);
+    BadPlan { line, ..text.wrong_as_a_whole(why.to_string()) }
+}
+
 /// Reads a recording; its rows come out by time.
 ///
 /// # Errors
 /// A row or the header is not understood; the error names line and column.
 pub fn parse(text: &Text) -> Result<Vec<Row>, BadPlan> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.content.as_bytes());
-    let headers = reader.headers().map_err(|why| text.wrong_as_a_whole(why.to_string()))?.clone();
+    let headers = reader.headers().map_err(|why| bad_csv(text, &why))?.clone();
     let columns = columns(text, &headers)?;
     let mut rows = Vec::new();
     let mut record = csv::StringRecord::new();
     loop {
-        let more = reader.read_record(&mut record).map_err(|why| text.wrong_as_a_whole(why.to_string()))?;
+        let more = reader.read_record(&mut record).map_err(|why| bad_csv(text, &why))?;
         if !more {
             break;
         }
@@ -158,7 +163,7 @@ impl Clients {
     /// A row or the header is not understood.
     pub fn parse(text: &Text) -> Result<Self, BadPlan> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.content.as_bytes());
-        let headers = reader.headers().map_err(|why| text.wrong_as_a_whole(why.to_string()))?.clone();
+        let headers = reader.headers().map_err(|why| bad_csv(text, &why))?.clone();
         let named = [
             find(&headers, &["client", "user"]),
             find(&headers, &["windowstarts"]),
@@ -172,7 +177,7 @@ impl Clients {
         let mut windows: std::collections::BTreeMap<u64, Vec<(usize, f64)>> =
             std::collections::BTreeMap::new();
         for record in reader.records() {
-            let record = record.map_err(|why| text.wrong_as_a_whole(why.to_string()))?;
+            let record = record.map_err(|why| bad_csv(text, &why))?;
             let line = record.position().map_or(0, |at| usize::try_from(at.line()).unwrap_or(0));
             let at = |column: usize| record.get(column).unwrap_or_default();
             let wrong = |column: usize| BadPlan {

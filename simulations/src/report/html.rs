@@ -64,7 +64,7 @@ pub(super) fn judged(report: &Report) -> (Judged, String) {
         let broken = count(totals.broken);
         return (
             Judged::Bad,
-            format!("No pool was overdrawn, but {broken} of {runs} broke another promise."),
+            format!("No overdraft was seen, but {broken} of {runs} broke another promise, and ended there."),
         );
     }
     if totals.runs == 0 || totals.asked == 0 {

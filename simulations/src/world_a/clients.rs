@@ -17,7 +17,7 @@ use types::{Credits, Durability, IdempotencyKey};
 
 /// How often a keyed request is tried in all.
 const TRIES: u32 = 6;
-const CLIENT_WAITS_MS: u64 = 12_000;
+pub const CLIENT_WAITS_MS: u64 = 12_000;
 const NO_ANSWER: &str = "no-answer";
 
 struct Crowd {

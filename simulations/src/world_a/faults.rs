@@ -260,7 +260,7 @@ impl World {
         };
         node.disk.borrow().power_loss(unsynced);
         node.clock.reboot();
-        node.power_lost.set(true);
+        node.power_lost_ms.set(Some(self.time.now_ms()));
     }
 
     /// One bit of the newest segment, where what stands behind it was synced: in its first half.
@@ -272,7 +272,7 @@ impl World {
         let content = disk.content(&path).unwrap_or_default();
         let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         disk.flip_bit(&path, used / 3, 3);
-        node.power_lost.set(true);
+        node.power_lost_ms.set(Some(self.time.now_ms()));
     }
 
     /// The disk comes back as it was, if the ledger has heard of more since: what it has not heard of nobody can know.

@@ -165,7 +165,7 @@ impl World {
             gone: Cell::new(false),
             forgotten: Cell::new(false),
             lives: Cell::new(0),
-            power_lost: Cell::new(false),
+            power_lost_ms: Cell::new(None),
             rolled_back: Cell::new(false),
             asks: RefCell::default(),
         };
@@ -330,11 +330,14 @@ impl World {
     fn may_have_forgotten(&self, consume: &Consume) -> bool {
         let Some(key) = &consume.key else { return false };
         let oracle = self.oracle.borrow();
-        let known = oracle.told_of(&consume.workspace).and_then(|told| told.knows(&consume.user, key));
-        let Some((line, _)) = known else { return false };
+        let Some((line, told_ms)) = oracle.key_told(&consume.workspace, &consume.user, key) else {
+            return false;
+        };
         let node = &self.nodes[words::index_of(line.holder.node)];
         let synced = matches!(consume.durability, Some(Durability::Disk | Durability::Quorum));
-        node.forgotten.get() || (node.power_lost.get() && !synced)
+        // An answer may be under way while the power of who gave it fails.
+        let lost = node.power_lost_ms.get().is_some_and(|ms| told_ms <= ms + clients::CLIENT_WAITS_MS);
+        node.forgotten.get() || (lost && !synced)
     }
 
     /// The wall as most replicas see it: what entries are dated by.

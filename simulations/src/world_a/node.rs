@@ -60,8 +60,8 @@ pub struct Node {
     pub gone: Cell<bool>,
     pub forgotten: Cell<bool>,
     pub lives: Cell<u64>,
-    /// Its keys may be gone since: the power failed, or bits turned round.
-    pub power_lost: Cell<bool>,
+    /// When the power last failed, or bits turned round: keys of before may be gone.
+    pub power_lost_ms: Cell<Option<u64>>,
     pub rolled_back: Cell<bool>,
     pub asks: RefCell<BTreeMap<u64, oneshot::Sender<Answer>>>,
 }

@@ -28,6 +28,8 @@ const CHANGE_EVERY: u64 = 4;
 struct Pool {
     ghost: Ghost,
     told: Told,
+    /// When a key's charge was told first.
+    keys_told_ms: BTreeMap<(UserId, IdempotencyKey), u64>,
     reference: Reference,
 }
 
@@ -98,6 +100,7 @@ impl Oracle {
             let fenced = holders.iter().filter(|(_, record)| record.status == HolderStatus::Fenced);
             let fenced = fenced.map(|(id, _)| *id).collect();
             Pool {
+                keys_told_ms: BTreeMap::new(),
                 ghost: Ghost { fenced, ..Ghost::default() },
                 told: Told::default(),
                 reference: Reference::new(None),
@@ -165,7 +168,7 @@ impl Oracle {
     ) -> Verdict {
         self.pool(workspace);
         let Some(after) = self.state.workspace(workspace) else { return Ok(()) };
-        let Some(Pool { ghost, told, reference }) = self.pools.get_mut(workspace) else { return Ok(()) };
+        let Some(Pool { ghost, told, reference, .. }) = self.pools.get_mut(workspace) else { return Ok(()) };
         ghost.applied(command, applied);
         reference.applied(after, command, applied, finals, self.state.now)?;
         if let (Command::Holder(batch), Ok(outcome)) = (command, &applied.result) {
@@ -251,6 +254,9 @@ impl Oracle {
                 Err(broken) => return self.judge(Err(broken), now_ms),
             }
             forgot = known && !again;
+            if !again {
+                pool.keys_told_ms.insert((consume.user.clone(), key.clone()), now_ms);
+            }
         }
         if forgot {
             self.seen.saw(Crossing::KeyForgottenWithItsDisk);
@@ -320,6 +326,18 @@ impl Oracle {
 
     pub fn told_of(&self, workspace: &WorkspaceId) -> Option<&Told> {
         self.pools.get(workspace).map(|pool| &pool.told)
+    }
+
+    /// The line that this key was charged on last, and when that was told.
+    pub fn key_told(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        key: &IdempotencyKey,
+    ) -> Option<(LineId, u64)> {
+        let pool = self.pools.get(workspace)?;
+        let (line, _) = pool.told.knows(user, key)?;
+        Some((line, pool.keys_told_ms.get(&(user.clone(), key.clone())).copied()?))
     }
 
     pub fn was_applied(&self, key: &IdempotencyKey) -> u32 {

@@ -160,7 +160,11 @@ async fn recall_is_quick(world: &Rc<World>, number: u64, workspace: &WorkspaceId
     let Some(node) = up(world).first().copied() else { return };
     let user = user_id(1_000 + node);
     let one = Credits::from_micros(1).expect("one");
-    spend(world, node, workspace, &user, one, 3_000).await;
+    let spent = spend(world, node, workspace, &user, one, 3_000).await;
+    if !matches!(spent, Some(Ok(_))) {
+        return world
+            .broken("once all is well everybody is served", format!("{user} in {workspace}: {spent:?}"));
+    }
     let off = Change::PutMember { user: user.clone(), ai_access: Some(false), team: None, role: None };
     administer(world, number, node, workspace.clone(), off).await;
     let slack_ms = 4 * world.config.distances.most_us() / 1_000 + world.config.sync_us / 1_000;

@@ -389,7 +389,7 @@ impl Seen {
             let totals = &pool.totals;
             let mut saw = |crossing, is| {
                 if is {
-                    self.saw(crossing);
+                    self.saw_once(crossing);
                 }
             };
             saw(Crossing::PowerLossRoundsUp, !totals.unattributed.is_zero());

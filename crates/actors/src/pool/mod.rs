@@ -166,7 +166,12 @@ impl Actor for PoolActor {
                 let _gone = reply.send(pool.spawn_child(&myself, handle).await?);
             }
             PoolMessage::Ask(asked) => {
-                pool.lines.insert(asked.message.number);
+                // Who asked may have failed since, and its line be ended.
+                let number = asked.message.number;
+                let is_ended = |line: &LineKey| line.number == number;
+                if !pool.closing.contains_key(&number) && !pool.ended.iter().any(is_ended) {
+                    pool.lines.insert(number);
+                }
                 pool.gather(Outgoing::Draw(*asked), &myself);
             }
             PoolMessage::Closing(message) => {
@@ -422,9 +427,19 @@ impl Pool {
             Ok(mut numbers) if !numbers.is_empty() => {
                 let numbers = numbers.remove(0);
                 let wish = if numbers.closed { Wish::Close } else { Wish::Report };
-                let outgoing =
-                    Outgoing::Report { message: line_message(&numbers, wish), confirms: vec![reply] };
-                self.gather(outgoing, myself);
+                let message = line_message(&numbers, wish);
+                let waits = self.gathered.iter_mut().find_map(|outgoing| outgoing.report_of(line));
+                match waits {
+                    // One report of a line waits at most, however many wait for it.
+                    Some((waiting, confirms)) => {
+                        confirms.retain(|confirm| !confirm.is_closed());
+                        confirms.push(reply);
+                        *waiting = message;
+                        self.urgent = true;
+                        self.go_on(myself);
+                    }
+                    None => self.gather(Outgoing::Report { message, confirms: vec![reply] }, myself),
+                }
             }
             // A line is forgotten only once the ledger has folded it.
             Ok(_) | Err(journal::Refused::NoLine) => {

@@ -9,6 +9,7 @@ use journal::LineView;
 use ledger::Wish;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
+use types::UserId;
 use types::planted::{Mistake, is_planted};
 
 impl Pool {
@@ -24,6 +25,10 @@ impl Pool {
         let known = self.holder.directory.find(&self.workspace, &handle.user);
         if !known.is_some_and(|known| Arc::ptr_eq(&known, &handle)) {
             return Ok(false);
+        }
+        // One that failed, and nobody has said so yet.
+        if self.children.remove(&handle.no).is_some() {
+            self.take_up_lines_of(&handle.user).await?;
         }
         let recovered = self.recovered.remove(&handle.user);
         self.lines.extend(recovered.iter().map(|view| view.line.number));
@@ -43,6 +48,9 @@ impl Pool {
     pub(super) fn recover(&mut self, open: impl IntoIterator<Item = LineView>) {
         for view in open {
             let user = view.user.clone();
+            if self.recovered.get(&user).is_some_and(|known| known.line == view.line) {
+                continue;
+            }
             let is_older =
                 self.recovered.get(&user).is_some_and(|known| known.line.number > view.line.number);
             let older = if is_older { Some(view) } else { self.recovered.insert(user, view) };
@@ -59,9 +67,13 @@ impl Pool {
         let found = self.children.iter().find(|(_, child)| child.actor.get_id() == id).map(|(no, _)| *no);
         let Some(child) = found.and_then(|no| self.children.remove(&no)) else { return Ok(()) };
         child.handle.set_actor(None);
+        self.take_up_lines_of(&child.handle.user).await?;
+        self.spawn_child(myself, child.handle).await.map(|_| ())
+    }
+
+    async fn take_up_lines_of(&mut self, user: &UserId) -> Result<(), ActorProcessingErr> {
         let lines = self.holder.journal.lines().await?;
-        let of_child =
-            |view: &LineView| view.line.workspace == self.workspace && view.user == child.handle.user;
+        let of_child = |view: &LineView| view.line.workspace == self.workspace && view.user == *user;
         let (ended, open): (Vec<_>, Vec<_>) =
             lines.into_iter().filter(of_child).partition(|view| view.closed);
         // It may have closed a line and not lived to say so.
@@ -74,7 +86,7 @@ impl Pool {
             }
         }
         self.recover(open);
-        self.spawn_child(myself, child.handle).await.map(|_| ())
+        Ok(())
     }
 
     /// Lines of before a restart get their actors back, so that they report, can be recalled, and close when idle.
@@ -86,10 +98,8 @@ impl Pool {
             let Some(handle) = made else { continue };
             if let Err(why) = self.spawn_child(myself, handle).await {
                 tracing::error!(workspace = %self.workspace, %why, "a recovered line has no actor");
-            } else if let Some(left) = self.recovered.remove(&user) {
-                // The user has an actor already, with a line of its own.
-                self.unclosed.insert(left.line, left.used);
             }
+            // Where the actor of a pool that failed has not gone yet, the line waits for the next time.
         }
     }
 
@@ -110,13 +120,16 @@ impl Pool {
         if ended.is_empty() {
             return;
         }
-        match self.holder.journal.numbers(ended, true).await {
+        match self.holder.journal.numbers(ended.clone(), true).await {
             Ok(numbers) => {
                 for numbers in numbers {
                     self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
                 }
             }
-            Err(why) => tracing::error!(%why, "closed lines are not in the journal"),
+            Err(why) => {
+                tracing::warn!(workspace = %self.workspace, %why, "closed lines are not said for now");
+                self.ended = ended;
+            }
         }
     }
 }

@@ -43,6 +43,11 @@ pub(crate) enum Write {
 #[derive(Debug)]
 pub(crate) struct LogDatabase(RwLock<Option<Database>>);
 
+/// Whether there is a log in this directory.
+pub(crate) fn exists(directory: &dyn Directory) -> io::Result<bool> {
+    Ok(directory.list()?.iter().any(|name| name == FILE))
+}
+
 impl LogDatabase {
     pub(crate) fn open(directory: &Arc<dyn Directory>, cache_bytes: usize) -> Result<Self, redb::Error> {
         if suspect::write_anew(&**directory, FILE)? {
