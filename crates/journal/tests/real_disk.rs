@@ -57,7 +57,9 @@ async fn many_tasks_charge_and_a_restart_finds_it_all() {
         assert_eq!((view.used, view.unattributed), (credits(each), credits(0)));
         assert_eq!(view.returned, credits(if view.closed { 5 } else { 0 }));
     }
-    let open_one = recovered.lines.iter().find(|view| !view.closed).unwrap();
-    journal.attach(open_one.line.clone(), HandleNo(1), 9).await.unwrap();
-    assert_eq!(journal.lines().await.unwrap(), recovered.lines);
+    let mut lines = recovered.lines;
+    let open_one = lines.iter_mut().find(|view| !view.closed).unwrap();
+    open_one.attached.push((HandleNo(1), 9));
+    assert_eq!(journal.attach(open_one.line.clone(), HandleNo(1), 9).await.as_ref(), Ok(&*open_one));
+    assert_eq!(journal.lines().await.unwrap(), lines);
 }

@@ -1,6 +1,8 @@
 //! A fault plan: what goes wrong where and when, listed one by one, drawn by chance, or both. Drawn for each seed before
 //! the run. Not here: carrying faults out (`world_a`).
 
+mod survival;
+
 use super::text::{BadPlan, Text, Times};
 use super::topology::Topology;
 use crate::chance::{Stream, stream};
@@ -10,7 +12,7 @@ use crate::swarm::Swarm;
 use crate::world_a::SUPPORTED;
 use rand::Rng;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use survival::{disks_lost, is_disk_lost, too_many};
 use toml::Spanned;
 
 pub const FAULTS_MAX: usize = 10_000;
@@ -187,42 +189,6 @@ impl FaultPlan {
         }
         faults
     }
-}
-
-/// What is on such a disk never comes back.
-const fn is_disk_lost(kind: Kind) -> bool {
-    matches!(kind, Kind::DiskLost | Kind::BitRot | Kind::DiskRolledBack)
-}
-
-fn too_many(text: &Text, kind: &Spanned<String>, may_lose: usize) -> BadPlan {
-    let why = format!(
-        "{:?}: of the nodes with a replica of the ledger {may_lose} may lose their disks, or nobody ever leads again",
-        kind.get_ref()
-    );
-    text.wrong(&kind.span(), why)
-}
-
-/// How many nodes with a replica may lose their disks by what is listed: what no cluster survives proves nothing.
-fn disks_lost(
-    text: &Text,
-    tables: &[FaultTable],
-    listed: &[Listed],
-    replicas: usize,
-    may_lose: usize,
-) -> Result<usize, BadPlan> {
-    let (mut named, mut any) = (BTreeSet::new(), 0_usize);
-    for (table, listed) in tables.iter().zip(listed).filter(|(_, listed)| is_disk_lost(listed.kind)) {
-        match &listed.place {
-            Place::All(nodes) => named.extend(nodes.iter().copied().filter(|node| *node < replicas)),
-            Place::OneOf(_) | Place::Everywhere | Place::Link(..) => {
-                any = any.saturating_add(usize::try_from(listed.times).unwrap_or(usize::MAX));
-            }
-        }
-        if named.len().saturating_add(any) > may_lose {
-            return Err(too_many(text, &table.kind, may_lose));
-        }
-    }
-    Ok(named.len() + any)
 }
 
 /// What a kind cannot do without, and what it does not know.
@@ -461,17 +427,17 @@ pub fn spans(faults: &[Fault], topology: &Topology) -> Vec<FaultSpan> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn topology() -> Topology {
+    pub fn topology() -> Topology {
         let zones: String =
             ["a", "b", "c"].map(|name| format!("[[zone]]\nname = \"{name}\"\nnodes = 2\n")).concat();
         let content = format!("{zones}[latency]\nwithin_zone = \"1ms\"\nbetween_zones = \"2ms\"\n");
         Topology::parse(&Text { name: "t.toml".into(), content }).unwrap()
     }
 
-    fn parse(content: &str) -> Result<FaultPlan, String> {
+    pub fn parse(content: &str) -> Result<FaultPlan, String> {
         let text = Text { name: "f.toml".into(), content: content.into() };
         FaultPlan::parse(&text, &topology(), 10).map_err(|why| why.to_string())
     }
@@ -519,29 +485,6 @@ mod tests {
             let faults = parse(&content).unwrap().draw(1, 6, 60_000);
             assert_eq!(faults[0].what.kind(), kind);
         }
-    }
-
-    #[test]
-    fn what_no_cluster_survives_is_refused_where_it_is_asked() {
-        let lost = |node: &str, times: &str| {
-            format!("[[fault]]\nkind = \"disk-lost\"\n{node}\nat = \"1s\"\nfor = \"1s\"\n{times}")
-        };
-        let (n1, n2) = (lost("node = \"n1\"", ""), lost("node = \"n2\"", ""));
-        assert!(parse(&n1).is_ok());
-        let replicas: Vec<String> = topology().nodes.into_iter().take(3).collect();
-        let two = format!("{}{}", lost(&format!("node = {:?}", replicas[0]), ""), lost("node = \"any\"", ""));
-        assert!(
-            parse(&two).unwrap_err().starts_with("f.toml, line 7, kind: "),
-            "{}",
-            parse(&two).unwrap_err()
-        );
-        let others: Vec<String> = topology().nodes.into_iter().skip(3).collect();
-        assert!(parse(&lost(&format!("nodes = {others:?}"), "")).is_ok());
-        assert!(parse(&lost(&format!("nodes = {:?}", &replicas[..2]), "")).is_err());
-        assert!(parse(&lost("node = \"any\"", "times = 2\nagain_after = \"1s\"\n")).is_err());
-        let chance = "[chance]\nevery = \"1s\"\nkinds = [\"bit-rot\"]\n";
-        assert!(parse(chance).is_ok());
-        assert!(parse(&format!("{n1}{n2}{chance}")).is_err());
     }
 
     #[test]
