@@ -133,6 +133,14 @@ async fn a_directory_belongs_to_one_process_one_cluster_one_node() {
     std::fs::remove_dir_all(&data).expect("the empty one is removed");
     std::fs::rename(&aside, &data).expect("moved back");
 
+    // What it has promised stands in its log: with all else in place it would vote against it.
+    let log = data.join("raft").join("log.redb");
+    std::fs::rename(&log, &aside).expect("moved aside");
+    let why = refuses_to_start(&mut cluster.node(2).command(), &directory).await;
+    assert!(why.contains("Raft log of n2 is gone"), "a log that is gone: {why}");
+    assert!(!log.exists(), "no other one was begun");
+    std::fs::rename(&aside, &log).expect("moved back");
+
     cluster.all_back().await;
     cluster.api(2).consume("acme", "ann", "98").await.allowed();
     assert_eq!(cluster.api(1).consume("acme", "ann", "0.000001").await.refused(), "exhausted");

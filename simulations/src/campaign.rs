@@ -218,7 +218,8 @@ impl Campaign {
         let done = wanted.len() - open.len();
         progress.begins(done);
         self.run_all(directory, &open, &Mutex::new(file), done, progress, stop).map_err(io(&path))?;
-        let now = results(directory)?.filter(|done| done.seed >= self.from).count();
+        let is_wanted = |done: &Done| (self.from..self.from + self.seeds).contains(&done.seed);
+        let now = results(directory)?.filter(is_wanted).count();
         if stop.load(Ordering::Relaxed) && now < wanted.len() {
             return Err(Stopped::Interrupted { done: now, all: wanted.len() });
         }

@@ -11,7 +11,7 @@ pub enum LeaderRequest {
     Batch(HolderBatch),
     /// Anything else that changes the ledger.
     Command(Box<Command>),
-    /// Renews the session of a holder that has nothing to report.
+    /// Renews the session of a holder; nothing else does.
     Renew { holder: HolderId },
     /// Linearizable. `fresh`: the holders of the workspace's leases are asked first.
     Read { query: Query, fresh: bool },

@@ -1,5 +1,5 @@
 //! The supervisor: parent of the pool actors of one node. Starts them when a workspace becomes active, ticks them,
-//! lets them go when they are idle, renews sessions. The only timer of this room is here.
+//! lets them go when they are idle, renews sessions.
 
 use crate::handle::Handle;
 use crate::holder::{Holder, HolderInner};

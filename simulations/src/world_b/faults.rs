@@ -444,11 +444,11 @@ fn both(a: NodeIndex, b: NodeIndex) -> [Link; 2] {
     [(a, b), (b, a)]
 }
 
-/// The directions a fault cuts.
 const fn actor(of_pool: bool) -> Actor {
     if of_pool { Actor::Pool } else { Actor::Allocation }
 }
 
+/// The directions a fault cuts.
 fn links_of(what: &What, all: usize) -> Vec<Link> {
     let pairs = (0..all).flat_map(|a| (a + 1..all).map(move |b| (a, b)));
     match what {
