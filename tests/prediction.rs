@@ -3,7 +3,7 @@
 //! compared. Not here: asking the simulator (`prediction/simulator`), the nodes (`prediction/reality`), the load
 //! (`prediction/clients`).
 //!
-//! `TRANCHE_PREDICTION_SEED` names another seed of the plan in `simulations/plans/prediction-*.toml`.
+//! `TRANCHE_PREDICTION_SEED` names another seed of the plan in `simulations/plans/{traffic,faults}/prediction.toml`.
 
 #[path = "prediction/clients.rs"]
 mod clients;
