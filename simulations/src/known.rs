@@ -41,6 +41,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::OwnWallBetween, world: A, seed: 48 },
     Known { mistake: Mistake::FencedNeverLearns, world: A, seed: 16 },
     Known { mistake: Mistake::RecallIgnored, world: B, seed: 23 },
+    Known { mistake: Mistake::RecallMeetsClose, world: A, seed: 2 },
     Known { mistake: Mistake::NobodyWoken, world: B, seed: 1 },
     Known { mistake: Mistake::LogFailureIgnored, world: B, seed: 2 },
     Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 37 },

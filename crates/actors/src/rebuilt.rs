@@ -8,9 +8,9 @@ use crate::supervisor::SupervisorMessage;
 use crate::{BoxFuture, Desk, Handle, Holder, Options, PeerFault, Peers, Shards, start};
 use escrow::Spent;
 use journal::{Charge, Journal};
-use leasing::LeasePolicy;
+use leasing::{LeasePolicy, RecallLine};
 use ledger::{
-    AdminCommand, Answer, Change, Command, GrantKind, NewGrant, Query, WorkspaceSettings, WorkspaceView,
+    AdminCommand, Answer, Change, Command, GrantKind, NewGrant, Query, Wish, WorkspaceSettings, WorkspaceView,
 };
 use placement::{Membership, MembershipEpoch, Node, Shape};
 use platform::{Clock, CoarseClock, Disk, MemDisk, SeededEntropy, SystemClock};
@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use types::planted::{self, no_panic, panic_after};
 use types::{
-    Credits, DiskId, Durability, Feature, GrantId, HolderId, Meter, NodeId, ShardId, UserId, WorkspaceId,
+    Credits, DiskId, Durability, Feature, GrantId, HolderId, LineId, Meter, NodeId, ShardId, UserId,
+    WorkspaceId,
 };
 
 const ME: NodeId = NodeId(1);
@@ -279,6 +280,36 @@ async fn actors_that_come_and_go_lose_no_line() {
     assert_eq!(view.used, Credits::whole(900).unwrap());
     assert_eq!((view.leased, view.unattributed), (Credits::ZERO, Credits::ZERO));
     assert_eq!(view.available, granted.checked_sub(view.used).unwrap());
+}
+
+/// A recall that finds an actor in the middle of ending its idle line is answered with the line's final numbers.
+#[tokio::test]
+async fn a_recall_that_meets_the_end_of_an_actor_is_answered() {
+    let lease = LeasePolicy { idle_ms: 0, ..LeasePolicy::STANDARD };
+    let (holder, shards) = node(Options { lease, tick_ms: 60_000, ..actor_options() }).await;
+    funded(&shards).await;
+    let ann = UserId::parse("ann").unwrap();
+    let turns = async {
+        for _ in 0..20 {
+            spend(&holder, &ann).await;
+            let line = holder.journal().lines().await.unwrap().into_iter().find(|line| !line.closed).unwrap();
+            // It ends its line while the recall is in its mailbox, and does not come to read it.
+            assert!(holder.find(&workspace(), &ann).unwrap().tell(AllocationMessage::Tick));
+            let number = line.line.number;
+            let id = LineId { holder: HolderId { node: ME, disk: DiskId(9) }, number };
+            let asked = RecallLine {
+                line: id,
+                user: ann.clone(),
+                drawn: Vec::new(),
+                frozen: false,
+                keep: Credits::ZERO,
+            };
+            let answer = holder.recall(Recall { workspace: workspace(), lines: vec![asked] }).await;
+            let told: Vec<_> = answer.lines.iter().map(|line| (line.number, &line.wish)).collect();
+            assert_eq!(told, [(number, &Wish::Close)]);
+        }
+    };
+    tokio::time::timeout(GUARD, turns).await.expect("every recall is answered");
 }
 
 /// What was sent to a pool after it said that it rests is not lost with it.

@@ -71,6 +71,7 @@ mistakes! {
     OwnWallBetween = "own-wall-between" "S18": "between two comparisons entries are dated by the node's own wall",
     FencedNeverLearns = "fenced-never-learns" "L": "a forgotten holder's session is renewed, so that it never learns that it is",
     RecallIgnored = "recall-ignored" "L": "a recall is answered and nothing is given back",
+    RecallMeetsClose = "recall-meets-close" "L": "a recall that meets the end of an idle allocation actor is not answered",
     NobodyWoken = "nobody-woken" "L": "who waits for credits is not woken when they come",
     LogFailureIgnored = "log-failure-ignored" "L": "a node whose log cannot be written stays up and does nothing",
     ClosedUnsaid = "closed-unsaid" "L": "a line that an actor closed and did not live to say so is forgotten",

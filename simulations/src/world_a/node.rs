@@ -19,8 +19,8 @@ use crate::crossings::Crossing;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::channel::oneshot;
 use journal::{HandleNo, Journal, KeyTable, LineView};
-use leasing::LeasePolicy;
-use ledger::{Command, HolderBatch, LineResult, Rejection};
+use leasing::{LeasePolicy, RecallLine};
+use ledger::{Command, HolderBatch, LineMessage, LineResult, Rejection};
 use platform::{Clock, MemDisk};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -497,6 +497,7 @@ impl Running {
             return RecallAnswer { holder: self.holder, journal_sequence, lines: Vec::new() };
         }
         let recall = Recall { workspace: workspace.clone(), lines: lines.into_iter().filter(mine).collect() };
+        let asked: Vec<LineNumber> = recall.lines.iter().map(RecallLine::number).collect();
         let (reply, answer) = oneshot::channel();
         self.recalls.set(self.recalls.get() + 1);
         let sent = self.pool(&workspace).unbounded_send(PoolMessage::Recall { recall, reply }).is_ok();
@@ -506,7 +507,24 @@ impl Running {
             self.broken("R10 a rolled-back disk is not asked for its lines", "it answers a recall");
         }
         let journal_sequence = self.journal.sequence();
+        self.is_answered(&workspace, asked, &lines).await;
         self.reported.set(self.reported.get().max(journal_sequence));
         RecallAnswer { holder: self.holder, journal_sequence, lines }
+    }
+
+    /// A recall is answered for each line that the journal still has; a journal that takes nothing answers nothing.
+    async fn is_answered(&self, workspace: &WorkspaceId, mut asked: Vec<LineNumber>, lines: &[LineMessage]) {
+        asked.retain(|number| lines.iter().all(|line| line.number != *number));
+        if asked.is_empty() {
+            return;
+        }
+        let Ok(known) = self.journal.lines().await else { return };
+        let is_there = |number: &LineNumber| {
+            let is_it = |view: &LineView| view.line.workspace == *workspace && view.line.number == *number;
+            known.iter().any(is_it)
+        };
+        if let Some(number) = asked.iter().find(|number| is_there(number)) {
+            self.broken("a recall is answered for each line", &format!("not for {number:?} of {workspace}"));
+        }
     }
 }

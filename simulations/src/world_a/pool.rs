@@ -14,6 +14,7 @@ use journal::{LineKey, LineNumbers, LineView};
 use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Used, Wish};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
+use types::planted::{Mistake, is_planted};
 use types::{Credits, LineNumber, UserId, WorkspaceId};
 
 const GATHER_MS: u64 = 100;
@@ -40,6 +41,10 @@ pub enum PoolMessage {
     Tick,
     Recall {
         recall: Recall,
+        reply: oneshot::Sender<Vec<LineMessage>>,
+    },
+    Final {
+        lines: Vec<LineNumber>,
         reply: oneshot::Sender<Vec<LineMessage>>,
     },
     Confirm {
@@ -214,6 +219,10 @@ impl Pool {
                 PoolMessage::Done(done) => self.done(*done).await,
                 PoolMessage::Tick => self.tick().await,
                 PoolMessage::Recall { recall, reply } => self.recall(recall, reply).await,
+                PoolMessage::Final { lines, reply } => {
+                    let closing = lines.iter().filter_map(|line| self.closing.get(line));
+                    let _gone = reply.send(closing.cloned().collect());
+                }
                 PoolMessage::Confirm { line, reply } => self.confirm(line, reply).await,
                 PoolMessage::Drain { reply } => self.drain(reply).await,
             }
@@ -478,20 +487,30 @@ impl Pool {
         let mut answers = Vec::new();
         let mut asked = Vec::new();
         for line in recall.lines {
-            if let Some(closing) = self.closing.get(&line.number()) {
+            let number = line.number();
+            if let Some(closing) = self.closing.get(&number) {
                 answers.push(closing.clone());
                 continue;
             }
             let Some(handle) = self.running.find(&self.workspace, &line.user) else { continue };
             let (reply, answer) = oneshot::channel();
-            if handle.tell(AllocationMessage::Recall { recall: line, reply }) {
-                asked.push(answer);
-            }
+            handle.tell(AllocationMessage::Recall { recall: line, reply });
+            asked.push((number, answer));
         }
         self.running.film(Film::RecallTaken, asked.len() as u64, answers.len() as u64);
+        let pool = self.me.clone();
         self.running.spawn(async move {
-            for answer in asked {
-                answers.extend(answer.await);
+            let mut unanswered = Vec::new();
+            for (number, answer) in asked {
+                match answer.await {
+                    Ok(answer) => answers.push(answer),
+                    Err(_) => unanswered.push(number),
+                }
+            }
+            if !unanswered.is_empty() && !is_planted(Mistake::RecallMeetsClose) {
+                let (reply, last) = oneshot::channel();
+                let _stopped = pool.unbounded_send(PoolMessage::Final { lines: unanswered, reply });
+                answers.extend(last.await.unwrap_or_default());
             }
             let _gone = reply.send(answers);
         });

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use types::planted;
+use types::planted::{self, Mistake, is_planted};
 use types::{Credits, LineNumber, ShardId, UserId, WorkspaceId};
 
 #[derive(Debug)]
@@ -44,6 +44,11 @@ pub(crate) enum PoolMessage {
     Tick,
     Recall {
         recall: Recall,
+        reply: oneshot::Sender<Vec<LineMessage>>,
+    },
+    /// Answered with the final numbers of those lines that are closing.
+    Final {
+        lines: Vec<LineNumber>,
         reply: oneshot::Sender<Vec<LineMessage>>,
     },
     /// Answered `true` when a report of this line, as it is now, is committed.
@@ -197,6 +202,10 @@ impl Actor for PoolActor {
             PoolMessage::Done(done) => pool.done(*done, &myself).await,
             PoolMessage::Tick => pool.tick(&myself).await,
             PoolMessage::Recall { recall, reply } => pool.recall(recall, reply, &myself).await,
+            PoolMessage::Final { lines, reply } => {
+                let closing = lines.iter().filter_map(|line| pool.closing.get(line));
+                let _gone = reply.send(closing.cloned().collect());
+            }
             PoolMessage::Confirm { line, reply } => pool.confirm(line, reply, &myself).await,
             PoolMessage::Drain { reply } => pool.drain(reply, &myself).await,
             #[cfg(test)]
@@ -462,20 +471,32 @@ impl Pool {
         let mut answers = Vec::new();
         let mut asked = Vec::new();
         for line in recall.lines {
-            if let Some(closing) = self.closing.get(&line.number()) {
+            let number = line.number();
+            if let Some(closing) = self.closing.get(&number) {
                 answers.push(closing.clone());
                 continue;
             }
             let child = self.children.values().find(|child| child.handle.user == line.user);
             let Some(child) = child else { continue };
             let (reply, answer) = oneshot::channel();
-            if child.actor.cast(AllocationMessage::Recall { recall: line, reply }).is_ok() {
-                asked.push(answer);
-            }
+            // A child that ended a moment ago does not take it: its close is in the mailbox.
+            let _ended = child.actor.cast(AllocationMessage::Recall { recall: line, reply });
+            asked.push((number, answer));
         }
+        let pool = myself.clone();
         tokio::spawn(async move {
-            for answer in asked {
-                answers.extend(answer.await);
+            let mut unanswered = Vec::new();
+            for (number, answer) in asked {
+                match answer.await {
+                    Ok(answer) => answers.push(answer),
+                    Err(_) => unanswered.push(number),
+                }
+            }
+            if !unanswered.is_empty() && !is_planted(Mistake::RecallMeetsClose) {
+                // A child that was closing the line when it was asked, and ended, has told its pool first.
+                let (reply, last) = oneshot::channel();
+                let _stopped = pool.cast(PoolMessage::Final { lines: unanswered, reply });
+                answers.extend(last.await.unwrap_or_default());
             }
             let _gone = reply.send(answers);
         });
@@ -511,6 +532,7 @@ impl PoolMessage {
             | Self::Window
             | Self::Hurry
             | Self::Done(_)
+            | Self::Final { .. }
             | Self::Tick => false,
             #[cfg(test)]
             Self::Panic => true,
