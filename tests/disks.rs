@@ -193,6 +193,18 @@ async fn an_older_copy_of_a_disk_is_refused_before_it_takes_part() {
         assert_eq!(bytes_in(&data.join(file)), bytes_in(&older.join(file)), "{file} is as it was");
     }
 
+    // Where nobody can say how old it is it starts, and writes records; the next start tells its age all the same.
+    cluster.isolate(2);
+    for start in ["first", "second"] {
+        let before = newest_segment(&data);
+        cluster.node(2).start();
+        eventually(start, PATIENCE, async || (newest_segment(&data) != before).then_some(())).await;
+        cluster.node(2).kill();
+    }
+    cluster.heal();
+    let later = refuses_to_start(&mut cluster.node(2).command(), &directory).await;
+    assert_eq!(until_by(&later), until_by(&why));
+
     // The others go on without it, and with the newer one it is back.
     told.note(whole(1), &cluster.api(1).consume("acme", "bob", "1").await);
     told.note(whole(1), &cluster.api(3).consume("acme", "cleo", "1").await);

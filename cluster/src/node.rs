@@ -173,7 +173,7 @@ impl Linked {
         if is_new {
             introduce(&link, &settings, identity.disk).await?;
         } else {
-            let found = Journal::find_sequence(journal.as_ref(), identity.disk)?;
+            let found = Journal::find_registration(journal.as_ref(), identity.disk)?;
             welcome(&link, &settings, identity.disk, found).await?;
         }
         let mut background = vec![tokio::spawn(keep_time(link.clone(), agreed.clone(), settings.others()))];

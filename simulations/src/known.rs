@@ -16,7 +16,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::ReturnUnsynced, world: A, seed: 5 },
     Known { mistake: Mistake::ReturnKeepsWatermark, world: A, seed: 0 },
     Known { mistake: Mistake::CloseUnsynced, world: A, seed: 100 },
-    Known { mistake: Mistake::ReportAheadOfDisk, world: A, seed: 0 },
+    Known { mistake: Mistake::ReportAheadOfDisk, world: A, seed: 1 },
     Known { mistake: Mistake::DeltaReports, world: A, seed: 0 },
     Known { mistake: Mistake::ClosedOpensAgain, world: A, seed: 76 },
     Known { mistake: Mistake::SilenceReturns, world: A, seed: 0 },
@@ -24,6 +24,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::RecallAtDeadline, world: A, seed: 0 },
     Known { mistake: Mistake::FencedDraws, world: A, seed: 170 },
     Known { mistake: Mistake::RolledBackAccepted, world: A, seed: 3 },
+    Known { mistake: Mistake::StartHidesAge, world: A, seed: 3 },
     Known { mistake: Mistake::UnregisteredAnswers, world: A, seed: 16 },
     Known { mistake: Mistake::EmptyDiskAccepted, world: B, seed: 2 },
     Known { mistake: Mistake::AllocationOnAnything, world: A, seed: 0 },
@@ -45,5 +46,5 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::NobodyWoken, world: B, seed: 1 },
     Known { mistake: Mistake::LogFailureIgnored, world: B, seed: 2 },
     Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 37 },
-    Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 44 },
+    Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 131 },
 ];

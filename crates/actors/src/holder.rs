@@ -37,9 +37,6 @@ pub(crate) struct HolderInner {
     pub shards: Arc<Shards>,
     pub directory: Directory,
     pub sessions: Sessions,
-    /// The journal's sequence as this process found it, before it wrote anything: what a registration says. A rolled-back
-    /// disk shows in it.
-    start_sequence: u64,
     /// The highest sequence this process has told the meta group; what it told shards is in `sessions`.
     told_meta: AtomicU64,
     pub supervisor: OnceLock<ActorRef<SupervisorMessage>>,
@@ -71,7 +68,6 @@ impl HolderInner {
         keys: Arc<KeyTable>,
         clock: Arc<CoarseClock>,
         shards: Arc<Shards>,
-        start_sequence: u64,
     ) -> Self {
         Self {
             activating: Semaphore::new(options.activating_max),
@@ -86,7 +82,6 @@ impl HolderInner {
             supervisor: OnceLock::new(),
             cycles: Mutex::default(),
             next_handle: AtomicU32::new(1),
-            start_sequence,
             told_meta: AtomicU64::new(0),
             fault: watch::Sender::new(None),
         }
@@ -158,17 +153,15 @@ impl HolderInner {
         if self.sessions.is_registered(shard) {
             return Ok(());
         }
-        let command = Command::Register { holder: self.id, journal_sequence: self.start_sequence };
+        let group = GroupId::Shard(shard).to_string();
+        let command =
+            Command::Register { holder: self.id, journal_sequence: self.journal.registration(&group) };
         match self.ask(shard, LeaderRequest::Command(Box::new(command))).await {
             Ok(LeaderAnswer::Applied { applied, .. }) => match applied.result {
-                Ok(_) => {
-                    self.sessions.registered(shard);
-                    Ok(())
-                }
+                Ok(_) => self.note_registered(shard, &group).await,
                 // An older registration of this very process, overtaken by what it reported since.
                 Err(Rejection::RolledBack { known }) if self.sessions.has_reported(shard, known) => {
-                    self.sessions.registered(shard);
-                    Ok(())
+                    self.note_registered(shard, &group).await
                 }
                 Err(rejection) => {
                     self.faulted(rejection);
@@ -176,6 +169,19 @@ impl HolderInner {
                 }
             },
             Ok(_) | Err(_) => Err(NotSubmitted::Unreachable),
+        }
+    }
+
+    async fn note_registered(&self, shard: ShardId, group: &str) -> Result<(), NotSubmitted> {
+        match self.journal.registered(group).await {
+            Ok(()) => {
+                self.sessions.registered(shard);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%shard, %error, "the disk did not take that this journal is registered");
+                Err(NotSubmitted::Unreachable)
+            }
         }
     }
 
@@ -215,11 +221,6 @@ const ACTIVATIONS_MAX: usize = 8;
 impl Holder {
     pub fn id(&self) -> HolderId {
         self.0.id
-    }
-
-    /// The journal's sequence as this process found it.
-    pub fn start_sequence(&self) -> u64 {
-        self.0.start_sequence
     }
 
     /// This process is about to tell the meta group that its journal got so far. Only of what is synced.

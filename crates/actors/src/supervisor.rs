@@ -70,8 +70,7 @@ pub async fn start(
     recovered: Recovered,
 ) -> Result<Holder, ractor::SpawnErr> {
     let tick = Duration::from_millis(options.tick_ms);
-    let found = recovered.found_sequence;
-    let holder = Arc::new(HolderInner::new(id, options, journal, keys, clock, shards, found));
+    let holder = Arc::new(HolderInner::new(id, options, journal, keys, clock, shards));
     let mut by_workspace: BTreeMap<WorkspaceId, Vec<LineView>> = BTreeMap::new();
     for view in recovered.lines {
         by_workspace.entry(view.line.workspace.clone()).or_default().push(view);

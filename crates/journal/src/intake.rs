@@ -2,9 +2,11 @@
 
 use crate::ops::{Op, Reply};
 use crate::refused::Refused;
+use crate::registrations::Registrations;
 use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
 use crate::writer::Shared;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,6 +24,7 @@ use types::{Backing, Credits, LineNumber};
 pub struct Journal {
     pub(crate) queue: mpsc::Sender<Op>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) registrations: Arc<Registrations>,
 }
 
 /// A place in the queue for one charge. Dropped, the place is free again.
@@ -168,6 +171,17 @@ impl Journal {
     /// Records ever written that are durable. Never goes back, unless the disk was rolled back.
     pub fn sequence(&self) -> u64 {
         self.shared.synced_sequence.load(Ordering::Acquire)
+    }
+
+    /// The sequence that a registration with that group of the cluster says: where the journal ended when the first start
+    /// found it that the group has not registered. A rolled-back disk shows in it, however many records starts have added.
+    pub fn registration(&self, group: &str) -> u64 {
+        self.registrations.of(group)
+    }
+
+    /// That group has registered this start. Until this is answered the group may not be told any sequence.
+    pub async fn registered(&self, group: &str) -> io::Result<()> {
+        self.registrations.done(group).await
     }
 
     async fn ask<T>(&self, op: impl FnOnce(Reply<T>) -> Op) -> Result<T, Refused> {

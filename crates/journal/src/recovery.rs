@@ -9,6 +9,7 @@ use crate::change::KeptKey;
 use crate::intake::Journal;
 use crate::keys::KeyTable;
 use crate::refused::{JournalFault, Unsound, boots, doing};
+use crate::registrations::{Registrations, latest};
 use crate::rotate::{NotPublished, Published, Publishing};
 use crate::segment::{Folded, Reading, STOPPED, UNFINISHED, file_name, first_sequence};
 use crate::words::{LineKey, Options, Recovered};
@@ -25,14 +26,14 @@ use types::{Credits, DiskId};
 const SEGMENT_BYTES_LEAST: u64 = 16 * 1024;
 
 impl Journal {
-    /// What [`Recovered::found_sequence`] will say once the journal in `directory` is opened. Writes nothing: a start that
-    /// is refused for it leaves no records that would hide it from the next one.
-    pub fn find_sequence(directory: &dyn Directory, disk: DiskId) -> Result<u64, JournalFault> {
+    /// The most that [`Journal::registration`] will say of any group once the journal in `directory` is opened. Writes
+    /// nothing.
+    pub fn find_registration(directory: &dyn Directory, disk: DiskId) -> Result<u64, JournalFault> {
         let names = directory.list().map_err(doing("listing the journal's directory"))?;
         let Some(newest) = names.iter().filter_map(|name| first_sequence(name)).max() else { return Ok(0) };
         let (_, bytes) = load(directory, newest)?;
         let folded = Reading { file: &file_name(newest), disk, sealed_bytes: None }.fold(&bytes)?;
-        Ok(folded.sequence)
+        latest(directory, folded.sequence)
     }
 
     /// Opens the journal in `directory`, or begins it, and starts its writer on the current tokio runtime. The caller
@@ -62,8 +63,9 @@ impl Journal {
         }
         let (boot, now) =
             (clock.kernel_boot_id().map_err(doing("reading the kernel's boot id"))?, clock.now());
-        let Found { mut book, sequence: found_sequence, older, homeless, keys: found_keys, exact } =
+        let Found { mut book, sequence: found, older, homeless, keys: found_keys, exact } =
             Found::read(directory.as_ref(), disk, boot)?;
+        let registrations = Arc::new(Registrations::start(directory.clone(), found)?);
         let keys = KeyTable::new(options.key_window_ms, options.keys_bytes_max);
         found_keys.into_iter().for_each(|kept| keys.restore(kept, now));
         let rounding = if exact { Vec::new() } else { book.decide_rounding().map_err(unsound)? };
@@ -76,7 +78,7 @@ impl Journal {
             boot,
             book: &book,
             keys: &keys,
-            sequence: found_sequence + 1,
+            sequence: found + 1,
             now,
             older,
             homeless,
@@ -91,7 +93,7 @@ impl Journal {
 
         let lines = book.lines().map(|(_, line)| line.view()).collect();
         let rounded = rounding.iter().filter_map(|change| book.rounded(change)).collect();
-        let recovered = Recovered { lines, sequence, found_sequence, rounded, exact };
+        let recovered = Recovered { lines, sequence, rounded, exact };
         let shared = Arc::new(Shared::default());
         shared.synced_sequence.store(sequence, Ordering::Release);
         let (queue, intake) = mpsc::channel(options.queue_max);
@@ -109,7 +111,7 @@ impl Journal {
             older,
         };
         spawn(Box::pin(Writer::new(parts, segment).run(intake)));
-        Ok((Self { queue, shared }, keys, recovered))
+        Ok((Self { queue, shared, registrations }, keys, recovered))
     }
 }
 

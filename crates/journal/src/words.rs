@@ -132,9 +132,6 @@ pub struct Recovered {
     pub lines: Vec<LineView>,
     /// Records ever written, as [`crate::Journal::sequence`]; those that this very opening wrote are among them.
     pub sequence: u64,
-    /// The same before this opening: what the disk itself remembers. A rolled-back disk shows in this one, however many
-    /// records the opening adds.
-    pub found_sequence: u64,
     /// What was now charged without detail, by line; empty where `exact`.
     pub rounded: Vec<(LineKey, Credits)>,
     /// Whether the journal was provably whole, so that nothing had to be rounded up.

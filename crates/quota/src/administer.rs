@@ -92,8 +92,13 @@ impl Quota {
     /// data directory that was replaced or rolled back is refused, then with what it has written since, so that a copy
     /// from before this start is refused at the next one, whatever this one does.
     pub async fn register(&self) -> Result<(), RegisterFault> {
-        self.register_with(self.holder().start_sequence()).await?;
-        let now = self.holder().journal().sequence();
+        let (journal, meta) = (self.holder().journal(), GroupId::Meta.to_string());
+        self.register_with(journal.registration(&meta)).await?;
+        if let Err(error) = journal.registered(&meta).await {
+            tracing::warn!(%error, "the disk did not take that this journal is registered");
+            return Err(RegisterFault::NotYet);
+        }
+        let now = journal.sequence();
         self.holder().tells_meta(now);
         self.register_with(now).await
     }

@@ -54,6 +54,7 @@ mistakes! {
     RecallAtDeadline = "recall-at-deadline" "R9": "credits are moved when the recall is sent, not when they came back",
     FencedDraws = "fenced-draws" "R10": "a holder that was forgotten may go on drawing",
     RolledBackAccepted = "rolled-back-accepted" "R10": "a journal that is older than known is welcome",
+    StartHidesAge = "start-hides-age" "R10": "what a start wrote that was registered nowhere counts as known to the cluster",
     UnregisteredAnswers = "unregistered-answers" "R10": "a holder answers recalls before the ledger has looked at its disk",
     EmptyDiskAccepted = "empty-disk-accepted" "R10": "an empty directory starts under a known node's id",
     AllocationOnAnything = "allocation-on-anything" "R12": "an allocation is funded by grants that end before the cycle",

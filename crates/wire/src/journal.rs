@@ -252,6 +252,22 @@ impl Frozen for DiskIdentity {
     const BYTES_MAX: usize = 256;
 }
 
+/// Where a journal ended when the starts began that groups of the cluster have not registered yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registrations {
+    /// For a group that is not named: it has never registered this journal.
+    pub first: u64,
+    /// `None`: the last start is registered there.
+    pub since: Vec<(String, Option<u64>)>,
+}
+
+impl Frozen for Registrations {
+    const TYPE_ID: u8 = 77;
+    const VERSION: u8 = 1;
+    /// A hundred bytes for each of ten thousand groups.
+    const BYTES_MAX: usize = 1_000_000;
+}
+
 /// Bytes before the payload.
 pub const FRAME_HEADER_BYTES: usize = 8;
 /// Bytes of a mark with its frame.
@@ -467,6 +483,10 @@ mod tests {
         let identity = DiskIdentity { cluster: "c".into(), disk: 5 };
         assert_eq!(hex(&framed(&identity).unwrap()), "05000000102559b64c01016305");
         assert_eq!(unframed::<DiskIdentity>(&framed(&identity).unwrap()), Ok(identity));
+        let since = vec![("0".into(), None), ("meta".into(), Some(300))];
+        let registrations = Registrations { first: 2, since };
+        assert_eq!(hex(&framed(&registrations).unwrap()), "10000000141f57f74d010202013000046d65746101fb2c01");
+        assert_eq!(unframed::<Registrations>(&framed(&registrations).unwrap()), Ok(registrations));
     }
 
     #[test]

@@ -33,12 +33,14 @@ use types::{Credits, DiskId, HolderId, LineNumber, UserId, WorkspaceId};
 pub const ASK_MS: u64 = 4_000;
 pub const ATTEMPT_MS: u64 = 2_000;
 const PAUSE_MS: u64 = 20;
+/// The only shard.
+const GROUP: &str = "0";
 const RENEW_EVERY_MS: u64 = 2_000;
 /// A forgotten holder renews its session, and so learns it, within this; answers may get lost: so many are no loop.
 const LEARNS_WITHIN_MS: u64 = 6_000;
 const REJECTED_MAX: u32 = 20;
 /// Of so many batches one is compared with the disk.
-const LOOKED_AT_EVERY: u64 = 16;
+const LOOKED_AT_EVERY: u64 = 256;
 
 /// What is there whether the process runs or not.
 pub struct Node {
@@ -90,7 +92,6 @@ pub struct Running {
     pub policy: LeasePolicy,
     pub journal: Journal,
     pub keys: Arc<KeyTable>,
-    pub start_sequence: u64,
     pub desk: Desk,
     session_ttl_ms: u64,
     session_until_ms: Cell<u64>,
@@ -130,7 +131,6 @@ impl Running {
         node: &Node,
         journal: Journal,
         keys: Arc<KeyTable>,
-        start_sequence: u64,
         lines: Vec<LineView>,
     ) -> Self {
         let mut recovered: BTreeMap<WorkspaceId, Vec<LineView>> = BTreeMap::new();
@@ -146,7 +146,6 @@ impl Running {
             policy: world.config.lease,
             journal,
             keys,
-            start_sequence,
             desk: Desk::default(),
             session_ttl_ms: world.config.session_ttl_ms,
             session_until_ms: Cell::new(0),
@@ -384,7 +383,8 @@ impl Running {
             return Ok(());
         }
         let world = self.world();
-        let command = Command::Register { holder: self.holder, journal_sequence: self.start_sequence };
+        let journal_sequence = self.journal.registration(GROUP);
+        let command = Command::Register { holder: self.holder, journal_sequence };
         let asked = self.ask_leader(LeaderRequest::Command(Box::new(command)), true).await;
         let Ok(LeaderAnswer::Applied { applied, .. }) = asked else { return Err(NotSubmitted::Unreachable) };
         match applied.result {
@@ -392,18 +392,22 @@ impl Running {
                 if world.nodes[self.node].rolled_back.get() {
                     self.broken("R10 a rolled-back disk is refused", &format!("{} may spend", self.holder));
                 }
-                self.registered.set(true);
-                Ok(())
+                self.note_registered().await
             }
             Err(Rejection::RolledBack { known }) if known <= self.reported.get() => {
-                self.registered.set(true);
-                Ok(())
+                self.note_registered().await
             }
             Err(rejection) => {
                 self.faulted(&rejection);
                 Err(NotSubmitted::Unreachable)
             }
         }
+    }
+
+    async fn note_registered(&self) -> Result<(), NotSubmitted> {
+        self.journal.registered(GROUP).await.map_err(|_| NotSubmitted::Unreachable)?;
+        self.registered.set(true);
+        Ok(())
     }
 
     /// Whether what a batch says is on the disk; looked at now and then, because a journal is read for it.

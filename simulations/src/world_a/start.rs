@@ -66,7 +66,7 @@ impl World {
         self.time.spawn_boxed(index + 1, writer);
         self.judge_start(node, &recovered);
         node.lives.set(node.lives.get() + 1);
-        let running = Running::new(self, node, journal, keys, recovered.found_sequence, recovered.lines);
+        let running = Running::new(self, node, journal, keys, recovered.lines);
         let running = Rc::new(running);
         *node.running.borrow_mut() = Some(running.clone());
         self.film(Step::Started, index, node.lives.get(), recovered.sequence);

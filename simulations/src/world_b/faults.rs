@@ -7,6 +7,7 @@ use crate::world_b::net::Resets;
 use crate::world_b::rolled::Older;
 use platform::MemDisk;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use turmoil::Sim;
@@ -396,9 +397,9 @@ impl Faults {
     /// Turns a bit in the middle of the holder's newest segment; whether there was one.
     fn rot(&mut self, node: NodeIndex) -> bool {
         let disk = self.machines[node].disk();
-        let mut journals = disk.files();
-        journals.retain(|path| path.parent().is_some_and(|parent| parent.ends_with("journal")));
-        let Some(newest) = journals.last() else { return false };
+        let segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg");
+        let Some(newest) = disk.files().into_iter().rfind(segment) else { return false };
+        let newest = newest.as_path();
         let content = disk.content(newest).unwrap_or_default();
         let written = content.iter().rposition(|byte| *byte != 0).unwrap_or(0);
         if written < 200 {

@@ -118,6 +118,11 @@ impl Holder {
         self.runtime.block_on(work)
     }
 
+    /// A group of the cluster registers this start.
+    pub fn registered(&self, group: &str) {
+        self.run(self.journal.registered(group)).unwrap();
+    }
+
     /// Opens a line, draws on it, and lets all of it be spent.
     pub fn line_with(&self, handle: u32, name: &str, drawn: &[(Backing, Credits)]) -> LineKey {
         let wish = open_wish(handle, name);

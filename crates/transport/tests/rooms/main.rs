@@ -153,7 +153,9 @@ async fn a_node_with_another_disk_learns_that_it_is_known() {
     let holder = n1.quota.holder();
     let of_this_start = async || loop {
         match heard(DiskId(1)).await {
-            Ok(Heard::UpTo { sequence, is_current: true }) if sequence > holder.start_sequence() => {
+            Ok(Heard::UpTo { sequence, is_current: true })
+                if sequence > holder.journal().registration("meta") =>
+            {
                 return sequence;
             }
             Ok(Heard::UpTo { .. }) => tokio::task::yield_now().await,
@@ -192,7 +194,8 @@ async fn nobody_speaks_for_the_holder_of_another_node() {
     }
     // For its own it may.
     let own = liar.quota.holder();
-    let register = Command::Register { holder: own.id(), journal_sequence: own.start_sequence() };
+    let of_start = own.journal().registration(&SHARD.to_string());
+    let register = Command::Register { holder: own.id(), journal_sequence: of_start };
     for request in [LeaderRequest::Command(Box::new(register)), LeaderRequest::Renew { holder: own.id() }] {
         let asked = liar.link.ask_leader(leader, SHARD, request, Duration::from_secs(5));
         let answer = within(asked).await.unwrap().unwrap();

@@ -1,0 +1,190 @@
+//! By which record each group of the cluster judges how old this journal is: the last one before the first start that the
+//! group has not registered. The records that a start writes before it ends do not hide from a later one how old its disk is.
+//!
+//! A file beside the segments, written before a start writes its first record, and again whenever a group has registered
+//! the start, before that group is told any more. Not here: asking the groups (`actors`, `quota`).
+
+use crate::refused::{JournalFault, doing};
+use crate::writer::off_task;
+use platform::Directory;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use types::planted::{Mistake, is_planted};
+use wire::journal::{Registrations as Kept, framed, unframed};
+
+const FILE: &str = "registered";
+const UNFINISHED: &str = "registered.tmp";
+
+#[derive(Debug)]
+pub(crate) struct Registrations {
+    directory: Arc<dyn Directory>,
+    /// Where this start found the end of the journal.
+    found: u64,
+    groups: Mutex<Groups>,
+    /// One at a time writes the file.
+    writing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Groups {
+    first: u64,
+    since: BTreeMap<String, Option<u64>>,
+}
+
+impl Groups {
+    /// As the last start left them; `None` where there was none.
+    fn read(directory: &dyn Directory) -> Result<Option<Self>, JournalFault> {
+        let read = || {
+            let file = match directory.open(FILE) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                opened => opened?,
+            };
+            let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
+            file.read_at(0, &mut bytes)?;
+            Ok(Some(bytes))
+        };
+        let Some(bytes) = read().map_err(doing("reading who has registered the journal"))? else {
+            return Ok(None);
+        };
+        let Kept { first, since } = unframed(&bytes).map_err(|why| JournalFault::Damaged {
+            file: FILE.into(),
+            offset: 0,
+            why: why.to_string(),
+        })?;
+        Ok(Some(Self { first, since: since.into_iter().collect() }))
+    }
+
+    /// As of a start that finds so many records.
+    fn start(mut self, found: u64) -> Self {
+        self.first = self.first.min(found);
+        for since in self.since.values_mut() {
+            *since = Some(since.map_or(found, |since| since.min(found)));
+        }
+        self
+    }
+
+    fn write(&self, directory: &dyn Directory) -> io::Result<()> {
+        let since = self.since.iter().map(|(group, since)| (group.clone(), *since)).collect();
+        let bytes = framed(&Kept { first: self.first, since }).map_err(io::Error::other)?;
+        match directory.remove(UNFINISHED) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = directory.create(UNFINISHED)?;
+        file.write_at(0, &bytes)?;
+        file.sync()?;
+        directory.rename(UNFINISHED, FILE)?;
+        directory.sync()
+    }
+}
+
+/// The most that any group may judge this journal by, at a start that finds `found`.
+pub(crate) fn latest(directory: &dyn Directory, found: u64) -> Result<u64, JournalFault> {
+    let Some(kept) = Groups::read(directory)? else { return Ok(found) };
+    let Groups { first, since } = kept.start(found);
+    Ok(since.into_values().flatten().fold(first, u64::max))
+}
+
+impl Registrations {
+    pub fn start(directory: Arc<dyn Directory>, found: u64) -> Result<Self, JournalFault> {
+        let kept = Groups::read(directory.as_ref())?;
+        let groups = match &kept {
+            Some(kept) => kept.clone().start(found),
+            None => Groups { first: found, since: BTreeMap::new() },
+        };
+        if kept.as_ref() != Some(&groups) {
+            groups.write(directory.as_ref()).map_err(doing("writing who has registered the journal"))?;
+        }
+        Ok(Self { directory, found, groups: Mutex::new(groups), writing: tokio::sync::Mutex::default() })
+    }
+
+    fn groups(&self) -> MutexGuard<'_, Groups> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a registration with that group says.
+    pub fn of(&self, group: &str) -> u64 {
+        if is_planted(Mistake::StartHidesAge) {
+            return self.found;
+        }
+        let groups = self.groups();
+        match groups.since.get(group) {
+            Some(since) => since.unwrap_or(self.found),
+            None => groups.first,
+        }
+    }
+
+    /// The group has registered this start. Durable when it returns; only then may the group be told more.
+    pub async fn done(&self, group: &str) -> io::Result<()> {
+        let _one = self.writing.lock().await;
+        let mut groups = self.groups().clone();
+        if groups.since.insert(group.to_owned(), None) == Some(None) {
+            return Ok(());
+        }
+        let (directory, to_write) = (self.directory.clone(), groups.clone());
+        off_task(directory.is_inline(), move || to_write.write(directory.as_ref())).await?;
+        *self.groups() = groups;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use platform::{Disk, MemDisk, Unsynced};
+    use std::path::Path;
+
+    fn directory(disk: &MemDisk) -> Arc<dyn Directory> {
+        disk.directory(Path::new("/journal")).unwrap()
+    }
+
+    fn start(disk: &MemDisk, found: u64) -> Registrations {
+        Registrations::start(directory(disk), found).unwrap()
+    }
+
+    #[tokio::test]
+    async fn starts_that_nobody_registered_hide_nothing_of_how_old_a_journal_is() {
+        let disk = MemDisk::new();
+        assert_eq!(latest(directory(&disk).as_ref(), 0).unwrap(), 0);
+        start(&disk, 0);
+        let second = start(&disk, 2);
+        assert_eq!((second.of("0"), second.of("1")), (0, 0), "the first start wrote two records and died");
+        second.done("0").await.unwrap();
+        assert_eq!((second.of("0"), second.of("1")), (2, 0), "asked again, it says what it found");
+        disk.power_loss(Unsynced::Lost);
+        assert_eq!(latest(directory(&disk).as_ref(), 9).unwrap(), 9, "group 0 may have been told as much");
+        start(&disk, 9);
+        disk.power_loss(Unsynced::Lost);
+        let fourth = start(&disk, 11);
+        assert_eq!((fourth.of("0"), fourth.of("1")), (9, 0), "the third was registered nowhere");
+        assert_eq!(latest(directory(&disk).as_ref(), 11).unwrap(), 9);
+        fourth.done("1").await.unwrap();
+        fourth.done("1").await.unwrap();
+        let fifth = start(&disk, 20);
+        assert_eq!((fifth.of("0"), fifth.of("1"), fifth.of("2")), (9, 20, 0));
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_does_not_take_is_not_registered() {
+        let disk = MemDisk::new();
+        start(&disk, 0);
+        let second = start(&disk, 2);
+        disk.set_capacity_bytes(Some(disk.used_bytes()));
+        second.done("0").await.unwrap_err();
+        assert_eq!(second.of("0"), 0);
+        disk.set_capacity_bytes(None);
+        second.done("0").await.unwrap();
+        assert_eq!(second.of("0"), 2);
+    }
+
+    #[test]
+    fn segments_that_were_put_back_without_the_file_are_no_younger_for_it() {
+        let disk = MemDisk::new();
+        start(&disk, 5);
+        assert_eq!(start(&disk, 3).of("0"), 3);
+        disk.flip_bit(Path::new("/journal/registered"), 9, 0);
+        let damaged = Registrations::start(directory(&disk), 3).unwrap_err();
+        assert!(matches!(&damaged, JournalFault::Damaged { file, .. } if file == FILE), "{damaged}");
+    }
+}
