@@ -7,7 +7,7 @@ use crate::pool::PoolMessage;
 use crate::supervisor::SupervisorMessage;
 use crate::{BoxFuture, Desk, Handle, Holder, Options, PeerFault, Peers, Shards, start};
 use escrow::Spent;
-use journal::{Charge, Journal};
+use journal::{Charge, HandleNo, Journal, OpenLine};
 use leasing::{LeasePolicy, RecallLine};
 use ledger::{
     AdminCommand, Answer, Change, Command, GrantKind, NewGrant, Query, Wish, WorkspaceSettings, WorkspaceView,
@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use types::planted::{self, no_panic, panic_after};
 use types::{
-    Credits, DiskId, Durability, Feature, GrantId, HolderId, LineId, Meter, NodeId, ShardId, UserId,
-    WorkspaceId,
+    Credits, CycleNumber, DiskId, Durability, Feature, GrantId, HolderId, LineId, Meter, NodeId, ShardId,
+    UserId, WorkspaceId,
 };
 
 const ME: NodeId = NodeId(1);
@@ -61,8 +61,12 @@ impl replication::Peers for Alone {
 }
 
 async fn node(options: Options) -> (Holder, Arc<Shards>) {
+    node_on(MemDisk::new(), options).await
+}
+
+async fn node_on(disk: MemDisk, options: Options) -> (Holder, Arc<Shards>) {
     let me = options.node;
-    let (disk, entropy) = (MemDisk::new(), SeededEntropy::new(7));
+    let entropy = SeededEntropy::new(7);
     let directory = |name: &str| disk.directory(Path::new(name)).unwrap();
     let exact: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let clock = Arc::new(CoarseClock::new(exact.clone()));
@@ -310,6 +314,74 @@ async fn a_recall_that_meets_the_end_of_an_actor_is_answered() {
         }
     };
     tokio::time::timeout(GUARD, turns).await.expect("every recall is answered");
+}
+
+/// A line of which the ledger may never have heard: its meters would be nobody's, so that nothing is spent from it, for
+/// nothing either.
+#[tokio::test]
+async fn from_a_line_that_was_opened_and_never_drawn_on_nothing_is_spent() {
+    let (disk, ann) = (MemDisk::new(), UserId::parse("ann").unwrap());
+    let directory = disk.directory(Path::new("journal")).unwrap();
+    let clock = Arc::new(SystemClock::new());
+    let opened = Journal::open(journal_options(), directory, DiskId(9), clock).await.unwrap();
+    let line = OpenLine {
+        handle: HandleNo(1),
+        epoch: 0,
+        workspace: workspace(),
+        user: ann.clone(),
+        cycle: CycleNumber::FIRST,
+        team: None,
+    };
+    opened.0.open_line(line).await.unwrap();
+    opened.0.sync().await.unwrap();
+    drop(opened);
+    let (holder, shards) = node_on(disk, actor_options()).await;
+    assert_eq!(holder.journal().lines().await.unwrap().len(), 1);
+    let handle = holder.activate(&workspace(), &ann).await.unwrap();
+    assert!(handle.try_spend(Credits::ZERO).is_err());
+    // Once the ledger has it, a price of zero is a price.
+    funded(&shards).await;
+    tokio::time::timeout(GUARD, spend(&holder, &ann)).await.expect("ann is served");
+    assert!(holder.find(&workspace(), &ann).unwrap().try_spend(Credits::ZERO).is_ok());
+}
+
+/// Consumes that must be known to a quorum share the reports of their line.
+#[tokio::test]
+async fn many_who_wait_for_a_quorum_need_few_reports() {
+    let (holder, shards) = node(actor_options()).await;
+    funded(&shards).await;
+    let ann = UserId::parse("ann").unwrap();
+    tokio::time::timeout(GUARD, spend(&holder, &ann)).await.expect("ann is served");
+    let line = holder.journal().lines().await.unwrap().remove(0).line.number;
+    let before = entries(&shards).await;
+    let all = (0..200).map(|_| async { holder.confirm(&workspace(), line).await });
+    let confirmed = tokio::time::timeout(GUARD, futures::future::join_all(all)).await.unwrap();
+    assert!(confirmed.into_iter().all(|is_confirmed| is_confirmed));
+    let after = entries(&shards).await;
+    assert!(after - before <= 20, "{} entries for 200 who wait", after - before);
+}
+
+async fn entries(shards: &Shards) -> u64 {
+    let request = LeaderRequest::Read { query: Query::Workspace { id: workspace() }, fresh: true };
+    match shards.ask(SHARD, request, GUARD).await.unwrap() {
+        LeaderAnswer::Read { index, .. } => index,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A pool that fails while a drain waits for it has given nothing back.
+#[tokio::test]
+async fn a_drain_that_a_pool_did_not_live_to_see_has_not_ended_well() {
+    let (holder, shards) = node(actor_options()).await;
+    funded(&shards).await;
+    let ann = UserId::parse("ann").unwrap();
+    tokio::time::timeout(GUARD, spend(&holder, &ann)).await.expect("ann is served");
+    let panic = SupervisorMessage::ToPool { workspace: workspace(), message: PoolMessage::Panic };
+    holder.0.supervisor.get().unwrap().cast(panic).unwrap();
+    assert!(!holder.drain(GUARD).await);
+    assert!(!summary(&shards).await.leased.is_zero());
+    assert!(holder.drain(GUARD).await, "asked again, its successor gives all back");
+    assert_eq!(summary(&shards).await.leased, Credits::ZERO);
 }
 
 /// What was sent to a pool after it said that it rests is not lost with it.

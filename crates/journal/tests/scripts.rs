@@ -116,6 +116,56 @@ fn a_close_waits_for_the_charges_on_their_way() {
     });
 }
 
+/// Who takes a line up after its actor has failed closes it himself, when he is done with it.
+#[test]
+fn an_attachment_ends_a_close_that_waits() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    let line = holder.line_with(1, "w", &[(shared(), credits(10))]);
+    holder.run(async {
+        let permit = holder.journal.reserve().unwrap();
+        let closing = tokio::spawn({
+            let (journal, line) = (holder.journal.clone(), line.clone());
+            async move { journal.close(line, credits(6)).await }
+        });
+        holder.journal.sync().await.unwrap();
+        holder.journal.attach(line.clone(), HandleNo(1), 3).await.unwrap();
+        closing.await.unwrap().unwrap_err();
+        permit.charge(chat(1, 6, Durability::Local)).await.unwrap();
+        let view = holder.journal.lines().await.unwrap().remove(0);
+        assert_eq!((view.line, view.used, view.closed), (line, credits(6), false));
+    });
+}
+
+/// What the word is filled with next counts on the watermark that an actor raised before it failed.
+#[test]
+fn an_attachment_is_answered_once_the_disk_has_what_it_shows() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    let line = holder.line_with(1, "w", &[(shared(), credits(10))]);
+    holder.charge(chat(1, 4, Durability::Local)).unwrap();
+    let behind = holder.journal.sequence();
+    let view = holder.run(holder.journal.attach(line, HandleNo(1), 3)).unwrap();
+    assert_eq!(view.used, credits(4));
+    assert!(holder.journal.sequence() > behind);
+}
+
+#[test]
+fn a_forgotten_line_hides_no_other_ones_numbers() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    let (gone, left) = (holder.line_with(1, "w", &[]), holder.line_with(2, "w", &[(shared(), credits(10))]));
+    holder.run(async {
+        holder.journal.close(gone.clone(), credits(0)).await.unwrap();
+        holder.journal.forget(gone.clone()).await.unwrap();
+        for fresh in [true, false] {
+            let numbers = holder.journal.numbers(vec![gone.clone(), left.clone()], fresh).await.unwrap();
+            let lines: Vec<_> = numbers.into_iter().map(|numbers| numbers.line).collect();
+            assert_eq!(lines, [left.clone()]);
+        }
+    });
+}
+
 #[test]
 fn many_syncs_are_one() {
     let machine = Machine::new(options());
