@@ -348,7 +348,7 @@ async fn from_a_line_that_was_opened_and_never_drawn_on_nothing_is_spent() {
 /// Consumes that must be known to a quorum share the reports of their line.
 #[tokio::test]
 async fn many_who_wait_for_a_quorum_need_few_reports() {
-    let (holder, shards) = node(actor_options()).await;
+    let (holder, shards) = node(Options { batch_lines_max: 1, ..actor_options() }).await;
     funded(&shards).await;
     let ann = UserId::parse("ann").unwrap();
     tokio::time::timeout(GUARD, spend(&holder, &ann)).await.expect("ann is served");

@@ -30,8 +30,8 @@ pub struct Calm<'a> {
 pub struct Judge {
     machines: Vec<Arc<Machine>>,
     told: Told,
-    /// The highest term ever seen of each group, who leads in it, and since when.
-    terms: BTreeMap<GroupId, (u64, NodeId, u64)>,
+    /// Who leads in the highest term ever seen of each group.
+    leaders: BTreeMap<GroupId, Leader>,
     digests: BTreeMap<(GroupId, u64), [u8; 32]>,
     pools: BTreeMap<WorkspaceId, Known>,
     /// Nodes whose walls were ever wrong.
@@ -46,8 +46,14 @@ pub struct Judge {
     pub timeline: Vec<Sample>,
 }
 
-/// A leader of so long has applied whatever was committed before it.
-const SETTLED_MS: u64 = 2_000;
+#[derive(Clone, Copy, Debug)]
+struct Leader {
+    node: NodeId,
+    term: u64,
+    /// Where its log ended when it was first seen to lead: whatever was committed before is in it.
+    log_index: Option<u64>,
+}
+
 /// How far a median of right clocks may be off: they are read a round trip ago.
 const CLOCK_SLACK_MS: i64 = 2_000;
 /// Enough to be understood; a run with one is a failed run.
@@ -94,7 +100,7 @@ impl Judge {
         Self {
             machines,
             told,
-            terms: BTreeMap::new(),
+            leaders: BTreeMap::new(),
             digests: BTreeMap::new(),
             pools: BTreeMap::new(),
             clocks_were_wrong: BTreeSet::new(),
@@ -121,7 +127,7 @@ impl Judge {
     }
 
     /// Notes who leads, who holds and whose clock is wrong: cheap, after every step.
-    pub fn watch(&mut self, now_ms: u64) {
+    pub fn watch(&mut self) {
         for machine in &self.machines {
             if machine.clock.off_ms() != 0 {
                 self.clocks_were_wrong.insert(machine.index);
@@ -129,14 +135,16 @@ impl Judge {
             let Some(quota) = machine.running() else { continue };
             self.told.record().holders.insert(quota.node(), quota.holder().id());
             for group in quota.holder().shards().replica().groups().filter(|group| group.is_leader()) {
-                let term = group.status().term;
-                let known = self.terms.entry(group.id()).or_insert((term, quota.node(), now_ms));
-                if term > known.0 {
+                let status = group.status();
+                let leader =
+                    Leader { node: quota.node(), term: status.term, log_index: status.last_log_index };
+                let known = self.leaders.entry(group.id()).or_insert(leader);
+                if leader.term > known.term {
                     self.elections += 1;
-                    if quota.node() != known.1 && group.id() != GroupId::Meta {
+                    if leader.node != known.node && group.id() != GroupId::Meta {
                         self.seen.saw(Crossing::LeaderChanges);
                     }
-                    *known = (term, quota.node(), now_ms);
+                    *known = leader;
                 }
             }
         }
@@ -160,12 +168,14 @@ impl Judge {
             let Some(quota) = machine.running() else { continue };
             for group in quota.holder().shards().replica().groups() {
                 let index = self.replica(group, now_ms);
-                let settled = |(term, node, since): &(u64, NodeId, u64)| {
-                    *node == quota.node()
-                        && *term == group.status().term
-                        && now_ms.saturating_sub(*since) >= SETTLED_MS
+                // Elected is not enough: cut off from the others it cannot know how much of its log is committed.
+                let status = group.status();
+                let has_applied_all = |leader: &Leader| {
+                    leader.node == quota.node()
+                        && leader.term == status.term
+                        && status.applied_index >= leader.log_index
                 };
-                if group.is_leader() && self.terms.get(&group.id()).is_some_and(settled) {
+                if group.is_leader() && self.leaders.get(&group.id()).is_some_and(has_applied_all) {
                     group.peek(|state| self.seen.look(state));
                     self.pools(group, index, now_ms);
                 }

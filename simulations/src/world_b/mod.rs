@@ -170,7 +170,7 @@ fn run_all(case: &Case) -> Outcome {
             let sentence = "R10 an older copy of a disk is refused before its groups begin".into();
             judge.broken.push(BrokenAt { at_ms: now_ms, sentence, what });
         }
-        judge.watch(now_ms);
+        judge.watch();
         if now_ms % 200 == 0 {
             let is_calm = now_ms >= calm_ms;
             judge.look(now_ms, &case.load, Calm { is_calm, lost: &faults.lost });
