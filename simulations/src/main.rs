@@ -60,3 +60,37 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use simulations::batch::{Scope, Summary, World};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_command_that_a_failing_batch_prints_is_one() {
+        for world in [World::A, World::B] {
+            let broken = BTreeMap::from([(7, "S1: nothing adds up".to_owned())]);
+            let summary =
+                Summary { scope: Scope { world, minutes: 5 }, seeds: 1, broken, ..Summary::default() };
+            let printed = summary.to_string();
+            let command =
+                printed.lines().find_map(|line| line.strip_prefix("  tranche-sim ")).expect("a command");
+            let words = std::iter::once("tranche-sim").chain(command.split_whitespace());
+            let parsed = Arguments::try_parse_from(words).expect("it parses");
+            assert!(matches!(parsed.command, Command::Shrink(_)), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_soak_takes_some_hours_and_not_for_ever() {
+        let soak = |hours| Arguments::try_parse_from(["tranche-sim", "soak", &format!("--hours={hours}")]);
+        for hours in ["0.0001", "1", "10000"] {
+            soak(hours).expect(hours);
+        }
+        for hours in ["0", "-1", "10000.1", "NaN", "inf", "two"] {
+            let why = soak(hours).expect_err(hours).to_string();
+            assert!(why.contains("more than 0, at most 10000") || why.contains("no number"), "{why}");
+        }
+    }
+}
