@@ -154,6 +154,9 @@ impl HolderInner {
             return Ok(());
         }
         let group = GroupId::Shard(shard).to_string();
+        if self.sessions.is_accepted(shard) {
+            return self.note_registered(shard, &group).await;
+        }
         let command =
             Command::Register { holder: self.id, journal_sequence: self.journal.registration(&group) };
         match self.ask(shard, LeaderRequest::Command(Box::new(command))).await {
@@ -172,7 +175,9 @@ impl HolderInner {
         }
     }
 
+    /// The ledger has accepted this process; on the disk that must stand before anything is reported to it.
     async fn note_registered(&self, shard: ShardId, group: &str) -> Result<(), NotSubmitted> {
+        self.sessions.accepted(shard);
         match self.journal.registered(group).await {
             Ok(()) => {
                 self.sessions.registered(shard);

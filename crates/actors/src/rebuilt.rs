@@ -316,6 +316,29 @@ async fn a_recall_that_meets_the_end_of_an_actor_is_answered() {
     tokio::time::timeout(GUARD, turns).await.expect("every recall is answered");
 }
 
+/// A recall is answered, if with nothing, when the pool fails in its middle.
+#[tokio::test]
+async fn a_recall_that_a_pool_does_not_live_to_answer_ends() {
+    let (holder, shards) = node(actor_options()).await;
+    funded(&shards).await;
+    let ann = UserId::parse("ann").unwrap();
+    tokio::time::timeout(GUARD, spend(&holder, &ann)).await.expect("ann is served");
+    let number = holder.journal().lines().await.unwrap().remove(0).line.number;
+    let line = LineId { holder: HolderId { node: ME, disk: DiskId(9) }, number };
+    let asked = RecallLine { line, user: ann.clone(), drawn: Vec::new(), frozen: false, keep: Credits::ZERO };
+    let recall = holder.recall(Recall { workspace: workspace(), lines: vec![asked] });
+    let fails = async {
+        // Its child does not live to read the recall, and nor does the pool to hear of it.
+        let actor = holder.find(&workspace(), &ann).unwrap().actor().unwrap();
+        actor.cast(AllocationMessage::Panic).unwrap();
+        let message = SupervisorMessage::ToPool { workspace: workspace(), message: PoolMessage::Panic };
+        holder.0.supervisor.get().unwrap().cast(message).unwrap();
+    };
+    let (answer, ()) =
+        tokio::time::timeout(GUARD / 2, async { futures::join!(recall, fails) }).await.unwrap();
+    assert!(answer.lines.len() <= 1);
+}
+
 /// A line of which the ledger may never have heard: its meters would be nobody's, so that nothing is spent from it, for
 /// nothing either.
 #[tokio::test]
@@ -378,7 +401,8 @@ async fn a_drain_that_a_pool_did_not_live_to_see_has_not_ended_well() {
     tokio::time::timeout(GUARD, spend(&holder, &ann)).await.expect("ann is served");
     let panic = SupervisorMessage::ToPool { workspace: workspace(), message: PoolMessage::Panic };
     holder.0.supervisor.get().unwrap().cast(panic).unwrap();
-    assert!(!holder.drain(GUARD).await);
+    let drained = tokio::time::timeout(GUARD / 2, holder.drain(GUARD)).await;
+    assert_eq!(drained, Ok(false), "said at once");
     assert!(!summary(&shards).await.leased.is_zero());
     assert!(holder.drain(GUARD).await, "asked again, its successor gives all back");
     assert_eq!(summary(&shards).await.leased, Credits::ZERO);

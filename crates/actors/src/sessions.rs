@@ -17,6 +17,8 @@ pub struct Sessions {
 #[derive(Debug, Default)]
 struct Session {
     until_ms: AtomicU64,
+    /// The ledger has registered this process; the disk may not know it yet.
+    accepted: AtomicBool,
     registered: AtomicBool,
     /// The highest journal sequence this process has told that shard.
     reported: AtomicU64,
@@ -48,6 +50,14 @@ impl Sessions {
 
     pub fn is_registered(&self, shard: ShardId) -> bool {
         self.of(shard).registered.load(Ordering::Acquire)
+    }
+
+    pub fn is_accepted(&self, shard: ShardId) -> bool {
+        self.of(shard).accepted.load(Ordering::Acquire)
+    }
+
+    pub fn accepted(&self, shard: ShardId) {
+        self.of(shard).accepted.store(true, Ordering::Release);
     }
 
     pub fn registered(&self, shard: ShardId) {

@@ -175,6 +175,7 @@ impl Journal {
 
     /// The sequence that a registration with that group of the cluster says: where the journal ended when the first start
     /// found it that the group has not registered. A rolled-back disk shows in it, however many records starts have added.
+    /// The same as long as this process runs: after its reports the group knows more.
     pub fn registration(&self, group: &str) -> u64 {
         self.registrations.of(group)
     }

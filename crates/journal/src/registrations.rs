@@ -9,7 +9,7 @@ use crate::writer::off_task;
 use platform::Directory;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
 use wire::journal::{Registrations as Kept, framed, unframed};
 
@@ -21,9 +21,10 @@ pub(crate) struct Registrations {
     directory: Arc<dyn Directory>,
     /// Where this start found the end of the journal.
     found: u64,
-    groups: Mutex<Groups>,
-    /// One at a time writes the file.
-    writing: tokio::sync::Mutex<()>,
+    /// As this start found them: what it says does not change while it runs.
+    at_start: Groups,
+    /// As they are on the disk. Held by who writes the file, to the end of the write, whether anybody still waits for it.
+    kept: Arc<tokio::sync::Mutex<Groups>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,18 +90,15 @@ pub(crate) fn latest(directory: &dyn Directory, found: u64) -> Result<u64, Journ
 impl Registrations {
     pub fn start(directory: Arc<dyn Directory>, found: u64) -> Result<Self, JournalFault> {
         let kept = Groups::read(directory.as_ref())?;
-        let groups = match &kept {
+        let at_start = match &kept {
             Some(kept) => kept.clone().start(found),
             None => Groups { first: found, since: BTreeMap::new() },
         };
-        if kept.as_ref() != Some(&groups) {
-            groups.write(directory.as_ref()).map_err(doing("writing who has registered the journal"))?;
+        if kept.as_ref() != Some(&at_start) {
+            at_start.write(directory.as_ref()).map_err(doing("writing who has registered the journal"))?;
         }
-        Ok(Self { directory, found, groups: Mutex::new(groups), writing: tokio::sync::Mutex::default() })
-    }
-
-    fn groups(&self) -> MutexGuard<'_, Groups> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+        let kept = Arc::new(tokio::sync::Mutex::new(at_start.clone()));
+        Ok(Self { directory, found, at_start, kept })
     }
 
     /// What a registration with that group says.
@@ -108,32 +106,33 @@ impl Registrations {
         if is_planted(Mistake::StartHidesAge) {
             return self.found;
         }
-        let groups = self.groups();
-        match groups.since.get(group) {
-            Some(since) => since.unwrap_or(self.found),
-            None => groups.first,
-        }
+        self.at_start.since.get(group).copied().flatten().unwrap_or(self.at_start.first)
     }
 
     /// The group has registered this start. Durable when it returns; only then may the group be told more.
     pub async fn done(&self, group: &str) -> io::Result<()> {
-        let _one = self.writing.lock().await;
-        let mut groups = self.groups().clone();
+        let mut kept = self.kept.clone().lock_owned().await;
+        let mut groups = kept.clone();
         if groups.since.insert(group.to_owned(), None) == Some(None) {
             return Ok(());
         }
-        let (directory, to_write) = (self.directory.clone(), groups.clone());
-        off_task(directory.is_inline(), move || to_write.write(directory.as_ref())).await?;
-        *self.groups() = groups;
-        Ok(())
+        let directory = self.directory.clone();
+        off_task(directory.is_inline(), move || {
+            groups.write(directory.as_ref())?;
+            *kept = groups;
+            Ok(())
+        })
+        .await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use platform::{Disk, MemDisk, Unsynced};
+    use platform::{DirectoryLock, Disk, DiskFile, MemDisk, Unsynced};
     use std::path::Path;
+    use std::sync::{Mutex, mpsc};
+    use std::time::Duration;
 
     fn directory(disk: &MemDisk) -> Arc<dyn Directory> {
         disk.directory(Path::new("/journal")).unwrap()
@@ -151,7 +150,7 @@ mod tests {
         let second = start(&disk, 2);
         assert_eq!((second.of("0"), second.of("1")), (0, 0), "the first start wrote two records and died");
         second.done("0").await.unwrap();
-        assert_eq!((second.of("0"), second.of("1")), (2, 0), "asked again, it says what it found");
+        assert_eq!((second.of("0"), second.of("1")), (0, 0), "asked again, it says the same");
         disk.power_loss(Unsynced::Lost);
         assert_eq!(latest(directory(&disk).as_ref(), 9).unwrap(), 9, "group 0 may have been told as much");
         start(&disk, 9);
@@ -172,10 +171,83 @@ mod tests {
         let second = start(&disk, 2);
         disk.set_capacity_bytes(Some(disk.used_bytes()));
         second.done("0").await.unwrap_err();
-        assert_eq!(second.of("0"), 0);
         disk.set_capacity_bytes(None);
+        assert_eq!(start(&disk, 3).of("0"), 0);
         second.done("0").await.unwrap();
-        assert_eq!(second.of("0"), 2);
+        assert_eq!(start(&disk, 4).of("0"), 4);
+    }
+
+    /// A directory on which work takes its time, on another thread; it tells what is made and renamed.
+    #[derive(Debug)]
+    struct Slow {
+        inner: Arc<dyn Directory>,
+        told: mpsc::Sender<&'static str>,
+        /// A file is made only while this is not held.
+        gate: Arc<Mutex<()>>,
+    }
+
+    impl Directory for Slow {
+        fn is_inline(&self) -> bool {
+            false
+        }
+
+        fn lock(&self) -> io::Result<Box<dyn DirectoryLock>> {
+            self.inner.lock()
+        }
+
+        fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+            self.told.send("made").unwrap();
+            let _open = self.gate.lock().unwrap();
+            self.inner.create(name)
+        }
+
+        fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+            self.inner.open(name)
+        }
+
+        fn list(&self) -> io::Result<Vec<String>> {
+            self.inner.list()
+        }
+
+        fn remove(&self, name: &str) -> io::Result<()> {
+            self.inner.remove(name)
+        }
+
+        fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+            self.told.send("renamed").unwrap();
+            self.inner.rename(from, to)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            self.inner.sync()
+        }
+    }
+
+    /// Whoever waits for a write may go away; the write goes on, and the next one waits for its end.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_write_at_a_time_also_when_nobody_waits_for_the_first() {
+        let disk = MemDisk::new();
+        let (told, tells) = mpsc::channel();
+        let gate = Arc::new(Mutex::new(()));
+        let slow = Slow { inner: directory(&disk), told, gate: gate.clone() };
+        let registrations = Arc::new(Registrations::start(Arc::new(slow), 0).unwrap());
+        let closed = gate.lock().unwrap();
+        let done = |group: &'static str| {
+            let registrations = registrations.clone();
+            tokio::spawn(async move { registrations.done(group).await })
+        };
+        let first = done("0");
+        assert_eq!([tells.recv(), tells.recv(), tells.recv()], [Ok("made"), Ok("renamed"), Ok("made")]);
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        let second = done("1");
+        let early = tells.recv_timeout(Duration::from_millis(100));
+        drop(closed);
+        second.await.unwrap().unwrap();
+        assert!(early.is_err(), "{early:?}: the second began before the first had ended");
+        assert_eq!(tells.try_iter().collect::<Vec<_>>(), ["renamed", "made", "renamed"]);
+        let next = start(&disk, 7);
+        assert_eq!((next.of("0"), next.of("1"), next.of("2")), (7, 7, 0));
     }
 
     #[test]

@@ -516,10 +516,10 @@ impl Running {
         RecallAnswer { holder: self.holder, journal_sequence, lines }
     }
 
-    /// A recall is answered for each line that the journal still has; a journal that takes nothing answers nothing.
+    /// A recall is answered for each line that the journal still has; one that is full or has stopped may owe answers.
     async fn is_answered(&self, workspace: &WorkspaceId, mut asked: Vec<LineNumber>, lines: &[LineMessage]) {
         asked.retain(|number| lines.iter().all(|line| line.number != *number));
-        if asked.is_empty() {
+        if asked.is_empty() || self.journal.takes_charges().is_err() {
             return;
         }
         let Ok(known) = self.journal.lines().await else { return };

@@ -509,8 +509,10 @@ impl Pool {
             }
             if !unanswered.is_empty() && !is_planted(Mistake::RecallMeetsClose) {
                 let (reply, last) = oneshot::channel();
-                let _stopped = pool.unbounded_send(PoolMessage::Final { lines: unanswered, reply });
-                answers.extend(last.await.unwrap_or_default());
+                let is_told = pool.unbounded_send(PoolMessage::Final { lines: unanswered, reply }).is_ok();
+                if is_told {
+                    answers.extend(last.await.unwrap_or_default());
+                }
             }
             let _gone = reply.send(answers);
         });

@@ -495,8 +495,11 @@ impl Pool {
             if !unanswered.is_empty() && !is_planted(Mistake::RecallMeetsClose) {
                 // A child that was closing the line when it was asked, and ended, has told its pool first.
                 let (reply, last) = oneshot::channel();
-                let _stopped = pool.cast(PoolMessage::Final { lines: unanswered, reply });
-                answers.extend(last.await.unwrap_or_default());
+                // A pool that has stopped leaves the message, and its end of the answer, in the error.
+                let is_told = pool.cast(PoolMessage::Final { lines: unanswered, reply }).is_ok();
+                if is_told {
+                    answers.extend(last.await.unwrap_or_default());
+                }
             }
             let _gone = reply.send(answers);
         });
