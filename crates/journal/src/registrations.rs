@@ -224,8 +224,9 @@ mod tests {
     }
 
     /// Whoever waits for a write may go away; the write goes on, and the next one waits for its end.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn one_write_at_a_time_also_when_nobody_waits_for_the_first() {
+    #[test]
+    fn one_write_at_a_time_also_when_nobody_waits_for_the_first() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
         let disk = MemDisk::new();
         let (told, tells) = mpsc::channel();
         let gate = Arc::new(Mutex::new(()));
@@ -234,16 +235,16 @@ mod tests {
         let closed = gate.lock().unwrap();
         let done = |group: &'static str| {
             let registrations = registrations.clone();
-            tokio::spawn(async move { registrations.done(group).await })
+            runtime.spawn(async move { registrations.done(group).await })
         };
         let first = done("0");
         assert_eq!([tells.recv(), tells.recv(), tells.recv()], [Ok("made"), Ok("renamed"), Ok("made")]);
         first.abort();
-        assert!(first.await.unwrap_err().is_cancelled());
+        assert!(runtime.block_on(first).unwrap_err().is_cancelled());
         let second = done("1");
         let early = tells.recv_timeout(Duration::from_millis(100));
         drop(closed);
-        second.await.unwrap().unwrap();
+        runtime.block_on(second).unwrap().unwrap();
         assert!(early.is_err(), "{early:?}: the second began before the first had ended");
         assert_eq!(tells.try_iter().collect::<Vec<_>>(), ["renamed", "made", "renamed"]);
         let next = start(&disk, 7);

@@ -161,7 +161,7 @@ fn a_forgotten_line_hides_no_other_ones_numbers() {
         for fresh in [true, false] {
             let numbers = holder.journal.numbers(vec![gone.clone(), left.clone()], fresh).await.unwrap();
             let lines: Vec<_> = numbers.into_iter().map(|numbers| numbers.line).collect();
-            assert_eq!(lines, [left.clone()]);
+            assert_eq!(lines, std::slice::from_ref(&left));
         }
     });
 }
