@@ -6,7 +6,7 @@ use crate::hunt::Known;
 use types::planted::Mistake;
 
 pub const SEEDS: &[Known] = &[
-    Known { mistake: Mistake::RelativeDraw, world: A, seed: 10 },
+    Known { mistake: Mistake::RelativeDraw, world: A, seed: 14 },
     Known { mistake: Mistake::InstallAdds, world: A, seed: 0 },
     Known { mistake: Mistake::DepositTwice, world: B, seed: 1 },
     Known { mistake: Mistake::WatermarkUnsynced, world: A, seed: 0 },

@@ -175,6 +175,11 @@ pub struct LineMessage {
 }
 
 impl LineMessage {
+    /// ΣR as the holder had it.
+    pub fn returned(&self) -> Credits {
+        Credits::checked_sum(self.returned.iter().map(|(_, returned)| *returned)).unwrap_or(Credits::MAX)
+    }
+
     /// What it takes in an entry or a frame, or a little more: where batches are cut.
     pub fn bytes_at_most(&self) -> usize {
         /// A number of any size, or a tag or a length with one.
@@ -227,7 +232,8 @@ pub enum Wish {
     /// Only the numbers.
     Report,
     /// Let ΣD become `target`; nothing if it cannot become at least `floor`. Up to `need` somebody waits for it; what is
-    /// beyond is ahead of need.
+    /// beyond is ahead of need. What was given back since, by the message's own numbers, is missing from what the asker
+    /// counted on, and added to its floor.
     Draw { target: Credits, floor: Credits, need: Credits },
     /// Final numbers: fold the line and forget it. Also a fenced holder's evidence of what was really used.
     Close,

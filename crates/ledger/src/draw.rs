@@ -246,10 +246,22 @@ impl Workspace {
         } else {
             (target, floor, need)
         };
-        let must = floor.min(target).saturating_sub(drawn);
         let room = user.map_or(Credits::MAX, crate::User::room_under_limit);
         let chain = self.chain(&message.user, at);
         let available = Credits::checked_sum(chain.iter().map(|(_, part)| *part)).expect("parts of one pool");
+        // What the holder gave back since it asked is missing from what it counted on: less than both serves nobody there,
+        // and two holders could take it from each other by turns. The holder knows, and asks anew.
+        let since = line.map_or(Credits::ZERO, |line| line.returned().saturating_sub(message.returned()));
+        let waits = floor.min(target) > drawn;
+        let floor = floor.min(target).saturating_add(if waits { since } else { Credits::ZERO });
+        if floor > target {
+            return Err(Denial {
+                reason: DenialReason::Exhausted,
+                available: available.min(room),
+                elsewhere: Credits::ZERO,
+            });
+        }
+        let must = floor.saturating_sub(drawn);
         let want = target.saturating_sub(drawn).min(room);
         let needed = need.min(target).saturating_sub(drawn).max(must);
         let mut left = want.min(self.fair_share(available).max(needed));

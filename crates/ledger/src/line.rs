@@ -91,6 +91,10 @@ impl Line {
         self.sum(|numbers| numbers.drawn)
     }
 
+    pub fn returned(&self) -> Credits {
+        self.sum(|numbers| numbers.returned)
+    }
+
     pub fn outstanding(&self) -> Credits {
         self.sum(BackingNumbers::outstanding)
     }
