@@ -1,5 +1,6 @@
-//! Test: an allocation actor, then a pool actor, panics in the middle; both are rebuilt from the journal and the word,
-//! and no credit is lost or made. One node, real rooms, a disk in memory.
+//! Tests of allocation and pool actors on one node, with real rooms and a disk in memory: they panic in the middle and are
+//! rebuilt from the journal and the word, come and go, and are recalled, drained and confirmed meanwhile; no credit is lost
+//! or made.
 
 use crate::leader::{LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
 use crate::messages::AllocationMessage;
@@ -21,8 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use types::planted::{self, no_panic, panic_after};
 use types::{
-    Credits, CycleNumber, DiskId, Durability, Feature, GrantId, HolderId, LineId, Meter, NodeId, ShardId,
-    UserId, WorkspaceId,
+    Credits, CycleNumber, DiskId, Durability, Feature, GrantId, HolderId, LineId, LineNumber, Meter, NodeId,
+    ShardId, UserId, WorkspaceId,
 };
 
 const ME: NodeId = NodeId(1);
@@ -300,15 +301,7 @@ async fn a_recall_that_meets_the_end_of_an_actor_is_answered() {
             // It ends its line while the recall is in its mailbox, and does not come to read it.
             assert!(holder.find(&workspace(), &ann).unwrap().tell(AllocationMessage::Tick));
             let number = line.line.number;
-            let id = LineId { holder: HolderId { node: ME, disk: DiskId(9) }, number };
-            let asked = RecallLine {
-                line: id,
-                user: ann.clone(),
-                drawn: Vec::new(),
-                frozen: false,
-                keep: Credits::ZERO,
-            };
-            let answer = holder.recall(Recall { workspace: workspace(), lines: vec![asked] }).await;
+            let answer = holder.recall(recall_of(&ann, number)).await;
             let told: Vec<_> = answer.lines.iter().map(|line| (line.number, &line.wish)).collect();
             assert_eq!(told, [(number, &Wish::Close)]);
         }
@@ -316,17 +309,29 @@ async fn a_recall_that_meets_the_end_of_an_actor_is_answered() {
     tokio::time::timeout(GUARD, turns).await.expect("every recall is answered");
 }
 
-/// A recall is answered, if with nothing, when the pool fails in its middle.
-#[tokio::test]
-async fn a_recall_that_a_pool_does_not_live_to_answer_ends() {
-    let (holder, shards) = node(actor_options()).await;
+/// A leader's question for all that the line can spare.
+fn recall_of(user: &UserId, number: LineNumber) -> Recall {
+    let line = LineId { holder: HolderId { node: ME, disk: DiskId(9) }, number };
+    let asked =
+        RecallLine { line, user: user.clone(), drawn: Vec::new(), frozen: false, keep: Credits::ZERO };
+    Recall { workspace: workspace(), lines: vec![asked] }
+}
+
+/// A node on which ann has spent a credit, and her line.
+async fn with_a_line(options: Options) -> (Holder, Arc<Shards>, UserId, LineNumber) {
+    let (holder, shards) = node(options).await;
     funded(&shards).await;
     let ann = UserId::parse("ann").unwrap();
     tokio::time::timeout(GUARD, spend(&holder, &ann)).await.expect("ann is served");
     let number = holder.journal().lines().await.unwrap().remove(0).line.number;
-    let line = LineId { holder: HolderId { node: ME, disk: DiskId(9) }, number };
-    let asked = RecallLine { line, user: ann.clone(), drawn: Vec::new(), frozen: false, keep: Credits::ZERO };
-    let recall = holder.recall(Recall { workspace: workspace(), lines: vec![asked] });
+    (holder, shards, ann, number)
+}
+
+/// A recall is answered, if with nothing, when the pool fails in its middle.
+#[tokio::test]
+async fn a_recall_that_a_pool_does_not_live_to_answer_ends() {
+    let (holder, _shards, ann, number) = with_a_line(actor_options()).await;
+    let recall = holder.recall(recall_of(&ann, number));
     let fails = async {
         // Its child does not live to read the recall, and nor does the pool to hear of it.
         let actor = holder.find(&workspace(), &ann).unwrap().actor().unwrap();
@@ -371,11 +376,7 @@ async fn from_a_line_that_was_opened_and_never_drawn_on_nothing_is_spent() {
 /// Consumes that must be known to a quorum share the reports of their line.
 #[tokio::test]
 async fn many_who_wait_for_a_quorum_need_few_reports() {
-    let (holder, shards) = node(Options { batch_lines_max: 1, ..actor_options() }).await;
-    funded(&shards).await;
-    let ann = UserId::parse("ann").unwrap();
-    tokio::time::timeout(GUARD, spend(&holder, &ann)).await.expect("ann is served");
-    let line = holder.journal().lines().await.unwrap().remove(0).line.number;
+    let (holder, shards, _ann, line) = with_a_line(Options { batch_lines_max: 1, ..actor_options() }).await;
     let before = entries(&shards).await;
     let all = (0..200).map(|_| async { holder.confirm(&workspace(), line).await });
     let confirmed = tokio::time::timeout(GUARD, futures::future::join_all(all)).await.unwrap();
@@ -395,10 +396,7 @@ async fn entries(shards: &Shards) -> u64 {
 /// A pool that fails while a drain waits for it has given nothing back.
 #[tokio::test]
 async fn a_drain_that_a_pool_did_not_live_to_see_has_not_ended_well() {
-    let (holder, shards) = node(actor_options()).await;
-    funded(&shards).await;
-    let ann = UserId::parse("ann").unwrap();
-    tokio::time::timeout(GUARD, spend(&holder, &ann)).await.expect("ann is served");
+    let (holder, shards, ..) = with_a_line(actor_options()).await;
     let panic = SupervisorMessage::ToPool { workspace: workspace(), message: PoolMessage::Panic };
     holder.0.supervisor.get().unwrap().cast(panic).unwrap();
     let drained = tokio::time::timeout(GUARD / 2, holder.drain(GUARD)).await;

@@ -2,6 +2,7 @@
 //! cluster still wants this disk.
 
 use crate::refused::{JournalFault, doing};
+use crate::small_file;
 use platform::{Directory, DirectoryLock, Entropy};
 use std::io;
 use types::DiskId;
@@ -31,14 +32,8 @@ impl Identity {
             io::ErrorKind::WouldBlock => JournalFault::InUse(error),
             _ => JournalFault::Io { doing: "locking the data directory", source: error },
         })?;
-        match directory.open(FILE) {
-            Ok(file) => {
-                let read = || {
-                    let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
-                    file.read_at(0, &mut bytes)?;
-                    Ok(bytes)
-                };
-                let bytes = read().map_err(doing("reading the disk's identity"))?;
+        match small_file::read(directory, FILE).map_err(doing("reading the disk's identity"))? {
+            Some(bytes) => {
                 let identity: DiskIdentity = unframed(&bytes).map_err(|why| JournalFault::Damaged {
                     file: FILE.into(),
                     offset: 0,
@@ -50,12 +45,11 @@ impl Identity {
                 }
                 Ok(Self { disk: DiskId(identity.disk), is_new: false, _lock: lock })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            None => {
                 let disk = DiskId(entropy.next_u64());
                 write(directory, cluster, disk).map_err(doing("writing the disk's identity"))?;
                 Ok(Self { disk, is_new: true, _lock: lock })
             }
-            Err(error) => Err(JournalFault::Io { doing: "opening the disk's identity", source: error }),
         }
     }
 }
@@ -63,15 +57,7 @@ impl Identity {
 fn write(directory: &dyn Directory, cluster: &str, disk: DiskId) -> io::Result<()> {
     let identity = DiskIdentity { cluster: cluster.to_owned(), disk: disk.0 };
     let bytes = framed(&identity).map_err(io::Error::other)?;
-    match directory.remove(UNFINISHED) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = directory.create(UNFINISHED)?;
-    file.write_at(0, &bytes)?;
-    file.sync()?;
-    directory.rename(UNFINISHED, FILE)?;
-    directory.sync()
+    small_file::replace(directory, FILE, UNFINISHED, &bytes)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 //!
 //! Reading order: `words` and `refused` are what goes in and out; `line` and `tally` the numbers and their invariants; `book` the fold
 //! of all records; `intake`, `ops`, `perform`, `writer` the way of one operation; `rotate`, `segment`, `recovery` the files;
-//! `keys` the window of idempotency keys; `identity` the data directory; `registrations` what the cluster judges its age by.
+//! `keys` the window of idempotency keys; `identity` the data directory; `registrations` what the cluster judges its age by,
+//! both in a `small_file`.
 //!
 //! Not here: when to draw, return or report (leasing), the word that request tasks spend from (escrow), other nodes.
 
@@ -24,6 +25,7 @@ mod refused;
 mod registrations;
 mod rotate;
 mod segment;
+mod small_file;
 mod tally;
 mod words;
 mod writer;

@@ -5,6 +5,7 @@
 //! the start, before that group is told any more. Not here: asking the groups (`actors`, `quota`).
 
 use crate::refused::{JournalFault, doing};
+use crate::small_file;
 use crate::writer::off_task;
 use platform::Directory;
 use std::collections::BTreeMap;
@@ -29,23 +30,17 @@ pub(crate) struct Registrations {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Groups {
+    /// For a group that is not named: it has never registered this journal.
     first: u64,
+    /// By group; `None` where the last start is registered.
     since: BTreeMap<String, Option<u64>>,
 }
 
 impl Groups {
     /// As the last start left them; `None` where there was none.
     fn read(directory: &dyn Directory) -> Result<Option<Self>, JournalFault> {
-        let read = || {
-            let file = match directory.open(FILE) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                opened => opened?,
-            };
-            let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
-            file.read_at(0, &mut bytes)?;
-            Ok(Some(bytes))
-        };
-        let Some(bytes) = read().map_err(doing("reading who has registered the journal"))? else {
+        let read = small_file::read(directory, FILE);
+        let Some(bytes) = read.map_err(doing("reading who has registered the journal"))? else {
             return Ok(None);
         };
         let Kept { first, since } = unframed(&bytes).map_err(|why| JournalFault::Damaged {
@@ -68,15 +63,7 @@ impl Groups {
     fn write(&self, directory: &dyn Directory) -> io::Result<()> {
         let since = self.since.iter().map(|(group, since)| (group.clone(), *since)).collect();
         let bytes = framed(&Kept { first: self.first, since }).map_err(io::Error::other)?;
-        match directory.remove(UNFINISHED) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = directory.create(UNFINISHED)?;
-        file.write_at(0, &bytes)?;
-        file.sync()?;
-        directory.rename(UNFINISHED, FILE)?;
-        directory.sync()
+        small_file::replace(directory, FILE, UNFINISHED, &bytes)
     }
 }
 

@@ -3,9 +3,10 @@
 mod holder;
 
 use holder::*;
-use journal::{Begun, Charge, HandleNo, Journal, Refused};
+use journal::{Begun, Charge, HandleNo, Journal, LineKey, LineNumbers, Permit, Refused};
 use platform::Unsynced;
 use std::collections::BTreeSet;
+use tokio::task::JoinHandle;
 use types::{
     CycleNumber, Durability, LineNumber, METERS_PER_LINE_MAX, Metered, Source, TeamId, Timestamp,
     UNITS_PER_METER_MAX, Unit,
@@ -96,18 +97,25 @@ fn reports_say_what_is_synced_and_no_more() {
     assert_eq!(used(false), 7);
 }
 
+/// Six credits are spent of the line, their charge is on its way, and the line is to be closed.
+async fn close_that_waits<'a>(
+    holder: &'a holder::Holder,
+    line: &LineKey,
+) -> (Permit<'a>, JoinHandle<Result<LineNumbers, Refused>>) {
+    let permit = holder.journal.reserve().unwrap();
+    let (journal, line) = (holder.journal.clone(), line.clone());
+    let closing = tokio::spawn(async move { journal.close(line, credits(6)).await });
+    holder.journal.sync().await.unwrap();
+    (permit, closing)
+}
+
 #[test]
 fn a_close_waits_for_the_charges_on_their_way() {
     let machine = Machine::new(options());
     let holder = machine.start();
     let line = holder.line_with(1, "w", &[(shared(), credits(10))]);
     holder.run(async {
-        let permit = holder.journal.reserve().unwrap();
-        let closing = tokio::spawn({
-            let (journal, line) = (holder.journal.clone(), line.clone());
-            async move { journal.close(line, credits(6)).await }
-        });
-        holder.journal.sync().await.unwrap();
+        let (permit, closing) = close_that_waits(&holder, &line).await;
         tokio::task::yield_now().await;
         assert!(!closing.is_finished());
         permit.charge(chat(1, 6, Durability::Local)).await.unwrap();
@@ -123,12 +131,7 @@ fn an_attachment_ends_a_close_that_waits() {
     let holder = machine.start();
     let line = holder.line_with(1, "w", &[(shared(), credits(10))]);
     holder.run(async {
-        let permit = holder.journal.reserve().unwrap();
-        let closing = tokio::spawn({
-            let (journal, line) = (holder.journal.clone(), line.clone());
-            async move { journal.close(line, credits(6)).await }
-        });
-        holder.journal.sync().await.unwrap();
+        let (permit, closing) = close_that_waits(&holder, &line).await;
         holder.journal.attach(line.clone(), HandleNo(1), 3).await.unwrap();
         closing.await.unwrap().unwrap_err();
         permit.charge(chat(1, 6, Durability::Local)).await.unwrap();

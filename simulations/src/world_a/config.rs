@@ -178,7 +178,7 @@ fn late_to_register(fault: &Fault, config: &Config) -> Vec<Fault> {
         for_ms: STARTS_MS,
         what: What::CrashLoop { node, every_ms: LATE_MS },
     };
-    late.chain((fault.at_ms.is_multiple_of(2)).then_some(dying)).collect()
+    late.chain(fault.at_ms.is_multiple_of(2).then_some(dying)).collect()
 }
 
 fn lease_policy(chance: &mut crate::chance::Stream) -> LeasePolicy {

@@ -399,13 +399,12 @@ impl Faults {
         let disk = self.machines[node].disk();
         let segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg");
         let Some(newest) = disk.files().into_iter().rfind(segment) else { return false };
-        let newest = newest.as_path();
-        let content = disk.content(newest).unwrap_or_default();
+        let content = disk.content(&newest).unwrap_or_default();
         let written = content.iter().rposition(|byte| *byte != 0).unwrap_or(0);
         if written < 200 {
             return false;
         }
-        disk.flip_bit(newest, written / 2, 3);
+        disk.flip_bit(&newest, written / 2, 3);
         true
     }
 
