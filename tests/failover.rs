@@ -3,6 +3,7 @@
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -157,6 +158,27 @@ async fn the_leader_and_then_a_holder_are_killed_and_every_credit_is_found_again
     load.runs_dry(20).await;
     let users = load.stop(&cluster).await;
     exact(&cluster, &users, &["exhausted"]).await;
+    spend_the_rest(&cluster, &users).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_told_to_end_hands_the_lead_over_before_it_goes() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.api(1).make_workspace("acme", "1000").await;
+    let load = Load::start(&cluster);
+    load.goes_on("from the start", 500).await;
+    let leader = cluster.shard().await.leader;
+    assert!(cluster.node(leader).terminate(PATIENCE).await.success(), "SIGTERM drains and ends well");
+    let log = cluster.node(leader).process().log();
+    assert!(log.contains("draining") && !log.contains("nobody took the lead"), "{log}");
+    let survivor = cluster.numbers().find(|node| *node != leader).expect("three nodes");
+    let groups = cluster.api(survivor).read("/v1/cluster").await["groups"].clone();
+    let leads = |group: &Value| group["leader"] == format!("n{leader}");
+    assert!(!groups.as_array().expect("a list of groups").iter().any(leads), "{groups}");
+    load.goes_on("without the leader", 500).await;
+    cluster.all_back().await;
+    let users = load.stop(&cluster).await;
+    exact(&cluster, &users, &[]).await;
     spend_the_rest(&cluster, &users).await;
 }
 

@@ -11,6 +11,8 @@ pub const TICK_MS: u64 = 1_000;
 pub const CLOCK_TICK_MS: u64 = 5;
 /// How long a node that ends waits for its leases to be folded.
 pub const DRAIN_MS: u64 = 3_000;
+/// How long it then waits for other nodes to take the lead of its groups: an election and some more.
+pub const HAND_OVER_MS: u64 = 2_000;
 
 /// How long a start waits for other nodes to say how far they have seen its journal get: several attempts to connect.
 pub const WELCOME_MS: u64 = 3_000;

@@ -61,7 +61,7 @@ pub enum NodeFault {
     )]
     LogIsGone { node: NodeId, by: NodeId },
     #[error(
-        "the disk of {node} is older than what the cluster has seen of it: its journal ends at record {found}, and {by} \
+        "the disk of {node} is older than what the cluster has seen of it: its journal ended at record {found}, and {by} \
          knows of record {known}; put the newer data directory back, or, if it is lost, run `tranche node forget {node}` \
          and leave this node stopped"
     )]
@@ -308,12 +308,18 @@ impl Node {
         fault.map(|fault| fault.to_string()).unwrap_or_default()
     }
 
-    /// Takes no more requests, finishes those in hand, and gives every lease back while the other nodes still live.
+    /// Takes no more requests, finishes those in hand, gives every lease back while the other nodes still live, and then
+    /// the lead of its groups, so that nobody has to notice that it is gone.
     pub async fn drain(&mut self) {
         let _already = self.front.stop.send(true);
         let _ended = (&mut self.front.serving).await;
         if !self.quota.holder().drain(Duration::from_millis(defaults::DRAIN_MS)).await {
             tracing::warn!("some leases were not given back in time; they are taken up at the next start");
+        }
+        if !self.shards.replica().hand_over(Duration::from_millis(defaults::HAND_OVER_MS)).await {
+            tracing::warn!(
+                "nobody took the lead of some groups in time; the others elect a leader once this node is gone"
+            );
         }
     }
 

@@ -220,6 +220,32 @@ impl Group {
         self.raft.trigger().transfer_leader(to.0.into()).await.map_err(|error| self.stopped_by(&error))
     }
 
+    /// Hands the lead to the voter that lacks least, if this node has it; returns once another node leads. Proposals
+    /// that come meanwhile are refused as by a node that does not lead. Where the other one cannot take it, as if it died
+    /// right then, whoever can be elected leads: bound the wait.
+    pub async fn hand_over(&self) {
+        let to = self.successor().filter(|_| self.is_leader());
+        let Some(to) = to else { return };
+        if let Err(why) = self.transfer_leadership(to).await {
+            tracing::warn!(group = %self.id, %to, %why, "the lead was not handed over");
+            return;
+        }
+        let mut leadership = self.leadership.clone();
+        let is_over =
+            |now: &Leadership| now.stopped.is_some() || now.leader.is_some_and(|leader| leader != self.node);
+        let _shut_down = leadership.wait_for(is_over).await;
+    }
+
+    /// Of the other voters the one that lacks least, of these the one heard of last.
+    fn successor(&self) -> Option<NodeId> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let voters = metrics.membership_config.voter_ids().filter(|id| *id != u64::from(self.node.0));
+        let matched = |id: &u64| metrics.replication.as_ref().and_then(|all| all.get(id)?.as_ref());
+        let heard = |id: &u64| metrics.heartbeat.as_ref().and_then(|all| all.get(id)?.as_deref().copied());
+        voters.max_by_key(|id| (matched(id).map(|log| log.index), heard(id))).map(shapes::node)
+    }
+
     /// Makes a snapshot now, in the background.
     pub async fn make_snapshot(&self) -> Result<(), ReadError> {
         self.raft.trigger().snapshot().await.map_err(|error| self.stopped_by(&error))

@@ -115,6 +115,12 @@ impl Replica {
         self.writer.counters().read()
     }
 
+    /// Hands over all that this node leads, and waits for so long at most until others do.
+    pub async fn hand_over(&self, within: Duration) -> bool {
+        let leads = self.groups.values().map(|group| Box::pin(group.hand_over()));
+        tokio::time::timeout(within, futures::future::join_all(leads)).await.is_ok()
+    }
+
     /// Stops all groups, writes what waits to be written, and lets go of the directory. A replica that is dropped
     /// without it goes on in the background.
     pub async fn shutdown(&self) {

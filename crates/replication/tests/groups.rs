@@ -5,8 +5,9 @@ mod nodes;
 use nodes::{
     GUARD, META, N1, N2, N3, N4, Nodes, S0, grants, group, guard, make_grant, put_workspace, register,
 };
-use replication::{GroupSpec, ProposeError, ReadError, Role};
+use replication::{GroupId, GroupSpec, ProposeError, ReadError, Role};
 use std::time::Duration;
+use types::ShardId;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_nodes_elect_commit_and_read() {
@@ -162,6 +163,37 @@ async fn leadership_is_handed_over() {
     guard(watch.wait_for(|now| now.leader == Some(new))).await.unwrap();
     let refused = nodes.group(old, S0).transfer_leadership(N2).await;
     assert_eq!(refused, Err(ReadError::NotLeader { leader: Some(new) }));
+    nodes.commit(S0, &make_grant("g1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_ends_hands_over_all_that_it_leads_and_never_to_a_learner() {
+    const S1: GroupId = GroupId::Shard(ShardId(1));
+    let specs = [group(META, &[N4]), group(S0, &[]), group(S1, &[])];
+    let nodes = Nodes::start(&specs).await;
+    nodes.commit(META, &register(1)).await;
+    for shard in [S0, S1] {
+        nodes.commit(shard, &put_workspace("w")).await;
+    }
+    let old = nodes.leader(S0).await;
+    assert!(nodes.replica(old).hand_over(GUARD).await);
+    for id in [META, S0, S1] {
+        let new = nodes.group(old, id).leader().expect("somebody leads");
+        assert!(new != old && new != N4, "{new} leads {id}");
+    }
+    // Once more: nothing is left to hand over.
+    assert!(nodes.replica(old).hand_over(GUARD).await);
+    nodes.commit(S0, &make_grant("g1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_cut_off_waits_no_longer_than_asked_for_somebody_to_take_over() {
+    let nodes = Nodes::start(&[group(S0, &[])]).await;
+    nodes.commit(S0, &put_workspace("w")).await;
+    let old = nodes.leader(S0).await;
+    nodes.wires.cut(old);
+    assert!(!guard(nodes.replica(old).hand_over(Duration::from_millis(300))).await);
+    nodes.wires.heal();
     nodes.commit(S0, &make_grant("g1")).await;
 }
 
