@@ -52,6 +52,8 @@ impl World {
 }
 
 const SIGABRT: i32 = 6;
+/// Of so many seeds one is run twice, and must be the same run.
+const TWICE_EVERY: u64 = 32;
 const FAULT_KINDS_MIN: usize = 8;
 
 /// What is run: a world, and how long things go wrong in it.
@@ -87,7 +89,12 @@ pub fn run(scope: Scope, from: u64, to: u64) -> io::Result<Summary> {
     let summary = Mutex::new(Summary { scope, ..Summary::default() });
     let clock = platform::SystemClock::new();
     cores::each(from..to, |seed| {
-        let outcome = run_one(&program, scope, seed, None);
+        let mut outcome = run_one(&program, scope, seed, None);
+        if seed.is_multiple_of(TWICE_EVERY)
+            && let Ok(first) = &mut outcome
+        {
+            first.broken = first.broken.take().or(other_than(first, &run_one(&program, scope, seed, None)?));
+        }
         summary.lock().unwrap_or_else(PoisonError::into_inner).add(seed, outcome);
         io::Result::Ok(ControlFlow::Continue(()))
     })?;
@@ -115,6 +122,17 @@ pub(crate) fn run_one(
     serde_json::from_slice(&output.stdout).map_err(|why| {
         let words = String::from_utf8_lossy(&output.stderr);
         io::Error::other(format!("it ended without an outcome ({why}): {}", words.trim()))
+    })
+}
+
+/// Two runs of one seed, in two processes, are the same to the last step.
+fn other_than(first: &Outcome, second: &Outcome) -> Option<BrokenAt> {
+    let told = |outcome: &Outcome| (outcome.trace.clone(), outcome.operations, outcome.simulated_ms);
+    let (first, second) = (told(first), told(second));
+    (first != second).then(|| BrokenAt {
+        at_ms: 0,
+        sentence: "a seed is one run".to_owned(),
+        what: format!("trace, operations and time of two runs: {first:?}, {second:?}"),
     })
 }
 
@@ -312,5 +330,19 @@ impl fmt::Display for Summary {
             writeln!(f, "NOT PASSED: {complaint}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_runs_of_a_seed_are_told_apart() {
+        let run = |trace: &str| Outcome { trace: trace.to_owned(), ..Outcome::default() };
+        assert_eq!(other_than(&run("a"), &run("a")), None);
+        assert!(
+            other_than(&run("a"), &run("b")).is_some_and(|broken| broken.sentence == "a seed is one run")
+        );
     }
 }

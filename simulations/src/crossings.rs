@@ -25,7 +25,7 @@ macro_rules! crossings {
 }
 
 crossings! {
-    CrashDuringRecall "a" "a holder dies while it gives back what is recalled",
+    CrashDuringRecall "a" "a holder dies after a return that is durable, before it has answered the recall",
     ReturnDurableAnswerLost "a" "a return is durable, and its leader never hears the answer",
     WrittenOffHolderWakes "a" "a holder that was written off wakes and speaks",
     FencedHolderIsRefused "a" "a fenced holder is refused",

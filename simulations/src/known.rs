@@ -48,3 +48,21 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 37 },
     Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 131 },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hunt::unknown;
+    use std::collections::BTreeSet;
+
+    /// A mistake is found within so many seeds, or the worlds do not look hard enough.
+    const SEEDS_MAX: u64 = 200;
+
+    #[test]
+    fn each_mistake_is_found_once_within_two_hundred_seeds() {
+        let mistakes: BTreeSet<Mistake> = SEEDS.iter().map(|known| known.mistake).collect();
+        assert_eq!((mistakes.len(), unknown(SEEDS)), (SEEDS.len(), Vec::new()));
+        let late: Vec<_> = SEEDS.iter().filter(|known| known.seed >= SEEDS_MAX).collect();
+        assert!(late.is_empty(), "{late:?}");
+    }
+}

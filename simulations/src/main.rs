@@ -6,6 +6,10 @@ use clap::{Parser, Subcommand};
 use commands::{model, proof, replay, run, runs};
 use std::process::ExitCode;
 
+/// A fifth of what a run costs is memory that comes and goes.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Attacks Tranche: its protocol as a model, its rooms and whole nodes in simulated worlds.
 #[derive(Debug, Parser)]
 #[command(name = "tranche-sim", version)]

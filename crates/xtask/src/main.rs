@@ -29,7 +29,8 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
-    /// Simulates seeds that nobody has run yet, on all cores, until the time is over or a sentence broke
+    /// Real processes under fire at full length (from half an hour on), then simulated seeds that nobody has run yet, on
+    /// all cores, until the time is over or a sentence broke
     Soak {
         /// Hours of wall time
         #[arg(long, default_value_t = 1.0)]

@@ -18,6 +18,10 @@ const TESTS_BUT_BLACK_BOX: &str = "test --workspace --exclude tests --locked --n
 /// With `--workspace`, so that the parts are built with the same features as above and not a second time.
 const HOUSE: &str = "test --workspace --test house --locked";
 const SOAK: &str = "run --locked --profile sim --package simulations --bin tranche-sim -- soak";
+/// World C at its full length: real processes, for about eight minutes.
+const SOAK_C: &str = "test --workspace --test chaos --locked -- --nocapture";
+/// A soak of so many hours, or a longer one, begins with it.
+const SOAK_C_FROM_HOURS: f32 = 0.5;
 const LOOM: &str = "test --package escrow --release --test loom --locked";
 const LOOM_FLAGS: &str = "--cfg loom --cfg tokio_unstable";
 /// A feature, not a flag, and of this one build alone: what others build stays as it is, in the same target directory.
@@ -75,14 +79,22 @@ fn simulations(simulator: &Path, report: &mut Report) {
     plain(report, "simulations", simulator);
 }
 
-/// Seeds that nobody has run yet, for so long.
+/// Real processes under fire, where there is time for it; then seeds that nobody has run yet, for the rest of the time.
 ///
 /// # Errors
 /// cargo did not start.
 pub(crate) fn soak(cargo: &Cargo, hours: f32) -> Result<bool, String> {
+    let started = now();
     let mut report = Report::default();
+    if hours >= SOAK_C_FROM_HOURS {
+        debian::install(&CLOCKS).unwrap_or_else(|why| println!("{why}"));
+        let mut real = cargo.command(SOAK_C);
+        real.env("TRANCHE_CHAOS", "full");
+        plain(&mut report, "world C", real);
+    }
+    let left = hours - started.elapsed().as_secs_f32() / 3_600.0;
     let mut command = cargo.command(SOAK);
-    command.args(["--hours", &hours.to_string()]);
+    command.args(["--hours", &left.max(0.01).to_string()]);
     plain(&mut report, "soak", command);
     Ok(report.print())
 }

@@ -398,7 +398,9 @@ impl Allocation {
             numbers.map(|mut numbers| numbers.pop())
         } else {
             // R5: durable before it is told.
-            self.running.journal.give_back(key, taken, give.above).await.map(Some)
+            let given = self.running.journal.give_back(key, taken, give.above).await.map(Some);
+            self.running.unsaid.borrow_mut().insert((self.handle.workspace.clone(), line.number));
+            given
         };
         self.running.disk_is_slow().await;
         let (Ok(Some(numbers)), Some(line)) = (numbers, &mut self.line) else { return };

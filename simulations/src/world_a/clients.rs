@@ -143,7 +143,14 @@ async fn tell_and_ask_again(world: &Rc<World>, consume: Consume, node: Index, di
 async fn ask(world: &Rc<World>, consume: &Consume, node: Index, dice: u64) -> bool {
     let tries = if consume.key.is_some() { TRIES } else { 1 };
     let mut at = node;
+    let mut asked_before = None;
     for turn in 0..tries {
+        let home = home_of(world, &consume.workspace, &consume.user);
+        let is_elsewhere = asked_before.is_some_and(|before| before != at) && at != home;
+        if is_elsewhere && world.nodes[at].is_up() && !world.nodes[home].is_up() {
+            world.saw(Crossing::KeyRetriedElsewhereWhileHomeIsDown);
+        }
+        asked_before = Some(at);
         match try_at(world, consume, at, turn).await {
             Tried::Charged(_) => return true,
             Tried::Refused(refusal) if !refusal.may_pass() => return false,

@@ -34,12 +34,7 @@ pub async fn consume(world: Rc<World>, me: Rc<Running>, consume: Consume) -> Cha
     match world.call(me.node, home, Request::Consume(consume.clone()), FORWARD_MS).await {
         Ok(Answer::Consume(answer)) => answer,
         Ok(_) | Err(PeerFault::Unreachable) if consume.key.is_none() => decide(&me, &consume).await,
-        Ok(_) | Err(PeerFault::Unreachable) => {
-            if !world.nodes[home].is_up() {
-                world.saw(Crossing::KeyRetriedElsewhereWhileHomeIsDown);
-            }
-            Err(Refusal::HomeUnreachable)
-        }
+        Ok(_) | Err(PeerFault::Unreachable) => Err(Refusal::HomeUnreachable),
         Err(PeerFault::Unknown) => Err(Refusal::OutcomeUnknown),
     }
 }

@@ -156,6 +156,7 @@ impl World {
             slow_sync_ms: RefCell::default(),
             pauses: Cell::new(0),
             disk_full: Cell::new(0),
+            clock_faults: Cell::new(0),
             replica: (index < config.replicas).then(|| {
                 let chance = stream(seed, &format!("replica {index}"));
                 RefCell::new(Replica::new(index, peers.clone(), chance))
@@ -539,8 +540,12 @@ impl World {
             self.film(Step::Committed, node, index, entry.term);
             self.tell(|| self.committed_scene(index, entry.command.as_deref(), &applied, &oracle.state));
         }
-        while let Some(index) = replica.apply_next() {
-            oracle.compare(index, node, &replica.state, now_ms);
+        if replica.applies() {
+            while let Some(index) = replica.apply_next() {
+                oracle.compare(index, node, &replica.state, now_ms);
+            }
+        } else if let Some((index, state)) = oracle.image_up_to(replica.commit) {
+            replica.adopt(index, state);
         }
         let out = std::mem::take(&mut replica.out);
         let (leads, term) = (replica.is_leader(), replica.term());

@@ -23,12 +23,12 @@ use leasing::{LeasePolicy, RecallLine};
 use ledger::{Command, HolderBatch, LineMessage, LineResult, Rejection};
 use platform::{Clock, MemDisk};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, DiskId, HolderId, LineNumber, UserId, WorkspaceId};
+use types::{Credits, DiskId, HolderId, LineId, LineNumber, UserId, WorkspaceId};
 
 pub const ASK_MS: u64 = 4_000;
 pub const ATTEMPT_MS: u64 = 2_000;
@@ -40,7 +40,7 @@ const RENEW_EVERY_MS: u64 = 2_000;
 const LEARNS_WITHIN_MS: u64 = 6_000;
 const REJECTED_MAX: u32 = 20;
 /// Of so many batches one is compared with the disk.
-const LOOKED_AT_EVERY: u64 = 256;
+const LOOKED_AT_EVERY: u64 = 512;
 
 /// What is there whether the process runs or not.
 pub struct Node {
@@ -54,6 +54,7 @@ pub struct Node {
     /// Faults of these kinds that are on.
     pub pauses: Cell<u32>,
     pub disk_full: Cell<u32>,
+    pub clock_faults: Cell<u32>,
     pub replica: Option<RefCell<Replica>>,
     pub running: RefCell<Option<Rc<Running>>>,
     /// Faults that keep it down; it is started when none is left.
@@ -104,7 +105,8 @@ pub struct Running {
     next_handle: Cell<u32>,
     /// Requests of users who are not active here: how many since when.
     pub strays: RefCell<BTreeMap<(WorkspaceId, UserId), (u32, u64)>>,
-    pub recalls: Cell<u32>,
+    /// Lines of which something is durably given back, on a recall that is not answered yet.
+    pub unsaid: RefCell<BTreeSet<(WorkspaceId, LineNumber)>>,
     batches: Cell<u64>,
     /// Since when, and how often, all that it says is rejected, because it was forgotten.
     rejected: Cell<Option<(u64, u32)>>,
@@ -157,7 +159,7 @@ impl Running {
             recovered: RefCell::new(recovered),
             next_handle: Cell::new(1),
             strays: RefCell::default(),
-            recalls: Cell::new(0),
+            unsaid: RefCell::default(),
             batches: Cell::new(0),
             rejected: Cell::new(None),
         }
@@ -503,10 +505,13 @@ impl Running {
         let recall = Recall { workspace: workspace.clone(), lines: lines.into_iter().filter(mine).collect() };
         let asked: Vec<LineNumber> = recall.lines.iter().map(RecallLine::number).collect();
         let (reply, answer) = oneshot::channel();
-        self.recalls.set(self.recalls.get() + 1);
         let sent = self.pool(&workspace).unbounded_send(PoolMessage::Recall { recall, reply }).is_ok();
         let lines = if sent { answer.await.unwrap_or_default() } else { Vec::new() };
-        self.recalls.set(self.recalls.get() - 1);
+        for number in &asked {
+            self.unsaid.borrow_mut().remove(&(workspace.clone(), *number));
+        }
+        let answered = lines.iter().map(|line| LineId { holder: self.holder, number: line.number });
+        self.world().oracle.borrow_mut().recalled(&workspace, answered.collect());
         if self.world().nodes[self.node].rolled_back.get() && !lines.is_empty() {
             self.broken("R10 a rolled-back disk is not asked for its lines", "it answers a recall");
         }

@@ -195,6 +195,11 @@ impl Oracle {
         Err(Broken { sentence, what: format!("{command:?}") })
     }
 
+    /// The last state that is kept of those up to `index`.
+    pub fn image_up_to(&self, index: u64) -> Option<(u64, &State)> {
+        self.images.range(..=index).next_back().map(|(index, image)| (*index, image))
+    }
+
     /// S13: a replica has applied up to `index`.
     pub fn compare(&mut self, index: u64, replica: usize, state: &State, now_ms: u64) {
         let same = self.images.get(&index).is_none_or(|image| image == state);
@@ -398,6 +403,16 @@ impl Oracle {
         }
     }
 
+    /// Their holder has answered a recall of these lines.
+    pub fn recalled(&mut self, workspace: &WorkspaceId, lines: BTreeSet<LineId>) {
+        let pool = self.state.workspaces.get(workspace);
+        for ((_, no), fire) in self.intents.iter_mut().filter(|((of, _), _)| of == workspace) {
+            let intent = pool.and_then(|pool| pool.intents.get(no));
+            fire.recalled |=
+                intent.is_some_and(|intent| intent.lines.iter().any(|line| lines.contains(line)));
+        }
+    }
+
     pub fn another_leader(&mut self) {
         self.intents.values_mut().for_each(|fire| fire.led_by_another = true);
     }
@@ -504,7 +519,6 @@ impl Oracle {
             let Some(intent) = intent.filter(|intent| intent.pending().is_zero()) else {
                 return intent.is_some();
             };
-            fire.recalled = true;
             if !intent.lapsed.is_zero() {
                 seen.saw(Crossing::PendingPartLapses);
             }

@@ -398,6 +398,34 @@ impl Replica {
         }
     }
 
+    /// Whether it applies entries itself: all do who lead, and two who follow, to be compared; the others take the state
+    /// over, which is what costs most in a run.
+    pub fn applies(&self) -> bool {
+        self.is_leader() || self.me < 2
+    }
+
+    /// Takes over what others have made of all entries up to `index`, which are committed.
+    pub fn adopt(&mut self, index: u64, state: &State) {
+        assert!(index <= self.commit && !self.is_leader(), "it follows, and these are committed");
+        if index <= self.applied {
+            return;
+        }
+        self.state = state.clone();
+        self.applied = index;
+        self.keep_snapshot(index);
+    }
+
+    fn keep_snapshot(&mut self, index: u64) {
+        if index < self.snapshot.index + SNAPSHOT_EVERY {
+            return;
+        }
+        let term = self.term_at(index).expect("what is applied last is in the log");
+        self.snapshot = Snapshot { index, term, state: self.state.clone() };
+        let keep_from = index.saturating_sub(KEPT).max(self.first);
+        self.log.drain(..usize::try_from(keep_from - self.first).expect("within the log"));
+        self.first = keep_from;
+    }
+
     /// Applies the next committed entry; answers its index.
     pub fn apply_next(&mut self) -> Option<u64> {
         if self.applied >= self.commit {
@@ -414,12 +442,7 @@ impl Replica {
             }
         }
         self.applied = index;
-        if index >= self.snapshot.index + SNAPSHOT_EVERY {
-            self.snapshot = Snapshot { index, term: entry.term, state: self.state.clone() };
-            let keep_from = index.saturating_sub(KEPT).max(self.first);
-            self.log.drain(..usize::try_from(keep_from - self.first).expect("within the log"));
-            self.first = keep_from;
-        }
+        self.keep_snapshot(index);
         Some(index)
     }
 }

@@ -130,7 +130,7 @@ impl World {
         let node = &self.nodes[index];
         let Some(running) = node.running.borrow_mut().take() else { return };
         self.film(Step::Killed, index, node.lives.get(), 0);
-        if running.recalls.get() > 0 {
+        if !running.unsaid.borrow().is_empty() {
             self.saw(Crossing::CrashDuringRecall);
         }
         self.oracle.borrow_mut().a_holder_crashed(node.holder);

@@ -5,12 +5,12 @@
 
 use crate::clock::TrueTime;
 use std::cell::{Cell, RefCell};
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -30,7 +30,10 @@ struct Inner {
     tasks: RefCell<Vec<Slot>>,
     free: RefCell<Vec<usize>>,
     ready: Arc<Ready>,
-    events: RefCell<BinaryHeap<Reverse<Event>>>,
+    /// By (microsecond, number), with where it stands in `due`.
+    events: RefCell<BinaryHeap<Reverse<(u64, u64, usize)>>>,
+    due: RefCell<Vec<Option<What>>>,
+    due_free: RefCell<Vec<usize>>,
     numbered: Cell<u64>,
     paused: RefCell<Vec<bool>>,
     parked: RefCell<Vec<Vec<Arc<TaskWaker>>>>,
@@ -54,42 +57,16 @@ struct TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        if !self.queued.swap(true, Atomic::Relaxed) {
+        if !self.queued.swap(true, Ordering::Relaxed) {
             let ready = self.ready.clone();
             ready.lock().expect("one thread").push_back(self);
         }
     }
 }
 
-struct Event {
-    at_us: u64,
-    number: u64,
-    what: What,
-}
-
 enum What {
     Timer(Rc<RefCell<Option<Waker>>>),
     Call(Box<dyn FnOnce()>),
-}
-
-impl PartialEq for Event {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl Eq for Event {}
-
-impl PartialOrd for Event {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Event {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at_us, self.number).cmp(&(other.at_us, other.number))
-    }
 }
 
 impl Time {
@@ -100,6 +77,8 @@ impl Time {
             free: RefCell::default(),
             ready: Arc::default(),
             events: RefCell::default(),
+            due: RefCell::default(),
+            due_free: RefCell::default(),
             numbered: Cell::new(0),
             paused: RefCell::new(vec![false; groups]),
             parked: RefCell::new((0..groups).map(|_| Vec::new()).collect()),
@@ -146,7 +125,14 @@ impl Time {
     fn at(&self, at_us: u64, what: What) {
         let number = self.0.numbered.get();
         self.0.numbered.set(number + 1);
-        self.0.events.borrow_mut().push(Reverse(Event { at_us, number, what }));
+        let mut due = self.0.due.borrow_mut();
+        let slot = self.0.due_free.borrow_mut().pop().unwrap_or(due.len());
+        if slot == due.len() {
+            due.push(Some(what));
+        } else {
+            due[slot] = Some(what);
+        }
+        self.0.events.borrow_mut().push(Reverse((at_us, number, slot)));
     }
 
     /// Does it in so many microseconds, whoever is dead by then.
@@ -179,7 +165,7 @@ impl Time {
             if entry.group == group && entry.waker.is_some() {
                 dropped.push(entry.task.take());
                 if let Some(waker) = entry.waker.take() {
-                    waker.dead.store(true, Atomic::Relaxed);
+                    waker.dead.store(true, Ordering::Relaxed);
                     self.0.free.borrow_mut().push(slot);
                 }
             }
@@ -206,11 +192,13 @@ impl Time {
     pub fn run_until(&self, end_us: u64) {
         loop {
             self.run_ready();
-            let next = self.0.events.borrow().peek().map(|Reverse(event)| event.at_us);
+            let next = self.0.events.borrow().peek().map(|Reverse((at_us, ..))| *at_us);
             let Some(at_us) = next.filter(|at_us| *at_us <= end_us) else { break };
-            let Some(Reverse(event)) = self.0.events.borrow_mut().pop() else { break };
+            let Some(Reverse((_, _, slot))) = self.0.events.borrow_mut().pop() else { break };
             self.0.truth.set_us(at_us.max(self.now_us()));
-            match event.what {
+            self.0.due_free.borrow_mut().push(slot);
+            let Some(what) = self.0.due.borrow_mut()[slot].take() else { continue };
+            match what {
                 What::Timer(waker) => {
                     let waker = waker.borrow_mut().take();
                     waker.into_iter().for_each(Waker::wake);
@@ -225,7 +213,7 @@ impl Time {
         loop {
             let next = self.0.ready.lock().expect("one thread").pop_front();
             let Some(waker) = next else { return };
-            if !waker.dead.load(Atomic::Relaxed) {
+            if !waker.dead.load(Ordering::Relaxed) {
                 self.run_one(&waker);
             }
         }
@@ -243,11 +231,11 @@ impl Time {
             (group, tasks[slot].task.take())
         };
         let Some(mut task) = task else { return };
-        waker.queued.store(false, Atomic::Relaxed);
+        waker.queued.store(false, Ordering::Relaxed);
         self.0.polls.set(self.0.polls.get() + 1);
         let polled = task.as_mut().poll(&mut Context::from_waker(&Waker::from(waker.clone())));
         let mut tasks = self.0.tasks.borrow_mut();
-        if waker.dead.load(Atomic::Relaxed) {
+        if waker.dead.load(Ordering::Relaxed) {
             // It killed its own group.
             drop(tasks);
             return;
@@ -256,7 +244,7 @@ impl Time {
             debug_assert_eq!(tasks[slot].group, group);
             tasks[slot].task = Some(task);
         } else {
-            waker.dead.store(true, Atomic::Relaxed);
+            waker.dead.store(true, Ordering::Relaxed);
             tasks[slot].waker = None;
             self.0.free.borrow_mut().push(slot);
             drop(tasks);
@@ -268,8 +256,9 @@ impl Time {
     pub fn clear(&self) {
         let tasks = std::mem::take(&mut *self.0.tasks.borrow_mut());
         drop(tasks);
-        let events = std::mem::take(&mut *self.0.events.borrow_mut());
-        drop(events);
+        self.0.events.borrow_mut().clear();
+        let due = std::mem::take(&mut *self.0.due.borrow_mut());
+        drop(due);
     }
 }
 
