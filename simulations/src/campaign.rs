@@ -2,7 +2,7 @@
 //! written down at once, so that a campaign can be stopped and resumed. Not here: one run (`plan`), its figures (`report`).
 
 use crate::cores;
-use crate::outcome::Outcome;
+use crate::outcome::{NO_OUTCOME, Outcome};
 use crate::plan::text::{BadPlan, Text};
 use crate::plan::{Files, Plan, WhatIf};
 use serde::{Deserialize, Serialize};
@@ -268,11 +268,7 @@ fn append(results: &Mutex<File>, done: &Done) -> io::Result<()> {
 
 /// A run that ended without an outcome has shown something, too.
 fn crashed(seed: u64, why: &str) -> Outcome {
-    let broken = crate::outcome::BrokenAt {
-        at_ms: 0,
-        sentence: "a run has an outcome".to_owned(),
-        what: why.to_owned(),
-    };
+    let broken = crate::outcome::BrokenAt { at_ms: 0, sentence: NO_OUTCOME.to_owned(), what: why.to_owned() };
     Outcome { seed, broken: Some(broken), ..Outcome::default() }
 }
 

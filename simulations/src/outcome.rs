@@ -126,6 +126,48 @@ pub struct BrokenAt {
     pub what: String,
 }
 
+/// The sentence of a run that panicked: the product asserts its own sentences, too. Which one, if any, its words say.
+pub const PRODUCT_STOPS: &str = "the product stops";
+/// The sentence of a run that left nothing behind.
+pub const NO_OUTCOME: &str = "a run has an outcome";
+
+/// What a broken sentence says about the one question that comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breach {
+    /// More was spent than there was; or what keeps that from happening (S1 to S5) did not hold.
+    Overdrawn,
+    /// Nobody can say: the run stopped, and not over one of those.
+    Unknown,
+    /// Another promise was broken, and until then no pool was overdrawn.
+    Other,
+}
+
+/// A sentence of S1 that is not about how much there is.
+const NO_OVERDRAFT: &str = "S1 a forget does what was asked";
+/// And one of them that has no number.
+const OVERDRAFT: &str = "what was told is gone";
+
+impl BrokenAt {
+    #[must_use]
+    pub fn breach(&self) -> Breach {
+        let stopped = [PRODUCT_STOPS, NO_OUTCOME].contains(&self.sentence.as_str());
+        match stopped {
+            true if names_s1_to_s5(&self.what) => Breach::Overdrawn,
+            true => Breach::Unknown,
+            false if self.sentence.starts_with(NO_OVERDRAFT) => Breach::Other,
+            false if self.sentence.starts_with(OVERDRAFT) => Breach::Overdrawn,
+            false if names_s1_to_s5(&self.sentence) => Breach::Overdrawn,
+            false => Breach::Other,
+        }
+    }
+}
+
+/// Whether `S1` to `S5` stands in it as a word: `S12` is another sentence.
+fn names_s1_to_s5(text: &str) -> bool {
+    let mut words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+    words.any(|word| matches!(word, "S1" | "S2" | "S3" | "S4" | "S5"))
+}
+
 /// What was left of a pool; `out`: on lines, unspent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stranded {
@@ -139,4 +181,38 @@ pub struct Stranded {
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 pub fn percent(part: u64, all: u64) -> f64 {
     if all == 0 { 0.0 } else { part as f64 * 100.0 / all as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overdraft_is_one_whoever_caught_it() {
+        let breach = |sentence: &str, what: &str| {
+            BrokenAt { at_ms: 1, sentence: sentence.into(), what: what.into() }.breach()
+        };
+        for sentence in [
+            "S3 nobody was told more than was granted",
+            "S1 each grant is conserved",
+            "S5 what was told is within the watermark on disk",
+            "what was told is gone from the pool",
+        ] {
+            assert_eq!(breach(sentence, ""), Breach::Overdrawn, "{sentence}");
+        }
+        for sentence in [
+            "S1 a forget does what was asked",
+            "S12 ledger operations are linearizable",
+            "a close is never rejected",
+        ] {
+            assert_eq!(breach(sentence, "S3 stands in what it was about"), Breach::Other, "{sentence}");
+        }
+        // The product's own assertions, as world A and the campaign hand them on.
+        assert_eq!(breach(PRODUCT_STOPS, "S1/S2 broken on grant g0: Books { .. }"), Breach::Overdrawn);
+        assert_eq!(breach(PRODUCT_STOPS, "S2: a line settles no more than was drawn"), Breach::Overdrawn);
+        assert_eq!(breach(NO_OUTCOME, "signal: 6: panicked at ..: S1 broken in acme"), Breach::Overdrawn);
+        assert_eq!(breach(PRODUCT_STOPS, "book underflow: 0.1 - 0.2"), Breach::Unknown);
+        assert_eq!(breach(PRODUCT_STOPS, "S12 is another one, and S6: grant g ends"), Breach::Unknown);
+        assert_eq!(breach(NO_OUTCOME, "signal: 9"), Breach::Unknown);
+    }
 }

@@ -331,6 +331,16 @@ fn what_broke_stands_first_with_its_command() {
     bad.overdrawn = 0;
     let (page, _) = sound(&report(vec![bad.clone()]));
     assert!(page.contains("No overdraft was seen, but 2 of 40 runs broke another promise, and ended there."));
+    // One that stopped: nobody can say.
+    bad.unknown = 1;
+    let (page, text) = sound(&report(vec![bad.clone()]));
+    assert!(
+        page.contains("1 run of 40 stopped; whether a pool was overdrawn is not known. Another one broke")
+    );
+    assert!(
+        text.starts_with("FAILED: 1 run of 40 stopped") && !page.contains("No overdraft was seen"),
+        "{text}"
+    );
     // More than anybody reads.
     bad.broken = (0..300).map(|seed| (seed, "S3 never overdrawn".repeat(20))).collect();
     let (page, text) = sound(&report(vec![bad]));

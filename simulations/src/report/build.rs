@@ -2,7 +2,7 @@
 
 use super::{Input, Report, SeedFigures, Shown, Spread, VariantReport};
 use crate::campaign::{self, Campaign, Stopped};
-use crate::outcome::{Outcome, percent};
+use crate::outcome::{Breach, Outcome, percent};
 use crate::plan::text::Text;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,8 +11,6 @@ use std::time::Duration;
 const MICROS: f64 = 1e6;
 /// What other ways of counting do is nearly the same in every seed.
 const BASELINE_SEEDS_MAX: u64 = 20;
-/// Sentences that speak of more having been spent than there was.
-const OVERDRAWN: [&str; 5] = ["S1 ", "S2", "S3", "S4", "what was told is gone"];
 
 /// Reads the results of a directory.
 ///
@@ -103,6 +101,7 @@ struct Gathered {
     minutes: u64,
     broken: BTreeMap<u64, String>,
     overdrawn: u64,
+    unknown: u64,
     served: crate::outcome::Served,
     faults: BTreeMap<String, u64>,
     by_seed: BTreeMap<u64, SeedFigures>,
@@ -133,8 +132,9 @@ impl Gathered {
         if let Some(broken) = &outcome.broken {
             let text = format!("{} at {} ms: {}", broken.sentence, broken.at_ms, broken.what);
             self.broken.insert(seed, text);
-            let is_overdraft = OVERDRAWN.iter().any(|sentence| broken.sentence.starts_with(sentence));
-            self.overdrawn += u64::from(is_overdraft);
+            let breach = broken.breach();
+            self.overdrawn += u64::from(breach == Breach::Overdrawn);
+            self.unknown += u64::from(breach == Breach::Unknown);
         }
         let sum = &mut self.served;
         sum.asked += served.asked;
@@ -172,6 +172,7 @@ impl Gathered {
             seeds: by_seed.len() as u64,
             broken: self.broken,
             overdrawn: self.overdrawn,
+            unknown: self.unknown,
             asked: self.served.asked,
             charged: self.served.charged,
             local: self.served.local,

@@ -120,6 +120,8 @@ pub struct Totals {
     pub faults: u64,
     pub kinds: usize,
     pub overdrawn: u64,
+    /// Stopped, and whether a pool was overdrawn is not known.
+    pub unknown: u64,
     pub broken: u64,
 }
 
@@ -131,6 +133,7 @@ impl Totals {
             totals.runs = totals.runs.saturating_add(variant.seeds);
             totals.asked = totals.asked.saturating_add(variant.asked);
             totals.overdrawn = totals.overdrawn.saturating_add(variant.overdrawn);
+            totals.unknown = totals.unknown.saturating_add(variant.unknown);
             totals.broken = totals.broken.saturating_add(variant.broken.len() as u64);
             totals.faults = totals.faults.saturating_add(sum(&variant.faults));
             kinds.extend(variant.faults.iter().filter(|(_, count)| **count > 0).map(|(kind, _)| kind));

@@ -60,6 +60,19 @@ pub(super) fn judged(report: &Report) -> (Judged, String) {
     if totals.overdrawn > 0 {
         return (Judged::Bad, format!("A pool was overdrawn in {} of {runs}.", count(totals.overdrawn)));
     }
+    if totals.unknown > 0 {
+        let stopped = of_them(totals.unknown, "run", "runs");
+        let others = match totals.broken.saturating_sub(totals.unknown) {
+            0 => String::new(),
+            1 => " Another one broke another promise.".to_owned(),
+            others => format!(" Another {} broke another promise.", count(others)),
+        };
+        let why = format!(
+            "{stopped} of {} stopped; whether a pool was overdrawn is not known.{others}",
+            count(totals.runs)
+        );
+        return (Judged::Bad, why);
+    }
     if totals.broken > 0 {
         let broken = count(totals.broken);
         return (

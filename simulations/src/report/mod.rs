@@ -80,6 +80,9 @@ pub struct VariantReport {
     /// Seeds in which a sentence broke, with what broke: a pool overdrawn is one of them. Empty is what one wants.
     pub broken: BTreeMap<u64, String>,
     pub overdrawn: u64,
+    /// Seeds whose run stopped so that nobody can say whether a pool was overdrawn in it.
+    #[serde(default)]
+    pub unknown: u64,
     /// Over all seeds together.
     pub asked: u64,
     pub charged: u64,

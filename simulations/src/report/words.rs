@@ -87,7 +87,8 @@ fn with_seed(command: &str, old: u64, new: u64) -> Option<String> {
 pub const DEFINITIONS: [(&str, &str); 9] = [
     (
         "Overdrawn",
-        "more was charged than granted. Judged from outside: by what clients were told, not by what nodes believe.",
+        "more was charged than granted. Judged from outside: by what clients were told, not by what nodes believe; and \
+         counted as well where the product itself stopped over its books (S1 to S5).",
     ),
     (
         "Falsely refused",

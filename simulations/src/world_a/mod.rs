@@ -34,7 +34,7 @@ pub use faults::SUPPORTED;
 use crate::chance::stream;
 use crate::clock::MachineClock;
 use crate::crossings::Crossing;
-use crate::outcome::{BrokenAt, Outcome, Sample, Served};
+use crate::outcome::{BrokenAt, Outcome, PRODUCT_STOPS, Sample, Served};
 use film::{Film, Frame, Step};
 use futures::channel::oneshot;
 use network::Network;
@@ -135,7 +135,7 @@ pub fn run(config: &Config, seed: u64) -> Outcome {
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let what = words.unwrap_or_default();
         // What panicked may have held the oracle.
-        let broken = BrokenAt { at_ms: world.time.now_ms(), sentence: "the product stops".to_owned(), what };
+        let broken = BrokenAt { at_ms: world.time.now_ms(), sentence: PRODUCT_STOPS.to_owned(), what };
         return Outcome { seed, minutes: config.run_ms / 60_000, broken: Some(broken), ..Outcome::default() };
     }
     let outcome = world.outcome();
