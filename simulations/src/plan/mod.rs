@@ -118,3 +118,37 @@ impl Plan {
         outcome
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Fault, What};
+    use crate::outcome::PRODUCT_STOPS;
+
+    fn plan() -> Plan {
+        let text = |name: &str, content: &str| Text { name: name.into(), content: content.into() };
+        let topology = "[[zone]]\nname = \"a\"\nnodes = 3\n[latency]\nwithin_zone = \"1ms\"\n";
+        let load = "minutes = 1\n[[pool]]\ngranted = 900\nrequests_per_second = 10\n";
+        let (topology, load) = (text("t.toml", topology), text("l.toml", load));
+        Plan::read(&Files { topology, policy: None, load, faults: None }, None).unwrap()
+    }
+
+    #[test]
+    fn a_run_that_panics_leaves_what_it_showed_until_then() {
+        let plan = plan();
+        let mut config = plan.config(1);
+        config.keep_film = true;
+        // There is no such node: whatever does not expect that panics.
+        config.faults.push(Fault { at_ms: 30_000, for_ms: 1_000, what: What::Crash { node: 99 } });
+        let outcome = plan.run(&config, 1);
+        let broken = outcome.broken.unwrap();
+        assert_eq!(broken.sentence, PRODUCT_STOPS);
+        assert!(broken.at_ms == 30_000 && broken.what.contains("99"), "{broken:?}");
+        let all = [outcome.served.asked, outcome.served.charged, outcome.operations, outcome.entries];
+        assert!(all.iter().all(|count| *count > 1) && outcome.served.asked > 200, "{all:?}");
+        assert_eq!((outcome.timeline.len(), outcome.nodes, outcome.minutes), (59, 3, 1));
+        let last = outcome.film.last().unwrap();
+        assert!(last.step == "broken" && last.scene.words.starts_with("the product stops: "), "{last:?}");
+        assert!(outcome.frames > 500 && outcome.film.len() as u64 == outcome.frames);
+    }
+}

@@ -35,6 +35,7 @@ use crate::chance::stream;
 use crate::clock::MachineClock;
 use crate::crossings::Crossing;
 use crate::outcome::{BrokenAt, Outcome, PRODUCT_STOPS, Sample, Served};
+use crate::scene::Scene;
 use film::{Film, Frame, Step};
 use futures::channel::oneshot;
 use network::Network;
@@ -133,10 +134,8 @@ pub fn run(config: &Config, seed: u64) -> Outcome {
     if let Err(panic) = ran {
         let words = panic.downcast_ref::<String>().cloned();
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        let what = words.unwrap_or_default();
-        // What panicked may have held the oracle.
-        let broken = BrokenAt { at_ms: world.time.now_ms(), sentence: PRODUCT_STOPS.to_owned(), what };
-        return Outcome { seed, minutes: config.run_ms / 60_000, broken: Some(broken), ..Outcome::default() };
+        let (at_ms, what) = (world.time.now_ms(), words.unwrap_or_default());
+        return world.stopped(BrokenAt { at_ms, sentence: PRODUCT_STOPS.to_owned(), what });
     }
     let outcome = world.outcome();
     world.time.clear();
@@ -410,6 +409,29 @@ impl World {
             timeline: std::mem::take(&mut counts.timeline),
             film: self.shots(),
         }
+    }
+
+    /// The product panicked: what is known until then, as far as who panicked has let go of it.
+    fn stopped(&self, broken: BrokenAt) -> Outcome {
+        if let Ok(mut film) = self.film.try_borrow_mut() {
+            let at_us = self.time.now_us();
+            film.take(Frame { at_us, step: Step::Broken, node: 0, a: broken.at_ms, b: 0 });
+            let words = format!("{}: {}", broken.sentence, broken.what);
+            film.tell(Scene { words, ..Scene::default() });
+        }
+        // What broke before that, and was not looked at yet, came first.
+        let known = self.oracle.try_borrow().ok().and_then(|oracle| oracle.broken.clone());
+        let broken = Some(known.unwrap_or(broken));
+        let is_free = self.oracle.try_borrow().is_ok()
+            && self.film.try_borrow().is_ok()
+            && self.net.try_borrow().is_ok()
+            && self.counts.try_borrow_mut().is_ok()
+            && self.served.try_borrow().is_ok();
+        if is_free {
+            return Outcome { broken, ..self.outcome() };
+        }
+        let minutes = self.config.run_ms / 60_000;
+        Outcome { seed: self.seed, minutes, nodes: self.config.nodes, broken, ..Outcome::default() }
     }
 
     /// Where a user is at home, one after the other.
