@@ -1,20 +1,25 @@
 //! Many seeds of an engineer's own plan, a process each over all cores, for one or more variants of it. What is done is
 //! written down at once, so that a campaign can be stopped and resumed. Not here: one run (`plan`), its figures (`report`).
 
+mod results;
+
+pub use results::Done;
+
 use crate::cores;
 use crate::outcome::{NO_OUTCOME, Outcome};
 use crate::plan::text::{BadPlan, Text};
 use crate::plan::{Files, Plan, WhatIf};
+use results::Runs;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 pub const SEEDS_MAX: u64 = 1_000_000;
 pub const VARIANTS_MAX: usize = 8;
@@ -31,6 +36,9 @@ pub struct Campaign {
     pub plant: Option<String>,
     /// Of this program: what is resumed must have been run by the same.
     pub program: String,
+    /// How long it has been running so far, over all sessions.
+    #[serde(default)]
+    pub wall_ms: u64,
 }
 
 /// Paths are as the process that began the campaign was given them, made absolute.
@@ -91,8 +99,8 @@ pub enum Stopped {
     InUse(PathBuf),
     /// By the person who began it.
     Interrupted {
-        done: usize,
-        all: usize,
+        done: u64,
+        all: u64,
     },
 }
 
@@ -126,27 +134,24 @@ impl From<BadPlan> for Stopped {
     }
 }
 
-/// One line of the results.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Done {
-    pub variant: usize,
-    pub seed: u64,
-    pub outcome: Outcome,
-}
-
 /// The exit status of a program that was not understood, or found its files changed.
 const MISUSED: i32 = 2;
 const KILLED: i32 = 9;
 /// SIGINT and SIGTERM.
 const STOPS: [i32; 2] = [2, 15];
 const DESCRIPTION: &str = "run.json";
-const RESULTS: &str = "outcomes.jsonl";
+/// The description while it is written.
+const NEW: &str = "run.json.new";
 const LOCK: &str = "lock";
+/// How often a session writes down how long it has been running.
+const KEEP_MS: u64 = 5_000;
+const THIS_PROGRAM: &str = "this program";
 
-/// Who watches a campaign: told how many runs are done before the first one, and after each.
+/// Who watches a campaign: told of every run that is known from before, that it begins, and of each run as it ends.
 pub trait Progress: Sync {
-    fn begins(&self, done: usize);
-    fn done(&self, done: usize, outcome: &Outcome);
+    fn known(&self, outcome: &Outcome);
+    fn begins(&self);
+    fn done(&self, outcome: &Outcome);
 }
 
 impl Campaign {
@@ -161,13 +166,13 @@ impl Campaign {
         plant: Option<String>,
     ) -> Result<Self, Stopped> {
         let program = std::env::current_exe().and_then(std::fs::read);
-        let program = program.map_err(|why| Stopped::Io(PathBuf::from("this program"), why))?;
+        let program = program.map_err(|why| Stopped::Io(PathBuf::from(THIS_PROGRAM), why))?;
         let program = blake3::hash(&program).to_hex().to_string();
         let mut variants = variants;
         for variant in &mut variants {
             variant.digest = digest(&variant.plan()?);
         }
-        Ok(Self { from, seeds, variants, plant, program })
+        Ok(Self { from, seeds, variants, plant, program, wall_ms: 0 })
     }
 
     /// The campaign of a directory.
@@ -180,90 +185,146 @@ impl Campaign {
         serde_json::from_str(&text).map_err(|why| Stopped::NotACampaign(path, why.to_string()))
     }
 
-    /// Runs what the directory does not have yet. More seeds than last time go on where it ended.
+    /// So many in all.
+    #[must_use]
+    pub fn runs(&self) -> u64 {
+        self.seeds.saturating_mul(self.variants.len() as u64)
+    }
+
+    /// Runs what the directory does not have yet. More seeds than last time go on where it ended. Answers how long the
+    /// campaign has been running, earlier sessions included.
     ///
     /// # Errors
     /// The directory has another campaign, or cannot be written; or somebody stopped it.
-    pub fn run(&self, directory: &Path, progress: &impl Progress, stop: &AtomicBool) -> Result<(), Stopped> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |why: io::Error| Stopped::Io(path, why)
-        };
-        std::fs::create_dir_all(directory).map_err(io(directory))?;
+    pub fn run(
+        &self,
+        directory: &Path,
+        progress: &impl Progress,
+        stop: &AtomicBool,
+    ) -> Result<Duration, Stopped> {
+        std::fs::create_dir_all(directory).map_err(at(directory))?;
         let lock = directory.join(LOCK);
-        let lock = File::create(&lock).map_err(io(&lock))?;
+        let lock = File::create(&lock).map_err(at(&lock))?;
         if lock.try_lock().is_err() {
             return Err(Stopped::InUse(directory.to_owned()));
         }
-        let description = directory.join(DESCRIPTION);
-        if description.exists() {
+        let mut before_ms = 0;
+        if directory.join(DESCRIPTION).exists() {
             let known = Self::open(directory)?;
             let same = (known.from, &known.variants, &known.plant, &known.program);
             if same != (self.from, &self.variants, &self.plant, &self.program) {
                 return Err(Stopped::Other(directory.to_owned()));
             }
+            before_ms = known.wall_ms;
         }
-        let text =
-            serde_json::to_string_pretty(self).map_err(|why| io(&description)(io::Error::other(why)))?;
-        std::fs::write(&description, text + "\n").map_err(io(&description))?;
-        let path = directory.join(RESULTS);
-        mend(&path).map_err(io(&path))?;
-        let known: BTreeSet<(u64, usize)> =
-            results(directory)?.map(|done| (done.seed, done.variant)).collect();
-        let wanted = (self.from..self.from + self.seeds)
-            .flat_map(|seed| (0..self.variants.len()).map(move |variant| (seed, variant)));
-        let wanted: Vec<(u64, usize)> = wanted.collect();
-        let open: Vec<(u64, usize)> = wanted.iter().copied().filter(|run| !known.contains(run)).collect();
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(io(&path))?;
-        let done = wanted.len() - open.len();
-        progress.begins(done);
-        self.run_all(directory, &open, &Mutex::new(file), done, progress, stop).map_err(io(&path))?;
-        let is_wanted = |done: &Done| (self.from..self.from + self.seeds).contains(&done.seed);
-        let now = results(directory)?.filter(is_wanted).count();
-        if stop.load(Ordering::Relaxed) && now < wanted.len() {
-            return Err(Stopped::Interrupted { done: now, all: wanted.len() });
+        let wall = Wall::new(self, directory, before_ms);
+        wall.keep()?;
+        let path = results::path(directory);
+        results::mend(&path).map_err(at(&path))?;
+        let mut known = Runs::none_of(self);
+        for done in self.results(directory)? {
+            progress.known(&done.outcome);
+            known.insert(done.seed, done.variant);
         }
-        Ok(())
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(at(&path))?;
+        progress.begins();
+        let ran = self.run_all(directory, &known, &Mutex::new(file), &wall, progress, stop);
+        wall.keep()?;
+        let (done, all) = (known.count + ran?, self.runs());
+        if stop.load(Ordering::Relaxed) && done < all {
+            return Err(Stopped::Interrupted { done, all });
+        }
+        Ok(Duration::from_millis(wall.all_ms()))
     }
 
+    /// Answers how many ended.
     fn run_all(
         &self,
         directory: &Path,
-        open: &[(u64, usize)],
+        known: &Runs,
         results: &Mutex<File>,
-        before: usize,
+        wall: &Wall<'_>,
         progress: &impl Progress,
         stop: &AtomicBool,
-    ) -> io::Result<()> {
-        let program = std::env::current_exe()?;
-        let count = AtomicUsize::new(before);
-        cores::each(0..open.len() as u64, |at| {
+    ) -> Result<u64, Stopped> {
+        let program = std::env::current_exe().map_err(at(Path::new(THIS_PROGRAM)))?;
+        let io = || at(&results::path(directory));
+        let ended = AtomicU64::new(0);
+        let variants = self.variants.len() as u64;
+        cores::each::<Stopped>(0..self.runs(), |run| {
             if stop.load(Ordering::Relaxed) {
                 return Ok(ControlFlow::Break(()));
             }
-            let (seed, variant) = open[at as usize];
+            let (seed, variant) = (self.from + run / variants, (run % variants) as usize);
+            if known.has(seed, variant) {
+                return Ok(ControlFlow::Continue(()));
+            }
             let outcome = match run_one(&program, directory, variant, seed) {
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {
                     stop.store(true, Ordering::Relaxed);
                     return Ok(ControlFlow::Break(()));
                 }
-                ran => ran?,
+                ran => ran.map_err(io())?,
             };
-            append(results, &Done { variant, seed, outcome: outcome.clone() })?;
-            progress.done(count.fetch_add(1, Ordering::Relaxed) + 1, &outcome);
+            let done = Done { variant, seed, outcome };
+            results::append(results, &done).map_err(io())?;
+            ended.fetch_add(1, Ordering::Relaxed);
+            progress.done(&done.outcome);
+            wall.keep_now_and_then()?;
             Ok(ControlFlow::Continue(()))
-        })
+        })?;
+        Ok(ended.into_inner())
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> Stopped + use<> {
+    let path = path.to_owned();
+    move |why| Stopped::Io(path, why)
+}
+
+/// How long a campaign has been running, over all its sessions. The description keeps it, so that a session that was
+/// killed is nearly counted, too.
+struct Wall<'a> {
+    campaign: &'a Campaign,
+    directory: &'a Path,
+    before_ms: u64,
+    clock: platform::SystemClock,
+    kept_ms: Mutex<u64>,
+}
+
+impl<'a> Wall<'a> {
+    fn new(campaign: &'a Campaign, directory: &'a Path, before_ms: u64) -> Self {
+        let clock = platform::SystemClock::new();
+        Self { campaign, directory, before_ms, clock, kept_ms: Mutex::new(before_ms) }
+    }
+
+    fn all_ms(&self) -> u64 {
+        let session = platform::Clock::monotonic(&self.clock).as_millis();
+        self.before_ms.saturating_add(u64::try_from(session).unwrap_or(u64::MAX))
+    }
+
+    fn keep_now_and_then(&self) -> Result<(), Stopped> {
+        // Who does not get in knows that somebody keeps it.
+        let Ok(mut kept_ms) = self.kept_ms.try_lock() else { return Ok(()) };
+        if self.all_ms() < *kept_ms + KEEP_MS {
+            return Ok(());
+        }
+        *kept_ms = self.all_ms();
+        self.keep()
+    }
+
+    /// Writes the description anew, whole or not at all.
+    fn keep(&self) -> Result<(), Stopped> {
+        let (path, new) = (self.directory.join(DESCRIPTION), self.directory.join(NEW));
+        let campaign = Campaign { wall_ms: self.all_ms(), ..self.campaign.clone() };
+        let text = serde_json::to_string_pretty(&campaign).map_err(io::Error::other).map_err(at(&path))?;
+        std::fs::write(&new, text + "\n").map_err(at(&new))?;
+        std::fs::rename(&new, &path).map_err(at(&path))
     }
 }
 
 fn digest(plan: &Plan) -> String {
     blake3::hash(format!("{plan:?}").as_bytes()).to_hex().to_string()
-}
-
-fn append(results: &Mutex<File>, done: &Done) -> io::Result<()> {
-    let mut line = serde_json::to_string(done).map_err(io::Error::other)?;
-    line.push('\n');
-    results.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
 }
 
 /// A run that ended without an outcome has shown something, too.
@@ -291,52 +352,4 @@ fn run_one(program: &Path, directory: &Path, variant: usize, seed: u64) -> io::R
     }
     let outcome = serde_json::from_slice(&output.stdout);
     Ok(outcome.unwrap_or_else(|_| crashed(seed, &format!("{}: {}", output.status, words()))))
-}
-
-/// Cuts off a last line that was not written to its end.
-fn mend(path: &Path) -> io::Result<()> {
-    let Ok(content) = std::fs::read(path) else { return Ok(()) };
-    let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-    if whole < content.len() {
-        let file = OpenOptions::new().write(true).open(path)?;
-        file.set_len(whole as u64)?;
-    }
-    Ok(())
-}
-
-/// What a directory has, one by one.
-///
-/// # Errors
-/// It cannot be read.
-pub fn results(directory: &Path) -> Result<impl Iterator<Item = Done>, Stopped> {
-    let path = directory.join(RESULTS);
-    let file = match File::open(&path) {
-        Ok(file) => Some(BufReader::new(file)),
-        Err(why) if why.kind() == io::ErrorKind::NotFound => None,
-        Err(why) => return Err(Stopped::Io(path, why)),
-    };
-    let mut seen = BTreeSet::new();
-    let lines = file.into_iter().flat_map(|file| file.split(b'\n')).map_while(Result::ok);
-    let readable = lines.filter_map(|line| serde_json::from_slice::<Done>(&line).ok());
-    // What was run twice is one result: runs of one seed are equal.
-    Ok(readable.filter(move |done| seen.insert((done.variant, done.seed))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_that_was_cut_off_is_run_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(RESULTS);
-        let whole =
-            serde_json::to_string(&Done { variant: 0, seed: 3, outcome: Outcome::default() }).unwrap();
-        std::fs::write(&path, format!("{whole}\n{}", &whole[..20])).unwrap();
-        mend(&path).unwrap();
-        let known: Vec<u64> = results(directory.path()).unwrap().map(|done| done.seed).collect();
-        assert_eq!(known, [3]);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{whole}\n"));
-        mend(&directory.path().join("nothing")).unwrap();
-    }
 }

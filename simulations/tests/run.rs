@@ -119,6 +119,31 @@ fn a_stopped_campaign_goes_on_where_it_was() {
 }
 
 #[test]
+fn who_goes_on_is_told_of_all_sessions_together() {
+    let desk = Desk::new("sessions");
+    let run = |seeds: &str| {
+        let ran = desk.run(&["--seeds", seeds, "--out", "out", "--plant", "delta-reports"]);
+        assert_eq!(ran.status.code(), Some(1), "{}", text(&ran.stderr));
+        let description = fs::read_to_string(desk.0.join("out/run.json")).unwrap();
+        let description: Value = serde_json::from_str(&description).unwrap();
+        (
+            text(&ran.stderr),
+            description["wall_ms"].as_u64().unwrap(),
+            desk.report("out")["wall_s"].as_f64().unwrap(),
+        )
+    };
+    let (said, first_ms, wall_s) = run("2");
+    assert!(said.contains("2 of 2 runs: 2 BROKEN") && first_ms > 0, "{said}");
+    assert!((wall_s * 1_000.0 - first_ms as f64).abs() < 1_000.0, "{wall_s} {first_ms}");
+    let (said, both_ms, wall_s) = run("3");
+    assert!(said.contains("3 of 3 runs: 3 BROKEN") && both_ms > first_ms, "{said}");
+    assert!(wall_s * 1_000.0 > first_ms as f64);
+    // All is known already.
+    let (said, all_ms, _) = run("3");
+    assert!(!said.contains("runs:") && all_ms >= both_ms, "{said}");
+}
+
+#[test]
 fn who_is_interrupted_says_how_to_go_on() {
     let desk = Desk::new("interrupted");
     desk.put("load.toml", &LOAD.replace("minutes = 1", "minutes = 30"));

@@ -58,12 +58,9 @@ impl Run {
         let campaign = Campaign::new(self.from, self.seeds, variants, plant).map_err(told)?;
         let stop = Arc::new(AtomicBool::new(false));
         stop_when_asked(stop.clone());
-        let bar = Bar::new(campaign.seeds * campaign.variants.len() as u64);
-        let clock = platform::SystemClock::new();
-        let began = platform::Clock::monotonic(&clock);
-        campaign.run(&self.out, &bar, &stop).map_err(told)?;
+        let bar = Bar::new(campaign.runs());
+        let took = campaign.run(&self.out, &bar, &stop).map_err(told)?;
         bar.finish();
-        let took = platform::Clock::monotonic(&clock).saturating_sub(began);
         let report = report::Report {
             falsely_max: self.falsely_max,
             ..report::build(&campaign, &self.out, took).map_err(told)?
@@ -135,9 +132,23 @@ fn stop_when_asked(stop: Arc<AtomicBool>) {
     std::thread::spawn(wait);
 }
 
+/// The first runs say little about the others.
+const RUNS_THAT_TELL: u64 = 4;
+
+/// How long `open` runs take, if `done` took so long; nothing while that says little.
+fn left(took: Duration, done: u64, open: u64) -> Option<Duration> {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let times = (done >= RUNS_THAT_TELL).then(|| open as f64 / done as f64)?;
+    Duration::try_from_secs_f64(took.as_secs_f64() * times).ok()
+}
+
 /// What a person sees meanwhile: a bar at a terminal, a line now and then elsewhere.
 struct Bar {
     bar: ProgressBar,
+    /// Of this session: what was done before says nothing about how fast it goes now.
+    session: Arc<AtomicU64>,
+    /// Over all sessions.
+    done: AtomicU64,
     broken: AtomicU64,
     asked: AtomicU64,
     falsely: AtomicU64,
@@ -148,51 +159,99 @@ impl Bar {
     fn new(all: u64) -> Self {
         let bar = ProgressBar::new(all);
         let style = ProgressStyle::with_template("{bar:30} {pos} of {len} runs, {left} left; {msg}");
-        let left = |state: &ProgressState, w: &mut dyn Write| {
-            // The first runs say little about the others.
-            let _gone = if state.pos() < 4 {
-                write!(w, "?")
-            } else {
-                write!(w, "{}", indicatif::HumanDuration(state.eta()))
+        let session = Arc::new(AtomicU64::new(0));
+        let done = session.clone();
+        let left = move |state: &ProgressState, w: &mut dyn Write| {
+            let open = state.len().unwrap_or(0).saturating_sub(state.pos());
+            let _gone = match left(state.elapsed(), done.load(Ordering::Relaxed), open) {
+                None => write!(w, "?"),
+                Some(left) => write!(w, "{}", indicatif::HumanDuration(left)),
             };
         };
         if let Ok(style) = style {
             bar.set_style(style.with_key("left", left));
         }
         bar.enable_steady_tick(Duration::from_secs(1));
-        let (broken, asked, falsely) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        Self { bar, broken, asked, falsely, all }
+        let [done, broken, asked, falsely] = [const { AtomicU64::new(0) }; 4];
+        Self { bar, session, done, broken, asked, falsely, all }
     }
 
     fn finish(&self) {
         self.bar.finish_and_clear();
     }
+
+    /// Answers how many are done.
+    fn count(&self, outcome: &Outcome) -> u64 {
+        self.broken.fetch_add(u64::from(outcome.broken.is_some()), Ordering::Relaxed);
+        self.asked.fetch_add(outcome.served.asked, Ordering::Relaxed);
+        self.falsely.fetch_add(outcome.served.falsely.values().sum(), Ordering::Relaxed);
+        self.done.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What was seen so far.
+    fn state(&self) -> String {
+        let (asked, falsely) = (self.asked.load(Ordering::Relaxed), self.falsely.load(Ordering::Relaxed));
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = falsely as f64 * 100.0 / asked.max(1) as f64;
+        match self.broken.load(Ordering::Relaxed) {
+            0 => format!("nothing broken, {share:.3} % refused falsely"),
+            broken => format!("{broken} BROKEN, {share:.3} % refused falsely"),
+        }
+    }
 }
 
 impl Progress for Bar {
-    fn begins(&self, done: usize) {
-        self.bar.set_position(done as u64);
-        // What was done before says nothing about how fast it goes now.
-        self.bar.reset_eta();
+    fn known(&self, outcome: &Outcome) {
+        self.count(outcome);
     }
 
-    fn done(&self, done: usize, outcome: &Outcome) {
-        let is_broken = u64::from(outcome.broken.is_some());
-        let broken = self.broken.fetch_add(is_broken, Ordering::Relaxed) + is_broken;
-        let asked = self.asked.fetch_add(outcome.served.asked, Ordering::Relaxed) + outcome.served.asked;
-        let falsely: u64 = outcome.served.falsely.values().sum();
-        let falsely = self.falsely.fetch_add(falsely, Ordering::Relaxed) + falsely;
-        #[expect(clippy::cast_precision_loss, reason = "a share")]
-        let share = falsely as f64 * 100.0 / asked.max(1) as f64;
-        let state = match broken {
-            0 => format!("nothing broken, {share:.3} % refused falsely"),
-            _ => format!("{broken} BROKEN, {share:.3} % refused falsely"),
-        };
-        self.bar.set_position(done as u64);
-        self.bar.set_message(state.clone());
-        let tenth = (self.all / 10).max(1);
-        if self.bar.is_hidden() && (done as u64).is_multiple_of(tenth) {
-            eprintln!("{done} of {} runs: {state}", self.all);
+    fn begins(&self) {
+        let known = self.done.load(Ordering::Relaxed);
+        self.bar.set_position(known);
+        self.bar.reset_elapsed();
+        if known > 0 {
+            self.bar.set_message(self.state());
         }
+    }
+
+    fn done(&self, outcome: &Outcome) {
+        let done = self.count(outcome);
+        self.session.fetch_add(1, Ordering::Relaxed);
+        // Two threads may come here in either order: a position that is set could go backwards.
+        self.bar.inc(1);
+        self.bar.set_message(self.state());
+        let tenth = (self.all / 10).max(1);
+        if self.bar.is_hidden() && done.is_multiple_of(tenth) {
+            eprintln!("{done} of {} runs: {}", self.all, self.state());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_it_takes_is_known_from_this_session_alone() {
+        let left =
+            |seconds, done, open| left(Duration::from_secs(seconds), done, open).map(|left| left.as_secs());
+        assert_eq!((left(0, 0, 396), left(30, 3, 393)), (None, None));
+        assert_eq!((left(40, 4, 392), left(40, 4, 0)), (Some(3_920), Some(0)));
+        assert_eq!(left(u64::MAX, 4, u64::MAX), None, "longer than anybody counts");
+    }
+
+    #[test]
+    fn a_bar_begins_with_what_is_known() {
+        let broken = simulations::outcome::BrokenAt { at_ms: 1, sentence: "S3".into(), what: String::new() };
+        let mut outcome = Outcome { broken: Some(broken), ..Outcome::default() };
+        outcome.served.asked = 100;
+        let bar = Bar::new(10);
+        (0..3).for_each(|_| bar.known(&outcome));
+        bar.begins();
+        assert_eq!((bar.bar.position(), bar.session.load(Ordering::Relaxed)), (3, 0));
+        assert_eq!(bar.state(), "3 BROKEN, 0.000 % refused falsely");
+        bar.done(&Outcome::default());
+        assert_eq!((bar.bar.position(), bar.session.load(Ordering::Relaxed)), (4, 1));
+        assert_eq!(bar.state(), "3 BROKEN, 0.000 % refused falsely");
     }
 }

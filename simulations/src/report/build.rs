@@ -18,9 +18,8 @@ const BASELINE_SEEDS_MAX: u64 = 20;
 /// They cannot be read.
 pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Report, Stopped> {
     let mut gathered: Vec<Gathered> = campaign.variants.iter().map(|_| Gathered::default()).collect();
-    let of_campaign = |seed: u64| seed >= campaign.from && seed < campaign.from + campaign.seeds;
     let mut simulated_ms = 0;
-    for done in campaign::results(directory)?.filter(|done| of_campaign(done.seed)) {
+    for done in campaign.results(directory)? {
         if let Some(variant) = gathered.get_mut(done.variant) {
             simulated_ms += done.outcome.simulated_ms;
             variant.add(done.seed, done.outcome);
@@ -30,7 +29,7 @@ pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Re
     let first = campaign.variants.first().map(campaign::Variant::plan).transpose()?;
     let of_first = |plan| crate::baseline::of(&plan, campaign.from..campaign.from + baseline_seeds);
     let baselines = first.map(of_first).unwrap_or_default();
-    let expected = campaign.seeds * campaign.variants.len() as u64;
+    let expected = campaign.runs();
     let found: u64 = gathered.iter().map(|variant| variant.by_seed.len() as u64).sum();
     if found < expected {
         let why = format!("{found} of {expected} results can be read; run the same command again");
@@ -40,7 +39,7 @@ pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Re
     let named = campaign.variants.iter().map(|variant| variant.name.clone());
     let mut variants: Vec<VariantReport> =
         gathered.into_iter().zip(named).map(|(gathered, name)| gathered.finish(name)).collect();
-    for done in campaign::results(directory)?.filter(|done| of_campaign(done.seed)) {
+    for done in campaign.results(directory)? {
         let Some(variant) = variants.get_mut(done.variant) else { continue };
         for shown in [&mut variant.median, &mut variant.worst].into_iter().flatten() {
             if shown.seed == done.seed {
