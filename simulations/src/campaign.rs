@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub const SEEDS_MAX: u64 = 1_000_000;
 pub const VARIANTS_MAX: usize = 8;
@@ -95,6 +96,10 @@ pub enum Stopped {
     /// What was run is not what its files say now.
     Changed(PathBuf),
     NotACampaign(PathBuf, String),
+    /// Another program than this one ran it.
+    OtherProgram(PathBuf),
+    /// This program's file was replaced while it ran.
+    Replaced(PathBuf),
     /// Another process runs it.
     InUse(PathBuf),
     /// By the person who began it.
@@ -117,6 +122,18 @@ impl std::fmt::Display for Stopped {
             Self::Changed(path) => write!(
                 f,
                 "{}, or a file beside it, was changed since this campaign began; put it back, or run it anew",
+                path.display()
+            ),
+            Self::OtherProgram(path) => write!(
+                f,
+                "{}: another build of this program ran it, so a run may be another one now than the report shows; run it \
+                 anew with --out elsewhere, replay with the build that ran it, or say --other-program",
+                path.display()
+            ),
+            Self::Replaced(path) => write!(
+                f,
+                "{}: this program was built anew while it ran; what is done is kept, but only the build that did it goes \
+                 on from there",
                 path.display()
             ),
             Self::InUse(path) => write!(f, "{}: another process is running this campaign", path.display()),
@@ -165,14 +182,24 @@ impl Campaign {
         variants: Vec<Variant>,
         plant: Option<String>,
     ) -> Result<Self, Stopped> {
-        let program = std::env::current_exe().and_then(std::fs::read);
-        let program = program.map_err(|why| Stopped::Io(PathBuf::from(THIS_PROGRAM), why))?;
-        let program = blake3::hash(&program).to_hex().to_string();
+        let program = this_program()?;
         let mut variants = variants;
         for variant in &mut variants {
             variant.digest = digest(&variant.plan()?);
         }
         Ok(Self { from, seeds, variants, plant, program, wall_ms: 0 })
+    }
+
+    /// Whether this program ran it: another one may draw and decide otherwise.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn same_program(&self, directory: &Path) -> Result<(), Stopped> {
+        if self.program == this_program()? {
+            Ok(())
+        } else {
+            Err(Stopped::OtherProgram(directory.to_owned()))
+        }
     }
 
     /// The campaign of a directory.
@@ -248,6 +275,7 @@ impl Campaign {
         stop: &AtomicBool,
     ) -> Result<u64, Stopped> {
         let program = std::env::current_exe().map_err(at(Path::new(THIS_PROGRAM)))?;
+        let build = build_of(&program);
         let io = || at(&results::path(directory));
         let ended = AtomicU64::new(0);
         let variants = self.variants.len() as u64;
@@ -258,6 +286,9 @@ impl Campaign {
             let (seed, variant) = (self.from + run / variants, (run % variants) as usize);
             if known.has(seed, variant) {
                 return Ok(ControlFlow::Continue(()));
+            }
+            if build_of(&program) != build {
+                return Err(Stopped::Replaced(program.clone()));
             }
             let outcome = match run_one(&program, directory, variant, seed) {
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {
@@ -275,6 +306,23 @@ impl Campaign {
         })?;
         Ok(ended.into_inner())
     }
+}
+
+/// A digest of this program.
+fn this_program() -> Result<String, Stopped> {
+    let hash = || {
+        let mut file = File::open(std::env::current_exe()?)?;
+        let mut hasher = blake3::Hasher::new();
+        io::copy(&mut file, &mut hasher)?;
+        io::Result::Ok(hasher.finalize().to_hex().to_string())
+    };
+    hash().map_err(at(Path::new(THIS_PROGRAM)))
+}
+
+/// What tells a file from one that took its place; quicker than its digest.
+fn build_of(program: &Path) -> Option<(u64, u64, SystemTime)> {
+    let about = std::fs::metadata(program).ok()?;
+    Some((about.ino(), about.len(), about.modified().ok()?))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Stopped + use<> {
@@ -335,7 +383,8 @@ fn crashed(seed: u64, why: &str) -> Outcome {
 
 fn run_one(program: &Path, directory: &Path, variant: usize, seed: u64) -> io::Result<Outcome> {
     let mut command = Command::new(program);
-    command.arg("replay").arg("--run").arg(directory).arg("--json");
+    // That it is the same program is known: it takes a while to find out.
+    command.arg("replay").arg("--run").arg(directory).args(["--json", "--other-program"]);
     command.args(["--variant", &(variant + 1).to_string(), "--seed", &seed.to_string()]);
     let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output()?;
     let words = || String::from_utf8_lossy(&output.stderr).trim().to_owned();

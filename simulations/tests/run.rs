@@ -227,6 +227,31 @@ fn a_mistake_in_the_product_fails_the_campaign_and_can_be_stepped_through() {
 }
 
 #[test]
+fn what_another_program_ran_is_replayed_only_if_that_is_said() {
+    let desk = Desk::new("other-program");
+    assert!(desk.run(&["--seeds", "1", "--out", "out"]).status.success());
+    let replay = |more: &[&str]| {
+        let ran =
+            desk.command(&["replay", "--run", "out", "--seed", "1", "--brief"]).args(more).output().unwrap();
+        (ran.status.code(), text(&ran.stdout), text(&ran.stderr))
+    };
+    assert_eq!(replay(&[]).0, Some(0));
+    let description = desk.0.join("out/run.json");
+    let mut content: Value = serde_json::from_str(&fs::read_to_string(&description).unwrap()).unwrap();
+    content["program"] = "0".repeat(64).into();
+    fs::write(&description, content.to_string()).unwrap();
+    let (status, said, complaint) = replay(&[]);
+    assert_eq!((status, said.as_str()), (Some(2), ""), "{complaint}");
+    assert!(
+        complaint.contains("out: another build of this program ran it")
+            && complaint.contains("--other-program")
+    );
+    assert_eq!(replay(&["--schedule"]).0, Some(2));
+    let (status, said, complaint) = replay(&["--other-program"]);
+    assert!(status == Some(0) && said.contains("\"seed\":1"), "{complaint}");
+}
+
+#[test]
 fn a_bound_on_false_refusals_is_an_exit_status() {
     let desk = Desk::new("bound");
     let all = "[[fault]]\nkind = \"cold-start\"\nat = \"20s\"\nfor = \"20s\"\n";

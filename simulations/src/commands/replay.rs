@@ -41,6 +41,9 @@ pub struct Replay {
     /// live through the same.
     #[arg(long, requires = "run")]
     schedule: bool,
+    /// Though another build of this program ran the campaign: what is replayed may be another run than its report shows.
+    #[arg(long, requires = "run")]
+    other_program: bool,
 }
 
 impl Replay {
@@ -82,6 +85,9 @@ impl Replay {
 
     fn run_of(&self, directory: &Path, seed: u64) -> Verdict {
         let campaign = Campaign::open(directory).map_err(|why| why.to_string())?;
+        if !self.other_program {
+            campaign.same_program(directory).map_err(|why| why.to_string())?;
+        }
         let mistake = campaign.plant.as_deref().map(str::parse).transpose();
         runs::plant(mistake.map_err(|why: types::planted::NoSuchMistake| why.to_string())?)?;
         let number = usize::try_from(self.variant - 1).unwrap_or(usize::MAX);
