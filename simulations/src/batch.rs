@@ -1,6 +1,7 @@
 //! Many seeds, a process each over all cores, and what they must have shown together: no broken sentence, every crossing
 //! seen, floors of operations and faults reached. Not here: one run (`world_a`, `world_b`).
 
+use crate::command::this_program;
 use crate::cores;
 use crate::crossings::Crossing;
 use crate::outcome::{BrokenAt, Outcome};
@@ -321,9 +322,10 @@ impl fmt::Display for Summary {
             writeln!(f, "BROKEN in seed {seed}: {text}")?;
             let Scope { world, minutes } = self.scope;
             let world = world.name();
+            let program = this_program();
             writeln!(
                 f,
-                "  tranche-sim shrink --world {world} --seed {seed} --minutes {minutes} --to {world}-{seed}.json"
+                "  {program} shrink --world {world} --seed {seed} --minutes {minutes} --to {world}-{seed}.json"
             )?;
         }
         for complaint in self.complaints() {

@@ -12,6 +12,7 @@
 //!   [`baseline`]: the same traffic with one counter, and with leases of a fixed size;
 //! - [`scene`], [`stepper`]: what a film shows of each step, and how one goes through it;
 //! - [`case`]: one run written down, and how a failing one is made small.
+//! - [`command`]: commands that are printed to be pasted.
 
 pub mod baseline;
 pub mod batch;
@@ -19,6 +20,7 @@ pub mod campaign;
 pub mod case;
 pub mod chance;
 pub mod clock;
+pub mod command;
 mod cores;
 pub mod crossings;
 pub mod fault;

@@ -78,9 +78,12 @@ mod tests {
             let summary =
                 Summary { scope: Scope { world, minutes: 5 }, seeds: 1, broken, ..Summary::default() };
             let printed = summary.to_string();
-            let command =
-                printed.lines().find_map(|line| line.strip_prefix("  tranche-sim ")).expect("a command");
-            let words = std::iter::once("tranche-sim").chain(command.split_whitespace());
+            let command = printed
+                .lines()
+                .find(|line| line.starts_with("  ") && line.contains(" shrink "))
+                .expect("a command");
+            let words = simulations::command::words(command.trim());
+            assert!(std::path::Path::new(words[0].trim_matches('\'')).exists(), "{command} can be pasted");
             let parsed = Arguments::try_parse_from(words).expect("it parses");
             assert!(matches!(parsed.command, Command::Shrink(_)), "{command}");
         }

@@ -87,6 +87,13 @@ fn a_campaign_answers_with_text_page_and_numbers() {
     assert_eq!(report["inputs"][1]["about"], "Short leases.");
     let page = fs::read_to_string(desk.0.join("out/report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("tranche-sim replay --run out --seed"));
+    // What the text says can be pasted as it is.
+    let at = said.find("the worst seed").unwrap();
+    let command: String = said[at..].lines().skip(1).take_while(|line| line.starts_with("  ")).collect();
+    let command = format!("{} --brief", command.replace('\\', " "));
+    let pasted = Command::new("sh").args(["-c", &command]).current_dir(&desk.0).output().unwrap();
+    assert_eq!(pasted.status.code(), Some(0), "{command}: {}", text(&pasted.stderr));
+    assert!(text(&pasted.stdout).contains("\"seed\":"), "{command}");
 }
 
 #[test]

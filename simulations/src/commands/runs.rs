@@ -4,6 +4,7 @@ use super::Verdict;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use simulations::batch::{self, Scope, World};
 use simulations::case::Case;
+use simulations::command::{quoted_path, this_program};
 use simulations::fault::Fault;
 use simulations::outcome::Outcome;
 use simulations::{hunt, known, scene, world_a, world_b};
@@ -146,7 +147,7 @@ impl Shrink {
             changes.len(),
             small.broken
         );
-        println!("  tranche-sim replay --file {}", self.to.display());
+        println!("  {} replay --file {}", this_program(), quoted_path(&self.to));
         Ok(true)
     }
 }

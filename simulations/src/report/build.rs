@@ -2,6 +2,7 @@
 
 use super::{Input, Report, SeedFigures, Shown, Spread, VariantReport};
 use crate::campaign::{self, Campaign, Stopped};
+use crate::command::{quoted_path, this_program};
 use crate::outcome::{Breach, Outcome, percent};
 use crate::plan::text::Text;
 use std::collections::BTreeMap;
@@ -64,7 +65,7 @@ pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Re
 
 fn replay(directory: &Path, variant: usize, seed: u64) -> String {
     let variant = if variant == 0 { String::new() } else { format!(" --variant {}", variant + 1) };
-    format!("tranche-sim replay --run {} --seed {seed}{variant}", directory.display())
+    format!("{} replay --run {} --seed {seed}{variant}", this_program(), quoted_path(directory))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]

@@ -5,6 +5,7 @@ use super::figures::{Figure, count, number, percent, quantile, share, sum, time}
 use super::html::{TIMES, judged, planted, reach, spreads, tried};
 use super::words::{cut, plain, replay};
 use super::{Judged, Report, Spread, VariantReport, beside};
+use crate::command;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -63,18 +64,19 @@ impl Lines {
 
     /// Broken at spaces; later lines begin with `then`.
     fn wrapped(&mut self, first: &str, then: &str, words: &str) {
-        self.broken(first, then, words, "");
+        self.broken(first, then, plain(words).split(' '), "");
     }
 
     /// A command can be pasted though it is long.
     fn command(&mut self, command: &str) {
-        self.broken("  ", "      ", command, " \\");
+        let words = command::words(&plain(command));
+        self.broken("  ", "      ", words.iter().map(String::as_str), " \\");
     }
 
-    fn broken(&mut self, first: &str, then: &str, words: &str, end: &str) {
+    fn broken<'a>(&mut self, first: &str, then: &str, words: impl Iterator<Item = &'a str>, end: &str) {
         let mut line = first.to_owned();
         let mut is_new = true;
-        for word in plain(words).split(' ').filter(|word| !word.is_empty()) {
+        for word in words.filter(|word| !word.is_empty()) {
             let length = line.chars().count() + word.chars().count() + 1 + end.len();
             if length > COLUMNS && !is_new {
                 let _ = writeln!(self.text, "{line}{end}");
