@@ -2,6 +2,8 @@
 //! the run. Not here: carrying faults out (`world_a`).
 
 mod survival;
+#[cfg(test)]
+pub mod tests;
 
 use super::text::{BadPlan, Text, Times};
 use super::topology::Topology;
@@ -127,8 +129,13 @@ impl FaultPlan {
         let listed = listed?;
         let may_lose = (topology.replicas - 1) / 2;
         let lost = disks_lost(text, &file.fault, &listed, topology.replicas, may_lose)?;
-        if listed.iter().map(Listed::count).sum::<u64>() > FAULTS_MAX as u64 {
-            return Err(text.wrong_as_a_whole(format!("at most {FAULTS_MAX} faults")));
+        let mut count: u64 = 0;
+        for (table, listed) in file.fault.iter().zip(&listed) {
+            count = count.saturating_add(listed.count());
+            if count > FAULTS_MAX as u64 {
+                let span = table.times.as_ref().map_or(table.kind.span(), Spanned::span);
+                return Err(text.wrong(&span, format!("{count} faults by this one; at most {FAULTS_MAX}")));
+            }
         }
         let chance = match file.chance {
             None => None,
@@ -136,6 +143,8 @@ impl FaultPlan {
                 if table.every.get_ref().least_us < 100_000 {
                     return Err(text.wrong(&table.every.span(), "at least 100 ms"));
                 }
+                let possible =
+                    SUPPORTED.into_iter().filter(|kind| *kind != Kind::Ring || is_a_ring(topology));
                 let kinds: Result<Vec<Kind>, BadPlan> = match &table.kinds {
                     Some(kinds) => kinds
                         .iter()
@@ -143,13 +152,11 @@ impl FaultPlan {
                             kind if is_disk_lost(kind) && lost >= may_lose => {
                                 Err(too_many(text, name, may_lose))
                             }
+                            Kind::Ring if !is_a_ring(topology) => Err(no_ring(text, name)),
                             kind => Ok(kind),
                         })
                         .collect(),
-                    None => Ok(SUPPORTED
-                        .into_iter()
-                        .filter(|kind| lost < may_lose || !is_disk_lost(*kind))
-                        .collect()),
+                    None => Ok(possible.filter(|kind| lost < may_lose || !is_disk_lost(*kind)).collect()),
                 };
                 let kinds = kinds?;
                 if kinds.is_empty() {
@@ -227,8 +234,25 @@ const fn needs(kind: Kind) -> Needs {
     }
 }
 
+/// Up to so many nodes each has all others as its neighbours.
+const RING_MIN: usize = 4;
+
+/// Whether nodes that hear their neighbours alone do not hear all.
+const fn is_a_ring(topology: &Topology) -> bool {
+    topology.nodes.len() >= RING_MIN
+}
+
+fn no_ring(text: &Text, kind: &Spanned<String>) -> BadPlan {
+    let why =
+        format!("{:?}: of fewer than {RING_MIN} nodes each has all others as neighbours", kind.get_ref());
+    text.wrong(&kind.span(), why)
+}
+
 fn listed(text: &Text, table: &FaultTable, topology: &Topology) -> Result<Listed, BadPlan> {
     let kind = kind(text, &table.kind)?;
+    if kind == Kind::Ring && !is_a_ring(topology) {
+        return Err(no_ring(text, &table.kind));
+    }
     let needs = needs(kind);
     let name = kind.name();
     let check = |field: &str, needed: bool, span: Option<std::ops::Range<usize>>| match (needed, span) {
@@ -424,128 +448,4 @@ pub fn spans(faults: &[Fault], topology: &Topology) -> Vec<FaultSpan> {
         place: fault.what.place(&name),
     };
     faults.iter().map(span).collect()
-}
-
-#[cfg(test)]
-pub mod tests {
-    use super::*;
-
-    pub fn topology() -> Topology {
-        let zones: String =
-            ["a", "b", "c"].map(|name| format!("[[zone]]\nname = \"{name}\"\nnodes = 2\n")).concat();
-        let content = format!("{zones}[latency]\nwithin_zone = \"1ms\"\nbetween_zones = \"2ms\"\n");
-        Topology::parse(&Text { name: "t.toml".into(), content }).unwrap()
-    }
-
-    pub fn parse(content: &str) -> Result<FaultPlan, String> {
-        let text = Text { name: "f.toml".into(), content: content.into() };
-        FaultPlan::parse(&text, &topology(), 10).map_err(|why| why.to_string())
-    }
-
-    #[test]
-    fn a_zone_falls_and_comes_back_again_and_again() {
-        let plan = parse(
-            "[[fault]]\nkind = \"crash\"\nzone = \"b\"\nat = \"1m\"\nfor = \"10s..20s\"\ntimes = 3\nagain_after = \"1m\"\n",
-        );
-        let faults = plan.unwrap().draw(7, 6, 600_000);
-        let at: Vec<u64> = faults.iter().map(|fault| fault.at_ms).collect();
-        assert_eq!(at, [60_000, 60_000, 120_000, 120_000, 180_000, 180_000]);
-        assert!(faults.iter().all(|fault| (10_000..=20_000).contains(&fault.for_ms)));
-        let mut names: Vec<String> =
-            spans(&faults[..2], &topology()).into_iter().map(|span| span.place).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["n3", "n4"]);
-    }
-
-    #[test]
-    fn chance_has_its_kinds_and_the_run_its_end() {
-        let plan = parse("[chance]\nevery = \"2s..5s\"\nkinds = [\"crash\", \"partition\"]\n").unwrap();
-        let faults = plan.draw(3, 6, 120_000);
-        assert!(faults.len() > 5 && faults.iter().all(|fault| fault.at_ms + fault.for_ms <= 120_000));
-        assert!(faults.iter().all(|fault| matches!(fault.what.kind(), Kind::Crash | Kind::Partition)));
-        assert!(faults != plan.draw(4, 6, 120_000) && faults == plan.draw(3, 6, 120_000));
-        assert!(FaultPlan::nothing().draw(3, 6, 120_000).is_empty());
-    }
-
-    #[test]
-    fn every_kind_can_be_planned() {
-        for kind in SUPPORTED {
-            let needs = needs(kind);
-            let mut content = format!("[[fault]]\nkind = \"{}\"\nat = \"1s\"\nfor = \"5s\"\n", kind.name());
-            let fields = [
-                (needs.nodes, "node = \"any\"\n"),
-                (needs.link, "from = \"n1\"\nto = \"n2\"\n"),
-                (needs.percent, "percent = 30\n"),
-                (needs.by, "by = \"20ms..40ms\"\n"),
-                (needs.every, "every = \"1s\"\n"),
-                (needs.count, "count = 2\n"),
-                (needs.speed, "speed_percent = 90\n"),
-            ];
-            fields.iter().filter(|(needed, _)| *needed).for_each(|(_, line)| content += line);
-            let faults = parse(&content).unwrap().draw(1, 6, 60_000);
-            assert_eq!(faults[0].what.kind(), kind);
-        }
-    }
-
-    #[test]
-    fn what_takes_no_time_is_refused() {
-        let crash = |lasts: &str| {
-            format!("[[fault]]\nkind = \"crash\"\nnode = \"n1\"\nat = \"1s\"\nfor = \"{lasts}\"\n")
-        };
-        assert!(parse(&crash("1ms")).is_ok());
-        let why = parse(&crash("0.9ms")).unwrap_err();
-        assert_eq!(why, "f.toml, line 5, for: at least 1 ms");
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let of = |rest: &str| parse(&format!("[[fault]]\nat = \"1s\"\nfor = \"5s\"\n{rest}")).unwrap_err();
-        assert!(
-            of("kind = \"crush\"\n").starts_with("f.toml, line 4, kind: \"crush\": there are drop, delay")
-        );
-        assert_eq!(
-            of("kind = \"crash\"\nnode = \"n9\"\n"),
-            "f.toml, line 5, node: there is no node \"n9\"; there are n1 to n6"
-        );
-        assert_eq!(
-            of("kind = \"crash\"\n"),
-            "f.toml, line 4, kind: \"crash\" needs one of node, nodes, zone"
-        );
-        assert_eq!(
-            of("kind = \"crash\"\nzone = \"z\"\n"),
-            "f.toml, line 5, zone: there is no zone \"z\"; there are a, b, c"
-        );
-        assert_eq!(
-            of("kind = \"crash\"\nnode = \"n1\"\npercent = 3\n"),
-            "f.toml, line 6, percent: \"crash\" has no percent"
-        );
-        assert_eq!(
-            of("kind = \"drop\"\nfrom = \"n1\"\nto = \"n2\"\n"),
-            "f.toml, line 4, kind: \"drop\" needs percent"
-        );
-        assert!(
-            of("kind = \"drop\"\nfrom = \"n1\"\nto = \"n2\"\npercent = 101\n").ends_with("101: 1 to 100")
-        );
-        assert!(of("kind = \"one-way\"\nfrom = \"n1\"\nto = \"n1\"\n").ends_with("to: a link has two ends"));
-        assert!(
-            of("kind = \"drop\"\nfrom = \"n1\"\nto = \"n2\"\npercent = 3\nzone = \"a\"\n")
-                .contains("is of a link")
-        );
-        assert!(of("kind = \"crash\"\nnodes = []\n").ends_with("nodes: at least one node"));
-        assert!(
-            of("kind = \"crash\"\nnode = \"n1\"\nback = true\n").ends_with("back: \"crash\" has no back")
-        );
-        let slow = |by: &str| {
-            parse(&format!(
-                "[[fault]]\nat = \"1s\"\nfor = \"5s\"\nkind = \"slow-sync\"\nnode = \"n1\"\nby = \"{by}\"\n"
-            ))
-        };
-        assert!(slow("1ms").is_ok() && slow("5s").is_ok());
-        assert!(slow("0.9ms").unwrap_err().ends_with("by: 1 ms to 5 s") && slow("5.1s").is_err());
-        let late = parse("[[fault]]\nkind = \"ring\"\nat = \"10m\"\nfor = \"5s\"\n").unwrap_err();
-        assert_eq!(late, "f.toml, line 3, at: the load is over after 10 min, before this begins");
-        assert!(parse("[[fault]]\nkind = \"ring\"\nat = \"9m..11m\"\nfor = \"5s\"\n").is_ok());
-        assert!(of("kind = \"ring\"\nnode = \"n1\"\n").ends_with("node: \"ring\" is everywhere"));
-        assert!(of("kind = \"ring\"\ntimes = 2\n").ends_with("what comes more than once needs again_after"));
-    }
 }

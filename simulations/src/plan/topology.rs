@@ -105,7 +105,10 @@ impl Topology {
             return Err(match &file.replicas {
                 Some(given) => text.wrong(&given.span(), why),
                 None => {
-                    text.wrong_as_a_whole(format!("`replicas` is {REPLICAS} where it is not said: {why}"))
+                    let last = file.zone.last().map(|zone| (&zone.nodes, &zone.name));
+                    let span = last.map(|(nodes, name)| nodes.as_ref().map_or(name.span(), Spanned::span));
+                    let why = format!("`replicas` is {REPLICAS} where it is not said: {why}");
+                    text.wrong(&span.unwrap_or(0..0), why)
                 }
             });
         }
@@ -310,7 +313,7 @@ mod tests {
             ),
             (
                 zones(&[1, 1], ""),
-                "t.toml: `replicas` is 3 where it is not said: 1, 3 or 5 replicas, no more than the 2 nodes",
+                "t.toml, line 7, nodes: `replicas` is 3 where it is not said: 1, 3 or 5 replicas, no more than the 2 nodes",
             ),
             (
                 zones(&[5], "replicas = 4"),

@@ -9,6 +9,8 @@ use types::Credits;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub at_us: u64,
+    /// Where in the file it stands; from 1.
+    pub line: u32,
     pub user: Option<String>,
     pub workspace: Option<String>,
     pub size: Size,
@@ -55,6 +57,10 @@ fn bad_csv(text: &Text, why: &csv::Error) -> BadPlan {
 /// # Errors
 /// A row or the header is not understood; the error names line and column.
 pub fn parse(text: &Text) -> Result<Vec<Row>, BadPlan> {
+    parse_at_most(text, ROWS_MAX)
+}
+
+fn parse_at_most(text: &Text, rows_max: usize) -> Result<Vec<Row>, BadPlan> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.content.as_bytes());
     let headers = reader.headers().map_err(|why| bad_csv(text, &why))?.clone();
     let columns = columns(text, &headers)?;
@@ -65,10 +71,10 @@ pub fn parse(text: &Text) -> Result<Vec<Row>, BadPlan> {
         if !more {
             break;
         }
-        if rows.len() == ROWS_MAX {
-            return Err(text.wrong_as_a_whole(format!("at most {ROWS_MAX} rows")));
-        }
         let line = record.position().map_or(0, |at| usize::try_from(at.line()).unwrap_or(0));
+        if rows.len() == rows_max {
+            return Err(BadPlan { line, ..text.wrong_as_a_whole(format!("at most {rows_max} rows")) });
+        }
         let wrong = |column: usize, why: String| BadPlan {
             file: text.name.clone(),
             line,
@@ -98,7 +104,13 @@ pub fn parse(text: &Text) -> Result<Vec<Row>, BadPlan> {
         let owned = |column: Option<usize>| column.map(|column| at(column).to_owned());
         rows.push((
             at_us,
-            Row { at_us: 0, user: owned(columns.user), workspace: owned(columns.workspace), size },
+            Row {
+                at_us: 0,
+                line: u32::try_from(line).unwrap_or(u32::MAX),
+                user: owned(columns.user),
+                workspace: owned(columns.workspace),
+                size,
+            },
         ));
     }
     rows.sort_by_key(|(at_us, _)| *at_us);
@@ -264,6 +276,15 @@ mod tests {
             complaint("time,input_tokens\n1,few\n")
                 .contains("line 2, input_tokens: \"few\" is no whole number")
         );
+    }
+
+    #[test]
+    fn the_row_past_the_bound_is_named() {
+        let content = "time,credits\n1,2\n2,2\n3,2\n";
+        assert_eq!(parse_at_most(&text(content), 3).unwrap().len(), 3);
+        let why = parse_at_most(&text(content), 2).unwrap_err().to_string();
+        assert_eq!(why, "mine.csv, line 4: at most 2 rows");
+        assert_eq!(parse(&text(content)).unwrap()[1].line, 3);
     }
 
     #[test]

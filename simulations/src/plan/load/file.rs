@@ -2,13 +2,13 @@
 
 use super::{
     ChangeAt, ChangeOf, Load, MEMBERS_MAX, MINUTES_MAX, POOLS_MAX, Pool, REQUESTS_MAX, Recorded, Requests,
-    Route, TRIES_MAX,
+    Route, TRIES_MAX, minutes_until,
 };
 use crate::plan::text::{Amount, BadPlan, Exactly, Granted, Text, Times};
 use crate::plan::trace::{self, Clients, PRICE_MAX, Row, Size};
 use ledger::Overflow;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 use types::Credits;
 
@@ -29,7 +29,7 @@ struct File {
     /// Which node a user's requests go to.
     #[serde(default)]
     route: Route,
-    pool: Vec<PoolTable>,
+    pool: Vec<Spanned<PoolTable>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,24 +109,32 @@ impl Load {
 
     fn of_recording(text: &Text) -> Result<Self, BadPlan> {
         let rows = trace::parse(text)?;
+        let in_time = rows.partition_point(|row| minutes_until(row.at_us) <= MINUTES_MAX);
+        if let Some(late) = rows.get(in_time) {
+            let why = format!(
+                "at minute {}; at most {MINUTES_MAX} in a run: cut it with `minutes` in a load file",
+                minutes_until(late.at_us)
+            );
+            return Err(at_row(text, late, why));
+        }
         let mut workspaces: BTreeMap<Option<String>, Vec<Row>> = BTreeMap::new();
         for row in rows {
+            if workspaces.len() == POOLS_MAX && !workspaces.contains_key(&row.workspace) {
+                let why = format!(
+                    "workspace number {}; at most {POOLS_MAX} at once: name one in a load file with `workspace`",
+                    POOLS_MAX + 1
+                );
+                return Err(at_row(text, &row, why));
+            }
             workspaces.entry(row.workspace.clone()).or_default().push(row);
         }
-        if workspaces.len() > POOLS_MAX {
-            let why = format!(
-                "{} workspaces; at most {POOLS_MAX} at once: name one in a load file with `workspace`",
-                workspaces.len()
-            );
-            return Err(text.wrong_as_a_whole(why));
-        }
         let pools = workspaces.into_values().map(|rows| {
+            if let Some(row) = first_too_many(&rows) {
+                let why = format!("user number {} of one workspace; at most {MEMBERS_MAX}", MEMBERS_MAX + 1);
+                return Err(at_row(text, row, why));
+            }
             let (rows, members) = recorded(rows, 0, 1.0, &Tariff::default());
             let members = if members == 0 { 100 } else { members };
-            if members > MEMBERS_MAX {
-                let why = format!("{members} users in one workspace; at most {MEMBERS_MAX}");
-                return Err(text.wrong_as_a_whole(why));
-            }
             Ok(Pool {
                 granted: Granted::Percent(100),
                 members,
@@ -140,25 +148,21 @@ impl Load {
         let pools: Vec<Pool> = pools.collect::<Result<_, BadPlan>>()?;
         let mut load = Self { minutes: 1, tries: 3, keyed_percent: 0, route: Route::default(), pools };
         load.minutes = load.recorded_minutes();
-        if load.minutes > MINUTES_MAX {
-            let why = format!(
-                "{} minutes; at most {MINUTES_MAX} in a run: cut it with `minutes` in a load file",
-                load.minutes
-            );
-            return Err(text.wrong_as_a_whole(why));
-        }
         Ok(load)
     }
 
     fn parse(text: &Text) -> Result<Self, BadPlan> {
         let file: File = text.parse()?;
-        if file.pool.is_empty() || file.pool.len() > POOLS_MAX {
-            return Err(text.wrong_as_a_whole(format!("one to {POOLS_MAX} tables [[pool]]")));
+        if let Some(one_more) = file.pool.get(POOLS_MAX) {
+            return Err(text.wrong(&one_more.span(), format!("one to {POOLS_MAX} tables [[pool]]")));
         }
+        let Some(first) = file.pool.first() else {
+            return Err(text.wrong_as_a_whole(format!("one to {POOLS_MAX} tables [[pool]]")));
+        };
         let minutes = file.minutes.as_ref().map_or(MINUTES_MAX, |minutes| *minutes.get_ref());
         let minutes_us = minutes.saturating_mul(60_000_000);
         let pools: Result<Vec<Pool>, BadPlan> =
-            file.pool.iter().map(|table| pool(text, table, minutes_us)).collect();
+            file.pool.iter().map(|table| pool(text, table.get_ref(), minutes_us)).collect();
         let mut load = Self {
             minutes: 1,
             tries: bounded(text, Some(&file.tries), 3, (1, TRIES_MAX))?,
@@ -168,24 +172,53 @@ impl Load {
         };
         let is_recorded = |pool: &Pool| matches!(pool.requests, Requests::Recorded { .. });
         if file.minutes.is_none() && !load.pools.iter().any(is_recorded) {
-            return Err(text.wrong_as_a_whole("`minutes` is needed where no pool has a trace"));
+            return Err(text.wrong(&first.span(), "`minutes` is needed where no pool has a trace"));
         }
         load.minutes = bounded(text, file.minutes.as_ref(), load.recorded_minutes(), (1, MINUTES_MAX))?;
+        let tables = || load.pools.iter().zip(&file.pool).map(|(pool, table)| (pool, table.get_ref()));
         if load.minutes > MINUTES_MAX {
+            let longest = tables().max_by_key(|(pool, _)| pool.recorded_minutes());
+            let span = longest.and_then(|(_, table)| table.source()).unwrap_or_else(|| first.span());
             let why = format!(
                 "the recording takes {} minutes, at most {MINUTES_MAX}: `minutes` cuts it",
                 load.minutes
             );
-            return Err(text.wrong_as_a_whole(why));
+            return Err(text.wrong(&span, why));
         }
-        let requests: f64 = load.pools.iter().map(|pool| pool.requests_in(load.minutes)).sum();
-        #[expect(clippy::cast_precision_loss, reason = "a few millions")]
-        if requests > REQUESTS_MAX as f64 {
-            let why = format!("about {requests:.0} requests; at most {REQUESTS_MAX} in a run");
-            return Err(text.wrong_as_a_whole(why));
+        let mut requests = 0.0;
+        for (pool, table) in tables() {
+            requests += pool.requests_in(load.minutes);
+            #[expect(clippy::cast_precision_loss, reason = "a few millions")]
+            if requests > REQUESTS_MAX as f64 {
+                let why =
+                    format!("about {requests:.0} requests by this pool; at most {REQUESTS_MAX} in a run");
+                return Err(text.wrong(&table.source().unwrap_or_else(|| first.span()), why));
+            }
         }
         Ok(load)
     }
+}
+
+impl PoolTable {
+    /// Where it says where requests come from.
+    fn source(&self) -> Option<std::ops::Range<usize>> {
+        let rate = self.requests_per_second.as_ref().map(Spanned::span);
+        self.trace.as_ref().map(Spanned::span).or(rate)
+    }
+}
+
+/// This row of a recording is wrong.
+fn at_row(text: &Text, row: &Row, why: String) -> BadPlan {
+    BadPlan { line: row.line as usize, ..text.wrong_as_a_whole(why) }
+}
+
+/// The row with which a workspace has more users than a pool may have.
+fn first_too_many(rows: &[Row]) -> Option<&Row> {
+    let mut users = BTreeSet::new();
+    rows.iter().find(|row| {
+        users.extend(row.user.as_ref());
+        users.len() > MEMBERS_MAX
+    })
 }
 
 /// What tokens cost.
@@ -458,18 +491,22 @@ mod tests {
         assert_eq!((of(1, "1.0", 16), of(1_440, "1.0", 1)), (Ok(1), Ok(1_440)));
         assert_eq!(of(0, "1.0", 1), Err("l.toml, line 1, minutes: 0: 1 to 1440".into()));
         assert_eq!(of(1_441, "1.0", 1), Err("l.toml, line 1, minutes: 1441: 1 to 1440".into()));
-        assert_eq!(of(1, "1.0", 17), Err("l.toml: one to 16 tables [[pool]]".into()));
+        assert_eq!(of(1, "1.0", 17), Err("l.toml, line 50, [[pool]]: one to 16 tables [[pool]]".into()));
         assert!(of(1, "83333.0", 1).is_ok());
         assert_eq!(
             of(1, "83334.0", 1),
-            Err("l.toml: about 5000040 requests; at most 5000000 in a run".into())
+            Err("l.toml, line 4, requests_per_second: about 5000040 requests by this pool; at most 5000000 in a run".into())
         );
+        // Of many pools the one with which it is too much.
+        assert!(of(1, "27777.0", 3).is_ok());
+        let why = of(1, "27778.0", 3).unwrap_err();
+        assert!(why.starts_with("l.toml, line 10, requests_per_second: about 5000040 requests"), "{why}");
         assert_eq!(
             of(1, "100001.0", 1),
             Err("l.toml, line 4, requests_per_second: 100001: 0.001 to 100000".into())
         );
         let without = read("l.toml", "[[pool]]\ngranted = 1\nrequests_per_second = 1\n").unwrap_err();
-        assert_eq!(without, "l.toml: `minutes` is needed where no pool has a trace");
+        assert_eq!(without, "l.toml, line 1, [[pool]]: `minutes` is needed where no pool has a trace");
     }
 
     #[test]
@@ -481,17 +518,46 @@ mod tests {
         let at_s: Vec<(u64, usize)> =
             listed.arrivals.iter().map(|arrival| (arrival.at_us / 1_000_000, arrival.workspace)).collect();
         assert_eq!(at_s, [(3, 0), (88, 1), (123, 0)]);
-        let many: String = (0..10_001).map(|user| format!("{user},a,u{user}\n")).collect();
-        let why = read("r.csv", &format!("time,workspace,user\n{many}")).unwrap_err();
-        assert_eq!(why, "r.csv: 10001 users in one workspace; at most 10000");
-        let workspaces: String = (0..17).map(|at| format!("{at},w{at},u\n")).collect();
+    }
+
+    #[test]
+    fn the_row_with_which_a_recording_is_too_much_is_named() {
+        let users = |many: usize| {
+            let rows: String = (0..many).map(|user| format!("{user},a,u{user}\n")).collect();
+            read("r.csv", &format!("time,workspace,user\n0,b,u0\n{rows}"))
+        };
+        assert!(users(10_000).is_ok());
+        let why = users(10_001).unwrap_err();
+        assert_eq!(why, "r.csv, line 10003: user number 10001 of one workspace; at most 10000");
+        let workspaces = |many: usize| {
+            let rows: String = (0..many).map(|at| format!("{at},w{at},u\n{at},w0,u\n")).collect();
+            read("r.csv", &format!("time,workspace,user\n{rows}"))
+        };
+        assert_eq!(workspaces(16).unwrap().pools.len(), 16);
+        let why = workspaces(17).unwrap_err();
+        assert!(why.starts_with("r.csv, line 34: workspace number 17; at most 16 at once"), "{why}");
+        let long = |seconds: u64| read("r.csv", &format!("time\n{seconds}\n0\n5\n")).map(|load| load.minutes);
+        assert_eq!(long(86_396), Ok(1_440));
+        let why = long(86_397).unwrap_err();
+        assert!(why.starts_with("r.csv, line 2: at minute 1441; at most 1440"), "{why}");
+    }
+
+    #[test]
+    fn a_trace_that_takes_too_long_is_named_where_it_is_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("short.csv"), "time\n0\n9\n").unwrap();
+        std::fs::write(directory.path().join("long.csv"), "time\n0\n86397\n").unwrap();
+        let name = directory.path().join("l.toml");
+        let pools = ["short", "long"].map(|name| format!("[[pool]]\ngranted = 1\ntrace = \"{name}.csv\"\n"));
+        let of = |head: &str| {
+            read(name.to_str().unwrap(), &format!("{head}{}", pools.concat())).map(|load| load.minutes)
+        };
+        let why = of("").unwrap_err();
         assert!(
-            read("r.csv", &format!("time,workspace,user\n{workspaces}"))
-                .unwrap_err()
-                .contains("17 workspaces")
+            why.contains("l.toml, line 6, trace: the recording takes 1441 minutes, at most 1440"),
+            "{why}"
         );
-        let long = read("r.csv", "time\n0\n86400\n").unwrap_err();
-        assert!(long.starts_with("r.csv: 1441 minutes; at most 1440"), "{long}");
+        assert_eq!(of("minutes = 1440\n"), Ok(1_440));
     }
 
     #[test]

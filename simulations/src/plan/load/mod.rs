@@ -109,12 +109,7 @@ enum ChangeOf {
 impl Load {
     /// Until the last row has come.
     fn recorded_minutes(&self) -> u64 {
-        let last = |pool: &Pool| match &pool.requests {
-            Requests::Recorded { rows, .. } => rows.last().map_or(0, |row| row.at_us),
-            Requests::Described { .. } => 0,
-        };
-        let last_us = self.pools.iter().map(last).max().unwrap_or(0);
-        (WARM_UP_US + last_us) / 60_000_000 + 1
+        self.pools.iter().map(Pool::recorded_minutes).max().unwrap_or(1)
     }
 
     /// A seed's requests and changes.
@@ -152,7 +147,19 @@ impl Load {
     }
 }
 
+/// How many minutes a run lasts in which a row comes so late.
+const fn minutes_until(at_us: u64) -> u64 {
+    WARM_UP_US.saturating_add(at_us) / 60_000_000 + 1
+}
+
 impl Pool {
+    fn recorded_minutes(&self) -> u64 {
+        match &self.requests {
+            Requests::Recorded { rows, .. } => minutes_until(rows.last().map_or(0, |row| row.at_us)),
+            Requests::Described { .. } => minutes_until(0),
+        }
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "a few millions")]
     fn requests_in(&self, minutes: u64) -> f64 {
         match &self.requests {
