@@ -13,7 +13,7 @@ pub struct Swarm {
     /// Faults begin and end within this time; what comes after is for the cluster to recover.
     pub until_ms: u64,
     pub kinds: Vec<Kind>,
-    /// The mean time between faults lies between these, by seed.
+    /// The mean time between faults lies between these, by seed; or all times between them, as [`Self::draw_within`] has it.
     pub every_ms: (u64, u64),
 }
 
@@ -21,6 +21,10 @@ pub struct Swarm {
 const LONGEST_MS: u64 = 20_000;
 /// Nothing ever comes back from a disk that is gone, so a run loses only a minority.
 const DISKS_LOST_MAX: usize = 1;
+
+const fn is_last(kind: Kind) -> bool {
+    matches!(kind, Kind::DiskLost | Kind::BitRot | Kind::DiskRolledBack)
+}
 
 impl Swarm {
     /// The faults of this seed, by time.
@@ -37,17 +41,43 @@ impl Swarm {
         let mut at_ms = chance.random_range(0..=mean_ms);
         while at_ms < self.until_ms {
             let kind = *on.choose(&mut chance).expect("some kinds are on");
-            let longest = LONGEST_MS.min(self.until_ms - at_ms).max(1);
-            let for_ms = log_uniform(&mut chance, 20.min(longest), longest);
+            let for_ms = self.lasts(at_ms, &mut chance);
             let what = self.what(kind, &mut chance);
-            let is_last = matches!(kind, Kind::DiskLost | Kind::BitRot | Kind::DiskRolledBack);
-            if !is_last || lost < DISKS_LOST_MAX {
-                lost += usize::from(is_last);
+            if !is_last(kind) || lost < DISKS_LOST_MAX {
+                lost += usize::from(is_last(kind));
                 faults.push(Fault { at_ms, for_ms, what });
             }
             at_ms += log_uniform(&mut chance, 1.max(mean_ms / 10), mean_ms * 2);
         }
         faults
+    }
+
+    /// The faults of this seed for a plan that says how far apart they are: the first one, and each after the one before,
+    /// comes within `every_ms`.
+    #[must_use]
+    pub fn draw_within(&self, seed: u64) -> Vec<Fault> {
+        let mut chance = stream(seed, "faults");
+        let mut on = self.subset(&mut chance);
+        let (mut faults, mut lost) = (Vec::new(), 0);
+        let (least, most) = (self.every_ms.0.max(1), self.every_ms.1.max(1));
+        let mut at_ms = chance.random_range(least..=most);
+        while at_ms < self.until_ms && self.nodes > 0 {
+            let Some(kind) = on.choose(&mut chance).copied() else { break };
+            let for_ms = self.lasts(at_ms, &mut chance);
+            faults.push(Fault { at_ms, for_ms, what: self.what(kind, &mut chance) });
+            lost += usize::from(is_last(kind));
+            if lost >= DISKS_LOST_MAX {
+                // Others come instead, so that none is missing.
+                on.retain(|kind| !is_last(*kind));
+            }
+            at_ms += chance.random_range(least..=most);
+        }
+        faults
+    }
+
+    fn lasts(&self, at_ms: u64, chance: &mut Stream) -> u64 {
+        let longest = LONGEST_MS.min(self.until_ms - at_ms).max(1);
+        log_uniform(chance, 20.min(longest), longest)
     }
 
     fn subset(&self, chance: &mut Stream) -> Vec<Kind> {
@@ -167,6 +197,41 @@ mod tests {
             let lost = |kind| matches!(kind, Kind::DiskLost | Kind::BitRot | Kind::DiskRolledBack);
             assert!(run.iter().filter(|fault| lost(fault.what.kind())).count() <= DISKS_LOST_MAX);
         }
+    }
+
+    /// Seeds that are known to find something find it by these very faults.
+    #[test]
+    fn what_batches_draw_is_fixed() {
+        let mut hasher = blake3::Hasher::new();
+        for seed in 0..20 {
+            hasher.update(format!("{:?}", swarm().draw(seed)).as_bytes());
+        }
+        assert_eq!(&hasher.finalize().to_hex()[..16], "a0a28707ad6d3388");
+    }
+
+    #[test]
+    fn a_plan_has_the_times_it_asks_for() {
+        let plan = Swarm { every_ms: (10_000, 30_000), until_ms: 3_600_000, ..swarm() };
+        let mut gaps = BTreeSet::new();
+        for seed in 0..40 {
+            let run = plan.draw_within(seed);
+            assert_eq!(run, plan.draw_within(seed));
+            let at = std::iter::once(0).chain(run.iter().map(|fault| fault.at_ms)).collect::<Vec<u64>>();
+            gaps.extend(at.windows(2).map(|pair| pair[1] - pair[0]));
+            assert!(at.last().is_some_and(|last| *last > 3_600_000 - 30_000), "to the end");
+            assert!(run.iter().all(|fault| fault.at_ms + fault.for_ms <= 3_600_000 && fault.for_ms > 0));
+            assert!(run.iter().filter(|fault| is_last(fault.what.kind())).count() <= DISKS_LOST_MAX);
+        }
+        let (least, most) = (gaps.first().copied().unwrap(), gaps.last().copied().unwrap());
+        assert!((10_000..10_100).contains(&least) && (29_900..=30_000).contains(&most), "{least} {most}");
+        let exactly = Swarm { every_ms: (5_000, 5_000), until_ms: 20_000, ..swarm() };
+        assert_eq!(
+            exactly.draw_within(1).iter().map(|fault| fault.at_ms).collect::<Vec<_>>(),
+            [5_000, 10_000, 15_000]
+        );
+        let last = Swarm { kinds: vec![Kind::BitRot], ..plan.clone() };
+        assert_eq!(last.draw_within(1).len(), 1);
+        assert!(Swarm { kinds: Vec::new(), ..plan }.draw_within(1).is_empty());
     }
 
     #[test]

@@ -62,7 +62,7 @@ struct File {
     chance: Option<ChanceTable>,
 }
 
-/// Faults of the listed kinds, of all kinds without a list, follow each other after so long; each seed switches some of
+/// Faults of the listed kinds, of all kinds without a list, follow each other after so long, the first one the beginning; each seed switches some of
 /// the kinds on and draws where, how long and how bad.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,7 +185,8 @@ impl FaultPlan {
         }
         if let Some((kinds, every)) = &self.chance {
             let every_ms = (every.least_us / 1_000, every.most_us / 1_000);
-            faults.extend(Swarm { nodes, until_ms: run_ms, kinds: kinds.clone(), every_ms }.draw(seed));
+            faults
+                .extend(Swarm { nodes, until_ms: run_ms, kinds: kinds.clone(), every_ms }.draw_within(seed));
         }
         faults.retain(|fault| fault.at_ms < run_ms);
         faults.sort_by_key(|fault| fault.at_ms);

@@ -35,6 +35,8 @@ fn chance_has_its_kinds_and_the_run_its_end() {
     let faults = plan.draw(3, 6, 120_000);
     assert!(faults.len() > 5 && faults.iter().all(|fault| fault.at_ms + fault.for_ms <= 120_000));
     assert!(faults.iter().all(|fault| matches!(fault.what.kind(), Kind::Crash | Kind::Partition)));
+    let gaps: Vec<u64> = faults.windows(2).map(|pair| pair[1].at_ms - pair[0].at_ms).collect();
+    assert!(gaps.iter().all(|gap| (2_000..=5_000).contains(gap)) && faults[0].at_ms <= 5_000, "{gaps:?}");
     assert!(faults != plan.draw(4, 6, 120_000) && faults == plan.draw(3, 6, 120_000));
     assert!(FaultPlan::nothing().draw(3, 6, 120_000).is_empty());
 }
