@@ -33,7 +33,7 @@ pub struct Outcome {
     pub doubled: u64,
     pub polls: u64,
     pub rounds_ms: Vec<u64>,
-    /// From a reallocation that left something pending to when nothing of it was.
+    /// From a move between two allocations that left something pending to when nothing of it was.
     pub reallocations_ms: Vec<u64>,
     pub failovers_ms: Vec<u64>,
     pub stranded_at_first_refusal: Option<Stranded>,

@@ -183,7 +183,7 @@ fn tiles(page: &mut String, variant: &VariantReport) {
         (
             "reallocation",
             never(&variant.reallocations, variant.reallocations.p99),
-            "p99, until nothing is pending",
+            "p99, moves until nothing is pending",
         ),
         ("stranded", number(quantile(&stranded, 0.95)), "credits at most, in 19 of 20 seeds"),
     ];
@@ -305,7 +305,7 @@ fn panel(page: &mut String, title: &str, about: &str) {
 pub(super) const TIMES: [(&str, &str); 3] = [
     ("Recalls", "a round, from calling leases back to its end"),
     ("Without a leader", "from losing one to the next"),
-    ("Reallocations", "until nothing of them is pending"),
+    ("Reallocations", "moves that left a part pending, until nothing is"),
 ];
 
 pub(super) const fn spreads(variant: &VariantReport) -> [&Spread; 3] {

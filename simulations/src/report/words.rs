@@ -114,7 +114,11 @@ pub const DEFINITIONS: [(&str, &str); 9] = [
         "Time without a leader",
         "from when the pools' shard loses its leader until the next one leads; the first election is not counted.",
     ),
-    ("Reallocation", "from a cut or a move that left a part pending until nothing of it is."),
+    (
+        "Reallocation",
+        "a move of credits from one user's allocation to another's that left a part pending, from when it was answered \
+         until nothing of it is pending. Cuts of an allocation or a limit are not measured.",
+    ),
     (
         "Better, worse, equal",
         "the same seed under two variants: same traffic, same faults. \u{201c}May be chance\u{201d}: a coin thrown \
