@@ -8,7 +8,8 @@ use simulations::campaign::{Campaign, Progress, SEEDS_MAX, Stopped, VARIANTS_MAX
 use simulations::outcome::Outcome;
 use simulations::plan::WhatIf;
 use simulations::report;
-use std::fmt::Write;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -65,15 +66,27 @@ impl Run {
             falsely_max: self.falsely_max,
             ..report::build(&campaign, &self.out, took).map_err(told)?
         };
-        self.write("report.json", &serde_json::to_string_pretty(&report).map_err(|why| why.to_string())?)?;
-        let page = self.write("report.html", &report::html(&report))?;
+        self.write("report.json", |file| {
+            serde_json::to_writer_pretty(file, &report).map_err(io::Error::from)
+        })?;
+        let page = self.write("report.html", |file| file.write_all(report::html(&report).as_bytes()))?;
         say(&format!("{}\n{}\n", report::text(&report), page.display()))?;
         Ok(report.verdict() == report::Judged::Good)
     }
 
-    fn write(&self, name: &str, content: &str) -> Result<PathBuf, String> {
+    /// Piece by piece: the numbers of a million seeds are no text to hold in memory.
+    fn write(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<PathBuf, String> {
         let path = self.out.join(name);
-        std::fs::write(&path, content).map_err(|why| format!("{}: {why}", path.display()))?;
+        let write = || {
+            let mut file = BufWriter::new(File::create(&path)?);
+            content(&mut file)?;
+            file.flush()
+        };
+        write().map_err(|why: io::Error| format!("{}: {why}", path.display()))?;
         Ok(path)
     }
 
@@ -161,7 +174,7 @@ impl Bar {
         let style = ProgressStyle::with_template("{bar:30} {pos} of {len} runs, {left} left; {msg}");
         let session = Arc::new(AtomicU64::new(0));
         let done = session.clone();
-        let left = move |state: &ProgressState, w: &mut dyn Write| {
+        let left = move |state: &ProgressState, w: &mut dyn std::fmt::Write| {
             let open = state.len().unwrap_or(0).saturating_sub(state.pos());
             let _gone = match left(state.elapsed(), done.load(Ordering::Relaxed), open) {
                 None => write!(w, "?"),

@@ -23,7 +23,7 @@ pub fn build(campaign: &Campaign, directory: &Path, took: Duration) -> Result<Re
     for done in campaign.results(directory)? {
         if let Some(variant) = gathered.get_mut(done.variant) {
             simulated_ms += done.outcome.simulated_ms;
-            variant.add(done.seed, done.outcome);
+            variant.add(done.seed, &done.outcome);
         }
     }
     let baseline_seeds = campaign.seeds.min(BASELINE_SEEDS_MAX);
@@ -105,9 +105,9 @@ struct Gathered {
     served: crate::outcome::Served,
     faults: BTreeMap<String, u64>,
     by_seed: BTreeMap<u64, SeedFigures>,
-    rounds_ms: Vec<u64>,
-    failovers_ms: Vec<u64>,
-    reallocations_ms: Vec<u64>,
+    rounds: Durations,
+    failovers: Durations,
+    reallocations: Durations,
     entries: u64,
     first_false_refusal_percent: Option<f64>,
     stranded_percent: f64,
@@ -125,7 +125,7 @@ fn add_to(sums: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
 }
 
 impl Gathered {
-    fn add(&mut self, seed: u64, outcome: Outcome) {
+    fn add(&mut self, seed: u64, outcome: &Outcome) {
         let served = &outcome.served;
         self.nodes = self.nodes.max(outcome.nodes);
         self.minutes = self.minutes.max(outcome.minutes);
@@ -155,10 +155,10 @@ impl Gathered {
         add_to(&mut sum.falsely, &served.falsely);
         add_to(&mut self.faults, &outcome.faults);
         self.entries += outcome.entries;
-        self.by_seed.insert(seed, figures(&outcome));
-        self.rounds_ms.extend(outcome.rounds_ms);
-        self.failovers_ms.extend(outcome.failovers_ms);
-        self.reallocations_ms.extend(outcome.reallocations_ms);
+        self.by_seed.insert(seed, figures(outcome));
+        self.rounds.add(&outcome.rounds_ms);
+        self.failovers.add(&outcome.failovers_ms);
+        self.reallocations.add(&outcome.reallocations_ms);
     }
 
     fn finish(self, name: String) -> VariantReport {
@@ -181,9 +181,9 @@ impl Gathered {
             faults: self.faults,
             lost: in_credits(self.served.lost),
             by_seed,
-            recalls: Spread::of(self.rounds_ms),
-            failovers: Spread::of(self.failovers_ms),
-            reallocations: Spread::of(self.reallocations_ms),
+            recalls: self.rounds.spread(),
+            failovers: self.failovers.spread(),
+            reallocations: self.reallocations.spread(),
             commands_per_thousand,
             local_until_95_percent: percent(self.served.local_until_95, self.served.charged_until_95),
             first_false_refusal_percent: self.first_false_refusal_percent,
@@ -235,29 +235,41 @@ fn shown(by_seed: &[SeedFigures]) -> (Option<Shown>, Option<Shown>) {
     (median, worst)
 }
 
-impl Spread {
-    #[must_use]
-    pub fn of(mut all: Vec<u64>) -> Self {
-        all.sort_unstable();
-        let part = |per_mille: usize| {
-            all.get((all.len() * per_mille).div_ceil(1_000).saturating_sub(1)).copied().unwrap_or(0)
+/// How often something took so many milliseconds. What took longer than a minute is kept by the second, as it is shown: so
+/// many runs need no more room than few.
+#[derive(Debug, Default)]
+struct Durations(BTreeMap<u64, u64>);
+
+const BY_MS_UP_TO: u64 = 60_000;
+
+impl Durations {
+    fn add(&mut self, all: &[u64]) {
+        for ms in all {
+            let kept = if *ms <= BY_MS_UP_TO { *ms } else { ms / 1_000 * 1_000 };
+            *self.0.entry(kept).or_default() += 1;
+        }
+    }
+
+    fn spread(&self) -> Spread {
+        let count: u64 = self.0.values().sum();
+        let part = |per_mille: u64| {
+            let rank = (u128::from(count) * u128::from(per_mille)).div_ceil(1_000).max(1);
+            let mut up_to = 0_u128;
+            let reached = self.0.iter().find(|(_, times)| {
+                up_to += u128::from(**times);
+                up_to >= rank
+            });
+            reached.map_or(0, |(ms, _)| *ms)
         };
         let mut histogram: Vec<(u64, u64)> = Vec::new();
-        for ms in &all {
+        for (ms, times) in &self.0 {
             let up_to = ms.max(&1).next_power_of_two();
             match histogram.last_mut() {
-                Some((bound, count)) if *bound == up_to => *count += 1,
-                _ => histogram.push((up_to, 1)),
+                Some((bound, count)) if *bound == up_to => *count += times,
+                _ => histogram.push((up_to, *times)),
             }
         }
-        Self {
-            count: all.len() as u64,
-            p50: part(500),
-            p90: part(900),
-            p99: part(990),
-            max: all.last().copied().unwrap_or(0),
-            histogram,
-        }
+        Spread { count, p50: part(500), p90: part(900), p99: part(990), max: part(1_000), histogram }
     }
 }
 
@@ -267,11 +279,33 @@ mod tests {
 
     #[test]
     fn a_spread_has_its_parts_and_its_histogram() {
-        let spread = Spread::of((1..=100).collect());
+        let of = |all: &[u64]| {
+            let mut durations = Durations::default();
+            all.iter().rev().for_each(|ms| durations.add(&[*ms]));
+            durations.spread()
+        };
+        let spread = of(&(1..=100).collect::<Vec<_>>());
         assert_eq!((spread.count, spread.p50, spread.p90, spread.p99, spread.max), (100, 50, 90, 99, 100));
         assert_eq!(spread.histogram[..3], [(1, 1), (2, 1), (4, 2)]);
         assert_eq!(spread.histogram.iter().map(|(_, count)| count).sum::<u64>(), 100);
-        assert_eq!(Spread::of(Vec::new()), Spread::default());
+        assert_eq!(of(&[]), Spread::default());
+        assert_eq!((of(&[7]).p50, of(&[7, 9]).p50, of(&[7, 7, 9]).max), (7, 7, 9));
+    }
+
+    #[test]
+    fn many_durations_need_no_more_room_than_few() {
+        let mut durations = Durations::default();
+        // A run of a day, and another one: a time for each of its seconds and a bit.
+        let day: Vec<u64> =
+            (0..86_400).flat_map(|second| [second * 1_000, second * 1_000 + second % 997]).collect();
+        durations.add(&day);
+        let room = durations.0.len();
+        durations.add(&day);
+        assert!(durations.0.len() == room && room <= 60_000 + 86_400, "{room}");
+        assert_eq!((durations.spread().count, durations.spread().max), (4 * 86_400, 86_399_000));
+        let mut durations = Durations::default();
+        durations.add(&[60_000, 60_001, 125_999]);
+        assert_eq!(durations.0.keys().copied().collect::<Vec<_>>(), [60_000, 125_000]);
     }
 
     #[test]
