@@ -3,7 +3,7 @@
 mod commands;
 
 use clap::{Parser, Subcommand};
-use commands::{model, proof, replay, run, runs};
+use commands::{model, picture, proof, replay, run, runs};
 use std::process::ExitCode;
 
 /// A fifth of what a run costs is memory that comes and goes.
@@ -32,6 +32,8 @@ enum Command {
     Run(run::Run),
     /// Runs again, and goes through it step by step: a seed of a campaign, or what `shrink` wrote down.
     Replay(replay::Replay),
+    /// Writes one part of a report as a page of its own.
+    Picture(picture::Picture),
     /// Searches seeds that find the mistakes planted in the product, and prints the kill table.
     Hunt(runs::Hunt),
     /// Replays the seeds that are known to find planted mistakes.
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Shrink(shrink) => shrink.run(),
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Picture(picture) => picture.run(),
         Command::Hunt(hunt) => hunt.run(),
         Command::Kills => runs::kills(),
         Command::Proof => proof::proof(),

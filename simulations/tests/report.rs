@@ -4,7 +4,7 @@
 
 use simulations::baseline::Baseline;
 use simulations::outcome::{BrokenAt, FaultSpan, Outcome, Sample, Served};
-use simulations::report::{Input, Report, SeedFigures, Shown, Spread, VariantReport, html, text};
+use simulations::report::{Input, Part, Report, SeedFigures, Shown, Spread, VariantReport, html, part, text};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -223,6 +223,20 @@ fn a_full_report_is_small_and_quick() {
     let (page, _) = sound(&crowded);
     assert!(page.len() < 3_000_000, "{} bytes", page.len());
     left_to_look_at("crowded.html", &page);
+}
+
+#[test]
+fn a_part_is_a_page_by_itself() {
+    let full = report(vec![variant("standard", 40, 1.0), variant("wide", 40, 0.7)]);
+    let run = part(&full, Part::WorstRun).unwrap();
+    assert!(run.contains("The worst seed: 39") && run.contains("<svg") && !run.contains("<section"), "{run}");
+    let others = part(&full, Part::OtherWays).unwrap();
+    assert!(others.contains("one counter") && !others.contains("<article"), "{others}");
+    for page in [&run, &others] {
+        balanced(page);
+    }
+    let bare = Report::default();
+    assert_eq!((part(&bare, Part::WorstRun), part(&bare, Part::OtherWays)), (None, None));
 }
 
 #[test]

@@ -87,6 +87,15 @@ fn a_campaign_answers_with_text_page_and_numbers() {
     assert_eq!(report["inputs"][1]["about"], "Short leases.");
     let page = fs::read_to_string(desk.0.join("out/report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("tranche-sim replay --run out --seed"));
+    let picture = ["picture", "--run", "out", "--part", "worst-run", "--to", "worst.html"];
+    assert_eq!(desk.command(&picture).status().unwrap().code(), Some(0));
+    assert!(fs::read_to_string(desk.0.join("worst.html")).unwrap().contains("The worst seed"));
+    // Where users have rights of their own, nothing is compared with.
+    let none = desk
+        .command(&["picture", "--run", "out", "--part", "other-ways", "--to", "no.html"])
+        .output()
+        .unwrap();
+    assert_eq!(none.status.code(), Some(2), "{}", text(&none.stderr));
     // What the text says can be pasted as it is.
     let at = said.find("the worst seed").unwrap();
     let command: String = said[at..].lines().skip(1).take_while(|line| line.starts_with("  ")).collect();

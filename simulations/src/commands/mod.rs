@@ -1,6 +1,7 @@
 //! What each command of `tranche-sim` prints. Not here: what it is about.
 
 pub mod model;
+pub mod picture;
 pub mod proof;
 pub mod replay;
 pub mod run;

@@ -17,10 +17,7 @@ const BROKEN_SHOWN: usize = 40;
 #[must_use]
 pub fn html(report: &Report) -> String {
     let mut page = String::with_capacity(400_000);
-    page.push_str("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
-    page.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
-    page.push_str("<meta name=\"color-scheme\" content=\"light dark\"><title>Failure simulations</title>");
-    let _ = write!(page, "<style>{STYLE}</style></head><body><main>");
+    begin(&mut page, "");
     verdict(&mut page, report);
     if let Some(asked_about) = report.variants.first() {
         broken(&mut page, report);
@@ -43,6 +40,39 @@ pub fn html(report: &Report) -> String {
     inputs(&mut page, report);
     let _ = writeln!(page, "</main><script>{HOVER}</script></body></html>");
     page
+}
+
+fn begin(page: &mut String, class: &str) {
+    page.push_str("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+    page.push_str("<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
+    page.push_str("<meta name=\"color-scheme\" content=\"light dark\"><title>Failure simulations</title>");
+    let _ = write!(page, "<style>{STYLE}</style></head><body{class}><main>");
+}
+
+/// What of a report is shown by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The worst seed of the first variant over time.
+    WorstRun,
+    /// The product beside one counter and beside leases of fixed sizes.
+    OtherWays,
+}
+
+/// A page with this part alone; nothing where the report has no such part.
+#[must_use]
+pub fn part(report: &Report, part: Part) -> Option<String> {
+    let mut page = String::new();
+    begin(&mut page, " class=\"part\"");
+    let begun = page.len();
+    match part {
+        Part::WorstRun => run(&mut page, "The worst seed", report.variants.first()?.worst.as_ref()?),
+        Part::OtherWays => beside::of_page(&mut page, report),
+    }
+    if page.len() == begun {
+        return None;
+    }
+    page.push_str("</main></body></html>\n");
+    Some(page)
 }
 
 /// A section with its question, and an answer in one sentence.

@@ -13,7 +13,7 @@ mod text;
 mod words;
 
 pub use build::build;
-pub use html::html;
+pub use html::{Part, html, part};
 pub use text::text;
 
 use crate::baseline::Baseline;
