@@ -1,12 +1,13 @@
 //! From what the runs of a campaign left behind to the figures of a report. Not here: how they are shown.
 
+use super::figures::time;
 use super::{Input, Report, SeedFigures, Shown, Spread, VariantReport};
 use crate::campaign::{self, Campaign, Stopped};
 use crate::command::{quoted_path, this_program};
 use crate::outcome::{Breach, Outcome, percent};
 use crate::plan::text::Text;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const MICROS: f64 = 1e6;
@@ -76,14 +77,15 @@ fn in_hours(ms: u64) -> f64 {
 /// Each file once.
 fn inputs(campaign: &Campaign) -> Vec<Input> {
     let mut inputs: Vec<Input> = Vec::new();
-    for variant in &campaign.variants {
-        let files = [
-            ("topology", Some(&variant.topology)),
-            ("policy", variant.policy.as_ref()),
-            ("trace", Some(&variant.trace)),
-            ("faults", variant.faults.as_ref()),
-        ];
-        for (role, path) in files.into_iter().filter_map(|(role, path)| Some((role, path?))) {
+    type Of = fn(&campaign::Variant) -> Option<&PathBuf>;
+    let roles: [(&str, Of); 4] = [
+        ("topology", |variant| Some(&variant.topology)),
+        ("policy", |variant| variant.policy.as_ref()),
+        ("trace", |variant| Some(&variant.trace)),
+        ("faults", |variant| variant.faults.as_ref()),
+    ];
+    for (role, of) in roles {
+        for path in campaign.variants.iter().filter_map(of) {
             let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
             if inputs.iter().any(|input| input.role == role && input.file == file) {
                 continue;
@@ -130,7 +132,8 @@ impl Gathered {
         self.nodes = self.nodes.max(outcome.nodes);
         self.minutes = self.minutes.max(outcome.minutes);
         if let Some(broken) = &outcome.broken {
-            let text = format!("{} at {} ms: {}", broken.sentence, broken.at_ms, broken.what);
+            let at = time(broken.at_ms).replace('\u{a0}', " ");
+            let text = format!("{} at {at}: {}", broken.sentence, broken.what);
             self.broken.insert(seed, text);
             let breach = broken.breach();
             self.overdrawn += u64::from(breach == Breach::Overdrawn);

@@ -131,7 +131,7 @@ pub fn durations(spread: &Spread, what: &str) -> String {
         let half = name.chars().count() as f64 * 3.2;
         if at - half > free_from {
             svg.text("tick m", (at, FLOOR + 17.0), &name);
-            free_from = at + half + 4.0;
+            free_from = at + half + 8.0;
         }
     }
     for (name, value, anchor, shift) in [("p50", spread.p50, "e", -4.0), ("p99", spread.p99, "", 4.0)] {
@@ -238,7 +238,7 @@ impl Rows {
             let half = name.chars().count() as f64 * 3.2;
             if at - half > free_from {
                 svg.text("tick m", (at.clamp(half, ROWS_WIDTH - half), floor + 16.0), name);
-                free_from = at + half + 4.0;
+                free_from = at + half + 8.0;
             }
         }
         svg.line("floor", (8.0, floor), (ROWS_WIDTH - 14.0, floor));

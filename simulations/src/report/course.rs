@@ -313,7 +313,7 @@ impl Course<'_> {
         let high = self.columns.iter().map(|column| column.out.max(column.out_of_reach)).fold(0.0, f64::max);
         let (high, height) = (high.max(1e-6), 74.0);
         let title = if self.layout.is_wide { "Out on leases" } else { "Out on leases, credits" };
-        let about = ["in credits; out of reach while", "the holder is down or cut off"];
+        let about = ["in credits; out of reach", "while the holder is down", "or cut off"];
         let scale = self.panel(title, &about, height, high, &ticks(0.0, high, 3));
         self.area("out", &scale, |_| 0.0, |column| column.out);
         self.area("unreached", &scale, |_| 0.0, |column| column.out_of_reach);
