@@ -85,6 +85,9 @@ fn a_campaign_answers_with_text_page_and_numbers() {
     assert!(variants.iter().all(|variant| variant["asked"].as_u64().unwrap() > 2_500), "{:?}", of("asked"));
     assert!(of("faults").iter().all(|faults| faults["crash"] == 3));
     assert_eq!(report["inputs"][1]["about"], "Short leases.");
+    let roles: Vec<&str> =
+        report["inputs"].as_array().unwrap().iter().map(|input| input["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["topology", "policy", "policy", "trace", "faults"]);
     let page = fs::read_to_string(desk.0.join("out/report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("tranche-sim replay --run out --seed"));
     let picture = ["picture", "--run", "out", "--part", "worst-run", "--to", "worst.html"];
@@ -344,5 +347,24 @@ fn everything_that_comes_with_the_simulator_is_understood() {
     for traffic in files("simulations/plans/traffic") {
         about(&traffic);
         simulations::plan::load::Load::read(&read(&traffic)).unwrap();
+    }
+}
+
+/// Recordings of others are not here: small ones stand in for them.
+#[test]
+fn plans_of_recorded_hours_are_understood() {
+    let desk = Desk::new("recorded-hours");
+    let plans = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/recorded");
+    desk.put(
+        "servegen-m-mid-clients.csv",
+        "client,window_start_s,requests_per_s,interarrival_cv\n7,135600,0.1,2\n",
+    );
+    for name in ["azure-conversation", "azure-code"] {
+        let trace = format!("{}.csv", name.replace("azure-", "azure-llm-2023-"));
+        desk.put(&trace, "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n");
+        desk.put("plan.toml", &fs::read_to_string(plans.join(format!("{name}.toml"))).unwrap());
+        let plan = simulations::plan::text::Text::read(&desk.0.join("plan.toml")).unwrap();
+        assert!(plan.about().starts_with("Azure's "), "{}", plan.about());
+        assert_eq!(simulations::plan::load::Load::read(&plan).unwrap().minutes, 1);
     }
 }
