@@ -276,7 +276,8 @@ fn no_refusal_is_said_so() {
 fn one_seed_is_enough_for_a_page() {
     let mut one = variant("alone", 1, 1.0);
     one.median = one.worst.clone();
-    let (page, text) = sound(&report(vec![one]));
+    let (page, text) = sound(&Report { baseline_seeds: 1, ..report(vec![one]) });
+    assert!(page.contains("over the first seed; of"));
     assert!(page.contains("1 seed of 10 simulated min"));
     assert_eq!(page.matches("<article").count(), 1, "the same run is shown once");
     assert!(!page.contains("Which variant fares better") && !text.contains("variant "), "{text}");

@@ -62,9 +62,12 @@ pub fn of_page(page: &mut String, report: &Report) {
     if rows.is_empty() {
         return;
     }
-    let seeds = count(report.baseline_seeds);
+    let seeds = match report.baseline_seeds {
+        1 => "seed".to_owned(),
+        seeds => format!("{} seeds", count(seeds)),
+    };
     let answer = format!(
-        "The others live in a world without faults and distances, over the first {seeds} seeds; of their leases nothing \
+        "The others live in a world without faults and distances, over the first {seeds}; of their leases nothing \
          can be called back. Of Tranche only what was charged until 95\u{a0}% were spent: {} without asking anybody.",
         percent(report.variants[0].local_until_95_percent)
     );
