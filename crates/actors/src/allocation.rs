@@ -7,9 +7,10 @@ use crate::handle::Handle;
 use crate::holder::HolderInner;
 use crate::messages::{AllocationMessage, Denied, DrawAnswer, Sent};
 use crate::pool::{Asked, PoolMessage};
+use crate::waiters::Waiters;
 use escrow::Epoch;
 use journal::{HandleNo, LineKey, LineView, OpenLine, Refused};
-use leasing::{Facts, Lease, Rate, RecallLine, Step, Waiting};
+use leasing::{Facts, Lease, Rate, RecallLine, Step};
 use ledger::{Denial, DenialReason, LineMessage, LineRejection, LineResult, Wish};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(crate) struct Allocation {
     line: Option<OpenedLine>,
     /// The final numbers of the line before.
     closed: Option<LineMessage>,
-    waiting: Vec<Waiter>,
+    waiting: Waiters,
     rate: Rate,
     largest: Credits,
     dry: bool,
@@ -54,11 +55,6 @@ struct OpenedLine {
     known: bool,
     /// `Handle::spent` when the rate was last noted.
     noted: Credits,
-}
-
-struct Waiter {
-    amount: Credits,
-    reply: oneshot::Sender<Result<(), Denied>>,
 }
 
 impl Actor for AllocationActor {
@@ -122,7 +118,7 @@ impl Allocation {
             epoch: if word.sealed { word.epoch.next() } else { word.epoch },
             line: None,
             closed: None,
-            waiting: Vec::new(),
+            waiting: Waiters::default(),
             rate: Rate::new(now_ms),
             largest: Credits::ZERO,
             dry: false,
@@ -192,9 +188,8 @@ impl Allocation {
     }
 
     fn want(&mut self, amount: Credits, reply: oneshot::Sender<Result<(), Denied>>) {
-        self.waiting.retain(|waiter| !waiter.reply.is_closed());
         self.largest = self.largest.max(amount);
-        self.waiting.push(Waiter { amount, reply });
+        self.waiting.push(amount, reply);
     }
 
     fn balance(&self) -> Credits {
@@ -213,7 +208,7 @@ impl Allocation {
                     return;
                 }
                 if let Err(why) = self.open_line().await {
-                    return self.deny_all(&denied(&why));
+                    return self.waiting.deny_all(&denied(&why));
                 }
             }
             match self.step(self.balance()) {
@@ -226,13 +221,13 @@ impl Allocation {
                 }
                 Step::Raise { to } => {
                     if let Err(why) = self.raise(to).await {
-                        return self.deny_all(&denied(&why));
+                        return self.waiting.deny_all(&denied(&why));
                     }
                 }
                 Step::Draw { target, floor, need } => {
                     let wish = Wish::Draw { target, floor, need };
                     if let Err(why) = self.send_draw(target, wish, myself).await {
-                        return self.deny_all(&denied(&why));
+                        return self.waiting.deny_all(&denied(&why));
                     }
                 }
             }
@@ -249,11 +244,9 @@ impl Allocation {
 
     fn step(&self, balance: Credits) -> Step {
         let Some(line) = &self.line else { return Step::Rest };
-        let smallest = self.waiting.iter().map(|waiter| waiter.amount).min();
-        let sum = self.waiting.iter().fold(Credits::ZERO, |sum, waiter| sum.saturating_add(waiter.amount));
         let facts = Facts {
             balance,
-            waiting: smallest.map(|smallest| Waiting { smallest, sum }),
+            waiting: self.waiting.facts(),
             rate: self.rate,
             largest: self.largest,
             drawing: line.drawing,
@@ -339,11 +332,11 @@ impl Allocation {
                 self.dry = true;
                 let have = self.have();
                 match &self.line {
-                    Some(line) if line.known => self.deny_above(have, &Denied::Unreachable { have }),
-                    _ => self.deny_all(&Denied::Unreachable { have }),
+                    Some(line) if line.known => self.waiting.deny_above(have, &Denied::Unreachable { have }),
+                    _ => self.waiting.deny_all(&Denied::Unreachable { have }),
                 }
             }
-            DrawAnswer::UnknownWorkspace => self.deny_all(&Denied::UnknownWorkspace),
+            DrawAnswer::UnknownWorkspace => self.waiting.deny_all(&Denied::UnknownWorkspace),
             DrawAnswer::Line { result: LineResult::Line { drawn, frozen, denied }, word } => {
                 self.handle.set_ledger_word(word.elsewhere, word.durability);
                 if !drawn.is_empty() || denied.is_none() {
@@ -377,7 +370,7 @@ impl Allocation {
             LineRejection::OtherCycle { now } => self.holder.set_cycle(&self.handle.workspace, now),
             LineRejection::TooManyLines => {
                 // Until older lines of this user are folded another one fares no better.
-                self.deny_all(&Denied::Overloaded);
+                self.waiting.deny_all(&Denied::Overloaded);
             }
             LineRejection::StaleLine { .. }
             | LineRejection::OtherLine
@@ -400,7 +393,7 @@ impl Allocation {
                     line.lease.drawn = view.drawn;
                 }
             }
-            Err(why) => self.deny_all(&denied(&why)),
+            Err(why) => self.waiting.deny_all(&denied(&why)),
         }
     }
 
@@ -424,6 +417,9 @@ impl Allocation {
         let Some(key) = self.key() else { return };
         let Some(line) = &self.line else { return };
         let keep = if is_planted(Mistake::RecallIgnored) { Credits::MAX } else { recall.keep };
+        // What was granted to somebody who waits here is not taken from him: he and who is short elsewhere would take it
+        // from each other by turns.
+        let keep = keep.max(self.waiting.served_by(self.have()));
         let give = line.lease.give_back(self.balance(), keep);
         let taken = self.handle.withdraw(self.epoch, give.keep_on_word).unwrap_or(Credits::ZERO);
         self.holder.panic_point(planted::Actor::Allocation);
@@ -460,7 +456,7 @@ impl Allocation {
             }
             Err(why) => {
                 let _stopping = self.pool.cast(PoolMessage::Unclosed { line: key, spent });
-                self.deny_all(&denied(&why));
+                self.waiting.deny_all(&denied(&why));
                 None
             }
         }
@@ -470,7 +466,7 @@ impl Allocation {
     async fn tick(&mut self) -> bool {
         self.note_rate();
         self.dry = false;
-        self.waiting.retain(|waiter| !waiter.reply.is_closed());
+        self.waiting.drop_gone();
         let now_ms = self.holder.clock.boottime_ms();
         let idle = now_ms.saturating_sub(self.last_spent_ms) >= self.holder.options.lease.idle_ms;
         let turns_hot = self.is_hot() && !self.handle.is_striped();
@@ -506,22 +502,9 @@ impl Allocation {
         if self.line.as_ref().is_none_or(|line| !line.known) {
             return;
         }
-        if is_planted(Mistake::NobodyWoken) {
-            return;
+        if !is_planted(Mistake::NobodyWoken) && self.waiting.wake(self.balance()) {
+            self.last_spent_ms = self.holder.clock.boottime_ms();
         }
-        let mut left = self.balance();
-        let mut still = Vec::new();
-        for waiter in self.waiting.drain(..) {
-            match left.checked_sub(waiter.amount) {
-                Some(rest) => {
-                    left = rest;
-                    let _gone = waiter.reply.send(Ok(()));
-                    self.last_spent_ms = self.holder.clock.boottime_ms();
-                }
-                None => still.push(waiter),
-            }
-        }
-        self.waiting = still;
     }
 
     fn have(&self) -> Credits {
@@ -534,26 +517,11 @@ impl Allocation {
         let available = denial.available.saturating_add(self.have());
         let denied = Denied::Ledger { denial: Denial { available, ..denial.clone() }, cut_off };
         match denial.reason {
-            DenialReason::AccessDisabled | DenialReason::UnknownUser => self.deny_all(&denied),
+            DenialReason::AccessDisabled | DenialReason::UnknownUser => self.waiting.deny_all(&denied),
             DenialReason::Exhausted
             | DenialReason::AllocationExhausted
             | DenialReason::LimitReached
-            | DenialReason::Frozen => self.deny_above(available, &denied),
-        }
-    }
-
-    /// Denies those who want more than that; the others, who may have come since, are drawn for.
-    fn deny_above(&mut self, most: Credits, why: &Denied) {
-        let (may, short): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(|waiter| waiter.amount <= most);
-        self.waiting = may;
-        for waiter in short {
-            let _gone = waiter.reply.send(Err(why.clone()));
-        }
-    }
-
-    fn deny_all(&mut self, why: &Denied) {
-        for waiter in self.waiting.drain(..) {
-            let _gone = waiter.reply.send(Err(why.clone()));
+            | DenialReason::Frozen => self.waiting.deny_above(available, &denied),
         }
     }
 

@@ -2,7 +2,7 @@
 //! actor per active user; and the desk, which answers for the pools whose shard this node leads.
 //!
 //! Reading order: `leader` and `ports` (what is asked of whom), `handle` and `directory` (what request tasks touch),
-//! `allocation` and `pool` (the holder's actors; what they say is in `messages` and `batch`), `shards` (finding a leader),
+//! `allocation` with its `waiters` and `pool` (the holder's actors; what they say is in `messages` and `batch`), `shards` (finding a leader),
 //! `desk` and its `rounds` (being one).
 //!
 //! Actors are doormen: they receive, ask `leasing`, and perform its steps. No arithmetic is decided here.
@@ -16,15 +16,20 @@ mod handle;
 mod holder;
 mod leader;
 mod messages;
+#[cfg(test)]
+mod one_node;
 mod options;
 mod pool;
 mod ports;
 #[cfg(test)]
 mod rebuilt;
+#[cfg(test)]
+mod recalled;
 mod rounds;
 mod sessions;
 mod shards;
 mod supervisor;
+mod waiters;
 mod watch;
 
 pub use desk::Desk;

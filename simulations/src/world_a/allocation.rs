@@ -390,7 +390,8 @@ impl Allocation {
         self.line_is_known();
         let Some(key) = self.key() else { return };
         let Some(line) = &self.line else { return };
-        let give = line.lease.give_back(self.balance(), recall.keep);
+        let keep = recall.keep.max(self.spoken_for());
+        let give = line.lease.give_back(self.balance(), keep);
         let taken = self.handle.withdraw(self.epoch, give.keep_on_word).unwrap_or(Credits::ZERO);
         let nothing = taken.is_zero() && give.above.is_zero();
         let numbers = if nothing {
@@ -483,6 +484,14 @@ impl Allocation {
             }
         }
         self.waiting = still;
+    }
+
+    /// What serves those who wait, first come first, as far as the line has it.
+    fn spoken_for(&self) -> Credits {
+        let have = self.have();
+        let waiting = self.waiting.iter().filter(|waiter| !waiter.reply.is_canceled());
+        let left = waiting.fold(have, |left, waiter| left.checked_sub(waiter.amount).unwrap_or(left));
+        have.saturating_sub(left)
     }
 
     fn have(&self) -> Credits {
