@@ -7,10 +7,10 @@
 use crate::holder::Holder;
 use crate::leader::{BatchAnswer, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
 use crate::options::Options;
-use crate::rounds::{Rounds, Short};
+use crate::rounds::Rounds;
 use crate::shards::Shards;
 use crate::watch::{ToSee, Watch};
-use leasing::{LeasePolicy, RecallLine, Wave, choose, frozen_lines, leased_lines, shared_lines};
+use leasing::{LeasePolicy, RecallLine, Short, Wave, choose, frozen_lines, leased_lines, shared_lines};
 use ledger::{
     Applied, Command, HolderBatch, HolderStatus, Line, LineMessage, LineResult, Outcome, Query, Rejection,
     State, Wish, Workspace,
@@ -244,15 +244,10 @@ impl Desk {
             Ok(_) => return Err(LeaderRefusal::Unknown),
             Err(rejection) => return Err(LeaderRefusal::Rejected(rejection)),
         };
-        let mut short = Vec::new();
-        for (message, line) in batch.lines.iter().zip(&lines) {
-            if let LineResult::Line { denied: Some(denial), .. } = &line.result
-                && !denial.elsewhere.is_zero()
-            {
-                let line = LineId { holder: batch.holder, number: message.number };
-                short.push(Short { line, user: message.user.clone(), reason: denial.reason });
-            }
-        }
+        let answered = batch.lines.iter().zip(&lines);
+        let short = answered
+            .filter_map(|(message, line)| Short::of(batch.line_id(message), message, &line.result))
+            .collect();
         let (elsewhere, durability) = group.peek(|state| {
             let Some(workspace) = state.workspace(&batch.workspace) else {
                 return (vec![Credits::ZERO; batch.lines.len()], Durability::Local);
@@ -280,13 +275,8 @@ impl Desk {
     ) -> bool {
         let is_last = wave == Wave::All;
         let choose_lines = |state: &State| {
-            let mut chosen: BTreeMap<LineId, RecallLine> = BTreeMap::new();
-            let Some(workspace) = state.workspace(workspace) else { return chosen };
-            for short in short {
-                let lines = choose(workspace, short.line, &short.user, short.reason, wave);
-                chosen.extend(lines.into_iter().map(|line| (line.line, line)));
-            }
-            chosen
+            let workspace = state.workspace(workspace);
+            workspace.map(|workspace| choose(workspace, short, wave)).unwrap_or_default()
         };
         let mut lines = group.peek(choose_lines);
         if is_last && !lines.is_empty() && self.some_are_young(group, workspace) {
@@ -296,7 +286,6 @@ impl Desk {
         }
         // The last word before a refusal: whoever was heard lately gets time to sync what he gives back.
         let within = if is_last { PATIENCE } else { Duration::from_millis(self.policy.round_ms) };
-        let lines = lines.into_values().collect();
         self.recall_lines(group, shards, workspace, lines, within).await.is_empty()
     }
 

@@ -4,19 +4,10 @@
 //! starts the next wave only if he is still short: the others of his round find what it brought. While there is a round,
 //! nobody draws ahead of need. Not here: which lines a wave asks (`leasing::recall`), asking them (`desk`).
 
-use leasing::Wave;
-use ledger::DenialReason;
+use leasing::{Short, Wave};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use types::{LineId, Timestamp, UserId, WorkspaceId};
-
-/// A draw that the ledger denied although credits are out elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Short {
-    pub line: LineId,
-    pub user: UserId,
-    pub reason: DenialReason,
-}
+use types::{Timestamp, WorkspaceId};
 
 #[derive(Debug, Default)]
 pub(crate) struct Rounds {
@@ -114,7 +105,8 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use types::{DiskId, HolderId, LineNumber, NodeId};
+    use ledger::DenialReason;
+    use types::{Credits, DiskId, HolderId, LineId, LineNumber, NodeId};
 
     const NOW: Timestamp = Timestamp::from_millis(0);
 
@@ -124,6 +116,7 @@ mod tests {
             line: LineId { holder, number: LineNumber(number) },
             user: "ann".parse().unwrap(),
             reason: DenialReason::Exhausted,
+            missing: Credits::whole(1).unwrap(),
         }
     }
 

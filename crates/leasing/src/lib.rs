@@ -13,4 +13,4 @@ mod recall;
 pub use lease::{Facts, GiveBack, Lease, Step, Waiting};
 pub use policy::LeasePolicy;
 pub use rate::Rate;
-pub use recall::{RecallLine, Wave, choose, frozen_lines, leased_lines, shared_lines};
+pub use recall::{RecallLine, Short, Wave, choose, frozen_lines, leased_lines, shared_lines};

@@ -1,6 +1,7 @@
 //! Whom to recall before a draw is refused. Not here: how long to wait (`actors`).
 
-use ledger::{DenialReason, Line, Workspace};
+use ledger::{DenialReason, Line, LineMessage, LineResult, Wish, Workspace};
+use std::collections::{BTreeMap, BTreeSet};
 use types::{Backing, Credits, LineId, LineNumber, Source, Timestamp, UserId};
 
 /// One line to be asked for what it can spare. Every message to a holder carries D.
@@ -21,43 +22,120 @@ pub enum Wave {
     All,
 }
 
-/// The lines that could serve a denied draw if they gave back what they do not need; fullest first.
-pub fn choose(
-    workspace: &Workspace,
-    asking: LineId,
-    user: &UserId,
-    reason: DenialReason,
-    wave: Wave,
-) -> Vec<RecallLine> {
-    let own_only = match reason {
-        DenialReason::Exhausted => false,
-        DenialReason::AllocationExhausted | DenialReason::LimitReached => true,
-        DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => return Vec::new(),
-    };
-    let serves = |id: &LineId, line: &Line| {
-        let shared_out = line.outstanding_from(Source::Shared);
-        *id != asking
-            && !line.written_off
-            && if line.user == *user { true } else { !own_only && !shared_out.is_zero() }
-    };
-    let mut chosen: Vec<(Credits, RecallLine)> = Vec::new();
-    for (id, line) in workspace.lines.iter().filter(|(id, line)| serves(id, line)) {
+/// A draw that the ledger denied although credits are out elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Short {
+    pub line: LineId,
+    pub user: UserId,
+    pub reason: DenialReason,
+    /// By how much.
+    pub missing: Credits,
+}
+
+impl Short {
+    /// Of what the ledger answered to a line's message, if credits that are out elsewhere could change it.
+    pub fn of(line: LineId, message: &LineMessage, answer: &LineResult) -> Option<Self> {
+        let (Wish::Draw { floor, need, .. }, LineResult::Line { drawn, denied: Some(denial), .. }) =
+            (message.wish, answer)
+        else {
+            return None;
+        };
+        let drawn = drawn.iter().fold(Credits::ZERO, |sum, (_, drawn)| sum.saturating_add(*drawn));
+        let missing = need.max(floor).saturating_sub(drawn);
+        let short = Self { line, user: message.user.clone(), reason: denial.reason, missing };
+        (!denial.elsewhere.is_zero()).then_some(short)
+    }
+}
+
+/// The first wave asks as many lines as could give so many times what is missing: a part of what is out is spent by now,
+/// and who is short next finds the rest in the pool.
+const TIMES_MISSING: u64 = 8;
+
+/// The lines that could serve denied draws if they gave back what they do not need: first those of their own users, then
+/// the fullest. The first wave stops where what is out is enough; the second asks every line, so that nobody is refused
+/// what lies idle.
+pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallLine> {
+    let wanted = Wanted::by(short);
+    let mut serving: Vec<(Serves, Credits, LineId, &Line)> = Vec::new();
+    for (id, line) in &workspace.lines {
         let out = line.outstanding();
         let is_young = match wave {
             Wave::Half { now, young_ms } => now.since_ms(line.heard_at) < young_ms,
             Wave::All => false,
         };
-        if out.is_zero() || is_young {
+        if line.written_off || out.is_zero() || is_young {
             continue;
         }
+        if let Some(serves) = wanted.served_by(*id, line) {
+            serving.push((serves, out, *id, line));
+        }
+    }
+    // What serves its own user is seldom more than a few lines, and all that some draws can get: all of them are asked.
+    serving.sort_by(|(a, x, i, _), (b, y, j, _)| a.cmp(b).then(y.cmp(x)).then(i.cmp(j)));
+    let mut enough = Credits::from_micros(wanted.shared_missing.micros().saturating_mul(TIMES_MISSING))
+        .unwrap_or(Credits::MAX);
+    let mut chosen = Vec::new();
+    for (serves, out, id, line) in serving {
         let keep = match wave {
-            Wave::Half { .. } => Credits::from_micros(out.micros() >> 1).unwrap_or(Credits::ZERO),
+            Wave::Half { .. } if serves == Serves::Anybody && enough.is_zero() => break,
+            Wave::Half { .. } => half(out),
             Wave::All => Credits::ZERO,
         };
-        chosen.push((out, RecallLine::of(*id, line, keep)));
+        enough = enough.saturating_sub(half(line.outstanding_from(Source::Shared)));
+        chosen.push(RecallLine::of(id, line, keep));
     }
-    chosen.sort_by(|(a, x), (b, y)| b.cmp(a).then(x.line.cmp(&y.line)));
-    chosen.into_iter().map(|(_, line)| line).collect()
+    chosen
+}
+
+/// Whom what a line has out could serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Serves {
+    ItsUser,
+    Anybody,
+}
+
+/// All that is short of one pool, so that its lines are gone through once, however many they are.
+#[derive(Default)]
+struct Wanted<'a> {
+    /// By user: the lines that are short.
+    by_user: BTreeMap<&'a UserId, BTreeSet<LineId>>,
+    /// What anybody's line could serve: by line, as one may have asked twice.
+    shared: BTreeMap<LineId, Credits>,
+    shared_missing: Credits,
+}
+
+impl<'a> Wanted<'a> {
+    fn by(short: &'a [Short]) -> Self {
+        let mut wanted = Self::default();
+        for short in short {
+            let own_only = match short.reason {
+                DenialReason::Exhausted => false,
+                DenialReason::AllocationExhausted | DenialReason::LimitReached => true,
+                DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => continue,
+            };
+            wanted.by_user.entry(&short.user).or_default().insert(short.line);
+            if !own_only {
+                let missing = wanted.shared.entry(short.line).or_default();
+                *missing = (*missing).max(short.missing);
+            }
+        }
+        wanted.shared_missing =
+            wanted.shared.values().fold(Credits::ZERO, |sum, missing| sum.saturating_add(*missing));
+        wanted
+    }
+
+    /// No line is asked for the sake of its own draw alone.
+    fn served_by(&self, id: LineId, line: &Line) -> Option<Serves> {
+        if self.by_user.get(&line.user).is_some_and(|lines| lines.iter().any(|short| *short != id)) {
+            return Some(Serves::ItsUser);
+        }
+        let others = self.shared.len().saturating_sub(usize::from(self.shared.contains_key(&id)));
+        (others > 0 && !line.outstanding_from(Source::Shared).is_zero()).then_some(Serves::Anybody)
+    }
+}
+
+fn half(credits: Credits) -> Credits {
+    Credits::from_micros(credits.micros() >> 1).unwrap_or(Credits::ZERO)
 }
 
 /// Lines with something out of what is shared: what a raise of an allocation may need back.
@@ -87,5 +165,138 @@ impl RecallLine {
 
     pub fn number(&self) -> LineNumber {
         self.line.number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::{
+        AdminCommand, Change, Command, GrantKind, HolderBatch, LineMessage, NewGrant, Outcome, State, Used,
+        Wish, WorkspaceSettings,
+    };
+    use types::{CycleNumber, DiskId, HolderId, NodeId, WorkspaceId};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+    const HALF: Wave = Wave::Half { now: NOW, young_ms: 50 };
+
+    fn whole(n: u64) -> Credits {
+        Credits::whole(n).unwrap()
+    }
+
+    fn line(number: u64) -> LineId {
+        LineId { holder: HolderId { node: NodeId(1), disk: DiskId(1) }, number: LineNumber(number) }
+    }
+
+    fn user(number: u64) -> UserId {
+        format!("u{number}").parse().unwrap()
+    }
+
+    /// A pool all of whose credits are out: line 1 has 1, each next one more.
+    fn all_out(lines: u64) -> State {
+        let (mut state, id) = (State::new(), WorkspaceId::parse("w").unwrap());
+        let mut apply = |command| state.apply(Timestamp::from_millis(0), &command).result.unwrap();
+        let admin = |change| {
+            Command::Admin(AdminCommand { workspace: id.clone(), keyed: None, if_match: None, change })
+        };
+        let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+        apply(admin(Change::PutWorkspace(settings)));
+        apply(admin(Change::MakeGrant(NewGrant {
+            id: "g".parse().unwrap(),
+            kind: GrantKind::Pack,
+            amount: whole((1..=lines).sum()),
+            priority: 50,
+            paid: true,
+            starts_at: None,
+            expires_at: None,
+        })));
+        let holder = line(1).holder;
+        apply(Command::Register { holder, journal_sequence: 0 });
+        let draw = |number| LineMessage {
+            number: LineNumber(number),
+            user: user(number),
+            cycle: CycleNumber::FIRST,
+            team: None,
+            returned: Vec::new(),
+            used: Used::default(),
+            held: Credits::ZERO,
+            confirmed: Credits::ZERO,
+            wish: Wish::Draw { target: whole(number), floor: whole(number), need: whole(number) },
+        };
+        let lines = (1..=lines).map(draw).collect();
+        let batch = HolderBatch { holder, journal_sequence: 0, workspace: id.clone(), lines };
+        assert!(matches!(apply(Command::Holder(batch)), Outcome::Lines(_)));
+        state
+    }
+
+    fn short(number: u64, missing: u64) -> Short {
+        Short {
+            line: line(number),
+            user: user(number),
+            reason: DenialReason::Exhausted,
+            missing: whole(missing),
+        }
+    }
+
+    fn asked(state: &State, short: &[Short], wave: Wave) -> Vec<(u64, Credits)> {
+        let workspace = state.workspaces.values().next().unwrap();
+        choose(workspace, short, wave).into_iter().map(|line| (line.line.number.0, line.keep)).collect()
+    }
+
+    #[test]
+    fn a_small_need_asks_few_lines_and_the_fullest_before_anybody_is_refused_all() {
+        let state = all_out(1_000);
+        assert_eq!(asked(&state, &[short(7, 1)], HALF), [(1_000, whole(500))]);
+        let of_many = asked(&state, &[short(7, 300)], HALF);
+        // 8 × 300 in halves of 1000, 999, 998, 997, 996
+        assert_eq!(
+            of_many.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+            [1_000, 999, 998, 997, 996]
+        );
+        let all = asked(&state, &[short(7, 1)], Wave::All);
+        assert_eq!(all.len(), 999, "but the one that asks");
+        assert!(all.iter().all(|(number, keep)| *number != 7 && keep.is_zero()));
+        assert!(all.is_sorted_by(|(a, _), (b, _)| a > b), "fullest first");
+    }
+
+    #[test]
+    fn however_many_are_short_a_line_is_asked_once() {
+        let state = all_out(100);
+        let mut many: Vec<_> = (1..=100).map(|number| short(number, 50)).collect();
+        assert_eq!(asked(&state, &many, Wave::All).len(), 100, "each serves another one");
+        many.extend((1..=100).map(|number| short(number, 50)));
+        assert_eq!(asked(&state, &many, HALF).len(), 100);
+        let twice = [short(100, 1), short(100, 1)];
+        assert_eq!(
+            asked(&state, &twice, HALF),
+            [(99, Credits::from_micros(49_500_000).unwrap())],
+            "asked twice, and not itself"
+        );
+    }
+
+    #[test]
+    fn young_lines_are_left_alone_by_the_first_wave() {
+        let young = Wave::Half { now: Timestamp::from_millis(49), young_ms: 50 };
+        assert_eq!(asked(&all_out(3), &[short(1, 1)], young), []);
+        assert_eq!(
+            asked(&all_out(3), &[short(1, 1)], Wave::Half { now: Timestamp::from_millis(50), young_ms: 50 })
+                .len(),
+            2
+        );
+    }
+
+    #[test]
+    fn who_is_at_his_own_end_is_served_by_his_own_lines_alone() {
+        let state = all_out(5);
+        for reason in [DenialReason::LimitReached, DenialReason::AllocationExhausted] {
+            let of_another_node = [Short { line: line(77), user: user(3), reason, missing: whole(9) }];
+            assert_eq!(asked(&state, &of_another_node, Wave::All), [(3, Credits::ZERO)]);
+            let half = Credits::from_micros(1_500_000).unwrap();
+            assert_eq!(asked(&state, &of_another_node, HALF), [(3, half)]);
+            assert_eq!(asked(&state, &[Short { reason, ..short(3, 9) }], Wave::All), []);
+        }
+        for reason in [DenialReason::AccessDisabled, DenialReason::UnknownUser, DenialReason::Frozen] {
+            assert_eq!(asked(&state, &[Short { reason, ..short(3, 9) }], Wave::All), []);
+        }
     }
 }

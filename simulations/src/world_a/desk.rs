@@ -4,14 +4,14 @@
 use super::World;
 use super::film::Step as Film;
 use super::node::Running;
-use super::rounds::{Rounds, Short};
+use super::rounds::Rounds;
 use super::shard::Committed;
 use super::words::{
     Answer, BatchAnswer, Index, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer, Request,
     id_of, index_of,
 };
 use crate::crossings::Crossing;
-use leasing::{RecallLine, Wave, choose, frozen_lines, shared_lines};
+use leasing::{RecallLine, Short, Wave, choose, frozen_lines, shared_lines};
 use ledger::{
     Applied, Command, HolderBatch, HolderStatus, Line, LineMessage, LineResult, Outcome, Rejection, State,
     Wish, Workspace,
@@ -211,15 +211,10 @@ fn batch_answer(
         Ok(_) => return Err(LeaderRefusal::Unknown),
         Err(rejection) => return Err(LeaderRefusal::Rejected(rejection)),
     };
-    let mut short = Vec::new();
-    for (message, line) in batch.lines.iter().zip(&lines) {
-        if let LineResult::Line { denied: Some(denial), .. } = &line.result
-            && !denial.elsewhere.is_zero()
-        {
-            let line = LineId { holder: batch.holder, number: message.number };
-            short.push(Short { line, user: message.user.clone(), reason: denial.reason });
-        }
-    }
+    let answered = batch.lines.iter().zip(&lines);
+    let short = answered
+        .filter_map(|(message, line)| Short::of(batch.line_id(message), message, &line.result))
+        .collect();
     let now = world.agreed_now(me.node);
     let (elsewhere, durability) = state(world, me.node, |state| {
         let Some(workspace) = state.workspace(&batch.workspace) else {
@@ -245,13 +240,8 @@ async fn fetch(
 ) -> bool {
     let is_last = wave == Wave::All;
     let choose_lines = |state: &State| {
-        let mut chosen: BTreeMap<LineId, RecallLine> = BTreeMap::new();
-        let Some(workspace) = state.workspace(workspace) else { return chosen };
-        for short in short {
-            let lines = choose(workspace, short.line, &short.user, short.reason, wave);
-            chosen.extend(lines.into_iter().map(|line| (line.line, line)));
-        }
-        chosen
+        let workspace = state.workspace(workspace);
+        workspace.map(|workspace| choose(workspace, short, wave)).unwrap_or_default()
     };
     let mut lines = state(world, me.node, choose_lines);
     if is_last && !lines.is_empty() && some_are_young(world, me, workspace) {
@@ -259,7 +249,6 @@ async fn fetch(
         lines = state(world, me.node, choose_lines);
     }
     let within_ms = if is_last { PATIENCE_MS } else { me.policy.round_ms };
-    let lines = lines.into_values().collect();
     recall_lines(world, me, workspace, lines, within_ms).await.is_empty()
 }
 

@@ -1,19 +1,11 @@
 //! Recall rounds, one at a time per pool: the product's `actors/rounds.rs`, whose words stand there.
 //! Not here: which lines a wave asks (`leasing`), asking them (`desk`).
 
-use leasing::Wave;
-use ledger::DenialReason;
+use leasing::{Short, Wave};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
-use types::{LineId, Timestamp, UserId, WorkspaceId};
-
-#[derive(Clone, Debug)]
-pub struct Short {
-    pub line: LineId,
-    pub user: UserId,
-    pub reason: DenialReason,
-}
+use types::{Timestamp, WorkspaceId};
 
 #[derive(Default)]
 pub struct Rounds {

@@ -476,8 +476,8 @@ impl Pool {
                 answers.push(closing.clone());
                 continue;
             }
-            let child = self.children.values().find(|child| child.handle.user == line.user);
-            let Some(child) = child else { continue };
+            let handle = self.holder.directory.find(&self.workspace, &line.user);
+            let Some(child) = handle.and_then(|handle| self.children.get(&handle.no)) else { continue };
             let (reply, answer) = oneshot::channel();
             // A child that ended a moment ago does not take it: its close is in the mailbox.
             let _ended = child.actor.cast(AllocationMessage::Recall { recall: line, reply });
