@@ -166,7 +166,13 @@ impl Desk {
         deadline: Duration,
     ) -> Result<Committed, LeaderRefusal> {
         let workspace = command.workspace().cloned();
-        let committed = group.propose(command, deadline).await.map_err(not_proposed)?;
+        let mut unheard = Unheard { desk: self, group: group.id(), workspace };
+        let proposed = group.propose(command, deadline).await;
+        if proposed == Err(ProposeError::Unknown) {
+            return Err(LeaderRefusal::Unknown);
+        }
+        let workspace = unheard.workspace.take();
+        let committed = proposed.map_err(not_proposed)?;
         if let Some(workspace) = workspace.filter(|_| !committed.applied.events.is_empty()) {
             self.watch(group.id(), workspace);
         }
@@ -430,7 +436,10 @@ impl Desk {
         let sweep_one = |seen: ToSee| async move {
             let led = shards.replica().group(seen.group).filter(|group| group.is_leader());
             let done = match led {
-                Some(group) => self.recall_frozen(group, shards, &seen.workspace).await,
+                Some(group) => {
+                    let settled = !seen.in_doubt || self.settle(group, &seen).await;
+                    self.recall_frozen(group, shards, &seen.workspace).await && settled
+                }
                 None => true,
             };
             if done {
@@ -438,6 +447,17 @@ impl Desk {
             }
         };
         futures::future::join_all(self.watched.all().into_iter().map(sweep_one)).await;
+    }
+
+    /// Whether all that was proposed about a workspace before is applied, or never will be: entries are applied in their
+    /// order.
+    async fn settle(&self, group: &Group, seen: &ToSee) -> bool {
+        let tick = Command::Tick { workspace: seen.workspace.clone() };
+        let settled = group.propose(tick, PATIENCE).await.is_ok();
+        if settled {
+            self.watched.settled(seen);
+        }
+        settled
     }
 
     /// What was under way at the old leader's desk is found in the ledger, once in each term this node leads in.
@@ -462,6 +482,23 @@ impl Desk {
         }
         self.watched.took_over(group.id(), term);
         Ok(())
+    }
+}
+
+/// A command about a workspace, until it is heard what became of it. One that nobody hears of may be applied all the same,
+/// and what it took away is to be recalled: its proposer gave up, and a repeat of it changes nothing.
+struct Unheard<'a> {
+    desk: &'a Desk,
+    group: GroupId,
+    workspace: Option<WorkspaceId>,
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        if let Some(workspace) = self.workspace.take() {
+            self.desk.watched.doubt(self.group, workspace);
+            self.desk.to_sweep.notify_one();
+        }
     }
 }
 

@@ -29,6 +29,8 @@ mod rounds;
 mod sessions;
 mod shards;
 mod supervisor;
+#[cfg(test)]
+mod swept;
 mod waiters;
 mod watch;
 

@@ -13,8 +13,15 @@ pub(crate) struct Watch(Mutex<Watched>);
 struct Watched {
     /// Groups whose ledger was looked through, and in which term.
     led: BTreeMap<GroupId, u64>,
-    /// How often each was put in: what changed while it was seen to is seen to again.
-    workspaces: BTreeMap<(GroupId, WorkspaceId), u64>,
+    workspaces: BTreeMap<(GroupId, WorkspaceId), Entry>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// How often it was put in: what changed while it was seen to is seen to again.
+    times: u64,
+    /// A command about it may be in the log and not applied yet.
+    in_doubt: bool,
 }
 
 /// A workspace to be seen to.
@@ -22,6 +29,8 @@ struct Watched {
 pub(crate) struct ToSee {
     pub group: GroupId,
     pub workspace: WorkspaceId,
+    /// What its ledger says now is not all: a command whose fate nobody was told may still be applied.
+    pub in_doubt: bool,
     times: u64,
 }
 
@@ -31,7 +40,23 @@ impl Watch {
     }
 
     pub fn add(&self, group: GroupId, workspace: WorkspaceId) {
-        *self.inner().workspaces.entry((group, workspace)).or_default() += 1;
+        self.inner().workspaces.entry((group, workspace)).or_default().times += 1;
+    }
+
+    /// Nobody was told what became of a command about it.
+    pub fn doubt(&self, group: GroupId, workspace: WorkspaceId) {
+        let mut inner = self.inner();
+        let entry = inner.workspaces.entry((group, workspace)).or_default();
+        (entry.times, entry.in_doubt) = (entry.times + 1, true);
+    }
+
+    /// What was in doubt when it was taken from [`Watch::all`] is applied, or never will be.
+    pub fn settled(&self, seen: &ToSee) {
+        let mut inner = self.inner();
+        let entry = inner.workspaces.get_mut(&(seen.group, seen.workspace.clone()));
+        if let Some(entry) = entry.filter(|entry| entry.times == seen.times) {
+            entry.in_doubt = false;
+        }
     }
 
     /// This node leads the group in this term, and put in what its ledger has.
@@ -59,10 +84,11 @@ impl Watch {
     }
 
     pub fn all(&self) -> Vec<ToSee> {
-        let to_see = |((group, workspace), times): (&(GroupId, WorkspaceId), &u64)| ToSee {
+        let to_see = |((group, workspace), entry): (&(GroupId, WorkspaceId), &Entry)| ToSee {
             group: *group,
             workspace: workspace.clone(),
-            times: *times,
+            in_doubt: entry.in_doubt,
+            times: entry.times,
         };
         self.inner().workspaces.iter().map(to_see).collect()
     }
@@ -71,7 +97,7 @@ impl Watch {
     pub fn done(&self, seen: &ToSee) {
         let key = (seen.group, seen.workspace.clone());
         let mut inner = self.inner();
-        if inner.workspaces.get(&key) == Some(&seen.times) {
+        if inner.workspaces.get(&key).is_some_and(|entry| entry.times == seen.times) {
             inner.workspaces.remove(&key);
         }
     }
@@ -80,6 +106,23 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_doubt_that_comes_while_another_one_is_settled_stays() {
+        let (watch, group) = (Watch::default(), GroupId::Meta);
+        let workspace = || WorkspaceId::parse("w").unwrap();
+        watch.doubt(group, workspace());
+        let first = watch.all().remove(0);
+        watch.doubt(group, workspace());
+        watch.settled(&first);
+        watch.done(&first);
+        let second = watch.all().remove(0);
+        assert!(first.in_doubt && second.in_doubt);
+        watch.settled(&second);
+        assert!(!watch.all().remove(0).in_doubt);
+        watch.done(&second);
+        assert_eq!(watch.of(group), []);
+    }
 
     #[test]
     fn what_changes_while_it_is_seen_to_is_seen_to_again() {

@@ -31,7 +31,8 @@ pub const SWEEP_MS: u64 = 1_000;
 pub struct Desk {
     heard: RefCell<BTreeMap<NodeId, u64>>,
     pub rounds: Rounds,
-    watched: RefCell<BTreeSet<WorkspaceId>>,
+    /// `true`: nobody was told what became of a command about it.
+    watched: RefCell<BTreeMap<WorkspaceId, bool>>,
     to_sweep: tokio::sync::Notify,
     leads: Cell<bool>,
 }
@@ -124,16 +125,19 @@ async fn propose(
     let Some(answer) = proposed else { return Err(LeaderRefusal::NotLeader { leader }) };
     let Some(Ok(committed)) = me.time.within(within_ms, answer).await else {
         world.saw(Crossing::ProposalIsUnknown);
+        if let Some(workspace) = workspace {
+            watch(me, workspace, true);
+        }
         return Err(LeaderRefusal::Unknown);
     };
     if let Some(workspace) = workspace.filter(|_| !committed.applied.events.is_empty()) {
-        watch(me, workspace);
+        watch(me, workspace, false);
     }
     Ok(committed)
 }
 
-fn watch(me: &Running, workspace: WorkspaceId) {
-    me.desk.watched.borrow_mut().insert(workspace);
+fn watch(me: &Running, workspace: WorkspaceId, in_doubt: bool) {
+    *me.desk.watched.borrow_mut().entry(workspace).or_default() |= in_doubt;
     me.desk.to_sweep.notify_one();
 }
 
@@ -379,16 +383,27 @@ pub async fn keep_sweeping(world: Rc<World>, me: Rc<Running>) {
             me.desk.leads.set(false);
         }
         let watched = std::mem::take(&mut *me.desk.watched.borrow_mut());
-        for workspace in watched {
+        for (workspace, in_doubt) in watched {
+            let settled = !in_doubt || !leads || settle(&world, &me, &workspace).await;
             let lines = state(&world, me.node, |state| {
                 state.workspace(&workspace).map(frozen_lines).unwrap_or_default()
             });
-            if leads && !lines.is_empty() {
+            if leads && (!lines.is_empty() || !settled) {
                 recall_lines(&world, &me, &workspace, lines, me.policy.round_ms).await;
-                me.desk.watched.borrow_mut().insert(workspace);
+                *me.desk.watched.borrow_mut().entry(workspace).or_default() |= !settled;
             }
         }
     }
+}
+
+/// Whether all that was proposed about a workspace before is applied, or never will be.
+async fn settle(world: &Rc<World>, me: &Rc<Running>, workspace: &WorkspaceId) -> bool {
+    let replica = world.nodes[me.node].replica.as_ref().expect("only replicas lead");
+    let tick = Command::Tick { workspace: workspace.clone() };
+    let proposed = replica.borrow_mut().propose(world.agreed_now(me.node), tick);
+    world.after_raft(me.node);
+    let Some(answer) = proposed else { return false };
+    matches!(me.time.within(PATIENCE_MS, answer).await, Some(Ok(_)))
 }
 
 /// What was under way at the old leader's desk is found in the ledger; every session counts as renewed.
@@ -402,6 +417,6 @@ fn take_over(world: &World, me: &Running) {
     me.desk.heard.borrow_mut().extend(nodes.into_iter().map(|node| (node, now)));
     for workspace in open {
         world.saw(Crossing::NewLeaderFindsFrozenLines);
-        watch(me, workspace);
+        watch(me, workspace, false);
     }
 }
