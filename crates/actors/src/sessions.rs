@@ -20,6 +20,8 @@ struct Session {
     /// The ledger has registered this process; the disk may not know it yet.
     accepted: AtomicBool,
     registered: AtomicBool,
+    /// A renewal that nobody waits for is on its way.
+    renewing: AtomicBool,
     /// The highest journal sequence this process has told that shard.
     reported: AtomicU64,
 }
@@ -46,6 +48,15 @@ impl Sessions {
     pub fn is_due(&self, shard: ShardId, boottime_ms: u64) -> bool {
         let until = self.of(shard).until_ms.load(Ordering::Acquire);
         until.saturating_sub(boottime_ms) < self.ttl_ms.saturating_sub(RENEW_EVERY_MS)
+    }
+
+    /// `false` where one is on its way already: a leader that refuses it is asked by one at a time.
+    pub fn begin_renewal(&self, shard: ShardId) -> bool {
+        !self.of(shard).renewing.swap(true, Ordering::AcqRel)
+    }
+
+    pub fn end_renewal(&self, shard: ShardId) {
+        self.of(shard).renewing.store(false, Ordering::Release);
     }
 
     pub fn is_registered(&self, shard: ShardId) -> bool {
@@ -90,6 +101,15 @@ mod tests {
         assert!(sessions.is_live(ShardId(1), 10_999), "a late answer does not shorten it");
         assert!(!sessions.is_due(ShardId(1), 3_000) && sessions.is_due(ShardId(1), 3_001));
         assert!(!sessions.is_live(ShardId(0), 1_000), "shards are apart");
+    }
+
+    #[test]
+    fn one_renewal_at_a_time_by_shard() {
+        let sessions = Sessions::new(2, 10_000);
+        assert!(sessions.begin_renewal(ShardId(1)) && !sessions.begin_renewal(ShardId(1)));
+        assert!(sessions.begin_renewal(ShardId(0)), "shards are apart");
+        sessions.end_renewal(ShardId(1));
+        assert!(sessions.begin_renewal(ShardId(1)));
     }
 
     #[test]

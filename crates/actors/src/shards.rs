@@ -42,6 +42,10 @@ pub enum Unavailable {
 /// Between two attempts while there is no leader.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// The longest, where a leader did not know what becomes of the request, or wants something given back first: each time
+/// it says so the next pause is twice as long.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
 impl Shards {
     pub fn new(
         me: NodeId,
@@ -105,13 +109,17 @@ impl Shards {
         let may_repeat = request.may_repeat();
         let mut unknown = false;
         let mut candidate = self.first_candidate(group);
-        let mut turn = 0;
+        let (mut turn, mut pause) = (0, PAUSE);
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(if unknown { Unavailable::Unknown } else { Unavailable::NoLeader });
             }
             let asked = self.ask_node(candidate, group, request.clone(), left.min(self.attempt)).await;
+            let is_unknown = matches!(asked, Ok(Err(LeaderRefusal::Unknown)));
+            if is_unknown {
+                pause = after_unknown(pause);
+            }
             match asked {
                 Ok(Ok(answer)) => {
                     self.hint(group, candidate);
@@ -135,7 +143,8 @@ impl Shards {
             let replicas = self.replicas(group);
             candidate = replicas.get(turn % replicas.len().max(1)).copied().unwrap_or(self.me);
             turn += 1;
-            tokio::time::sleep(PAUSE.min(left)).await;
+            let breath = if is_unknown { pause } else { PAUSE };
+            tokio::time::sleep(breath.min(left)).await;
         }
     }
 
@@ -196,6 +205,10 @@ impl Shards {
     }
 }
 
+fn after_unknown(pause: Duration) -> Duration {
+    (pause * 2).min(PAUSE_MAX)
+}
+
 impl LeaderRequest {
     /// Whether doing it twice is doing it once.
     fn may_repeat(&self) -> bool {
@@ -210,5 +223,20 @@ impl LeaderRequest {
                 ledger::Command::SetRateCard { if_match, .. } => if_match.is_none(),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_that_nothing_is_known_asks_a_few_times_and_not_each_moment() {
+        let (mut pause, mut asked, mut waited) = (PAUSE, 0, Duration::ZERO);
+        while waited < Duration::from_secs(4) {
+            pause = after_unknown(pause);
+            (asked, waited) = (asked + 1, waited + pause);
+        }
+        assert_eq!(asked, 11);
     }
 }

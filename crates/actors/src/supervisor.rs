@@ -142,6 +142,24 @@ impl Actor for Supervisor {
     }
 }
 
+/// A renewal on its way, until it is dropped.
+struct Renewal {
+    holder: Arc<HolderInner>,
+    shard: ShardId,
+}
+
+impl Renewal {
+    fn begin(holder: &Arc<HolderInner>, shard: ShardId) -> Option<Self> {
+        holder.sessions.begin_renewal(shard).then(|| Self { holder: holder.clone(), shard })
+    }
+}
+
+impl Drop for Renewal {
+    fn drop(&mut self) {
+        self.holder.sessions.end_renewal(self.shard);
+    }
+}
+
 impl State {
     async fn pool(
         &mut self,
@@ -184,9 +202,9 @@ impl State {
             }
         }
         for shard in due {
-            let holder = self.holder.clone();
+            let Some(renewal) = Renewal::begin(&self.holder, shard) else { continue };
             tokio::spawn(async move {
-                if holder.renew(shard).await.is_err() {
+                if renewal.holder.renew(shard).await.is_err() {
                     tracing::warn!(%shard, "the session was not renewed");
                 }
             });

@@ -33,6 +33,7 @@ use types::{Credits, DiskId, HolderId, LineId, LineNumber, UserId, WorkspaceId};
 pub const ASK_MS: u64 = 4_000;
 pub const ATTEMPT_MS: u64 = 2_000;
 const PAUSE_MS: u64 = 20;
+const PAUSE_MAX_MS: u64 = 500;
 /// The only shard.
 const GROUP: &str = "0";
 const RENEW_EVERY_MS: u64 = 2_000;
@@ -96,6 +97,8 @@ pub struct Running {
     pub desk: Desk,
     session_ttl_ms: u64,
     session_until_ms: Cell<u64>,
+    /// A renewal that nobody waits for is on its way.
+    renewing: Cell<bool>,
     registered: Cell<bool>,
     reported: Cell<u64>,
     hint: Cell<Option<Index>>,
@@ -151,6 +154,7 @@ impl Running {
             desk: Desk::default(),
             session_ttl_ms: world.config.session_ttl_ms,
             session_until_ms: Cell::new(0),
+            renewing: Cell::new(false),
             registered: Cell::new(false),
             reported: Cell::new(0),
             hint: Cell::new(None),
@@ -267,10 +271,12 @@ impl Running {
             let _gone = pool.unbounded_send(PoolMessage::Tick);
         }
         let left = self.session_until_ms.get().saturating_sub(self.clock.boottime_ms());
-        if left < self.session_ttl_ms.saturating_sub(RENEW_EVERY_MS) && !self.pools.borrow().is_empty() {
+        let is_due = left < self.session_ttl_ms.saturating_sub(RENEW_EVERY_MS);
+        if is_due && !self.pools.borrow().is_empty() && !self.renewing.replace(true) {
             let running = self.clone();
             self.spawn(async move {
                 running.renew().await;
+                running.renewing.set(false);
             });
         }
         !matches!(self.journal.takes_charges(), Err(journal::Refused::Stopped { .. }))
@@ -313,7 +319,7 @@ impl Running {
         let mut unknown = false;
         let here = world.nodes[self.node].replica.as_ref().and_then(|replica| replica.borrow().leader);
         let mut candidate = here.or(self.hint.get()).unwrap_or(0);
-        let mut turn = 0;
+        let (mut turn, mut pause_ms) = (0, PAUSE_MS);
         loop {
             let left = end_ms.saturating_sub(self.time.now_ms());
             if left == 0 {
@@ -327,6 +333,10 @@ impl Running {
                 let request = Request::Leader { request: request.clone(), within_ms };
                 world.call(self.node, candidate, request, within_ms).await
             };
+            let is_unknown = matches!(asked, Ok(Answer::Leader(Err(LeaderRefusal::Unknown))));
+            if is_unknown {
+                pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
+            }
             match asked {
                 Ok(Answer::Leader(Ok(answer))) => {
                     self.hint.set(Some(candidate));
@@ -351,7 +361,8 @@ impl Running {
             }
             candidate = world.config.replica_at(turn);
             turn += 1;
-            self.time.sleep(PAUSE_MS.min(left)).await;
+            let breath_ms = if is_unknown { pause_ms } else { PAUSE_MS };
+            self.time.sleep(breath_ms.min(left)).await;
         }
     }
 
