@@ -48,8 +48,8 @@ impl Workspace {
         LineAnswer { number: message.number, result }
     }
 
-    /// Whether applying these messages could change anything but the time they were heard at. A draw that will be
-    /// denied need not become an entry.
+    /// Whether applying these messages could change anything but the time they were heard at. Checkers hold what an entry
+    /// did against it: every message becomes one.
     pub fn would_change(
         &self,
         holder: HolderId,

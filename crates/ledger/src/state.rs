@@ -82,7 +82,7 @@ impl State {
         Applied { result, events }
     }
 
-    /// Whether a batch could change anything: one that cannot need not become an entry.
+    /// Whether a batch could change anything but when it was heard, for checkers.
     pub fn would_change(&self, batch: &HolderBatch, at: Timestamp) -> bool {
         let Some(record) = self.holders.get(&batch.holder) else { return false };
         let fenced = record.status == HolderStatus::Fenced;
