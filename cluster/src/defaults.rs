@@ -83,6 +83,7 @@ pub fn actors(node: NodeId, lease: LeasePolicy) -> actors::Options {
         waiting_max: 10_000,
         gather_ms: 100,
         batches_max: 4,
+        waiting_batches_max: 4,
         batch_lines_max: 1_000,
         batch_bytes_max: 1_000_000,
         hot_spends_per_s: 20_000,

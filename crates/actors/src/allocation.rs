@@ -51,6 +51,8 @@ struct OpenedLine {
     drawing: bool,
     /// Somebody waited for that draw when it was sent, or the pool was told since.
     hurried: bool,
+    /// The last draw was denied though credits are out elsewhere: the next one asks for what is needed alone, and waits.
+    short: bool,
     /// The ledger knows it: even a price of 0 needs that.
     known: bool,
     /// `Handle::spent` when the rate was last noted.
@@ -163,6 +165,7 @@ impl Allocation {
             lease,
             drawing: false,
             hurried: false,
+            short: false,
             known,
             noted,
         });
@@ -225,8 +228,7 @@ impl Allocation {
                     }
                 }
                 Step::Draw { target, floor, need } => {
-                    let wish = Wish::Draw { target, floor, need };
-                    if let Err(why) = self.send_draw(target, wish, myself).await {
+                    if let Err(why) = self.send_draw(target, floor, need, myself).await {
                         return self.waiting.deny_all(&denied(&why));
                     }
                 }
@@ -281,6 +283,7 @@ impl Allocation {
             lease,
             drawing: false,
             hurried: false,
+            short: false,
             known: false,
             noted: Credits::ZERO,
         });
@@ -306,7 +309,8 @@ impl Allocation {
     async fn send_draw(
         &mut self,
         target: Credits,
-        wish: Wish,
+        floor: Credits,
+        need: Credits,
         myself: &ActorRef<AllocationMessage>,
     ) -> Result<(), Refused> {
         let Some(key) = self.key() else { return Ok(()) };
@@ -314,9 +318,11 @@ impl Allocation {
         let numbers = numbers.into_iter().next().ok_or(Refused::NoLine)?;
         let Some(line) = &mut self.line else { return Ok(()) };
         (line.drawing, line.hurried) = (true, !self.waiting.is_empty());
-        let sent = Sent { returned: line.lease.returned, target };
-        let message = crate::batch::line_message(&numbers, wish);
         let urgent = !self.waiting.is_empty();
+        let waits = std::mem::take(&mut line.short) && urgent;
+        let target = if waits { need.max(floor) } else { target };
+        let sent = Sent { returned: line.lease.returned, target, waits };
+        let message = crate::batch::line_message(&numbers, Wish::Draw { target, floor, need });
         let asked = Asked { message, sent, urgent, from: myself.clone() };
         if self.pool.cast(PoolMessage::Ask(Box::new(asked))).is_err() {
             return Err(stopped("the pool actor is gone"));
@@ -348,9 +354,11 @@ impl Allocation {
                 if frozen || denied.as_ref().is_some_and(|denial| denial.reason == DenialReason::Frozen) {
                     self.close().await;
                 } else if let Some(denial) = denied {
+                    let Some(line) = &mut self.line else { return };
                     // What was recalled meanwhile moved the goal: the next step asks anew.
-                    let same = self.line.as_ref().is_some_and(|line| line.lease.returned == sent.returned);
-                    if same {
+                    let same = line.lease.returned == sent.returned;
+                    line.short = if same { !sent.waits && !denial.elsewhere.is_zero() } else { sent.waits };
+                    if same && !line.short {
                         self.deny_denied(&denial, word.cut_off);
                     }
                 }

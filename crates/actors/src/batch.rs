@@ -34,6 +34,11 @@ impl Outgoing {
         }
     }
 
+    /// Its answer may take a recall round.
+    pub fn waits_for_round(&self) -> bool {
+        matches!(self, Self::Draw(asked) if asked.sent.waits)
+    }
+
     /// Somebody waits for the answer.
     pub fn is_urgent(&self) -> bool {
         match self {

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, HolderId, LineId, NodeId, WorkspaceId};
+use types::{Credits, Durability, HolderId, LineId, LineNumber, NodeId, WorkspaceId};
 
 #[derive(Debug)]
 pub struct Desk {
@@ -197,12 +197,14 @@ impl Desk {
         self.hear(group.id(), batch.holder.node);
         let end = tokio::time::Instant::now() + deadline;
         let mut batch = batch;
+        let waits = who_waits(&batch);
         if self.rounds.is_running(&batch.workspace) {
             only_what_is_needed(&mut batch);
         }
         let committed = self.book(group, &batch, deadline).await?;
         let (mut answer, short) = self.batch_answer(group, &batch, committed.applied)?;
-        if short.is_empty() {
+        // Who asked for more than he needs is told at once, and with him all others of the batch.
+        if !short.iter().any(|short| waits.contains(&short.line.number)) {
             return Ok(answer);
         }
         let rounds = self.rounds.of(&batch.workspace);
@@ -508,6 +510,11 @@ fn owes(state: &State, watched: &[WorkspaceId], holder: HolderId) -> bool {
         id.holder == holder && line.frozen && !line.written_off && !line.outstanding().is_zero()
     };
     watched.iter().filter_map(|id| state.workspace(id)).any(|workspace| workspace.lines.iter().any(frozen))
+}
+
+/// The lines whose draws ask for what is needed alone: they wait for a recall round if there is too little.
+fn who_waits(batch: &HolderBatch) -> BTreeSet<LineNumber> {
+    batch.lines.iter().filter(|line| line.wish.is_need_alone()).map(|line| line.number).collect()
 }
 
 /// Takes the part ahead of need off every draw: what one node takes now another one's round looks for. A smaller target

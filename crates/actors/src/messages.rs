@@ -60,6 +60,8 @@ pub(crate) enum AllocationMessage {
 pub(crate) struct Sent {
     pub returned: Credits,
     pub target: Credits,
+    /// It asks for what is needed alone, and waits for a recall round if there is too little.
+    pub waits: bool,
 }
 
 #[derive(Debug)]

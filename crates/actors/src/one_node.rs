@@ -210,6 +210,7 @@ pub(crate) fn actor_options() -> Options {
         waiting_max: 100,
         gather_ms: 10,
         batches_max: 4,
+        waiting_batches_max: 4,
         batch_lines_max: 100,
         batch_bytes_max: 1_000_000,
         hot_spends_per_s: 20_000,

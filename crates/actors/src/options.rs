@@ -26,6 +26,8 @@ pub struct Options {
     pub gather_ms: u64,
     /// Batches of one pool on their way at once; 4.
     pub batches_max: usize,
+    /// And of those in which draws wait for a recall round; 4.
+    pub waiting_batches_max: usize,
     /// Lines in one batch; 1,000.
     pub batch_lines_max: usize,
     /// Bytes of their messages; what is left of an entry's bound is for the rest of the entry. 1,000,000.

@@ -239,6 +239,13 @@ pub enum Wish {
     Close,
 }
 
+impl Wish {
+    /// A draw of nothing ahead of need. Only such a one is worth a wait until others have given back.
+    pub fn is_need_alone(&self) -> bool {
+        matches!(self, Self::Draw { target, floor, need } if target <= need.max(floor))
+    }
+}
+
 impl HolderBatch {
     pub fn line_id(&self, message: &LineMessage) -> LineId {
         LineId { holder: self.holder, number: message.number }

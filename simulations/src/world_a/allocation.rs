@@ -46,6 +46,8 @@ pub enum AllocationMessage {
 pub struct Sent {
     pub returned: Credits,
     pub target: Credits,
+    /// It asks for what is needed alone, and waits for a recall round if there is too little.
+    pub waits: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -85,8 +87,15 @@ struct OpenedLine {
     lease: Lease,
     drawing: bool,
     hurried: bool,
+    short: bool,
     known: bool,
     noted: Credits,
+}
+
+impl OpenedLine {
+    fn new(number: LineNumber, lease: Lease, known: bool, noted: Credits) -> Self {
+        Self { number, lease, drawing: false, hurried: false, short: false, known, noted }
+    }
 }
 
 struct Waiter {
@@ -168,7 +177,7 @@ impl Allocation {
             return Err(stopped("the word does not take what the disk allows"));
         }
         let (number, noted) = (view.line.number, self.handle.spent());
-        self.line = Some(OpenedLine { number, lease, drawing: false, hurried: false, known: true, noted });
+        self.line = Some(OpenedLine::new(number, lease, true, noted));
         Ok(())
     }
 
@@ -215,8 +224,7 @@ impl Allocation {
                     }
                 }
                 Step::Draw { target, floor, need } => {
-                    let wish = Wish::Draw { target, floor, need };
-                    if let Err(why) = self.send_draw(target, wish).await {
+                    if let Err(why) = self.send_draw(target, floor, need).await {
                         return self.deny_all(&denied(&why));
                     }
                 }
@@ -262,8 +270,7 @@ impl Allocation {
         };
         let number = self.running.journal.open_line(wish).await?;
         self.running.disk_is_slow().await;
-        let (lease, noted) = (Lease::NOTHING, Credits::ZERO);
-        self.line = Some(OpenedLine { number, lease, drawing: false, hurried: false, known: false, noted });
+        self.line = Some(OpenedLine::new(number, Lease::NOTHING, false, Credits::ZERO));
         Ok(())
     }
 
@@ -280,14 +287,17 @@ impl Allocation {
         Ok(())
     }
 
-    async fn send_draw(&mut self, target: Credits, wish: Wish) -> Result<(), Refused> {
+    async fn send_draw(&mut self, target: Credits, floor: Credits, need: Credits) -> Result<(), Refused> {
         let Some(key) = self.key() else { return Ok(()) };
         let numbers = self.running.journal.numbers(vec![key], false).await?;
         let (Some(numbers), Some(line)) = (numbers.into_iter().next(), &mut self.line) else { return Ok(()) };
         (line.drawing, line.hurried) = (true, !self.waiting.is_empty());
-        let sent = Sent { returned: line.lease.returned, target };
         let urgent = !self.waiting.is_empty();
-        let asked = Asked { message: line_message(&numbers, wish), sent, urgent, from: self.handle.clone() };
+        let waits = std::mem::take(&mut line.short) && urgent;
+        let target = if waits { need.max(floor) } else { target };
+        let sent = Sent { returned: line.lease.returned, target, waits };
+        let message = line_message(&numbers, Wish::Draw { target, floor, need });
+        let asked = Asked { message, sent, urgent, from: self.handle.clone() };
         self.running.film(Film::DrawSent, line.number.0, target.micros());
         self.tell(|line| format!("draws on {line} up to {target}"));
         if self.pool.unbounded_send(PoolMessage::Ask(Box::new(asked))).is_err() {
@@ -330,9 +340,11 @@ impl Allocation {
                     if frozen || denied.as_ref().is_some_and(|denial| denial.reason == DenialReason::Frozen) {
                         self.close().await;
                     } else if let Some(denial) = denied {
-                        let same =
-                            self.line.as_ref().is_some_and(|line| line.lease.returned == sent.returned);
-                        if same {
+                        let Some(line) = &mut self.line else { return };
+                        let same = line.lease.returned == sent.returned;
+                        line.short =
+                            if same { !sent.waits && !denial.elsewhere.is_zero() } else { sent.waits };
+                        if same && !line.short {
                             self.deny_denied(&denial, cut_off);
                         }
                     }

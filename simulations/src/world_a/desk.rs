@@ -21,7 +21,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, HolderId, LineId, NodeId, WorkspaceId};
+use types::{Credits, Durability, HolderId, LineId, LineNumber, NodeId, WorkspaceId};
 
 const PATIENCE_MS: u64 = 500;
 const RECALL_LINES_MAX: usize = 200;
@@ -152,12 +152,13 @@ async fn batch_of(
     hear(me, batch.holder.node);
     let end_ms = me.time.now_ms() + within_ms;
     let mut batch = batch;
+    let waits = who_waits(&batch);
     if me.desk.rounds.is_running(&batch.workspace) {
         only_what_is_needed(&mut batch);
     }
     let committed = propose(world, me, Command::Holder(batch.clone()), within_ms).await?;
     let (mut answer, short) = batch_answer(world, me, &batch, committed.applied)?;
-    if short.is_empty() {
+    if !short.iter().any(|short| waits.contains(&short.line.number)) {
         return Ok(answer);
     }
     let began_ms = me.time.now_ms();
@@ -193,6 +194,11 @@ fn owes(state: &State, holder: HolderId) -> bool {
     };
     let open = state.workspaces.values().filter(|workspace| workspace.frozen_out > 0);
     open.into_iter().any(|workspace| workspace.lines.iter().any(frozen))
+}
+
+/// The lines whose draws ask for what is needed alone.
+fn who_waits(batch: &HolderBatch) -> BTreeSet<LineNumber> {
+    batch.lines.iter().filter(|line| line.wish.is_need_alone()).map(|line| line.number).collect()
 }
 
 /// Takes the part ahead of need off every draw.

@@ -19,6 +19,7 @@ use types::{Credits, LineNumber, UserId, WorkspaceId};
 
 const GATHER_MS: u64 = 100;
 const BATCHES_MAX: usize = 4;
+const WAITING_BATCHES_MAX: usize = 4;
 const BATCH_LINES_MAX: usize = 1_000;
 const BATCH_BYTES_MAX: usize = 1_000_000;
 
@@ -35,6 +36,7 @@ pub enum PoolMessage {
         spent: Credits,
     },
     Flush,
+    FlushShort,
     Window,
     Hurry,
     Done(Box<Done>),
@@ -67,6 +69,7 @@ pub struct Asked {
 /// A batch that came back.
 pub struct Done {
     sent: Vec<Outgoing>,
+    waits: bool,
     result: Result<BatchAnswer, NotSubmitted>,
 }
 
@@ -82,6 +85,10 @@ impl Outgoing {
             Self::Draw(asked) => &asked.message,
             Self::Report { message, .. } | Self::Close(message) => message,
         }
+    }
+
+    fn waits_for_round(&self) -> bool {
+        matches!(self, Self::Draw(asked) if asked.sent.waits)
     }
 
     fn is_urgent(&self) -> bool {
@@ -139,6 +146,11 @@ pub fn line_message(numbers: &LineNumbers, wish: Wish) -> LineMessage {
     }
 }
 
+/// How many go into one batch.
+fn fitting(queue: &VecDeque<Outgoing>) -> usize {
+    LineMessage::fitting(queue.iter().map(Outgoing::message), BATCH_LINES_MAX, BATCH_BYTES_MAX)
+}
+
 pub struct Pool {
     running: Rc<Running>,
     workspace: WorkspaceId,
@@ -151,6 +163,9 @@ pub struct Pool {
     urgent: bool,
     windowed: bool,
     in_flight: usize,
+    short: VecDeque<Outgoing>,
+    flushing_short: bool,
+    short_in_flight: usize,
     lines: BTreeSet<LineNumber>,
     reported: BTreeMap<LineNumber, Weight>,
     closing: BTreeMap<LineNumber, LineMessage>,
@@ -177,6 +192,9 @@ impl Pool {
             urgent: false,
             windowed: false,
             in_flight: 0,
+            short: VecDeque::new(),
+            flushing_short: false,
+            short_in_flight: 0,
             lines: BTreeSet::new(),
             reported: BTreeMap::new(),
             closing: BTreeMap::new(),
@@ -208,6 +226,7 @@ impl Pool {
                     self.unclosed.insert(line, spent);
                 }
                 PoolMessage::Flush => self.flush(),
+                PoolMessage::FlushShort => self.flush_short(),
                 PoolMessage::Window => {
                     self.windowed = false;
                     self.ask_for_flush();
@@ -259,6 +278,10 @@ impl Pool {
     }
 
     fn gather(&mut self, outgoing: Outgoing) {
+        if outgoing.waits_for_round() {
+            self.short.push_back(outgoing);
+            return self.ask_for_flush_short();
+        }
         self.urgent |= outgoing.is_urgent();
         self.gathered.push_back(outgoing);
         self.go_on();
@@ -283,33 +306,56 @@ impl Pool {
         }
     }
 
+    fn ask_for_flush_short(&mut self) {
+        let may = self.short_in_flight < WAITING_BATCHES_MAX && !self.short.is_empty();
+        if may && !self.flushing_short {
+            self.flushing_short = self.me.unbounded_send(PoolMessage::FlushShort).is_ok();
+        }
+    }
+
     fn flush(&mut self) {
         self.flushing = false;
         if self.in_flight >= BATCHES_MAX || self.gathered.is_empty() {
             return;
         }
-        let messages = self.gathered.iter().map(Outgoing::message);
-        let count = LineMessage::fitting(messages, BATCH_LINES_MAX, BATCH_BYTES_MAX);
+        let count = fitting(&self.gathered);
         let sent: Vec<Outgoing> = self.gathered.drain(..count).collect();
         self.urgent = self.gathered.iter().any(Outgoing::is_urgent);
+        self.in_flight += 1;
+        self.send(sent, false);
+        self.go_on();
+    }
+
+    fn flush_short(&mut self) {
+        self.flushing_short = false;
+        if self.short_in_flight >= WAITING_BATCHES_MAX || self.short.is_empty() {
+            return;
+        }
+        let count = fitting(&self.short);
+        let sent: Vec<Outgoing> = self.short.drain(..count).collect();
+        self.short_in_flight += 1;
+        self.send(sent, true);
+        self.ask_for_flush_short();
+    }
+
+    fn send(&self, sent: Vec<Outgoing>, waits: bool) {
         let batch = HolderBatch {
             holder: self.running.holder,
             journal_sequence: self.running.journal.sequence(),
             workspace: self.workspace.clone(),
             lines: sent.iter().map(|outgoing| outgoing.message().clone()).collect(),
         };
-        self.in_flight += 1;
         let (running, me) = (self.running.clone(), self.me.clone());
         self.running.spawn(async move {
             let result = running.submit(batch).await;
-            let _gone = me.unbounded_send(PoolMessage::Done(Box::new(Done { sent, result })));
+            let _gone = me.unbounded_send(PoolMessage::Done(Box::new(Done { sent, waits, result })));
         });
-        self.go_on();
     }
 
     async fn done(&mut self, done: Done) {
-        self.in_flight -= 1;
-        let Done { sent, result } = done;
+        let Done { sent, waits, result } = done;
+        let in_flight = if waits { &mut self.short_in_flight } else { &mut self.in_flight };
+        *in_flight -= 1;
         match result {
             Ok(answer) => {
                 for (at, outgoing) in sent.into_iter().enumerate() {
@@ -330,6 +376,7 @@ impl Pool {
             }
         }
         self.go_on();
+        self.ask_for_flush_short();
     }
 
     async fn settle(&mut self, outgoing: Outgoing, answer: &BatchAnswer, at: usize) {
@@ -528,7 +575,7 @@ impl Pool {
 
     fn answer_drained(&mut self) {
         let nothing_open = self.lines.is_empty() && self.closing.is_empty() && self.unclosed.is_empty();
-        if nothing_open && self.in_flight == 0 {
+        if nothing_open && self.in_flight == 0 && self.short_in_flight == 0 {
             for reply in self.drained.drain(..) {
                 let _gone = reply.send(());
             }

@@ -2,7 +2,7 @@
 //! returns into batches and sees closed lines to the ledger; what was there before it is taken up by `taken_up`.
 //!
 //! What somebody waits for is sent at once, and what is gathered rides along; draws ahead of need, reports and closes
-//! gather for a window. Not here: sizes (`leasing`), what a batch says (`batch`), finding the leader (`shards`).
+//! gather for a window. Draws that wait for a recall round go apart, so that no other answer waits with them. Not here: sizes (`leasing`), what a batch says (`batch`), finding the leader (`shards`).
 
 mod taken_up;
 
@@ -36,6 +36,8 @@ pub(crate) enum PoolMessage {
         spent: Credits,
     },
     Flush,
+    /// The same for draws that wait for a recall round.
+    FlushShort,
     /// The window in which draws ahead of need gather is over.
     Window,
     /// Somebody waits for a draw that was ahead of need.
@@ -77,6 +79,8 @@ pub(crate) struct Asked {
 #[derive(Debug)]
 pub(crate) struct Done {
     sent: Vec<Outgoing>,
+    /// Of draws that wait for a recall round.
+    waits: bool,
     result: Result<BatchAnswer, NotSubmitted>,
 }
 
@@ -109,6 +113,10 @@ pub(crate) struct Pool {
     /// A message comes at the end of the window.
     windowed: bool,
     in_flight: usize,
+    /// Draws that wait for a recall round: they were denied at first, though credits are out elsewhere.
+    short: VecDeque<Outgoing>,
+    flushing_short: bool,
+    short_in_flight: usize,
     /// Open lines of this pool on this node.
     lines: BTreeSet<LineNumber>,
     /// What was last reported of each.
@@ -149,6 +157,9 @@ impl Actor for PoolActor {
             urgent: false,
             windowed: false,
             in_flight: 0,
+            short: VecDeque::new(),
+            flushing_short: false,
+            short_in_flight: 0,
             lines: BTreeSet::new(),
             reported: BTreeMap::new(),
             closing: BTreeMap::new(),
@@ -191,6 +202,7 @@ impl Actor for PoolActor {
                 pool.unclosed.insert(line, spent);
             }
             PoolMessage::Flush => pool.flush(&myself),
+            PoolMessage::FlushShort => pool.flush_short(&myself),
             PoolMessage::Window => {
                 pool.windowed = false;
                 pool.ask_for_flush(&myself);
@@ -243,6 +255,10 @@ impl Pool {
     }
 
     fn gather(&mut self, outgoing: Outgoing, myself: &ActorRef<PoolMessage>) {
+        if outgoing.waits_for_round() {
+            self.short.push_back(outgoing);
+            return self.ask_for_flush_short(myself);
+        }
         self.urgent |= outgoing.is_urgent();
         self.gathered.push_back(outgoing);
         self.go_on(myself);
@@ -267,34 +283,63 @@ impl Pool {
         }
     }
 
+    fn ask_for_flush_short(&mut self, myself: &ActorRef<PoolMessage>) {
+        let may = self.short_in_flight < self.holder.options.waiting_batches_max && !self.short.is_empty();
+        if may && !self.flushing_short {
+            self.flushing_short = myself.cast(PoolMessage::FlushShort).is_ok();
+        }
+    }
+
     fn flush(&mut self, myself: &ActorRef<PoolMessage>) {
         self.flushing = false;
         if self.in_flight >= self.holder.options.batches_max || self.gathered.is_empty() {
             return;
         }
+        let sent = self.fitting(&self.gathered);
+        let sent: Vec<Outgoing> = self.gathered.drain(..sent).collect();
+        self.urgent = self.gathered.iter().any(Outgoing::is_urgent);
+        self.in_flight += 1;
+        self.send(sent, false, myself);
+        self.go_on(myself);
+    }
+
+    fn flush_short(&mut self, myself: &ActorRef<PoolMessage>) {
+        self.flushing_short = false;
+        if self.short_in_flight >= self.holder.options.waiting_batches_max || self.short.is_empty() {
+            return;
+        }
+        let sent = self.fitting(&self.short);
+        let sent: Vec<Outgoing> = self.short.drain(..sent).collect();
+        self.short_in_flight += 1;
+        self.send(sent, true, myself);
+        self.ask_for_flush_short(myself);
+    }
+
+    /// How many go into one batch.
+    fn fitting(&self, queue: &VecDeque<Outgoing>) -> usize {
         let (lines_max, bytes_max) =
             (self.holder.options.batch_lines_max, self.holder.options.batch_bytes_max);
-        let count = LineMessage::fitting(self.gathered.iter().map(Outgoing::message), lines_max, bytes_max);
-        let sent: Vec<Outgoing> = self.gathered.drain(..count).collect();
-        self.urgent = self.gathered.iter().any(Outgoing::is_urgent);
+        LineMessage::fitting(queue.iter().map(Outgoing::message), lines_max, bytes_max)
+    }
+
+    fn send(&self, sent: Vec<Outgoing>, waits: bool, myself: &ActorRef<PoolMessage>) {
         let batch = HolderBatch {
             holder: self.holder.id,
             journal_sequence: self.holder.journal.sequence(),
             workspace: self.workspace.clone(),
             lines: sent.iter().map(|outgoing| outgoing.message().clone()).collect(),
         };
-        self.in_flight += 1;
         let (holder, shard, myself_then) = (self.holder.clone(), self.shard, myself.clone());
         tokio::spawn(async move {
             let result = holder.submit(shard, batch).await;
-            let _stopped = myself_then.cast(PoolMessage::Done(Box::new(Done { sent, result })));
+            let _stopped = myself_then.cast(PoolMessage::Done(Box::new(Done { sent, waits, result })));
         });
-        self.go_on(myself);
     }
 
     async fn done(&mut self, done: Done, myself: &ActorRef<PoolMessage>) {
-        self.in_flight -= 1;
-        let Done { sent, result } = done;
+        let Done { sent, waits, result } = done;
+        let in_flight = if waits { &mut self.short_in_flight } else { &mut self.in_flight };
+        *in_flight -= 1;
         match result {
             Ok(BatchAnswer { lines, elsewhere, durability, cut_off }) => {
                 let answers = lines.into_iter().zip(elsewhere);
@@ -316,6 +361,7 @@ impl Pool {
             }
         }
         self.go_on(myself);
+        self.ask_for_flush_short(myself);
     }
 
     async fn settle(&mut self, outgoing: Outgoing, answer: LineAnswer, word: LedgerWord) {
@@ -403,7 +449,8 @@ impl Pool {
         self.ask_for_flush(myself);
         let nothing_left = self.recovered.is_empty() && self.ended.is_empty() && self.unclosed.is_empty();
         let no_lines = self.children.is_empty() && self.lines.is_empty() && self.closing.is_empty();
-        if nothing_left && no_lines && self.in_flight == 0 && self.gathered.is_empty() {
+        let nothing_short = self.short_in_flight == 0 && self.short.is_empty();
+        if nothing_left && no_lines && nothing_short && self.in_flight == 0 && self.gathered.is_empty() {
             self.holder.pool_is_idle(&self.workspace, myself, self.handled);
         }
     }
@@ -516,7 +563,7 @@ impl Pool {
 
     fn answer_drained(&mut self) {
         let nothing_open = self.lines.is_empty() && self.closing.is_empty() && self.unclosed.is_empty();
-        if nothing_open && self.in_flight == 0 {
+        if nothing_open && self.in_flight == 0 && self.short_in_flight == 0 {
             for reply in self.drained.drain(..) {
                 let _gone = reply.send(());
             }
@@ -532,6 +579,7 @@ impl PoolMessage {
             | Self::Closing(_)
             | Self::Unclosed { .. }
             | Self::Flush
+            | Self::FlushShort
             | Self::Window
             | Self::Hurry
             | Self::Done(_)

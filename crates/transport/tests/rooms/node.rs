@@ -241,6 +241,7 @@ fn actors(node: NodeId) -> actors::Options {
         waiting_max: 1_000,
         gather_ms: 10,
         batches_max: 4,
+        waiting_batches_max: 4,
         batch_lines_max: 100,
         batch_bytes_max: 1_000_000,
         hot_spends_per_s: 20_000,
