@@ -168,7 +168,7 @@ impl Linked {
         let Self { settings, world, identity, directories, mux, services, quota: served, is_new } = self;
         let Directories { root, journal, raft } = directories;
         let link = Arc::new(Link::new(&mux));
-        let agreed = Arc::new(AgreedClock::new(world.clock.clone()));
+        let agreed = Arc::new(AgreedClock::new(world.clock.clone(), settings.others().len()));
         let front = Front::open(&settings, world.net.as_ref(), &served, &mux, &agreed).await?;
         if is_new {
             introduce(&link, &settings, identity.disk).await?;

@@ -59,10 +59,17 @@ pub(crate) async fn node(options: Options) -> (Holder, Arc<Shards>) {
 }
 
 pub(crate) async fn node_on(disk: MemDisk, options: Options) -> (Holder, Arc<Shards>) {
+    node_by(Arc::new(SystemClock::new()), disk, options).await
+}
+
+pub(crate) async fn node_by(
+    exact: Arc<dyn Clock>,
+    disk: MemDisk,
+    options: Options,
+) -> (Holder, Arc<Shards>) {
     let me = options.node;
     let entropy = SeededEntropy::new(7);
     let directory = |name: &str| disk.directory(Path::new(name)).unwrap();
-    let exact: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let clock = Arc::new(CoarseClock::new(exact.clone()));
     tokio::spawn(clock.clone().keep_ticking(5));
     let group = |id| GroupSpec { id, voters: vec![me], learners: Vec::new() };

@@ -2,6 +2,8 @@
 //! rebuilt from the journal and the word, come and go, and are recalled, drained and confirmed meanwhile; no credit is lost
 //! or made.
 
+mod keys;
+
 use crate::Options;
 use crate::messages::AllocationMessage;
 use crate::one_node::{

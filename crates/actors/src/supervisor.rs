@@ -191,7 +191,9 @@ impl State {
         for workspace in waiting {
             self.pool(&workspace, myself).await?;
         }
-        self.holder.keys.expire(self.holder.clock.now());
+        if let Some(now) = self.holder.clock.surely() {
+            self.holder.keys.expire(now);
+        }
         let now_ms = self.holder.clock.boottime_ms();
         let mut due: BTreeSet<ShardId> = BTreeSet::new();
         for (workspace, pool) in &self.pools {

@@ -3,13 +3,17 @@
 //!
 //! A key is begun before the spend, stored when its record is written, and shown when its charge is answered. Nothing
 //! is ever evicted before its time: a full window takes no new key. Refusals leave no trace.
+//!
+//! Time passes here only by [`KeyTable::expire`]: a start and a new segment forget nothing by a clock, because this
+//! machine's may be wrong, and a key that is forgotten too early charges twice. Until somebody says what has surely
+//! passed, all keys that are on the disk count, and what they take bounds how many more come.
 
 use crate::change::KeptKey;
 use crate::words::Charged;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use types::{IdempotencyKey, Timestamp, UserId, WorkspaceId};
 
@@ -85,6 +89,8 @@ pub struct KeyTable {
     bytes: AtomicU64,
     shards: Vec<Mutex<HashMap<Arc<KeyName>, Entry>>>,
     index: Mutex<Index>,
+    /// The latest that [`KeyTable::expire`] was told, ms.
+    passed_ms: AtomicI64,
 }
 
 /// Stored keys by the record that holds them, and by when they expire.
@@ -97,7 +103,8 @@ struct Index {
 impl KeyTable {
     pub(crate) fn new(window_ms: u32, bytes_max: u64) -> Arc<Self> {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        Arc::new(Self { window_ms, bytes_max, bytes: AtomicU64::new(0), shards, index: Mutex::default() })
+        let (bytes, passed_ms) = (AtomicU64::new(0), AtomicI64::new(i64::MIN));
+        Arc::new(Self { window_ms, bytes_max, bytes, shards, index: Mutex::default(), passed_ms })
     }
 
     /// Asks for a key before anything is spent.
@@ -127,8 +134,10 @@ impl KeyTable {
         Begun::Fresh(KeyGuard { table: self.clone(), name, command_hash, stored: false })
     }
 
-    /// Forgets the keys whose window has passed.
+    /// Forgets the keys whose window has passed. `now` must have passed whatever this machine's clock says: a node of a
+    /// cluster says what most nodes agree on, or nothing.
     pub fn expire(&self, now: Timestamp) {
+        self.passed_ms.fetch_max(now.millis(), Ordering::Relaxed);
         let mut expired = Vec::new();
         let mut index = self.index();
         while let Some((at, position)) = index.by_expiry.first().copied().filter(|(at, _)| *at <= now) {
@@ -169,6 +178,11 @@ impl KeyTable {
 
     // The writer's side.
 
+    /// When a key is used: no earlier than what has surely passed, or a slow clock would cut its window short.
+    pub(crate) fn dated(&self, at: Timestamp) -> Timestamp {
+        at.max(Timestamp::from_millis(self.passed_ms.load(Ordering::Relaxed)))
+    }
+
     /// The charge is in the book; the key stays in flight until it is shown.
     pub(crate) fn store(&self, mut guard: KeyGuard, charged: Charged, at: Timestamp) -> Arc<KeyName> {
         let name = guard.name.clone();
@@ -201,7 +215,7 @@ impl KeyTable {
     }
 
     /// A key found in the journal; the later record of a key counts.
-    pub(crate) fn restore(&self, kept: KeptKey, now: Timestamp) {
+    pub(crate) fn restore(&self, kept: KeptKey) {
         let name = Arc::new(KeyName { workspace: kept.workspace, user: kept.user, key: kept.key });
         let before = self.shard(&name).get(&name).and_then(|entry| {
             let answer = entry.answer.as_ref()?;
@@ -214,10 +228,8 @@ impl KeyTable {
             drop(index);
             self.remove(&name);
         }
-        if self.expires_at(kept.at) > now {
-            self.bytes.fetch_add(name.cost_bytes(), Ordering::Relaxed);
-            self.enter(name, kept.command_hash, kept.charged, kept.at, true);
-        }
+        self.bytes.fetch_add(name.cost_bytes(), Ordering::Relaxed);
+        self.enter(name, kept.command_hash, kept.charged, kept.at, true);
     }
 
     /// The stored keys whose records stand at these positions.

@@ -133,6 +133,7 @@ impl Writer {
         let Some(slot) = self.book.attached(charge.handle, charge.epoch) else {
             return refuse(reply, Refused::NoLine);
         };
+        charge.at = self.keys.dated(charge.at);
         match self.book_charge(slot, &charge).await {
             Ok(charged) => {
                 let key = charge.key.take().filter(|_| !is_planted(Mistake::KeyNotKept));

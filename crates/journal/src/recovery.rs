@@ -37,7 +37,8 @@ impl Journal {
     }
 
     /// Opens the journal in `directory`, or begins it, and starts its writer on the current tokio runtime. The caller
-    /// holds the directory's lock. Reads all segments; blocks for as long as that takes.
+    /// holds the directory's lock. Reads all segments; blocks for as long as that takes. `clock` says which boot of the
+    /// kernel this is, and dates segments for who reads them; nothing is decided by its wall.
     pub async fn open(
         options: Options,
         directory: Arc<dyn Directory>,
@@ -67,7 +68,7 @@ impl Journal {
             Found::read(directory.as_ref(), disk, boot)?;
         let registrations = Arc::new(Registrations::start(directory.clone(), found)?);
         let keys = KeyTable::new(options.key_window_ms, options.keys_bytes_max);
-        found_keys.into_iter().for_each(|kept| keys.restore(kept, now));
+        found_keys.into_iter().for_each(|kept| keys.restore(kept));
         let rounding = if exact { Vec::new() } else { book.decide_rounding().map_err(unsound)? };
         let homeless = homeless.map(|gone| keys.stored_at(gone.first_sequence..gone.end_sequence));
         let homeless = homeless.unwrap_or_default();
@@ -161,7 +162,7 @@ impl Found {
         let (mut older, mut keys) = (Vec::new(), Vec::new());
         for segment in segments {
             let Some(listed) = last.previous.iter().find(|listed| listed.first_sequence == segment) else {
-                // Its last living key was carried on or had expired when the newest segment began.
+                // Its last living key was carried on or was forgotten when the newest segment began.
                 directory.remove(&file_name(segment)).map_err(doing("removing an old segment"))?;
                 continue;
             };

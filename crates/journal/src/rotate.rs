@@ -2,7 +2,7 @@
 //!
 //! A new segment opens with a snapshot of all lines, so an older one is kept only for the keys in it that live. One
 //! with few of them is emptied: they are carried into the new segment, and the file goes. So the disk holds at most
-//! about four times what living keys take, and two segments.
+//! about four times what living keys take, and two segments. Which keys live is never asked of a clock here.
 
 use crate::book::Book;
 use crate::change::{Change, KeptKey};
@@ -61,7 +61,7 @@ pub(crate) struct Published {
 impl Publishing<'_> {
     pub async fn publish(self) -> Result<Published, NotPublished> {
         let (stay, go, carried) = self.sort_out();
-        // A key that has expired meanwhile is in no table.
+        // A key that was forgotten meanwhile is in no table.
         let carried = carried.into_iter().filter_map(|name| self.keys.kept(&name).map(|kept| (name, kept)));
         let (names, kept): (Vec<Arc<KeyName>>, Vec<KeptKey>) = carried.unzip();
         let previous = stay.iter().map(|o| Previous { first_sequence: o.first_sequence, bytes: o.bytes });
@@ -204,8 +204,6 @@ impl Writer {
     }
 
     async fn publish(&mut self, sealed: Older, homeless: Vec<Arc<KeyName>>) -> Result<(), NotPublished> {
-        let now = self.clock.now();
-        self.keys.expire(now);
         self.drop_dead().await;
         let publishing = Publishing {
             directory: &self.directory,
@@ -215,7 +213,7 @@ impl Writer {
             book: &self.book,
             keys: &self.keys,
             sequence: self.sequence + 1,
-            now,
+            now: self.clock.now(),
             older: self.older.iter().copied().chain([sealed]).collect(),
             homeless,
             rounded: &[],

@@ -66,8 +66,66 @@ fn living_keys_keep_their_segment_or_are_carried() {
     machine.clock.advance_ms(KEY_WINDOW_MS);
     machine.kill(holder);
     let holder = machine.start();
-    assert_eq!(machine.segments().len(), 1, "keys expired, segments go");
+    assert!(machine.segments().len() > 1, "nobody has said that the window is over");
+    holder.keys.expire(machine.clock.now());
     assert_eq!(holder.keys.bytes(), 0);
+    holder.line_with(1, "w", &[(shared(), credits(100_000))]);
+    spend(&holder, ROUNDS);
+    assert_eq!(machine.segments().len(), 1, "keys expired, segments go");
+}
+
+/// A machine whose clock is a day fast for a while: while it is, the journal is opened, and goes on in new segments.
+#[test]
+fn no_clock_of_the_machine_makes_a_key_charge_twice() {
+    let machine = Machine::new(options());
+    let mut holder = machine.start();
+    let line = holder.line_with(1, "w", &[(shared(), credits(100_000))]);
+    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
+    let truth = machine.clock.now();
+    let told = Charge { key: Some(guard), at: truth, ..chat(1, 2, Durability::Disk) };
+    let told = holder.charge(told).unwrap().sequence;
+    let again = |holder: &Holder, when: &str| match holder.begin("w", "k", 1) {
+        Begun::Replay(again) => assert_eq!(again.sequence, told, "{when}"),
+        _ => panic!("{when}: it is forgotten"),
+    };
+    for turn in 0..2 {
+        machine.clock.set_wall(truth.plus_ms(25 * i64::from(KEY_WINDOW_MS)));
+        machine.kill(holder);
+        holder = machine.start();
+        again(&holder, "opened with a fast clock");
+        holder.run(holder.journal.attach(line.clone(), journal::HandleNo(1), 1)).unwrap();
+        let before = machine.segments();
+        spend(&holder, ROUNDS);
+        assert_ne!(machine.segments(), before, "a new segment with a fast clock");
+        again(&holder, "in a new segment");
+        machine.clock.set_wall(truth.plus_ms(turn));
+        holder.keys.expire(machine.clock.now());
+        again(&holder, "the clock is right again");
+        machine.kill(holder);
+        holder = machine.start();
+        again(&holder, "opened with the right clock");
+    }
+}
+
+/// What was used by a clock that is a day slow, is kept for a window from what is known to have passed.
+#[test]
+fn a_slow_clock_cuts_no_window_short() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let truth = machine.clock.now();
+    holder.keys.expire(truth);
+    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
+    let at = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
+    holder.charge(Charge { key: Some(guard), at, ..chat(1, 2, Durability::Disk) }).unwrap();
+    holder.keys.expire(truth);
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
+    machine.kill(holder);
+    let holder = machine.start();
+    holder.keys.expire(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1));
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
+    holder.keys.expire(truth.plus_ms(i64::from(KEY_WINDOW_MS)));
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
 }
 
 #[test]

@@ -336,7 +336,7 @@ fn a_key_answers_again_what_it_was_answered() {
 fn the_key_window_is_full_before_it_forgets() {
     let machine = Machine::new(journal::Options { keys_bytes_max: 2 * (512 + 5), ..options() });
     let holder = machine.start();
-    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let line = holder.line_with(1, "w", &[(shared(), credits(100))]);
     let use_key = |holder: &holder::Holder, key: &str| match holder.begin("w", key, 1) {
         Begun::Fresh(guard) => {
             let at = platform::Clock::now(machine.clock.as_ref());
@@ -358,7 +358,12 @@ fn the_key_window_is_full_before_it_forgets() {
     assert_eq!(use_key(&holder, "c"), "fresh");
     machine.kill(holder);
     let holder = machine.start();
-    assert_eq!(holder.keys.bytes(), 512 + 5, "expired keys do not come back");
+    assert_eq!(holder.keys.bytes(), 3 * (512 + 5), "what is on the disk counts until somebody says the time");
+    assert_eq!(use_key(&holder, "d"), "full");
+    holder.keys.expire(platform::Clock::now(machine.clock.as_ref()));
+    assert_eq!(holder.keys.bytes(), 512 + 5);
+    holder.run(holder.journal.attach(line, HandleNo(1), 1)).unwrap();
+    assert_eq!(use_key(&holder, "d"), "fresh");
 }
 
 #[test]

@@ -16,9 +16,13 @@ use types::{NodeId, Timestamp};
 #[derive(Debug)]
 pub struct AgreedClock {
     own: Arc<dyn Clock>,
+    /// How many other nodes there are.
+    others: usize,
     heard: Mutex<BTreeMap<NodeId, Heard>>,
     /// How far the median was ahead of the time since boot; [`ALONE`] until somebody is heard.
     ahead_of_boot_ms: AtomicI64,
+    /// The same of what has surely passed; [`ALONE`] until most nodes are heard.
+    surely_ahead_ms: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -33,9 +37,10 @@ pub const REMEMBERED_MS: u64 = 60_000;
 const ALONE: i64 = i64::MIN;
 
 impl AgreedClock {
-    /// Until others are heard, this node's own.
-    pub fn new(own: Arc<dyn Clock>) -> Self {
-        Self { own, heard: Mutex::default(), ahead_of_boot_ms: AtomicI64::new(ALONE) }
+    /// Until others are heard, this node's own; there are so many.
+    pub fn new(own: Arc<dyn Clock>, others: usize) -> Self {
+        let (ahead_of_boot_ms, surely_ahead_ms) = (AtomicI64::new(ALONE), AtomicI64::new(ALONE));
+        Self { own, others, heard: Mutex::default(), ahead_of_boot_ms, surely_ahead_ms }
     }
 
     /// `node` has just answered that its clock says `wall`, to a question that took `round_trip` there and back.
@@ -53,6 +58,15 @@ impl AgreedClock {
         let by_mistake = is_planted(Mistake::OwnWallBetween);
         let kept = if by_mistake { median.saturating_sub(ahead(own)) } else { median };
         self.ahead_of_boot_ms.store(kept, Ordering::Relaxed);
+        // Of all nodes' clocks half may be fast, and they may be among these: then the last before them is right.
+        let fast_at_most = self.others.div_ceil(2);
+        if let Some(surely) = all.len().checked_sub(fast_at_most + 1) {
+            self.surely_ahead_ms.store(all[surely], Ordering::Relaxed);
+        }
+    }
+
+    fn since_boot(&self, ahead_ms: i64) -> Timestamp {
+        Timestamp::from_millis(signed(self.own.boottime_ms())).plus_ms(ahead_ms)
     }
 
     /// How far this node's clock is behind what the nodes agree on, ms; negative where it is fast.
@@ -70,7 +84,17 @@ impl Clock for AgreedClock {
         match self.ahead_of_boot_ms.load(Ordering::Relaxed) {
             ALONE => self.own.now(),
             correction_ms if is_planted(Mistake::OwnWallBetween) => self.own.now().plus_ms(correction_ms),
-            ahead_ms => Timestamp::from_millis(signed(self.own.boottime_ms())).plus_ms(ahead_ms),
+            ahead_ms => self.since_boot(ahead_ms),
+        }
+    }
+
+    /// What most of all nodes, this one among them, were heard to be past, and the time since boot since then: also when
+    /// this node is cut off later. `None` before that: a node that starts alone, with a clock that is wrong, knows nothing.
+    fn surely(&self) -> Option<Timestamp> {
+        match self.surely_ahead_ms.load(Ordering::Relaxed) {
+            _ if self.others == 0 => Some(self.own.now()),
+            ALONE => None,
+            ahead_ms => Some(self.since_boot(ahead_ms)),
         }
     }
 
@@ -97,8 +121,12 @@ mod tests {
     const AT_ONCE: Duration = Duration::ZERO;
 
     fn clock(off_by_ms: i64) -> (Arc<ManualClock>, AgreedClock) {
+        clock_among(2, off_by_ms)
+    }
+
+    fn clock_among(others: usize, off_by_ms: i64) -> (Arc<ManualClock>, AgreedClock) {
         let own = Arc::new(ManualClock::at(TRUE_TIME.plus_ms(off_by_ms)));
-        (own.clone(), AgreedClock::new(own))
+        (own.clone(), AgreedClock::new(own, others))
     }
 
     #[test]
@@ -174,6 +202,52 @@ mod tests {
         own.advance_ms(1);
         agreed.note(NodeId(2), agreed.now(), AT_ONCE);
         assert_eq!(agreed.correction_ms(), 0, "two are left, and they differ");
+    }
+
+    #[test]
+    fn what_has_surely_passed_is_known_once_most_nodes_are_heard() {
+        let (own, single) = clock_among(0, HOUR_MS);
+        own.advance_ms(5);
+        assert_eq!(single.surely(), Some(TRUE_TIME.plus_ms(HOUR_MS + 5)), "there is nobody to ask");
+        for (others, most) in [(1, 1), (2, 1), (3, 2), (4, 2)] {
+            let (own, clock) = clock_among(others, HOUR_MS);
+            for node in 1..most {
+                clock.note(NodeId(node), TRUE_TIME, AT_ONCE);
+            }
+            assert_eq!(clock.surely(), None, "{others} others");
+            clock.note(NodeId(most), TRUE_TIME, AT_ONCE);
+            assert_eq!(clock.surely(), Some(TRUE_TIME), "{others} others");
+            own.advance_ms(2 * u32::try_from(REMEMBERED_MS).unwrap());
+            own.set_wall(TRUE_TIME.plus_ms(99 * HOUR_MS));
+            let passed = TRUE_TIME.plus_ms(2 * i64::try_from(REMEMBERED_MS).unwrap());
+            assert_eq!(clock.surely(), Some(passed), "cut off, it goes on with the time since boot");
+        }
+    }
+
+    #[test]
+    fn half_of_all_clocks_may_be_fast_and_what_has_surely_passed_has() {
+        for others in 1..=6_usize {
+            for heard in 0..=others {
+                for fast in 0..=others.div_ceil(2) {
+                    // The fast ones are all heard; this node is one of them, or the last to be.
+                    for own_is_fast in [true, false] {
+                        let off = |is_fast| if is_fast { HOUR_MS } else { 0 };
+                        let (_own, clock) = clock_among(others, off(own_is_fast && fast > 0));
+                        for node in 1..=heard {
+                            let is_fast = node + usize::from(own_is_fast) <= fast;
+                            let wall = TRUE_TIME.plus_ms(off(is_fast));
+                            clock.note(NodeId(u16::try_from(node).unwrap()), wall, AT_ONCE);
+                        }
+                        let surely = clock.surely();
+                        assert_eq!(surely.is_some(), 2 * (heard + 1) > others + 1);
+                        assert!(
+                            surely.is_none_or(|surely| surely == TRUE_TIME),
+                            "{fast} of {heard}, {others}"
+                        );
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -32,6 +32,12 @@ pub trait Clock: Send + Sync + fmt::Debug {
 
     /// Which boot of the kernel this is. An error where the system does not say.
     fn kernel_boot_id(&self) -> io::Result<BootId>;
+
+    /// Wall time that has surely passed, for what is forgotten by it; `None` while that cannot be said. One machine has
+    /// nobody to ask.
+    fn surely(&self) -> Option<Timestamp> {
+        Some(self.now())
+    }
 }
 
 /// The machine's clocks.
@@ -107,6 +113,11 @@ impl CoarseClock {
 
     pub fn boottime_ms(&self) -> u64 {
         self.boottime_ms.load(Ordering::Relaxed)
+    }
+
+    /// The exact clock's.
+    pub fn surely(&self) -> Option<Timestamp> {
+        self.exact.surely()
     }
 
     /// Copies the exact clock once.

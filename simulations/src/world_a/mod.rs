@@ -170,7 +170,8 @@ impl World {
             asks: RefCell::default(),
         };
         let nodes: Vec<Node> = (0..config.nodes).map(node).collect();
-        let agreed = nodes.iter().map(|node| RefCell::new(AgreedClock::new(node.clock.clone()))).collect();
+        let agree = |node: &Node| RefCell::new(AgreedClock::new(node.clock.clone(), config.replicas - 1));
+        let agreed = nodes.iter().map(agree).collect();
         let net = Network::new(config.distances.clone(), stream(seed, "network"));
         let mut film = Film::default();
         film.kept = config.keep_film.then(Vec::new);
@@ -343,6 +344,11 @@ impl World {
     /// The wall as most replicas see it: what entries are dated by.
     fn agreed_now(&self, node: Index) -> Timestamp {
         platform::Clock::now(&*self.agreed[node].borrow())
+    }
+
+    /// What keys are forgotten by. Who has no replica asks nobody here, and forgets none.
+    fn surely(&self, node: Index) -> Option<Timestamp> {
+        platform::Clock::surely(&*self.agreed[node].borrow())
     }
 
     fn sample(&self) {

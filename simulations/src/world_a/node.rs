@@ -266,7 +266,9 @@ impl Running {
         for workspace in waiting {
             self.pool(&workspace);
         }
-        self.keys.expire(self.clock.now());
+        if let Some(now) = self.world().surely(self.node) {
+            self.keys.expire(now);
+        }
         for pool in self.pools.borrow().values() {
             let _gone = pool.unbounded_send(PoolMessage::Tick);
         }

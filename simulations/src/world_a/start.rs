@@ -117,7 +117,7 @@ impl World {
         });
         if let Some(replica) = &node.replica {
             replica.borrow_mut().restart(self.time.now_us());
-            *self.agreed[index].borrow_mut() = AgreedClock::new(node.clock.clone());
+            *self.agreed[index].borrow_mut() = AgreedClock::new(node.clock.clone(), self.config.replicas - 1);
             self.time.spawn(index + 1, elections(self.clone(), index));
             self.time.spawn(index + 1, heartbeats(self.clone(), index));
             self.time.spawn(index + 1, ask_the_time(self.clone(), index));
