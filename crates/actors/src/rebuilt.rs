@@ -3,6 +3,7 @@
 //! or made.
 
 mod keys;
+mod unsaid;
 
 use crate::Options;
 use crate::messages::AllocationMessage;

@@ -575,7 +575,8 @@ impl Pool {
 
     fn answer_drained(&mut self) {
         let nothing_open = self.lines.is_empty() && self.closing.is_empty() && self.unclosed.is_empty();
-        if nothing_open && self.in_flight == 0 && self.short_in_flight == 0 {
+        let nothing_to_take_up = self.recovered.is_empty() && self.ended.is_empty();
+        if nothing_open && nothing_to_take_up && self.in_flight == 0 && self.short_in_flight == 0 {
             for reply in self.drained.drain(..) {
                 let _gone = reply.send(());
             }

@@ -5,10 +5,12 @@ use super::{Child, Pool, PoolMessage};
 use crate::allocation::{AllocationActor, Arguments};
 use crate::batch::line_message;
 use crate::handle::Handle;
+use crate::messages::AllocationMessage;
 use journal::LineView;
 use ledger::Wish;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use types::UserId;
 use types::planted::{Mistake, is_planted};
 
@@ -31,14 +33,26 @@ impl Pool {
             self.take_up_lines_of(&handle.user).await?;
         }
         let recovered = self.recovered.remove(&handle.user);
-        self.lines.extend(recovered.iter().map(|view| view.line.number));
+        let taken_up = recovered.as_ref().map(|view| view.line.number);
+        self.lines.extend(taken_up);
         let arguments = Arguments {
             holder: self.holder.clone(),
             handle: handle.clone(),
             pool: myself.clone(),
             recovered,
         };
-        let (actor, _task) = Actor::spawn_linked(None, AllocationActor, arguments, myself.get_cell()).await?;
+        let spawned = Actor::spawn_linked(None, AllocationActor, arguments, myself.get_cell()).await;
+        let actor = match (spawned, taken_up) {
+            (Ok((actor, _task)), _) => actor,
+            (Err(why), None) => return Err(why.into()),
+            (Err(why), Some(line)) => {
+                // The journal may have closed it since it was listed, for an actor that does not live to say so.
+                tracing::info!(workspace = %self.workspace, line = line.0, %why, "a line is looked for again");
+                self.lines.remove(&line);
+                self.take_up_lines_of(&handle.user).await?;
+                return Ok(false);
+            }
+        };
         handle.set_actor(Some(actor.clone()));
         self.children.insert(handle.no, Child { handle, actor });
         Ok(true)
@@ -96,10 +110,19 @@ impl Pool {
             let made = self.holder.make_handle(&self.workspace, &user);
             self.recovered.insert(user.clone(), view);
             let Some(handle) = made else { continue };
-            if let Err(why) = self.spawn_child(myself, handle).await {
+            if let Err(why) = self.spawn_child(myself, handle.clone()).await {
                 tracing::error!(workspace = %self.workspace, %why, "a recovered line has no actor");
             }
-            // Where the actor of a pool that failed has not gone yet, the line waits for the next time.
+            // Where the actor of a pool that failed has not gone yet, the line waits for the next time. Who drains waits
+            // too, and may have told all others before.
+            if !self.drained.is_empty() && !self.recovered.contains_key(&user) {
+                let (reply, _answer) = oneshot::channel();
+                handle.tell(AllocationMessage::Drain { reply });
+            }
+        }
+        if !self.ended.is_empty() {
+            // One that was closed since it was listed.
+            self.resume_closes().await;
         }
     }
 
