@@ -1,4 +1,4 @@
-//! Snapshots of one group as files: `snapshot-<group>` is the current one, two more names are for what is not yet.
+//! Snapshots of one group as files: `snapshot-<group>` is the current one, other names are for what is not yet.
 //!
 //! ```text
 //! frame* digest      frame = length u32, little-endian, and an encoded shape
@@ -15,4 +15,6 @@ mod format;
 mod tests;
 
 pub(crate) use file::{SnapshotFile, SnapshotStore};
+#[cfg(test)]
+pub(crate) use format::write;
 pub(crate) use format::{Replicated, state_digest};

@@ -38,8 +38,11 @@ impl SnapshotStore {
     /// Reads the current snapshot, if there is one, and removes what was never finished.
     pub(crate) fn open(group: u16, directory: Arc<dyn Directory>) -> io::Result<(Self, Replicated)> {
         let store = Self(Arc::new(Inner { group, directory, current: Mutex::new(None) }));
-        for name in [store.new_name(), store.incoming_name()] {
-            remove_if_there(&*store.0.directory, &name)?;
+        let (new, incoming) = (store.new_name(), store.incoming_names());
+        for name in store.0.directory.list()? {
+            if name == new || name.starts_with(&incoming) {
+                remove_if_there(&*store.0.directory, &name)?;
+            }
         }
         match store.0.directory.open(&store.name()) {
             Ok(file) => {
@@ -72,11 +75,19 @@ impl SnapshotStore {
         self.publish(&name, made)
     }
 
-    /// An empty file for a snapshot that is being received.
-    pub(crate) fn make_incoming(&self) -> io::Result<Arc<dyn DiskFile>> {
-        let name = self.incoming_name();
+    /// An empty file for a snapshot that is being received. Its name is its own: what is renamed once it is synced is the
+    /// very file that was.
+    pub(crate) fn make_incoming(&self, digest: &[u8; DIGEST_BYTES]) -> io::Result<Arc<dyn DiskFile>> {
+        let name = self.incoming_name(digest);
         remove_if_there(&*self.0.directory, &name)?;
         self.0.directory.create(&name)
+    }
+
+    /// Frees what was received of a snapshot that is not being installed. What cannot be removed goes at the next start.
+    pub(crate) fn drop_incoming(&self, digest: &[u8; DIGEST_BYTES]) {
+        if let Err(error) = remove_if_there(&*self.0.directory, &self.incoming_name(digest)) {
+            tracing::warn!(%error, "a received snapshot could not be removed");
+        }
     }
 
     /// Reads and checks what was received whole.
@@ -91,7 +102,7 @@ impl SnapshotStore {
         let SnapshotFile { file, meta, digest, bytes, received } = snapshot;
         if let Some(replicated) = received {
             let installed = SnapshotFile { file, meta, digest, bytes, received: None };
-            self.publish(&self.incoming_name(), installed)?;
+            self.publish(&self.incoming_name(&digest), installed)?;
             return Ok(replicated);
         }
         let (replicated, digest, _) = format::read(self.0.group, &*file)?;
@@ -109,7 +120,7 @@ impl SnapshotStore {
             known.meta.last_log_id >= snapshot.meta.last_log_id && known.digest != snapshot.digest
         };
         if let Some(later) = current.as_ref().filter(is_later) {
-            self.0.directory.remove(name)?;
+            remove_if_there(&*self.0.directory, name)?;
             return Ok(later.clone());
         }
         self.0.directory.rename(name, &self.name())?;
@@ -130,8 +141,14 @@ impl SnapshotStore {
         format!("snapshot-{}.new", self.0.group)
     }
 
-    fn incoming_name(&self) -> String {
+    /// What the names of all that is being received begin with.
+    fn incoming_names(&self) -> String {
         format!("snapshot-{}.incoming", self.0.group)
+    }
+
+    fn incoming_name(&self, digest: &[u8; DIGEST_BYTES]) -> String {
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{digest}", self.incoming_names())
     }
 }
 
