@@ -62,11 +62,7 @@ pub(crate) async fn node_on(disk: MemDisk, options: Options) -> (Holder, Arc<Sha
     node_by(Arc::new(SystemClock::new()), disk, options).await
 }
 
-pub(crate) async fn node_by(
-    exact: Arc<dyn Clock>,
-    disk: MemDisk,
-    options: Options,
-) -> (Holder, Arc<Shards>) {
+pub(crate) async fn node_by(exact: Arc<dyn Clock>, disk: MemDisk, options: Options) -> (Holder, Arc<Shards>) {
     let me = options.node;
     let entropy = SeededEntropy::new(7);
     let directory = |name: &str| disk.directory(Path::new(name)).unwrap();

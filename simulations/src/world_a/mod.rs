@@ -1,12 +1,13 @@
 //! World A: the product's ledger, leasing, escrow and journal on a simulated network, with virtual time and disks that
 //! tear, lose and roll back; one thread, one seed, bit-exact. The tasks around these rooms re-play the product's actors.
 //!
-//! Reading order: `config` (what a run is made of), `time`, `network`, `shard` (a toy replicated log), `node` and `start`,
+//! Reading order: `config` (what a run is made of), `time`, `network`, `carry`, `shard` (a toy replicated log), `node` and `start`,
 //! then a consume's way: `clients`, `consume`, `handle`, `allocation`, `pool`, `desk`; `faults` and `admins` attack it,
 //! `oracle` judges, `rest` has everything come to rest. Not here: sockets, actors, Raft as shipped; and no thread.
 
 mod admins;
 mod allocation;
+mod carry;
 mod clients;
 mod config;
 mod consume;
@@ -37,7 +38,6 @@ use crate::crossings::Crossing;
 use crate::outcome::{BrokenAt, Outcome, PRODUCT_STOPS, Sample, Served};
 use crate::scene::Scene;
 use film::{Film, Frame, Step};
-use futures::channel::oneshot;
 use network::Network;
 use node::{Node, Running};
 use oracle::Oracle;
@@ -46,13 +46,12 @@ use platform::{AgreedClock, MemDisk};
 use shard::Replica;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use time::{Time, WORLD};
 use types::{Credits, Durability, HolderId, LineId, LineNumber, NodeId, Timestamp, UserId, WorkspaceId};
-use words::{Answer, Consume, Index, Message, PeerFault, Refusal, Request, id_of};
+use words::{Consume, Index, Refusal, id_of};
 
 /// When all runs begin.
 pub const START: Timestamp = Timestamp::from_millis(20_000 * 86_400_000 + 43_200_000);
@@ -63,11 +62,6 @@ const JUDGE_MS: u64 = 2_000;
 /// How often a sample is taken at most, and how many of a run.
 const SAMPLE_MS: u64 = 500;
 const SAMPLES_MAX: u64 = 600;
-
-/// A connection on which nothing arrives for so long is given up; then a new one is waited for for so long. As the
-/// product's `transport`.
-const SILENCE_MS: u64 = 5_000;
-const CONNECT_WAIT_MS: u64 = 200;
 
 struct World {
     time: Time,
@@ -443,163 +437,5 @@ impl World {
     /// Where a user is at home, one after the other.
     fn homes(&self, workspace: &WorkspaceId, user: &UserId) -> Vec<Index> {
         homes(&self.membership, &self.config.ids, workspace, user)
-    }
-
-    // ---- messages
-
-    /// Runs `work` in the node's process. `None`: it is down, or died meanwhile.
-    async fn on_node<T: 'static, F: Future<Output = T> + 'static>(
-        &self,
-        node: Index,
-        work: impl FnOnce(Rc<Running>) -> F,
-    ) -> Option<T> {
-        let running = self.nodes[node].running()?;
-        let (reply, answer) = oneshot::channel();
-        let work = work(running);
-        self.time.spawn(node + 1, async move {
-            let _gone = reply.send(work.await);
-        });
-        answer.await.ok()
-    }
-
-    async fn call(
-        &self,
-        from: Index,
-        to: Index,
-        request: Request,
-        within_ms: u64,
-    ) -> Result<Answer, PeerFault> {
-        let silent_ms = self.net.borrow().silent_for_ms(from, to, self.time.now_ms());
-        let no_connection_after_us = match silent_ms {
-            // Nobody listens there.
-            None if !self.nodes[to].is_up() => Some(self.config.distances.from_to(from, to).most_us),
-            Some(ms) if ms >= SILENCE_MS => Some(within_ms.min(CONNECT_WAIT_MS) * 1_000),
-            _ => None,
-        };
-        if let Some(us) = no_connection_after_us {
-            self.time.sleep_us(us).await;
-            return Err(PeerFault::Unreachable);
-        }
-        // With the connection ends whoever waits for an answer on it.
-        let within_ms = silent_ms.map_or(within_ms, |ms| within_ms.min(SILENCE_MS - ms));
-        let id = self.next_ask.get();
-        self.next_ask.set(id + 1);
-        let (reply, answer) = oneshot::channel();
-        self.nodes[from].asks.borrow_mut().insert(id, reply);
-        self.send(from, to, Message::Ask { id, request });
-        let answered = self.time.within(within_ms, answer).await;
-        self.nodes[from].asks.borrow_mut().remove(&id);
-        match answered {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(_)) | None => Err(PeerFault::Unknown),
-        }
-    }
-
-    fn send(&self, from: Index, to: Index, message: Message) {
-        let arrivals = self.net.borrow_mut().send(from, to, self.time.now_ms());
-        let Some(world) = self.nodes[from].running().map(|running| running.world()) else { return };
-        if let Some(us) = arrivals.second {
-            let (world, message) = (world.clone(), message.clone());
-            self.time.call_in(us, move || world.deliver(from, to, message));
-        }
-        match arrivals.first {
-            Some(us) => self.time.call_in(us, move || world.deliver(from, to, message)),
-            None => {
-                if matches!(message, Message::Answer { answer: Answer::Recall(_), .. }) {
-                    self.saw(Crossing::ReturnDurableAnswerLost);
-                }
-            }
-        }
-    }
-
-    fn deliver(self: &Rc<Self>, from: Index, to: Index, message: Message) {
-        let Some(running) = self.nodes[to].running() else { return };
-        match message {
-            Message::Raft(message) if self.time.is_paused(to + 1) => {
-                let world = self.clone();
-                self.time.spawn(to + 1, async move { world.hear_raft(from, to, message) });
-            }
-            Message::Raft(message) => self.hear_raft(from, to, message),
-            Message::Answer { id, answer } => {
-                if let Some(asking) = self.nodes[to].asks.borrow_mut().remove(&id) {
-                    let _gone = asking.send(answer);
-                }
-            }
-            Message::Ask { id, request } => {
-                let world = self.clone();
-                self.time.spawn(to + 1, async move {
-                    let answer = world.answer(&running, request).await;
-                    world.send(to, from, Message::Answer { id, answer });
-                });
-            }
-        }
-    }
-
-    async fn answer(self: &Rc<Self>, me: &Rc<Running>, request: Request) -> Answer {
-        match request {
-            Request::Leader { request, within_ms } => {
-                Answer::Leader(desk::answer(self, me, request, within_ms).await)
-            }
-            Request::Recall(recall) => Answer::Recall(me.recall(recall).await),
-            Request::Consume(consume) => Answer::Consume(consume::decide(me, &consume).await),
-            Request::Clock => Answer::Clock(platform::Clock::now(me.clock.as_ref())),
-        }
-    }
-
-    // ---- the replicated log
-
-    fn hear_raft(self: &Rc<Self>, from: Index, to: Index, message: shard::RaftMessage) {
-        let Some(replica) = &self.nodes[to].replica else { return };
-        let at = self.agreed_now(to);
-        replica.borrow_mut().receive(from, message, self.time.now_us(), at);
-        self.after_raft(to);
-    }
-
-    /// Judges what was committed, applies it, sends what is to be sent.
-    fn after_raft(&self, node: Index) {
-        let Some(replica) = &self.nodes[node].replica else { return };
-        let now_ms = self.time.now_ms();
-        let mut replica = replica.borrow_mut();
-        let mut oracle = self.oracle.borrow_mut();
-        while oracle.index < replica.commit {
-            let index = oracle.index + 1;
-            let entry = replica.entry(index).expect("what is new to all is in the log").clone();
-            let applied = oracle.commit(index, &entry, now_ms);
-            self.film(Step::Committed, node, index, entry.term);
-            self.tell(|| self.committed_scene(index, entry.command.as_deref(), &applied, &oracle.state));
-        }
-        if replica.applies() {
-            while let Some(index) = replica.apply_next() {
-                oracle.compare(index, node, &replica.state, now_ms);
-            }
-        } else if let Some((index, state)) = oracle.image_up_to(replica.commit) {
-            replica.adopt(index, state);
-        }
-        let out = std::mem::take(&mut replica.out);
-        let (leads, term) = (replica.is_leader(), replica.term());
-        drop((replica, oracle));
-        if leads && term > self.led.get().0 {
-            self.elected(node, term);
-        }
-        for (to, message) in out {
-            self.send(node, to, Message::Raft(message));
-        }
-    }
-
-    fn elected(&self, node: Index, term: u64) {
-        let (_, before) = self.led.replace((term, Some(node)));
-        let now_ms = self.time.now_ms();
-        let mut counts = self.counts.borrow_mut();
-        counts.elections += 1;
-        if let Some(since) = self.leaderless_since_ms.take() {
-            counts.failovers_ms.push(now_ms - since);
-        }
-        drop(counts);
-        self.film(Step::LeaderElected, node, term, 0);
-        self.oracle.borrow_mut().another_leader();
-        let ran = before.filter(|before| *before != node).and_then(|before| self.nodes[before].running());
-        if ran.is_some_and(|before| before.desk.rounds.any_runs()) {
-            self.saw(Crossing::LeaderChangesDuringRound);
-        }
     }
 }
