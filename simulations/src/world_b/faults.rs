@@ -2,6 +2,7 @@
 
 use crate::crossings::{Crossing, Seen};
 use crate::fault::{Fault, Kind, NodeIndex, Unsynced, What};
+use crate::world_b::links::{Link, Links, links_of};
 use crate::world_b::machine::{Ended, Machine};
 use crate::world_b::net::Resets;
 use crate::world_b::rolled::Older;
@@ -9,7 +10,6 @@ use platform::MemDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use turmoil::Sim;
 use types::planted::{Actor, no_panic, panic_after};
 
@@ -51,8 +51,6 @@ const QUIET_MS: u64 = 4_000;
 /// So long after an actor has panicked another one may.
 const PANICS_EVERY_MS: u64 = 300;
 
-type Link = (NodeIndex, NodeIndex);
-
 /// The faults of a run, and which of them are under way.
 #[derive(Debug)]
 pub struct Faults {
@@ -61,11 +59,12 @@ pub struct Faults {
     coming: std::vec::IntoIter<Fault>,
     next: Option<Fault>,
     under_way: Vec<Running>,
-    /// How many faults cut each direction just now.
-    cuts: BTreeMap<Link, u32>,
+    links: Links,
     resets: Resets,
     /// Nodes that are down on purpose, and until when.
     down: BTreeMap<NodeIndex, u64>,
+    /// How far walls were put back over a restart: nothing puts them right again.
+    gone_back_ms: BTreeMap<NodeIndex, i64>,
     /// Nodes whose disk is gone for good.
     pub lost: BTreeSet<NodeIndex>,
     /// Older copies of disks.
@@ -97,9 +96,10 @@ impl Faults {
             next: coming.next(),
             coming,
             under_way: Vec::new(),
-            cuts: BTreeMap::new(),
+            links: Links::default(),
             resets,
             down: BTreeMap::new(),
+            gone_back_ms: BTreeMap::new(),
             lost: BTreeSet::new(),
             older,
             rounded: BTreeSet::new(),
@@ -115,10 +115,12 @@ impl Faults {
             self.next = self.coming.next();
             self.begin(sim, fault, now_ms);
         }
-        let due: Vec<Running> = self.under_way.extract_if(.., |running| running.until_ms <= now_ms).collect();
-        for running in due {
+        // One by one: what ends with it still counts.
+        while let Some(at) = self.under_way.iter().position(|running| running.until_ms <= now_ms) {
+            let running = self.under_way.remove(at);
             self.end(sim, &running);
         }
+        self.links.hold(sim);
         self.go_on(sim, now_ms);
         self.restart(sim, now_ms);
     }
@@ -191,6 +193,7 @@ impl Faults {
             What::BackwardsOverRestart { node, ms } => {
                 self.kill(sim, *node, until_ms);
                 self.machines[*node].clock.jump_ms(-ms);
+                *self.gone_back_ms.entry(*node).or_default() -= ms;
             }
             What::DiskLost { node } => {
                 self.kill(sim, *node, until_ms);
@@ -226,16 +229,8 @@ impl Faults {
             What::Skew { node, ms } => self.machines[*node].clock.jump_ms(*ms),
             What::ClockRate { node, per_mille } => self.machines[*node].clock.set_rate(*per_mille),
             What::ClockFrozen { node } => self.machines[*node].clock.set_rate(0),
-            What::Delay { from, to, ms } => {
-                sim.set_link_latency(self.name(*from), self.name(*to), Duration::from_millis(*ms));
-            }
-            What::Drop { from, to, per_mille } => {
-                sim.set_link_fail_rate(
-                    self.name(*from),
-                    self.name(*to),
-                    f64::from((*per_mille).min(300)) / 1_000.0,
-                );
-            }
+            What::Delay { from, to, ms } => self.links.slow_down(sim, self.link(*from, *to), *ms),
+            What::Drop { from, to, per_mille } => self.links.lose(sim, self.link(*from, *to), *per_mille),
             What::Reset { from, to } => self.resets.reset(self.machines[*from].ip(), self.machines[*to].ip()),
             // One that is over before actors had something to do is none.
             What::ActorPanic { .. } => until_ms = until_ms.max(now_ms + 5_000),
@@ -249,29 +244,31 @@ impl Faults {
                 return;
             }
         }
-        links.iter().for_each(|link| self.cut(sim, *link));
+        links.iter().for_each(|link| self.links.cut(sim, link));
         self.under_way.push(Running { what, until_ms, next_ms: now_ms, on: true, links });
     }
 
     fn end(&mut self, sim: &mut Sim<'_>, running: &Running) {
         tracing::info!(target: "film", what = ?running.what, "fault ends");
         if running.on {
-            running.links.iter().for_each(|link| self.mend(sim, *link));
+            running.links.iter().for_each(|link| self.links.mend(sim, link));
         }
+        let goes_on = |is_same: &dyn Fn(&What) -> bool| self.under_way.iter().any(|other| is_same(&other.what));
         match &running.what {
-            What::DiskFull { node } => self.machines[*node].disk().set_capacity_bytes(None),
-            What::SyncError { node, .. } => self.machines[*node].disk().fail_syncs(0),
-            What::Skew { node, .. }
-            | What::Strobe { node, .. }
-            | What::ClockRate { node, .. }
-            | What::ClockFrozen { node } => self.machines[*node].clock.set_right(),
-            What::Delay { from, to, .. } => {
-                sim.set_link_latency(self.name(*from), self.name(*to), super::LATENCY.0);
-                sim.set_link_max_message_latency(self.name(*from), self.name(*to), super::LATENCY.1);
+            What::DiskFull { node } if !goes_on(&|other| other == &running.what) => {
+                self.machines[*node].disk().set_capacity_bytes(None);
             }
-            What::Drop { from, to, .. } => {
-                sim.set_link_fail_rate(self.name(*from), self.name(*to), 0.0);
-                sim.repair(self.name(*from), self.name(*to));
+            What::SyncError { node, .. }
+                if !goes_on(&|other| matches!(other, What::SyncError { node: of, .. } if of == node)) =>
+            {
+                self.machines[*node].disk().fail_syncs(0);
+            }
+            What::Skew { node, ms } => self.machines[*node].clock.jump_ms(-ms),
+            What::Strobe { node, ms, .. } if !running.on => self.machines[*node].clock.jump_ms(-ms),
+            What::ClockRate { node, .. } | What::ClockFrozen { node } => self.wall_goes_again(*node),
+            What::Delay { from, to, ms } => self.links.speed_up(sim, self.link(*from, *to), *ms),
+            What::Drop { from, to, per_mille } => {
+                self.links.lose_no_more(sim, self.link(*from, *to), *per_mille);
             }
             What::ActorPanic { node, of_pool, .. }
                 if !no_panic(self.machines[*node].id(), actor(*of_pool)) =>
@@ -289,10 +286,9 @@ impl Faults {
             let every_ms = match &running.what {
                 What::Flapping { every_ms, .. } => {
                     running.on = !running.on;
-                    let links = running.links.clone();
-                    links
-                        .into_iter()
-                        .for_each(|link| if running.on { self.cut(sim, link) } else { self.mend(sim, link) });
+                    for link in &running.links {
+                        if running.on { self.links.cut(sim, link) } else { self.links.mend(sim, link) }
+                    }
                     *every_ms
                 }
                 What::Strobe { node, ms, every_ms } => {
@@ -418,55 +414,35 @@ impl Faults {
         self.machines.iter().find(leads).map_or(0, |machine| machine.index)
     }
 
-    /// The clients' machine comes behind the nodes.
-    fn name(&self, node: NodeIndex) -> String {
-        if node < self.machines.len() { Machine::name(node) } else { super::CLIENTS.to_owned() }
+    fn link(&self, from: NodeIndex, to: NodeIndex) -> Link {
+        Link { from, to, all: self.machines.len() }
     }
 
-    fn cut(&mut self, sim: &mut Sim<'_>, link: Link) {
-        let count = self.cuts.entry(link).or_default();
-        *count += 1;
-        if *count == 1 {
-            sim.partition_oneway(self.name(link.0), self.name(link.1));
+    /// A fault of the wall's speed is over: it goes as fast as another one still makes it, or it is right again, but for
+    /// what others have it off by.
+    fn wall_goes_again(&self, node: NodeIndex) {
+        let clock = &self.machines[node].clock;
+        let rate = |running: &Running| match running.what {
+            What::ClockRate { node: of, per_mille } if of == node => Some(per_mille),
+            What::ClockFrozen { node: of } if of == node => Some(0),
+            _ => None,
+        };
+        if let Some(rate) = self.under_way.iter().rev().find_map(rate) {
+            return clock.set_rate(rate);
         }
+        let off = |running: &Running| match running.what {
+            What::Skew { node: of, ms } if of == node => ms,
+            What::Strobe { node: of, ms, .. } if of == node && !running.on => ms,
+            _ => 0,
+        };
+        let gone_back_ms = self.gone_back_ms.get(&node).copied().unwrap_or(0);
+        clock.set_right();
+        clock.jump_ms(self.under_way.iter().map(off).sum::<i64>() + gone_back_ms);
     }
-
-    fn mend(&mut self, sim: &mut Sim<'_>, link: Link) {
-        let count = self.cuts.entry(link).or_default();
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            sim.repair_oneway(self.name(link.0), self.name(link.1));
-        }
-    }
-}
-
-fn both(a: NodeIndex, b: NodeIndex) -> [Link; 2] {
-    [(a, b), (b, a)]
 }
 
 const fn actor(of_pool: bool) -> Actor {
     if of_pool { Actor::Pool } else { Actor::Allocation }
-}
-
-/// The directions a fault cuts.
-fn links_of(what: &What, all: usize) -> Vec<Link> {
-    let pairs = (0..all).flat_map(|a| (a + 1..all).map(move |b| (a, b)));
-    match what {
-        What::OneWay { from, to } => vec![(*from, *to)],
-        What::Flapping { from, to, .. } => both(*from, *to).to_vec(),
-        What::Partition { nodes } => {
-            // The clients are cut off only where they are named.
-            let all = if nodes.contains(&all) { all + 1 } else { all };
-            let pairs = (0..all).flat_map(|a| (a + 1..all).map(move |b| (a, b)));
-            let apart = |(a, b): &Link| nodes.contains(a) != nodes.contains(b);
-            pairs.filter(apart).flat_map(|(a, b)| both(a, b)).collect()
-        }
-        What::Ring => {
-            let far = |(a, b): &Link| b - a != 1 && b - a != all - 1;
-            pairs.filter(far).flat_map(|(a, b)| both(a, b)).collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// What happens between machines, not in one.

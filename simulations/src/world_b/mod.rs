@@ -2,13 +2,14 @@
 //! clocks. One seed is one run, and must be one process: the standard library and tokio keep some state per process.
 //!
 //! Reading order: `machine` (a node's life), `net` (its outside world), `load` and `clients` (who asks),
-//! `faults` and `rolled` (what goes wrong), `told` and `judge` (what must be true). Not here: the same faults without shells
+//! `faults`, `links` and `rolled` (what goes wrong), `told` and `judge` (what must be true). Not here: the same faults without shells
 //! (world A), and real processes (`tests`).
 
 pub mod clients;
 pub mod faults;
 pub mod http;
 pub mod judge;
+pub mod links;
 pub mod load;
 pub mod machine;
 pub mod net;
