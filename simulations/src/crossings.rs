@@ -83,6 +83,13 @@ impl Seen {
         *self.0.entry(crossing).or_default() += 1;
     }
 
+    /// So many times, perhaps never.
+    pub fn saw_often(&mut self, crossing: Crossing, times: u64) {
+        if times > 0 {
+            *self.0.entry(crossing).or_default() += times;
+        }
+    }
+
     /// Of what goes on for a while: counted once a run.
     pub fn saw_once(&mut self, crossing: Crossing) {
         self.0.entry(crossing).or_insert(1);

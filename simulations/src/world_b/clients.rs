@@ -7,13 +7,14 @@ use crate::crossings::Crossing;
 use crate::world_b::BEGINNING;
 use crate::world_b::http::{Answer, Ask, Http, Silence};
 use crate::world_b::load::{Change, Load, Timed};
-use crate::world_b::machine::{API_PORT, Addresses};
+use crate::world_b::machine::{API_PORT, Addresses, Machine};
 use crate::world_b::told::{ChargeId, Spend, Told};
 use hyper::Method;
 use rand::Rng;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use testkit::checkers::Broken;
 use types::{Credits, GrantId, IdempotencyKey, UserId, WorkspaceId};
@@ -23,6 +24,8 @@ use types::{Credits, GrantId, IdempotencyKey, UserId, WorkspaceId};
 pub struct Office {
     pub seed: u64,
     pub load: Load,
+    /// To see which of them run, which no client can.
+    pub machines: Vec<Arc<Machine>>,
     pub addresses: Addresses,
     pub told: Told,
     pub truth: TrueTime,
@@ -242,14 +245,22 @@ impl Office {
             }
             spend.doubtful = true;
             tokio::time::sleep(Duration::from_millis(chance.random_range(20..1_000))).await;
-            let home_is_down = answer.as_ref().is_some_and(|answer| code(answer) == "home_unreachable");
+            let before = to;
             if asked > 1 || chance.random_bool(0.5) {
                 to = self.node(chance);
             }
-            if home_is_down {
+            let home_is_away = answer.as_ref().is_some_and(|answer| code(answer) == "home_unreachable");
+            if home_is_away && to != before && self.home_is_down(&spend, to) {
                 self.told.record().seen.saw(Crossing::KeyRetriedElsewhereWhileHomeIsDown);
             }
         }
+    }
+
+    /// Whether no process runs at the home of this user, and this is not where it would.
+    fn home_is_down(&self, spend: &Spend, to: SocketAddr) -> bool {
+        let home = &self.machines[Machine::home(self.machines.len(), &spend.workspace, &spend.user)];
+        // Of a lost disk it may be another one by now.
+        home.running().is_none() && home.ip() != to.ip() && !self.told.record().lost.contains(&home.index)
     }
 
     /// Liveness: once nothing is wrong every consume is decided, and in time.

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
-use types::NodeId;
+use types::{NodeId, UserId, WorkspaceId};
 
 pub const API_PORT: u16 = 7070;
 pub const PEER_PORT: u16 = 7080;
@@ -92,6 +92,12 @@ impl Machine {
         self.addresses.0[self.index]
     }
 
+    /// Which of so many decides the keyed consumes of a user.
+    #[must_use]
+    pub fn home(nodes: usize, workspace: &WorkspaceId, user: &UserId) -> usize {
+        usize::from(membership(nodes).home(workspace, user).0) - 1
+    }
+
     /// The name turmoil knows it by.
     #[must_use]
     pub fn name(index: usize) -> String {
@@ -136,7 +142,6 @@ impl Machine {
 
     fn settings(&self) -> Settings {
         let all = || (0..self.addresses.0.len()).zip(&self.addresses.0);
-        let placed = all().map(|(index, _)| PlacedNode { id: id(index), zone: String::new(), weight: 1 });
         let listed = all().map(|(index, ip)| ListedNode {
             id: id(index),
             api: SocketAddr::new(*ip, API_PORT).to_string(),
@@ -150,7 +155,7 @@ impl Machine {
             operator_key: OperatorKey::parse(OPERATOR_KEY).expect("a valid key"),
             peer_listen: SocketAddr::new(everywhere, PEER_PORT),
             cluster: "simulated".into(),
-            membership: Membership::new(MembershipEpoch(1), placed.collect()).expect("nodes are told apart"),
+            membership: membership(self.addresses.0.len()),
             listed: listed.collect(),
             raft: self.raft,
             lease: LeasePolicy::STANDARD,
@@ -209,6 +214,11 @@ impl Machine {
         node.stop().await;
         why.map_or(Ended::Drained, Ended::Refused)
     }
+}
+
+fn membership(nodes: usize) -> Membership {
+    let placed = (0..nodes).map(|index| PlacedNode { id: id(index), zone: String::new(), weight: 1 });
+    Membership::new(MembershipEpoch(1), placed.collect()).expect("nodes are told apart")
 }
 
 fn id(index: usize) -> NodeId {

@@ -132,6 +132,7 @@ fn run_all(case: &Case) -> Outcome {
     let office = Office {
         seed: case.seed,
         load: case.load.clone(),
+        machines: machines.clone(),
         addresses,
         told: told.clone(),
         truth: truth.clone(),
@@ -188,12 +189,9 @@ fn run_all(case: &Case) -> Outcome {
     if judge.broken.is_empty() {
         judge.at_rest(now_ms, case.load.workspaces, &faults.lost, !faults.rounded.is_empty());
     }
-    for _ in 0..trace::snapshots_installed() {
-        judge.seen.saw(Crossing::SnapshotIsInstalled);
-    }
-    for _ in 0..resets.broken() {
-        judge.seen.saw(Crossing::FrameIsCutOff);
-    }
+    judge.seen.saw_often(Crossing::SnapshotIsInstalled, trace::SNAPSHOTS.count());
+    judge.seen.saw_often(Crossing::ActorIsRebuilt, trace::REBUILT.count() + trace::TAKEN_UP.count());
+    judge.seen.saw_often(Crossing::FrameIsCutOff, resets.broken());
     let record = told.record().clone();
     let crossings = [judge.seen.by_text(), record.seen.by_text(), faults.seen.by_text()];
     let named = |(kind, count): (&Kind, &u64)| (kind.name().to_owned(), *count);

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use types::planted::AS_ASKED;
 
 static TRACE: Mutex<Option<Trace>> = Mutex::new(None);
 
@@ -37,14 +38,36 @@ pub fn digest() -> String {
     trace.as_mut().map_or(String::new(), |trace| trace.hasher.finalize().to_hex()[..16].to_owned())
 }
 
-/// How often a replica has installed a snapshot so far: it shows nowhere else.
-#[must_use]
-pub fn snapshots_installed() -> u64 {
-    SNAPSHOTS.load(Ordering::Relaxed)
+/// What shows nowhere else than in what the product says, and how often it was said so far.
+#[derive(Debug)]
+pub struct Heard {
+    /// All of these stand in one event.
+    words: &'static [&'static str],
+    count: AtomicU64,
 }
 
-static SNAPSHOTS: AtomicU64 = AtomicU64::new(0);
-const INSTALLED: &str = "a snapshot of the leader is installed";
+impl Heard {
+    const fn of(words: &'static [&'static str]) -> Self {
+        Self { words, count: AtomicU64::new(0) }
+    }
+
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn hear(&self, line: &str) {
+        if self.words.iter().all(|words| line.contains(words)) {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A replica has installed a snapshot.
+pub static SNAPSHOTS: Heard = Heard::of(&["a snapshot of the leader is installed"]);
+/// An actor that panicked because it was asked to is followed by another one.
+pub static REBUILT: Heard = Heard::of(&["an allocation actor failed; rebuilding it", AS_ASKED]);
+pub static TAKEN_UP: Heard = Heard::of(&["a pool actor failed; its lines are taken up again", AS_ASKED]);
 
 struct Recorder;
 
@@ -78,9 +101,7 @@ impl<S: tracing::Subscriber> Layer<S> for Recorder {
         let mut line = format!("{now:>8} {} {}", event.metadata().level(), event.metadata().target());
         event.record(&mut Words(&mut line));
         line.push('\n');
-        if line.contains(INSTALLED) {
-            SNAPSHOTS.fetch_add(1, Ordering::Relaxed);
-        }
+        [&SNAPSHOTS, &REBUILT, &TAKEN_UP].into_iter().for_each(|heard| heard.hear(&line));
         if let Some(trace) = TRACE.lock().expect("nothing panics holding it").as_mut() {
             trace.hasher.update(line.as_bytes());
             if let Some(kept) = &mut trace.kept {
