@@ -65,6 +65,7 @@ crossings! {
     LogStops "b" "a Raft log cannot be written, and its node is started again",
     ActorIsRebuilt "b" "an actor panics, and another takes its lines up",
     FrameIsCutOff "b" "a connection breaks in the middle of a frame",
+    WrongNodeIsRefused "b" "another node answers than the one that was called, and is not taken for it",
     LeaderChanges "b" "another node leads a pool's shard",
 }
 

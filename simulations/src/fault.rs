@@ -38,6 +38,8 @@ pub enum What {
     Flapping { from: NodeIndex, to: NodeIndex, every_ms: u64 },
     /// Connections between the two break in the middle of what they carry.
     Reset { from: NodeIndex, to: NodeIndex },
+    /// Connections that one of the two opens to the other arrive at another node.
+    WrongNode { from: NodeIndex, to: NodeIndex },
 
     // Processes and machines.
     /// The process dies; what it handed to the kernel stays.
@@ -105,7 +107,8 @@ impl What {
             | Self::Reorder { from, to, .. }
             | Self::OneWay { from, to }
             | Self::Flapping { from, to, .. }
-            | Self::Reset { from, to } => format!("{} → {}", name(*from), name(*to)),
+            | Self::Reset { from, to }
+            | Self::WrongNode { from, to } => format!("{} → {}", name(*from), name(*to)),
             Self::Partition { nodes } => nodes.iter().map(|node| name(*node)).collect::<Vec<_>>().join(" "),
             Self::Ring | Self::ColdStart | Self::LeaderCrash => String::new(),
             Self::Crash { node }
@@ -141,6 +144,7 @@ impl What {
             Self::Ring => Kind::Ring,
             Self::Flapping { .. } => Kind::Flapping,
             Self::Reset { .. } => Kind::Reset,
+            Self::WrongNode { .. } => Kind::WrongNode,
             Self::Crash { .. } => Kind::Crash,
             Self::PowerLoss { .. } => Kind::PowerLoss,
             Self::Pause { .. } => Kind::Pause,
@@ -177,6 +181,7 @@ pub enum Kind {
     Ring,
     Flapping,
     Reset,
+    WrongNode,
     Crash,
     PowerLoss,
     Pause,
@@ -199,7 +204,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Drop,
         Self::Delay,
         Self::Duplicate,
@@ -209,6 +214,7 @@ impl Kind {
         Self::Ring,
         Self::Flapping,
         Self::Reset,
+        Self::WrongNode,
         Self::Crash,
         Self::PowerLoss,
         Self::Pause,
@@ -243,6 +249,7 @@ impl Kind {
             Self::Ring => "ring",
             Self::Flapping => "flapping",
             Self::Reset => "reset",
+            Self::WrongNode => "wrong-node",
             Self::Crash => "crash",
             Self::PowerLoss => "power-loss",
             Self::Pause => "pause",

@@ -123,6 +123,7 @@ impl Swarm {
             Kind::Ring => What::Ring,
             Kind::Flapping => What::Flapping { from, to, every_ms },
             Kind::Reset => What::Reset { from, to },
+            Kind::WrongNode => What::WrongNode { from, to },
             Kind::Crash => What::Crash { node },
             Kind::PowerLoss => What::PowerLoss { node, unsynced: unsynced(chance) },
             Kind::Pause => What::Pause { node },

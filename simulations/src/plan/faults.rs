@@ -412,6 +412,7 @@ impl Listed {
             Kind::Ring => vec![What::Ring],
             Kind::Flapping => vec![What::Flapping { from, to, every_ms }],
             Kind::Reset => vec![What::Reset { from, to }],
+            Kind::WrongNode => vec![What::WrongNode { from, to }],
             Kind::Crash => each(&|node| What::Crash { node }),
             Kind::PowerLoss => {
                 let unsynced = Unsynced::Scattered(chance.random());

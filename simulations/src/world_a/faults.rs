@@ -239,7 +239,7 @@ impl World {
             }
             What::ClockRate { node, per_mille } => self.wrong_clock(node, |clock| clock.set_rate(per_mille)),
             What::ClockFrozen { node } => self.wrong_clock(node, |clock| clock.set_rate(0)),
-            What::Reset { .. } | What::ActorPanic { .. } => Box::new(|| {}),
+            What::Reset { .. } | What::WrongNode { .. } | What::ActorPanic { .. } => Box::new(|| {}),
         }
     }
 

@@ -4,10 +4,11 @@ use crate::crossings::{Crossing, Seen};
 use crate::fault::{Fault, Kind, NodeIndex, Unsynced, What};
 use crate::world_b::links::{Link, Links, links_of};
 use crate::world_b::machine::{Ended, Machine};
-use crate::world_b::net::Resets;
+use crate::world_b::net::{Detours, Resets};
 use crate::world_b::rolled::Older;
 use platform::MemDisk;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use turmoil::Sim;
@@ -17,7 +18,7 @@ use types::planted::{Actor, no_panic, panic_after};
 /// twice or out of order: worlds A and C do these.
 ///
 /// No `slow-sync`: a simulated disk answers on the task that asks, and a task that blocked would stop the time of all.
-pub const KINDS: [Kind; 24] = [
+pub const KINDS: [Kind; 25] = [
     Kind::Drop,
     Kind::Delay,
     Kind::OneWay,
@@ -25,6 +26,7 @@ pub const KINDS: [Kind; 24] = [
     Kind::Ring,
     Kind::Flapping,
     Kind::Reset,
+    Kind::WrongNode,
     Kind::Crash,
     Kind::PowerLoss,
     Kind::CrashLoop,
@@ -61,6 +63,7 @@ pub struct Faults {
     under_way: Vec<Running>,
     links: Links,
     resets: Resets,
+    detours: Detours,
     /// Nodes that are down on purpose, and until when.
     down: BTreeMap<NodeIndex, u64>,
     /// How far walls were put back over a restart: nothing puts them right again.
@@ -88,7 +91,7 @@ struct Running {
 
 impl Faults {
     #[must_use]
-    pub fn new(machines: Vec<Arc<Machine>>, resets: Resets, faults: Vec<Fault>) -> Self {
+    pub fn new(machines: Vec<Arc<Machine>>, resets: Resets, detours: Detours, faults: Vec<Fault>) -> Self {
         let older = Older::of(&faults);
         let mut coming = faults.into_iter();
         Self {
@@ -98,6 +101,7 @@ impl Faults {
             under_way: Vec::new(),
             links: Links::default(),
             resets,
+            detours,
             down: BTreeMap::new(),
             gone_back_ms: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -232,6 +236,11 @@ impl Faults {
             What::Delay { from, to, ms } => self.links.slow_down(sim, self.link(*from, *to), *ms),
             What::Drop { from, to, per_mille } => self.links.lose(sim, self.link(*from, *to), *per_mille),
             What::Reset { from, to } => self.resets.reset(self.machines[*from].ip(), self.machines[*to].ip()),
+            What::WrongNode { from, to } => {
+                let Some(other) = (0..all).find(|node| node != from && node != to) else { return };
+                self.detours.lead_astray(self.ips(*from, *to), self.machines[other].ip());
+                self.resets.reset(self.machines[*from].ip(), self.machines[*to].ip());
+            }
             // One that is over before actors had something to do is none.
             What::ActorPanic { .. } => until_ms = until_ms.max(now_ms + 5_000),
             What::OneWay { .. }
@@ -269,6 +278,10 @@ impl Faults {
             What::Delay { from, to, ms } => self.links.speed_up(sim, self.link(*from, *to), *ms),
             What::Drop { from, to, per_mille } => {
                 self.links.lose_no_more(sim, self.link(*from, *to), *per_mille);
+            }
+            What::WrongNode { from, to } => {
+                self.detours.lead_right(self.ips(*from, *to));
+                self.resets.reset(self.machines[*from].ip(), self.machines[*to].ip());
             }
             What::ActorPanic { node, of_pool, .. } => {
                 // Another one that goes on asks again.
@@ -357,7 +370,8 @@ impl Faults {
     /// Whether a node that starts now hears, before it has waited long enough, how old its disk is.
     fn can_be_told(&self, node: NodeIndex, now_ms: u64) -> bool {
         let is_quiet = |running: &Running| {
-            !is_of_network(&running.what) && !matches!(running.what, What::Ring | What::CrashLoop { .. })
+            !is_of_network(&running.what)
+                && !matches!(running.what, What::Ring | What::WrongNode { .. } | What::CrashLoop { .. })
         };
         let comes_soon = self.next.as_ref().is_some_and(|next| next.at_ms <= now_ms + QUIET_MS);
         !comes_soon && self.under_way.iter().all(is_quiet) && self.older.knows_any(&self.machines, node)
@@ -408,6 +422,10 @@ impl Faults {
             })
         };
         self.machines.iter().find(leads).map_or(0, |machine| machine.index)
+    }
+
+    fn ips(&self, from: NodeIndex, to: NodeIndex) -> (IpAddr, IpAddr) {
+        (self.machines[from].ip(), self.machines[to].ip())
     }
 
     fn link(&self, from: NodeIndex, to: NodeIndex) -> Link {
@@ -461,7 +479,8 @@ fn nodes_of(what: &What) -> Vec<NodeIndex> {
         | What::Reorder { from, to, .. }
         | What::OneWay { from, to }
         | What::Flapping { from, to, .. }
-        | What::Reset { from, to } => vec![*from, *to],
+        | What::Reset { from, to }
+        | What::WrongNode { from, to } => vec![*from, *to],
         What::Partition { nodes } => nodes.clone(),
         What::Ring | What::ColdStart | What::LeaderCrash => Vec::new(),
         What::Crash { node }

@@ -5,7 +5,7 @@ use crate::chance::stream;
 use crate::clock::{MachineClock, TrueTime};
 use crate::swarm::log_uniform;
 use crate::world_b::BEGINNING;
-use crate::world_b::net::{Resets, SimulatedNet};
+use crate::world_b::net::{Detours, Resets, SimulatedNet};
 use api::OperatorKey;
 use cluster::{Linked, RaftSettings, Settings, World};
 use leasing::LeasePolicy;
@@ -26,6 +26,14 @@ pub const OPERATOR_KEY: &str = "an-operator-key-of-a-simulation";
 #[derive(Clone, Debug)]
 pub struct Addresses(pub Vec<IpAddr>);
 
+/// What all machines of a run share.
+#[derive(Clone, Debug)]
+pub struct Net {
+    pub addresses: Addresses,
+    pub resets: Resets,
+    pub detours: Detours,
+}
+
 #[derive(Debug)]
 pub struct Machine {
     pub index: usize,
@@ -34,6 +42,7 @@ pub struct Machine {
     raft: RaftSettings,
     addresses: Addresses,
     resets: Resets,
+    detours: Detours,
     inner: Mutex<Inner>,
     /// Rung to have the node give its leases back and end.
     pub drain: Notify,
@@ -60,7 +69,8 @@ pub enum Ended {
 
 impl Machine {
     #[must_use]
-    pub fn new(index: usize, seed: u64, truth: &TrueTime, addresses: &Addresses, resets: &Resets) -> Self {
+    pub fn new(index: usize, seed: u64, truth: &TrueTime, net: &Net) -> Self {
+        let Net { addresses, resets, detours } = net.clone();
         let mut chance = stream(seed, "raft");
         let snapshot_every_entries = log_uniform(&mut chance, 10, 10_000);
         let log_keep_entries = log_uniform(&mut chance, 1, 1_000);
@@ -69,8 +79,9 @@ impl Machine {
             clock: Arc::new(MachineClock::new(truth.clone(), BEGINNING, 0, index)),
             seed,
             raft: RaftSettings { snapshot_every_entries, log_keep_entries },
-            addresses: addresses.clone(),
-            resets: resets.clone(),
+            addresses,
+            resets,
+            detours,
             inner: Mutex::new(Inner {
                 disk: MemDisk::new(),
                 lives: 0,
@@ -174,7 +185,11 @@ impl Machine {
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(entropy)),
             disk: Arc::new(disk),
-            net: Arc::new(SimulatedNet(self.resets.clone())),
+            net: Arc::new(SimulatedNet {
+                own: self.ip(),
+                resets: self.resets.clone(),
+                detours: self.detours.clone(),
+            }),
         };
         let ended = self.serve(world).await;
         tracing::info!(node = self.index + 1, ?ended, "a node has ended");

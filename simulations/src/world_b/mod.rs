@@ -27,8 +27,8 @@ use clients::Office;
 use faults::Faults;
 use judge::{Calm, Judge};
 use load::Load;
-use machine::{Addresses, Machine};
-use net::Resets;
+use machine::{Addresses, Machine, Net};
+use net::{Detours, Resets};
 use openraft_rt::deterministic_rng::DeterministicRng;
 use openraft_rt_tokio::TokioRuntime;
 use serde::{Deserialize, Serialize};
@@ -113,8 +113,9 @@ fn run_all(case: &Case) -> Outcome {
         .build();
     let truth = TrueTime::default();
     let addresses = Addresses((0..case.nodes).map(|index| sim.lookup(Machine::name(index))).collect());
-    let resets = Resets::default();
-    let machine = |index| Arc::new(Machine::new(index, case.seed, &truth, &addresses, &resets));
+    let (resets, detours) = (Resets::default(), Detours::default());
+    let net = Net { addresses: addresses.clone(), resets: resets.clone(), detours: detours.clone() };
+    let machine = |index| Arc::new(Machine::new(index, case.seed, &truth, &net));
     let machines: Vec<Arc<Machine>> = (0..case.nodes).map(machine).collect();
     for machine in &machines {
         let (machine, seed) = (machine.clone(), case.seed);
@@ -141,7 +142,7 @@ fn run_all(case: &Case) -> Outcome {
     };
     sim.client(CLIENTS, scoped(case.seed, open_for_business(office)));
 
-    let mut faults = Faults::new(machines.clone(), resets.clone(), case.faults.clone());
+    let mut faults = Faults::new(machines.clone(), resets.clone(), detours.clone(), case.faults.clone());
     let mut judge = Judge::new(machines, told.clone());
     let mut rest_ms = None;
     let mut now_ms = 0;
@@ -172,6 +173,10 @@ fn run_all(case: &Case) -> Outcome {
             let sentence = "R10 an older copy of a disk is refused before its groups begin".into();
             judge.broken.push(BrokenAt { at_ms: now_ms, sentence, what });
         }
+        for what in detours.take_taken() {
+            let sentence = "no node is taken for another".into();
+            judge.broken.push(BrokenAt { at_ms: now_ms, sentence, what });
+        }
         judge.watch();
         if now_ms % 200 == 0 {
             let is_calm = now_ms >= calm_ms;
@@ -191,6 +196,7 @@ fn run_all(case: &Case) -> Outcome {
     }
     judge.seen.saw_often(Crossing::SnapshotIsInstalled, trace::SNAPSHOTS.count());
     judge.seen.saw_often(Crossing::ActorIsRebuilt, trace::REBUILT.count() + trace::TAKEN_UP.count());
+    judge.seen.saw_often(Crossing::WrongNodeIsRefused, detours.not_taken());
     judge.seen.saw_often(Crossing::FrameIsCutOff, resets.broken());
     let record = told.record().clone();
     let crossings = [judge.seen.by_text(), record.seen.by_text(), faults.seen.by_text()];

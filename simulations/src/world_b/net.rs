@@ -1,5 +1,5 @@
 //! The product's `Net` over turmoil's simulated network, with connections that can be made to break in the middle of a
-//! frame. Not here: what else goes wrong on it (`faults`).
+//! frame, or to arrive at another node than the one that was called. Not here: what else goes wrong on it (`faults`).
 
 use platform::{BoxFuture, Connection, Listener, Net};
 use std::collections::BTreeMap;
@@ -49,8 +49,89 @@ fn link(a: IpAddr, b: IpAddr) -> (IpAddr, IpAddr) {
     (a.min(b), a.max(b))
 }
 
+/// Which calls arrive at another node, and what came of them; shared by all machines of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Detours(Arc<Mutex<Ways>>);
+
+#[derive(Debug, Default)]
+struct Ways {
+    /// Where calls between two arrive; of several faults the last counts.
+    elsewhere: BTreeMap<(IpAddr, IpAddr), Vec<IpAddr>>,
+    /// Calls that another node answered, and that were given up behind the hello.
+    not_taken: u64,
+    /// Calls on which another node was told more than a hello.
+    taken: Vec<String>,
+}
+
+/// A hello behind its length: all that may be said to a node that is not the one that was called.
+const HELLO_ON_THE_WIRE: usize = 4 + wire::hello::HELLO_BYTES;
+
+impl Detours {
+    /// Calls between the two arrive at `there`, whichever of them calls.
+    pub fn lead_astray(&self, (a, b): (IpAddr, IpAddr), there: IpAddr) {
+        self.ways().elsewhere.entry(link(a, b)).or_default().push(there);
+    }
+
+    pub fn lead_right(&self, (a, b): (IpAddr, IpAddr)) {
+        let _one_less = self.ways().elsewhere.get_mut(&link(a, b)).and_then(Vec::pop);
+    }
+
+    /// How many were answered by another node, and given up for it.
+    #[must_use]
+    pub fn not_taken(&self) -> u64 {
+        self.ways().not_taken
+    }
+
+    /// Who was told what was meant for another, since the last call.
+    #[must_use]
+    pub fn take_taken(&self) -> Vec<String> {
+        std::mem::take(&mut self.ways().taken)
+    }
+
+    fn elsewhere(&self, caller: IpAddr, called: IpAddr) -> Option<IpAddr> {
+        self.ways().elsewhere.get(&link(caller, called))?.last().copied()
+    }
+
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What goes over a connection that arrived at another node.
 #[derive(Debug)]
-pub struct SimulatedNet(pub Resets);
+struct Astray {
+    detours: Detours,
+    /// Who called whom, and where it arrived.
+    way: String,
+    heard: usize,
+    said: usize,
+}
+
+impl Astray {
+    fn says(&mut self, bytes: usize) {
+        let was_taken = self.said > HELLO_ON_THE_WIRE;
+        self.said += bytes;
+        if self.said > HELLO_ON_THE_WIRE && !was_taken {
+            self.detours.ways().taken.push(self.way.clone());
+        }
+    }
+}
+
+impl Drop for Astray {
+    fn drop(&mut self) {
+        if self.heard > 0 && self.said <= HELLO_ON_THE_WIRE {
+            self.detours.ways().not_taken += 1;
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct SimulatedNet {
+    /// The machine it is of.
+    pub own: IpAddr,
+    pub resets: Resets,
+    pub detours: Detours,
+}
 
 impl Net for SimulatedNet {
     fn listen(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
@@ -62,11 +143,19 @@ impl Net for SimulatedNet {
 
     fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Connection>>> {
         Box::pin(async move {
-            let stream = TcpStream::connect(address).await?;
-            let link = link(stream.local_addr()?.ip(), address.ip());
-            let resets = self.0.clone();
+            let elsewhere = self.detours.elsewhere(self.own, address.ip());
+            let there = SocketAddr::new(elsewhere.unwrap_or(address.ip()), address.port());
+            let stream = TcpStream::connect(there).await?;
+            let astray = elsewhere.map(|there| Astray {
+                detours: self.detours.clone(),
+                way: format!("{} called {address} and came to {there}", self.own),
+                heard: 0,
+                said: 0,
+            });
+            let link = link(self.own, address.ip());
+            let resets = self.resets.clone();
             let asked = resets.asked(link);
-            let breakable = Breakable { stream, link, asked, resets, is_broken: false, reader: None };
+            let breakable = Breakable { stream, link, asked, resets, astray, is_broken: false, reader: None };
             Ok(Box::new(breakable) as Box<dyn Connection>)
         })
     }
@@ -84,6 +173,7 @@ struct Breakable {
     /// How often those of its link were to break when it was made.
     asked: u64,
     resets: Resets,
+    astray: Option<Astray>,
     is_broken: bool,
     /// Who waits for bytes is told that it broke.
     reader: Option<Waker>,
@@ -99,7 +189,12 @@ impl AsyncRead for Breakable {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         self.reader = Some(context.waker().clone());
-        Pin::new(&mut self.stream).poll_read(context, into)
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if let Some(astray) = &mut self.astray {
+            astray.heard += into.filled().len() - before;
+        }
+        read
     }
 }
 
@@ -113,7 +208,9 @@ impl AsyncWrite for Breakable {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         if bytes.len() < 2 || self.resets.asked(self.link) == self.asked {
-            return Pin::new(&mut self.stream).poll_write(context, bytes);
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+            self.astray.iter_mut().for_each(|astray| astray.says(written));
+            return Poll::Ready(Ok(written));
         }
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[..bytes.len() / 2]))?;
         self.is_broken = true;
@@ -149,5 +246,54 @@ impl Listener for SimulatedListener {
             let (stream, from) = self.0.accept().await?;
             Ok((Box::new(stream) as Box<dyn Connection>, from))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Says which machine it is to everybody who comes.
+    async fn answer_with(name: u8) -> turmoil::Result {
+        let listener = TcpListener::bind((IpAddr::from([0, 0, 0, 0]), 9)).await?;
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            stream.write_all(&[name]).await?;
+            let mut unread = [0; 64];
+            while stream.read(&mut unread).await.is_ok_and(|bytes| bytes > 0) {}
+        }
+    }
+
+    #[test]
+    fn a_call_arrives_elsewhere_while_it_is_led_astray_and_whoever_says_more_than_hello_is_found_out() {
+        let mut sim = turmoil::Builder::new().build();
+        sim.host("right", || answer_with(1));
+        sim.host("wrong", || answer_with(2));
+        let (right, wrong) = (sim.lookup("right"), sim.lookup("wrong"));
+        let detours = Detours::default();
+        let all = detours.clone();
+        sim.client("caller", async move {
+            let own = turmoil::lookup("caller");
+            let net = SimulatedNet { own, resets: Resets::default(), detours: all.clone() };
+            for (is_astray, says, counted) in [
+                (false, 99, (0, 0)),
+                (true, HELLO_ON_THE_WIRE, (1, 0)),
+                (true, HELLO_ON_THE_WIRE + 1, (1, 1)),
+            ] {
+                if is_astray {
+                    all.lead_astray((right, own), wrong);
+                }
+                let mut stream = net.connect(SocketAddr::new(right, 9)).await?;
+                stream.write_all(&vec![0; says]).await?;
+                assert_eq!(stream.read_u8().await?, if is_astray { 2 } else { 1 });
+                drop(stream);
+                assert_eq!((all.not_taken(), all.take_taken().len()), counted);
+                all.lead_right((own, right));
+            }
+            Ok(())
+        });
+        sim.run().unwrap();
+        assert_eq!(detours.elsewhere(right, wrong), None);
     }
 }
