@@ -66,6 +66,8 @@ crossings! {
     ActorIsRebuilt "b" "an actor panics, and another takes its lines up",
     FrameIsCutOff "b" "a connection breaks in the middle of a frame",
     WrongNodeIsRefused "b" "another node answers than the one that was called, and is not taken for it",
+    JunkIsRefused "b" "what cannot be read is refused",
+    JunkIsRefusedByPeers "b" "what is no hello, or none for this node, is refused at the peers' door",
     LeaderChanges "b" "another node leads a pool's shard",
 }
 

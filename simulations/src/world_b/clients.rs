@@ -67,7 +67,7 @@ pub fn workspace(workspace: usize) -> WorkspaceId {
 
 impl Office {
     /// Any node; once things are calm none that is known to be gone.
-    fn node(&self, chance: &mut Stream) -> SocketAddr {
+    pub(super) fn node(&self, chance: &mut Stream) -> SocketAddr {
         let mut index = chance.random_range(0..self.addresses.0.len());
         if self.truth.ms() >= self.calm_ms {
             let lost = self.told.record().lost.clone();
@@ -78,7 +78,7 @@ impl Office {
         SocketAddr::new(self.addresses.0[index], API_PORT)
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.truth.ms() >= self.until_ms
     }
 
@@ -263,13 +263,18 @@ impl Office {
         home.running().is_none() && home.ip() != to.ip() && !self.told.record().lost.contains(&home.index)
     }
 
+    /// Whether silence means nothing: something may still be wrong, or is there for good.
+    pub(super) fn is_excused(&self, asked_ms: u64, to: SocketAddr) -> bool {
+        let lost = self.told.record().lost.clone();
+        asked_ms < self.calm_ms || lost.iter().any(|node| self.addresses.0[*node] == to.ip())
+    }
+
     /// Liveness: once nothing is wrong every consume is decided, and in time.
     fn must_be_served(&self, spend: &Spend, asked_ms: u64, to: SocketAddr, answer: &Result<Answer, Silence>) {
-        let mut record = self.told.record();
-        let is_lost = record.lost.iter().any(|node| self.addresses.0[*node] == to.ip());
-        if asked_ms < self.calm_ms || is_lost {
+        if self.is_excused(asked_ms, to) {
             return;
         }
+        let mut record = self.told.record();
         let took_ms = self.truth.ms() - asked_ms;
         let what = match answer {
             Ok(answer) if answer.status < 500 && took_ms <= IN_TIME_MS => {

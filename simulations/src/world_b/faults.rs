@@ -262,7 +262,8 @@ impl Faults {
         if running.on {
             running.links.iter().for_each(|link| self.links.mend(sim, link));
         }
-        let goes_on = |is_same: &dyn Fn(&What) -> bool| self.under_way.iter().any(|other| is_same(&other.what));
+        let goes_on =
+            |is_same: &dyn Fn(&What) -> bool| self.under_way.iter().any(|other| is_same(&other.what));
         match &running.what {
             What::DiskFull { node } if !goes_on(&|other| other == &running.what) => {
                 self.machines[*node].disk().set_capacity_bytes(None);

@@ -20,6 +20,7 @@ use types::{NodeId, UserId, WorkspaceId};
 
 pub const API_PORT: u16 = 7070;
 pub const PEER_PORT: u16 = 7080;
+pub const CLUSTER: &str = "simulated";
 pub const OPERATOR_KEY: &str = "an-operator-key-of-a-simulation";
 
 /// Where everybody is; the same for all machines of a run.
@@ -165,7 +166,7 @@ impl Machine {
             api_listen: SocketAddr::new(everywhere, API_PORT),
             operator_key: OperatorKey::parse(OPERATOR_KEY).expect("a valid key"),
             peer_listen: SocketAddr::new(everywhere, PEER_PORT),
-            cluster: "simulated".into(),
+            cluster: CLUSTER.into(),
             membership: membership(self.addresses.0.len()),
             listed: listed.collect(),
             raft: self.raft,

@@ -2,19 +2,21 @@
 //! clocks. One seed is one run, and must be one process: the standard library and tokio keep some state per process.
 //!
 //! Reading order: `machine` (a node's life), `net` (its outside world), `load` and `clients` (who asks),
-//! `faults`, `links` and `rolled` (what goes wrong), `told` and `judge` (what must be true). Not here: the same faults without shells
+//! `junk` and `strangers` (who sends what cannot be read), `faults`, `links` and `rolled` (what goes wrong), `told` and `judge` (what must be true). Not here: the same faults without shells
 //! (world A), and real processes (`tests`).
 
 pub mod clients;
 pub mod faults;
 pub mod http;
 pub mod judge;
+pub mod junk;
 pub mod links;
 pub mod load;
 pub mod machine;
 pub mod net;
 pub mod panics;
 pub mod rolled;
+pub mod strangers;
 pub mod told;
 pub mod trace;
 
@@ -229,7 +231,12 @@ fn scoped<F: Future>(seed: u64, body: F) -> impl Future<Output = F::Output> {
 
 async fn open_for_business(office: Office) -> turmoil::Result {
     office.open().await;
-    let mut all = vec![tokio::spawn(office.clone().administer()), tokio::spawn(office.clone().operate())];
+    let mut all = vec![
+        tokio::spawn(office.clone().administer()),
+        tokio::spawn(office.clone().operate()),
+        tokio::spawn(office.clone().be_a_strange_client()),
+        tokio::spawn(office.clone().be_a_strange_peer()),
+    ];
     for workspace in 0..office.load.workspaces {
         for user in 0..office.load.users {
             all.push(tokio::spawn(office.clone().spend(workspace, user)));
