@@ -36,7 +36,7 @@ pub struct Office {
 }
 
 /// An answer that needs a recall round and another node takes no longer, where nothing is wrong.
-const IN_TIME_MS: u64 = 3_000;
+pub const IN_TIME_MS: u64 = 3_000;
 
 const PATIENCE: Duration = Duration::from_secs(12);
 /// A command whose outcome is unknown is asked again under its key or id for so long.
@@ -56,7 +56,7 @@ fn amount(micros: u64) -> Credits {
     Credits::from_micros(micros).unwrap_or(Credits::MAX)
 }
 
-fn credits(micros: u64) -> String {
+pub fn credits(micros: u64) -> String {
     amount(micros).to_string()
 }
 
@@ -113,7 +113,13 @@ impl Office {
     }
 
     /// Changes something, and notes where that stands among all changes.
-    async fn change(&self, http: &mut Http, chance: &mut Stream, at: usize, ask: Ask) -> Option<Answer> {
+    pub(super) async fn change(
+        &self,
+        http: &mut Http,
+        chance: &mut Stream,
+        at: usize,
+        ask: Ask,
+    ) -> Option<Answer> {
         let begun = self.told.record().pool(&workspace(at)).order.begin();
         let answer = self.insist(http, chance, &ask).await;
         self.note(&ask, answer.as_ref());
@@ -128,7 +134,15 @@ impl Office {
         answer
     }
 
-    async fn grant(&self, http: &mut Http, chance: &mut Stream, at: usize, id: &str, micros: u64, ask: Ask) {
+    pub(super) async fn grant(
+        &self,
+        http: &mut Http,
+        chance: &mut Stream,
+        at: usize,
+        id: &str,
+        micros: u64,
+        ask: Ask,
+    ) {
         let (id, micros) = (GrantId::parse(id).expect("a valid id"), amount(micros).micros());
         {
             let mut record = self.told.record();
@@ -142,7 +156,7 @@ impl Office {
         }
     }
 
-    fn note(&self, ask: &Ask, answer: Option<&Answer>) {
+    pub(super) fn note(&self, ask: &Ask, answer: Option<&Answer>) {
         let status = answer.map(|answer| answer.status);
         let code = answer.map(code).unwrap_or_default();
         tracing::info!(target: "film", path = ask.path, body = ask.body, key = ask.key, status, code, "asked");
@@ -226,6 +240,10 @@ impl Office {
             let answer = http.ask(to, ask, PATIENCE).await;
             self.must_be_served(&spend, asked_ms, to, &answer);
             let answer = answer.ok();
+            if !self.is_excused(asked_ms, to) && answer.as_ref().is_some_and(|a| code(a) == "exhausted") {
+                let refused = (spend.workspace.clone(), spend.price.micros());
+                self.told.record().exhausted.push(refused);
+            }
             self.note(ask, answer.as_ref());
             asked += 1;
             let is_settled = match &answer {
@@ -270,29 +288,30 @@ impl Office {
     }
 
     /// Liveness: once nothing is wrong every consume is decided, and in time.
-    fn must_be_served(&self, spend: &Spend, asked_ms: u64, to: SocketAddr, answer: &Result<Answer, Silence>) {
+    pub(super) fn must_be_served(
+        &self,
+        spend: &Spend,
+        asked_ms: u64,
+        to: SocketAddr,
+        answer: &Result<Answer, Silence>,
+    ) {
         if self.is_excused(asked_ms, to) {
             return;
         }
-        let mut record = self.told.record();
         let took_ms = self.truth.ms() - asked_ms;
         let what = match answer {
-            Ok(answer) if answer.status < 500 && took_ms <= IN_TIME_MS => {
-                if code(answer) == "exhausted" {
-                    record.exhausted.push((spend.workspace.clone(), spend.price.micros()));
-                }
-                return;
-            }
+            Ok(answer) if answer.status < 500 && took_ms <= IN_TIME_MS => return,
             Ok(answer) => {
                 let text = String::from_utf8_lossy(&answer.body);
                 format!("{to} took {took_ms} ms to answer {} {text}", answer.status)
             }
             Err(Silence(why)) => format!("{to} was silent: {why}"),
         };
-        record.broken.push(Broken { sentence: "once all is well everybody is served", what });
+        let what = format!("{}: {what}", spend.workspace);
+        self.told.record().broken.push(Broken { sentence: "once all is well everybody is served", what });
     }
 
-    fn charged(&self, spend: &Spend, answer: &Answer) {
+    pub(super) fn charged(&self, spend: &Spend, answer: &Answer) {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let id = body["id"].as_str().and_then(ChargeId::parse);
         let charged = body["charged"].as_str().and_then(|text| text.parse::<Credits>().ok());

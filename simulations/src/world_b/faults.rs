@@ -129,6 +129,14 @@ impl Faults {
         self.restart(sim, now_ms);
     }
 
+    /// Whether no fault is under way or comes, and every node runs that is not gone.
+    #[must_use]
+    pub fn are_over(&self) -> bool {
+        let is_there = |machine: &&Arc<Machine>| !self.lost.contains(&machine.index);
+        let mut there = self.machines.iter().filter(is_there);
+        self.next.is_none() && self.under_way.is_empty() && there.all(|machine| machine.running().is_some())
+    }
+
     /// How many are under way.
     #[must_use]
     pub fn under_way(&self) -> usize {

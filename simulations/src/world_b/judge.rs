@@ -23,6 +23,8 @@ use types::{LineId, NodeId, Timestamp, WorkspaceId};
 #[derive(Clone, Copy, Debug)]
 pub struct Calm<'a> {
     pub is_calm: bool,
+    /// Since when no fault is under way, and all nodes run that are not gone.
+    pub all_run_since: Option<u64>,
     pub lost: &'a BTreeSet<usize>,
 }
 
@@ -60,6 +62,9 @@ const CLOCK_SLACK_MS: i64 = 2_000;
 const BROKEN_MAX: usize = 5;
 /// What is recalled from reachable holders comes within a second; a busy one may take a few.
 const OWED_MS: u64 = 4_000;
+/// After the last fault: a connection on which nothing comes any more is closed after five seconds, a dial on its way
+/// gives up after two, the next one comes within another; an election that ends with nobody is followed by one more.
+const LED_WITHIN_MS: u64 = 5_000 + 2_000 + 1_000 + 2 * 2_000;
 /// Digests that are kept to compare others with.
 const DIGESTS_MAX: usize = 4_096;
 
@@ -159,6 +164,13 @@ impl Judge {
             if self.machines[*index].running().is_some() {
                 let what = format!("n{} runs on a disk that is not its own", index + 1);
                 self.breaks(now_ms, "S10 a node whose disk is lost does not come back", what);
+            }
+        }
+        if calm.all_run_since.is_some_and(|since| now_ms >= since + LED_WITHIN_MS) {
+            for id in (0..load.workspaces).map(workspace) {
+                if self.leader_of(&id, |_| ()).is_none() {
+                    self.breaks(now_ms, "a pool is led when nothing is wrong", format!("{id}"));
+                }
             }
         }
         if calm.is_calm {
@@ -311,17 +323,25 @@ impl Judge {
 
     /// What `see` finds at the node that leads the pool's shard.
     pub fn leader_of<T>(&self, id: &WorkspaceId, see: impl Fn(&Workspace) -> T) -> Option<T> {
-        let quotas = self.machines.iter().filter_map(|machine| machine.running());
-        let mut found = None;
-        for quota in quotas {
-            let shards = quota.holder().shards();
-            let group = shards.replica().group(GroupId::Shard(shards.map().shard_of(id)));
-            if let Some(group) = group.filter(|group| group.is_leader()) {
-                found = group.peek(|state| state.workspace(id).map(&see)).or(found);
-            }
-        }
-        found
+        leader_of(&self.machines, id, |_, pool| see(pool))
     }
+}
+
+/// What `see` finds at the node that leads the pool's shard.
+pub fn leader_of<T>(
+    machines: &[Arc<Machine>],
+    id: &WorkspaceId,
+    see: impl Fn(&State, &Workspace) -> T,
+) -> Option<T> {
+    let mut found = None;
+    for quota in machines.iter().filter_map(|machine| machine.running()) {
+        let shards = quota.holder().shards();
+        let group = shards.replica().group(GroupId::Shard(shards.map().shard_of(id)));
+        if let Some(group) = group.filter(|group| group.is_leader()) {
+            found = group.peek(|state| state.workspace(id).map(|pool| see(state, pool))).or(found);
+        }
+    }
+    found
 }
 
 fn pool_now(now_ms: u64) -> Timestamp {

@@ -1,9 +1,9 @@
 //! World B: whole nodes exactly as `tranche serve` assembles them, on a simulated network, on simulated disks and
 //! clocks. One seed is one run, and must be one process: the standard library and tokio keep some state per process.
 //!
-//! Reading order: `machine` (a node's life), `net` (its outside world), `load` and `clients` (who asks),
-//! `junk` and `strangers` (who sends what cannot be read), `faults`, `links` and `rolled` (what goes wrong), `told` and `judge` (what must be true). Not here: the same faults without shells
-//! (world A), and real processes (`tests`).
+//! Reading order: `machine` (a node's life), `net` (its outside world), `load` and `clients` (who asks), `junk` and
+//! `strangers` (who sends what cannot be read), `faults`, `links` and `rolled` (what goes wrong), `told`, `judge` and `rest`
+//! (what must be true). Not here: the same faults without shells (world A), and real processes (`tests`).
 
 pub mod clients;
 pub mod faults;
@@ -15,6 +15,7 @@ pub mod load;
 pub mod machine;
 pub mod net;
 pub mod panics;
+pub mod rest;
 pub mod rolled;
 pub mod strangers;
 pub mod told;
@@ -146,7 +147,7 @@ fn run_all(case: &Case) -> Outcome {
 
     let mut faults = Faults::new(machines.clone(), resets.clone(), detours.clone(), case.faults.clone());
     let mut judge = Judge::new(machines, told.clone());
-    let mut rest_ms = None;
+    let (mut rest_ms, mut all_run_since) = (None, None);
     let mut now_ms = 0;
     while rest_ms.is_none_or(|since| now_ms < since + REST_MS) {
         now_ms += 1;
@@ -179,10 +180,11 @@ fn run_all(case: &Case) -> Outcome {
             let sentence = "no node is taken for another".into();
             judge.broken.push(BrokenAt { at_ms: now_ms, sentence, what });
         }
+        all_run_since = faults.are_over().then(|| all_run_since.unwrap_or(now_ms));
         judge.watch();
         if now_ms % 200 == 0 {
             let is_calm = now_ms >= calm_ms;
-            judge.look(now_ms, &case.load, Calm { is_calm, lost: &faults.lost });
+            judge.look(now_ms, &case.load, Calm { is_calm, all_run_since, lost: &faults.lost });
         }
         if now_ms % SAMPLE_MS == 0 {
             judge.sample(now_ms, case.load.workspaces, faults.under_way());
@@ -245,5 +247,6 @@ async fn open_for_business(office: Office) -> turmoil::Result {
     for one in all {
         one.await?;
     }
+    office.ask_the_last_questions().await;
     Ok(())
 }
