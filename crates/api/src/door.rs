@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::{Code, Refused};
+use crate::extract::forget;
 use crate::limits::{OPERATOR_KEY_BYTES_MAX, OPERATOR_KEY_BYTES_MIN};
 use crate::metrics::RouteMetrics;
 use axum::extract::{Request, State};
@@ -10,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
@@ -95,7 +97,11 @@ pub(crate) async fn pass(State(door): State<Arc<Door>>, request: Request, next: 
     let started = Instant::now();
     let response = match door.admit(request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(refused) => refused.into_response(),
+        Err(refused) => {
+            let (parts, body) = request.into_parts();
+            forget(&parts.headers, body, Duration::from_millis(door.app.deadlines.body_read_ms));
+            refused.into_response()
+        }
     };
     note(&door.app, &door.metrics, &response, started);
     response

@@ -194,7 +194,7 @@ impl IntoResponse for Refused {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000)));
         }
         if matches!(code, Code::TooLarge | Code::RequestTimeout) {
-            // What is left of the body is not read, so that nothing can follow it.
+            // What is left of the body may stay unread, so nothing can follow it.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if code == Code::Unauthenticated {

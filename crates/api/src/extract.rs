@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::{Code, Refused};
+use crate::limits::UNWANTED_BYTES_MAX;
 use axum::RequestPartsExt;
 use axum::body::{Body as RawBody, Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -140,31 +141,67 @@ where
     type Rejection = Refused;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refused> {
-        let (parts, body) = request.into_parts();
-        if !is_json(&parts.headers) {
-            return Err(Refused::new(Code::UnsupportedMediaType, "the Content-Type is not application/json"));
-        }
-        let too_large = || Refused::new(Code::TooLarge, format!("the body has more than {MAX} bytes"));
-        // What announces itself as too large is not read.
-        if HttpBody::size_hint(&body).lower() > MAX as u64 {
-            return Err(too_large());
-        }
-        let deadline = Duration::from_millis(app.deadlines.body_read_ms);
-        let bytes = match tokio::time::timeout(deadline, whole::<MAX>(body)).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(why)) if why.is::<LengthLimitError>() => return Err(too_large()),
-            Ok(Err(_)) => return Err(Refused::new(Code::Malformed, "the body ended before it was complete")),
-            Err(_) => {
-                return Err(Refused::new(Code::RequestTimeout, "the body did not arrive in time"));
+        let (parts, mut body) = request.into_parts();
+        let within = Duration::from_millis(app.deadlines.body_read_ms);
+        match json_bytes::<MAX>(&parts.headers, &mut body, within).await {
+            Ok(bytes) => {
+                let read = wire::json::read(&bytes);
+                read.map(Self).map_err(|wire::json::Malformed(why)| Refused::new(Code::Malformed, why))
             }
-        };
-        let read = wire::json::read(&bytes);
-        read.map(Self).map_err(|wire::json::Malformed(why)| Refused::new(Code::Malformed, why))
+            Err(refused) => {
+                // Who is slow is not waited for twice.
+                if refused.code != Code::RequestTimeout {
+                    forget(&parts.headers, body, within);
+                }
+                Err(refused)
+            }
+        }
     }
 }
 
-async fn whole<const MAX: usize>(body: RawBody) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+async fn json_bytes<const MAX: usize>(
+    headers: &HeaderMap,
+    body: &mut RawBody,
+    within: Duration,
+) -> Result<Bytes, Refused> {
+    if !is_json(headers) {
+        return Err(Refused::new(Code::UnsupportedMediaType, "the Content-Type is not application/json"));
+    }
+    let too_large = || Refused::new(Code::TooLarge, format!("the body has more than {MAX} bytes"));
+    // What announces itself as too large is not waited for.
+    if HttpBody::size_hint(body).lower() > MAX as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(within, whole::<MAX>(body)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(why)) if why.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Refused::new(Code::Malformed, "the body ended before it was complete")),
+        Err(_) => Err(Refused::new(Code::RequestTimeout, "the body did not arrive in time")),
+    }
+}
+
+async fn whole<const MAX: usize>(
+    body: &mut RawBody,
+) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
     Ok(Limited::new(body, MAX).collect().await?.to_bytes())
+}
+
+/// Reads what comes of a body that nobody wants, up to a bound, behind the answer: closing on unread bytes would take the
+/// answer back.
+pub(crate) fn forget(headers: &HeaderMap, mut body: RawBody, within: Duration) {
+    // Who waits to be told to go on has sent nothing.
+    if headers.contains_key(header::EXPECT) || body.is_end_stream() {
+        return;
+    }
+    let reading = async move {
+        let mut left = UNWANTED_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(fewer) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+            left = fewer;
+        }
+    };
+    // It ends with its connection at the latest.
+    drop(tokio::spawn(tokio::time::timeout(within, reading)));
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -189,6 +226,22 @@ mod tests {
     fn conditions(pairs: &[(&'static str, &str)]) -> Result<(Option<String>, Option<u64>), String> {
         let read = Conditions::read(&headers(pairs)).map_err(|refused| refused.detail)?;
         Ok((read.key.map(|key| key.to_string()), read.if_match.map(|revision| revision.0)))
+    }
+
+    #[tokio::test]
+    async fn of_a_body_that_nobody_wants_no_more_is_read_than_the_bound() {
+        const PIECE: usize = 64 * 1024;
+        let (ended, end) = tokio::sync::oneshot::channel::<()>();
+        let read = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = read.clone();
+        let endless = futures::stream::repeat_with(move || {
+            let _with_the_body = &ended;
+            count.fetch_add(PIECE, std::sync::atomic::Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(Bytes::from_static(&[0; PIECE]))
+        });
+        forget(&HeaderMap::new(), RawBody::from_stream(endless), Duration::from_secs(60));
+        end.await.unwrap_err();
+        assert_eq!(read.load(std::sync::atomic::Ordering::Relaxed), UNWANTED_BYTES_MAX + PIECE);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Largest body of a batch or a rate card, in bytes.
 pub const BULK_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Most that is read of a body that is refused unread, in bytes: who sends no more hears why.
+pub const UNWANTED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most items in one batch.
 pub const BATCH_ITEMS_MAX: usize = 1_000;
 /// Rows of a page where the caller does not say.

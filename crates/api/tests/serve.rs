@@ -158,6 +158,31 @@ async fn a_body_that_announces_itself_as_too_large_is_refused_unread() {
     assert!(answer.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
+/// The rest of what is refused is read: who is still sending hears the answer, not that the connection broke.
+#[tokio::test]
+async fn who_still_sends_what_is_refused_hears_why() {
+    let running = start(PATIENT, 60_000).await;
+    let no_key = CONSUME_HEAD.replace("operator-key", "other-key");
+    let text = CONSUME_HEAD.replace("application/json", "text/plain");
+    let large = 1_000_000;
+    for (head, status) in [(CONSUME_HEAD, "413"), (&*no_key, "401"), (&*text, "415")] {
+        let mut stream = running.connect().await;
+        let mut answer = Vec::new();
+        stream.write_all(format!("{head}content-length: {large}\r\n\r\n").as_bytes()).await.unwrap();
+        // It is answered while almost all of the body is still to come.
+        while !answer.ends_with(b"}") {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "{status}: the connection ended early");
+        }
+        for _ in 0..large / 1_000 {
+            stream.write_all(&[b' '; 1_000]).await.unwrap();
+        }
+        stream.shutdown().await.unwrap();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn at_shutdown_idle_connections_end_and_requests_in_hand_are_finished() {
     let running = start(PATIENT, 60_000).await;
