@@ -511,3 +511,46 @@ fn nodes_of(what: &What) -> Vec<NodeIndex> {
         | What::BackwardsOverRestart { node, .. } => vec![*node],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::TrueTime;
+    use crate::world_b::machine::{Addresses, Net};
+
+    /// How far the wall of node 0 is off at each of these moments.
+    fn off_at<const N: usize>(faults: Vec<Fault>, moments: [u64; N]) -> [i64; N] {
+        let mut sim = turmoil::Builder::new().build();
+        let truth = TrueTime::default();
+        sim.host(Machine::name(0), std::future::pending::<turmoil::Result>);
+        let addresses = Addresses(vec![sim.lookup(Machine::name(0))]);
+        let (resets, detours) = (Resets::default(), Detours::default());
+        let net = Net { addresses, resets: resets.clone(), detours: detours.clone() };
+        let machine = Arc::new(Machine::new(0, 1, &truth, &net));
+        let mut faults = Faults::new(vec![machine.clone()], resets, detours, faults);
+        let mut now_ms = 0;
+        moments.map(|moment| {
+            while now_ms < moment {
+                now_ms += 1;
+                truth.set_ms(now_ms);
+                faults.step(&mut sim, now_ms);
+            }
+            machine.clock.off_ms()
+        })
+    }
+
+    #[test]
+    fn the_end_of_a_fault_of_a_clock_ends_no_other_one() {
+        let fault = |at_ms, for_ms, what| Fault { at_ms, for_ms, what };
+        let faults = vec![
+            fault(10, 190, What::Skew { node: 0, ms: 5_000 }),
+            fault(20, 80, What::ClockFrozen { node: 0 }),
+            fault(40, 80, What::ClockRate { node: 0, per_mille: 2_000 }),
+            fault(130, 20, What::BackwardsOverRestart { node: 0, ms: 300 }),
+            fault(160, 10, What::Strobe { node: 0, ms: 70, every_ms: 1_000 }),
+        ];
+        // Behind by 20 ms when the rate begins, ahead by as much when the frozen one is over and it goes on.
+        let off = off_at(faults, [15, 40, 100, 110, 125, 155, 165, 180, 210]);
+        assert_eq!(off, [5_000, 4_980, 5_040, 5_050, 5_000, 4_700, 4_770, 4_700, -300]);
+    }
+}
