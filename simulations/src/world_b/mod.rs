@@ -21,9 +21,10 @@ pub mod strangers;
 pub mod told;
 pub mod trace;
 
+use crate::chance::stream;
 use crate::clock::TrueTime;
 use crate::crossings::Crossing;
-use crate::fault::{Fault, Kind};
+use crate::fault::{Fault, Kind, What};
 use crate::outcome::{BrokenAt, Outcome};
 use crate::swarm::Swarm;
 use clients::Office;
@@ -34,6 +35,7 @@ use machine::{Addresses, Machine, Net};
 use net::{Detours, Resets};
 use openraft_rt::deterministic_rng::DeterministicRng;
 use openraft_rt_tokio::TokioRuntime;
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -81,8 +83,26 @@ impl Case {
         let swarm = Swarm { nodes: nodes + 1, until_ms: fault_ms, kinds, every_ms: (1_000, 20_000) };
         let mut faults = swarm.draw(seed);
         faults.iter_mut().for_each(|fault| fault.at_ms += WARM_UP_MS);
+        put_days_off(seed, &mut faults);
         let load = Load::draw(seed, WARM_UP_MS + fault_ms);
         Self { seed, nodes, fault_ms, load, faults }
+    }
+}
+
+/// Of so many clocks that are wrong one is off by more than a day: longer than anything is kept.
+const DAYS_OFF_ONE_IN: u32 = 8;
+const HOURS_OFF: std::ops::RangeInclusive<i64> = 25..=49;
+
+/// From a stream of its own: nothing else that is drawn moves.
+fn put_days_off(seed: u64, faults: &mut [Fault]) {
+    let mut chance = stream(seed, "days off");
+    for fault in faults {
+        let (What::Skew { ms, .. } | What::BackwardsOverRestart { ms, .. }) = &mut fault.what else {
+            continue;
+        };
+        if chance.random_ratio(1, DAYS_OFF_ONE_IN) {
+            *ms = ms.signum() * chance.random_range(HOURS_OFF) * 3_600_000;
+        }
     }
 }
 
@@ -249,4 +269,30 @@ async fn open_for_business(office: Office) -> turmoil::Result {
     }
     office.ask_the_last_questions().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_clocks_are_days_off_both_ways_and_nothing_else_is_drawn_anew() {
+        let off = |fault: &Fault| match fault.what {
+            What::Skew { ms, .. } | What::BackwardsOverRestart { ms, .. } => Some(ms),
+            _ => None,
+        };
+        let mut all = Vec::new();
+        for seed in 0..200 {
+            let kinds = faults::KINDS.to_vec();
+            let swarm = Swarm { nodes: 4, until_ms: 60_000, kinds, every_ms: (1_000, 20_000) };
+            let (drawn, put) = (swarm.draw(seed), Case::draw(seed, 3, 60_000).faults);
+            assert_eq!(drawn.len(), put.len());
+            let others = drawn.iter().zip(&put).filter(|(fault, _)| off(fault).is_none());
+            others.for_each(|(drawn, put)| assert_eq!(drawn.what, put.what));
+            all.extend(put.iter().filter_map(off));
+        }
+        let day = 24 * 3_600_000;
+        assert!(all.iter().any(|ms| *ms > day) && all.iter().any(|ms| *ms < -day));
+        assert!(all.iter().filter(|ms| ms.abs() > day).count() * 4 < all.len());
+    }
 }
