@@ -219,6 +219,7 @@ impl Office {
                 price: amount(micros),
                 sent: self.truth.ms(),
                 doubtful: false,
+                asked_anew: false,
             };
             self.consume(&mut http, &mut chance, to, spend, &ask).await;
         }
@@ -263,6 +264,7 @@ impl Office {
             }
             spend.doubtful = true;
             tokio::time::sleep(Duration::from_millis(chance.random_range(20..1_000))).await;
+            self.told.record().asks_again(&mut spend);
             let before = to;
             if asked > 1 || chance.random_bool(0.5) {
                 to = self.node(chance);

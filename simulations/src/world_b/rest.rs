@@ -108,6 +108,7 @@ impl Asker<'_> {
             price: Credits::from_micros(micros)?,
             sent: office.truth.ms(),
             doubtful: false,
+            asked_anew: false,
         };
         let amount = spend.price;
         let body = format!(r#"{{"user":"{}","feature":"chat","amount":"{amount}"}}"#, spend.user);

@@ -59,6 +59,8 @@ pub struct Spend {
     pub sent: Moment,
     /// An attempt before the last one had no end that anybody told.
     pub doubtful: bool,
+    /// It counts as asked once more, as what remembered an attempt before may be gone.
+    pub asked_anew: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,6 +115,14 @@ impl Record {
         spend.doubtful && spend.sent < self.lost_ms
     }
 
+    /// Before it is asked again: it may be charged anew, and metered before anybody is told.
+    pub fn asks_again(&mut self, spend: &mut Spend) {
+        if self.may_be_forgotten(spend) && !spend.asked_anew {
+            spend.asked_anew = true;
+            self.asks(spend);
+        }
+    }
+
     pub fn refused(&mut self, spend: &Spend) {
         if !self.may_be_forgotten(spend) {
             self.pool(&spend.workspace).sums.came_to_nothing(&spend.user, spend.price);
@@ -125,7 +135,7 @@ impl Record {
             return self.broken.push(Broken { sentence: "a charge names a node that runs", what });
         };
         let name = (LineId { holder, number: LineNumber(id.line) }, id.sequence);
-        if self.may_be_forgotten(spend) {
+        if self.may_be_forgotten(spend) && !spend.asked_anew {
             // An attempt before may have been charged as well.
             self.asks(spend);
         }
