@@ -6,7 +6,7 @@ use crate::hunt::Known;
 use types::planted::Mistake;
 
 pub const SEEDS: &[Known] = &[
-    Known { mistake: Mistake::RelativeDraw, world: A, seed: 14 },
+    Known { mistake: Mistake::RelativeDraw, world: A, seed: 1 },
     Known { mistake: Mistake::InstallAdds, world: A, seed: 0 },
     Known { mistake: Mistake::DepositTwice, world: B, seed: 0 },
     Known { mistake: Mistake::WatermarkUnsynced, world: A, seed: 0 },
@@ -16,11 +16,11 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::ReturnUnsynced, world: A, seed: 5 },
     Known { mistake: Mistake::ReturnKeepsWatermark, world: A, seed: 0 },
     Known { mistake: Mistake::CloseUnsynced, world: A, seed: 100 },
-    Known { mistake: Mistake::ReportAheadOfDisk, world: A, seed: 1 },
+    Known { mistake: Mistake::ReportAheadOfDisk, world: A, seed: 48 },
     Known { mistake: Mistake::DeltaReports, world: A, seed: 0 },
     Known { mistake: Mistake::ClosedOpensAgain, world: A, seed: 76 },
     Known { mistake: Mistake::SilenceReturns, world: A, seed: 0 },
-    Known { mistake: Mistake::SessionByBatch, world: A, seed: 192 },
+    Known { mistake: Mistake::SessionByBatch, world: A, seed: 109 },
     Known { mistake: Mistake::RecallAtDeadline, world: A, seed: 0 },
     Known { mistake: Mistake::FencedDraws, world: A, seed: 170 },
     Known { mistake: Mistake::RolledBackAccepted, world: A, seed: 3 },
@@ -28,7 +28,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::UnregisteredAnswers, world: A, seed: 16 },
     Known { mistake: Mistake::EmptyDiskAccepted, world: B, seed: 1 },
     Known { mistake: Mistake::AllocationOnAnything, world: A, seed: 0 },
-    Known { mistake: Mistake::LimitIgnoresLeases, world: A, seed: 1 },
+    Known { mistake: Mistake::LimitIgnoresLeases, world: A, seed: 2 },
     Known { mistake: Mistake::FrozenDraws, world: A, seed: 27 },
     Known { mistake: Mistake::ExposureForgotten, world: A, seed: 7 },
     Known { mistake: Mistake::ReturnLosesEarmark, world: A, seed: 15 },
@@ -39,14 +39,14 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::UnknownIsLocal, world: A, seed: 3 },
     Known { mistake: Mistake::SnapshotWithoutLines, world: B, seed: 1 },
     Known { mistake: Mistake::LineNumbersStartAnew, world: A, seed: 0 },
-    Known { mistake: Mistake::OwnWallBetween, world: A, seed: 48 },
+    Known { mistake: Mistake::OwnWallBetween, world: A, seed: 96 },
     Known { mistake: Mistake::FencedNeverLearns, world: A, seed: 16 },
     Known { mistake: Mistake::RecallIgnored, world: B, seed: 0 },
     Known { mistake: Mistake::RecallMeetsClose, world: A, seed: 2 },
     Known { mistake: Mistake::NobodyWoken, world: B, seed: 0 },
     Known { mistake: Mistake::LogFailureIgnored, world: B, seed: 2 },
-    Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 37 },
-    Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 1 },
+    Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 119 },
+    Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 6 },
 ];
 
 #[cfg(test)]
