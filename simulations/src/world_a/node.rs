@@ -524,7 +524,7 @@ impl Running {
             self.unsaid.borrow_mut().remove(&(workspace.clone(), *number));
         }
         let answered = lines.iter().map(|line| LineId { holder: self.holder, number: line.number });
-        self.world().oracle.borrow_mut().recalled(&workspace, answered.collect());
+        self.world().oracle.borrow_mut().recalled(&workspace, &answered.collect());
         if self.world().nodes[self.node].rolled_back.get() && !lines.is_empty() {
             self.broken("R10 a rolled-back disk is not asked for its lines", "it answers a recall");
         }

@@ -404,7 +404,7 @@ impl Oracle {
     }
 
     /// Their holder has answered a recall of these lines.
-    pub fn recalled(&mut self, workspace: &WorkspaceId, lines: BTreeSet<LineId>) {
+    pub fn recalled(&mut self, workspace: &WorkspaceId, lines: &BTreeSet<LineId>) {
         let pool = self.state.workspaces.get(workspace);
         for ((_, no), fire) in self.intents.iter_mut().filter(|((of, _), _)| of == workspace) {
             let intent = pool.and_then(|pool| pool.intents.get(no));

@@ -1,6 +1,7 @@
 //! The product's `Net` over turmoil's simulated network, with connections that can be made to break in the middle of a
 //! frame, or to arrive at another node than the one that was called. Not here: what else goes wrong on it (`faults`).
 
+use crate::world_b::trace;
 use platform::{BoxFuture, Connection, Listener, Net};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -191,8 +192,12 @@ impl AsyncRead for Breakable {
         self.reader = Some(context.waker().clone());
         let before = into.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, into);
+        let heard = &into.filled()[before..];
+        if !heard.is_empty() {
+            trace::carried(heard);
+        }
         if let Some(astray) = &mut self.astray {
-            astray.heard += into.filled().len() - before;
+            astray.heard += heard.len();
         }
         read
     }
@@ -209,10 +214,12 @@ impl AsyncWrite for Breakable {
         }
         if bytes.len() < 2 || self.resets.asked(self.link) == self.asked {
             let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+            trace::carried(&bytes[..written]);
             self.astray.iter_mut().for_each(|astray| astray.says(written));
             return Poll::Ready(Ok(written));
         }
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[..bytes.len() / 2]))?;
+        trace::carried(&bytes[..written]);
         self.is_broken = true;
         self.resets.counts().broken += 1;
         self.reader.take().into_iter().for_each(Waker::wake);

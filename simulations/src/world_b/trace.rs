@@ -1,5 +1,5 @@
-//! The trace of a run: every event of the product and of this room, hashed, and kept where wished. Not here: what is an
-//! event; it is whatever `tracing` hears.
+//! The trace of a run: every event of the product and of this room, hashed, and kept where wished; and every byte between
+//! nodes, hashed. Not here: what is an event; it is whatever `tracing` hears.
 
 use crate::scene::{Scene, Shot};
 use std::fmt::Write as _;
@@ -63,6 +63,14 @@ impl Heard {
     }
 }
 
+/// Nodes have exchanged this.
+pub fn carried(bytes: &[u8]) {
+    if let Some(trace) = TRACE.lock().expect("nothing panics holding it").as_mut() {
+        trace.hasher.update(&(bytes.len() as u64).to_le_bytes());
+        trace.hasher.update(bytes);
+    }
+}
+
 /// A replica has installed a snapshot.
 pub static SNAPSHOTS: Heard = Heard::of(&["a snapshot of the leader is installed"]);
 /// An actor that panicked because it was asked to is followed by another one.
@@ -71,7 +79,8 @@ pub static TAKEN_UP: Heard = Heard::of(&["a pool actor failed; its lines are tak
 
 struct Recorder;
 
-/// openraft's events carry instants of the machine; what it does shows in what the judge finds applied.
+/// openraft's events carry instants of the machine; what it does shows in what it sends
+/// and in what the judge finds applied.
 const OURS: [&str; 15] = [
     "film",
     "actors",
