@@ -121,7 +121,7 @@ async fn a_directory_belongs_to_one_process_one_cluster_one_node() {
     cluster.ready().await;
     cluster.api(2).consume("acme", "ann", "1").await.allowed();
 
-    assert!(cluster.node(2).terminate(PATIENCE).await.success(), "SIGTERM drains and ends well");
+    assert!(cluster.node(2).terminate(PATIENCE).await.0.success(), "SIGTERM drains and ends well");
     let why =
         refuses_to_start(cluster.node(2).command().env("TRANCHE_CLUSTER__NAME", "others"), &directory).await;
     assert!(why.contains("belongs to cluster"), "another cluster's directory: {why}");
@@ -169,7 +169,7 @@ async fn an_older_copy_of_a_disk_is_refused_before_it_takes_part() {
     let (data, directory) = (cluster.node(2).data(), cluster.directory());
     let (older, newer) = (directory.join("older"), directory.join("newer"));
 
-    assert!(cluster.node(2).terminate(PATIENCE).await.success(), "SIGTERM drains and ends well");
+    assert!(cluster.node(2).terminate(PATIENCE).await.0.success(), "SIGTERM drains and ends well");
     copy(&data, &older);
     // Started on what it left behind, it is welcome: after the drain, and after it was killed in the middle.
     cluster.all_back().await;

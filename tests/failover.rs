@@ -168,9 +168,8 @@ async fn a_leader_that_is_told_to_end_hands_the_lead_over_before_it_goes() {
     let load = Load::start(&cluster);
     load.goes_on("from the start", 500).await;
     let leader = cluster.shard().await.leader;
-    assert!(cluster.node(leader).terminate(PATIENCE).await.success(), "SIGTERM drains and ends well");
-    let log = cluster.node(leader).process().log();
-    assert!(log.contains("draining") && !log.contains("nobody took the lead"), "{log}");
+    let (status, log) = cluster.node(leader).terminate(PATIENCE).await;
+    assert!(status.success() && log.contains("draining") && !log.contains("nobody took the lead"), "{log}");
     let survivor = cluster.numbers().find(|node| *node != leader).expect("three nodes");
     let groups = cluster.api(survivor).read("/v1/cluster").await["groups"].clone();
     let leads = |group: &Value| group["leader"] == format!("n{leader}");

@@ -62,11 +62,11 @@ mod tests {
     #[test]
     fn a_program_is_found_from_where_one_stands() {
         let from =
-            |here: &str| seen_from(Path::new("/home/ada/tranche/target/sim/tranche-sim"), Path::new(here));
-        assert_eq!(from("/home/ada/tranche"), "target/sim/tranche-sim");
-        assert_eq!(from("/home/ada/tranche/target/sim"), "./tranche-sim");
-        assert_eq!(from("/home/bob"), "/home/ada/tranche/target/sim/tranche-sim");
-        let spaced = seen_from(Path::new("/my tools/tranche-sim"), Path::new("/home"));
+            |here: &str| seen_from(Path::new("/projects/tranche/target/sim/tranche-sim"), Path::new(here));
+        assert_eq!(from("/projects/tranche"), "target/sim/tranche-sim");
+        assert_eq!(from("/projects/tranche/target/sim"), "./tranche-sim");
+        assert_eq!(from("/elsewhere"), "/projects/tranche/target/sim/tranche-sim");
+        let spaced = seen_from(Path::new("/my tools/tranche-sim"), Path::new("/elsewhere"));
         assert_eq!(spaced, "'/my tools/tranche-sim'");
         assert!(this_program().contains('/'));
     }

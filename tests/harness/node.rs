@@ -113,12 +113,13 @@ impl Node {
         }
     }
 
-    /// SIGTERM, and waits for the end.
-    pub async fn terminate(&mut self, within: Duration) -> ExitStatus {
+    /// SIGTERM, and waits for the end: how it was, and all that the process has logged.
+    pub async fn terminate(&mut self, within: Duration) -> (ExitStatus, String) {
         self.process().signal(Signal::TERM);
         let status = self.process().wait(within).await;
+        let log = self.process().log();
         self.process = None;
-        status
+        (status, log)
     }
 
     /// Starts it again on the same addresses; somebody's outgoing connection may have one of them for a moment.

@@ -9,7 +9,7 @@ use crate::ports::{PeerFault, Peers};
 use ledger::State;
 use placement::Map;
 use replication::{GroupId, Replica};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -110,11 +110,14 @@ impl Shards {
         let mut unknown = false;
         let mut candidate = self.first_candidate(group);
         let (mut turn, mut pause) = (0, PAUSE);
+        // While one hands over to the other each names the other: nobody is asked twice without a breath.
+        let mut asked_in_one_breath = BTreeSet::new();
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(if unknown { Unavailable::Unknown } else { Unavailable::NoLeader });
             }
+            asked_in_one_breath.insert(candidate);
             let asked = self.ask_node(candidate, group, request.clone(), left.min(self.attempt)).await;
             let is_unknown = matches!(asked, Ok(Err(LeaderRefusal::Unknown)));
             if is_unknown {
@@ -125,7 +128,9 @@ impl Shards {
                     self.hint(group, candidate);
                     return Ok(answer);
                 }
-                Ok(Err(LeaderRefusal::NotLeader { leader: Some(leader) })) if leader != candidate => {
+                Ok(Err(LeaderRefusal::NotLeader { leader: Some(leader) }))
+                    if !asked_in_one_breath.contains(&leader) =>
+                {
                     candidate = leader;
                     continue;
                 }
@@ -143,6 +148,7 @@ impl Shards {
             let replicas = self.replicas(group);
             candidate = replicas.get(turn % replicas.len().max(1)).copied().unwrap_or(self.me);
             turn += 1;
+            asked_in_one_breath.clear();
             let breath = if is_unknown { pause } else { PAUSE };
             tokio::time::sleep(breath.min(left)).await;
         }
@@ -229,6 +235,13 @@ impl LeaderRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BoxFuture;
+    use crate::one_node::{Alone, actor_options, replication_options};
+    use placement::{Membership, MembershipEpoch, Shape};
+    use platform::{Clock, CoarseClock, Disk, MemDisk, SeededEntropy, SystemClock};
+    use replication::GroupSpec;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
     fn who_is_told_that_nothing_is_known_asks_a_few_times_and_not_each_moment() {
@@ -238,5 +251,57 @@ mod tests {
             (asked, waited) = (asked + 1, waited + pause);
         }
         assert_eq!(asked, 11);
+    }
+
+    const ME: NodeId = NodeId(1);
+    const ASKED_FOR: Duration = Duration::from_millis(400);
+
+    /// The lead is being handed over: the old leader names the new one, who does not lead yet and names the old one.
+    #[derive(Debug, Default)]
+    struct NameEachOther(AtomicU64);
+
+    impl Peers for NameEachOther {
+        fn ask_leader(
+            &self,
+            to: NodeId,
+            _: GroupId,
+            _: LeaderRequest,
+            _: Duration,
+        ) -> BoxFuture<'_, Result<Result<LeaderAnswer, LeaderRefusal>, PeerFault>> {
+            let leader = Some(if to == NodeId(2) { NodeId(3) } else { NodeId(2) });
+            let asked = self.0.fetch_add(1, Ordering::Relaxed);
+            assert!(asked < 1_000, "they are asked without a breath");
+            Box::pin(async move { Ok(Err(LeaderRefusal::NotLeader { leader })) })
+        }
+
+        fn recall(
+            &self,
+            to: NodeId,
+            _: Recall,
+            _: Duration,
+        ) -> BoxFuture<'_, Result<RecallAnswer, PeerFault>> {
+            Box::pin(async move { Err(PeerFault::Unreachable(to)) })
+        }
+    }
+
+    #[tokio::test]
+    async fn two_who_name_each_other_are_asked_once_in_a_breath() {
+        let alone = GroupSpec { id: GroupId::Meta, voters: vec![ME], learners: Vec::new() };
+        let directory = MemDisk::new().directory(Path::new("raft")).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let (options, entropy) = (replication_options(ME, vec![alone]), SeededEntropy::new(1));
+        let replica = Replica::open(options, directory, Arc::new(Alone), clock.clone(), &entropy);
+        let named = |id| placement::Node { id: NodeId(id), zone: String::new(), weight: 1 };
+        let membership = Membership::new(MembershipEpoch(1), (1..=3).map(named).collect()).unwrap();
+        let map = placement::propose(&membership, Shape { shards: 1, replicas: 3 }).unwrap();
+        let options = actor_options();
+        let desk = Arc::new(Desk::new(&options, Arc::new(CoarseClock::new(clock))));
+        let (replica, peers) = (Arc::new(replica.await.unwrap()), Arc::new(NameEachOther::default()));
+        let shards = Shards::new(ME, map, vec![ME], replica, desk, peers.clone(), options.attempt_ms);
+        let renew = LeaderRequest::Renew { holder: HolderId { node: ME, disk: types::DiskId(1) } };
+        let answer = shards.ask(GroupId::Shard(types::ShardId(0)), renew, ASKED_FOR).await;
+        assert!(matches!(answer, Err(Unavailable::NoLeader)), "{answer:?}");
+        let breaths = u64::try_from(ASKED_FOR.as_millis() / PAUSE.as_millis()).unwrap() + 1;
+        assert!(peers.0.load(Ordering::Relaxed) <= 2 * breaths);
     }
 }

@@ -6,10 +6,12 @@
 //!
 //! Time passes here only by [`KeyTable::expire`]: a start and a new segment forget nothing by a clock, because this
 //! machine's may be wrong, and a key that is forgotten too early charges twice. Until somebody says what has surely
-//! passed, all keys that are on the disk count, and what they take bounds how many more come.
+//! passed, all keys that are on the disk count, and what they take bounds how many more come. And a key that was used since
+//! the start is kept for a window of the time since boot, whatever clocks said when it was used and say now.
 
 use crate::change::KeptKey;
 use crate::words::Charged;
+use platform::Clock;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -89,22 +91,45 @@ pub struct KeyTable {
     bytes: AtomicU64,
     shards: Vec<Mutex<HashMap<Arc<KeyName>, Entry>>>,
     index: Mutex<Index>,
-    /// The latest that [`KeyTable::expire`] was told, ms.
+    /// What [`KeyTable::expire`] was told last, ms.
     passed_ms: AtomicI64,
+    clock: Arc<dyn Clock>,
 }
 
 /// Stored keys by the record that holds them, and by when they expire.
 #[derive(Debug, Default)]
 struct Index {
-    by_position: BTreeMap<u64, (Timestamp, Arc<KeyName>)>,
+    by_position: BTreeMap<u64, Stored>,
     by_expiry: BTreeSet<(Timestamp, u64)>,
 }
 
+#[derive(Clone, Debug)]
+struct Stored {
+    expires_at: Timestamp,
+    /// Of the time since boot: its window is not over before.
+    young_until_ms: u64,
+    name: Arc<KeyName>,
+}
+
+impl Index {
+    fn insert(&mut self, position: u64, stored: Stored) {
+        self.by_expiry.insert((stored.expires_at, position));
+        self.by_position.insert(position, stored);
+    }
+
+    fn remove(&mut self, position: u64) -> Option<Stored> {
+        let stored = self.by_position.remove(&position)?;
+        self.by_expiry.remove(&(stored.expires_at, position));
+        Some(stored)
+    }
+}
+
 impl KeyTable {
-    pub(crate) fn new(window_ms: u32, bytes_max: u64) -> Arc<Self> {
+    /// Of `clock` the time since boot is asked, nothing else.
+    pub(crate) fn new(window_ms: u32, bytes_max: u64, clock: Arc<dyn Clock>) -> Arc<Self> {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
         let (bytes, passed_ms) = (AtomicU64::new(0), AtomicI64::new(i64::MIN));
-        Arc::new(Self { window_ms, bytes_max, bytes, shards, index: Mutex::default(), passed_ms })
+        Arc::new(Self { window_ms, bytes_max, bytes, shards, index: Mutex::default(), passed_ms, clock })
     }
 
     /// Asks for a key before anything is spent.
@@ -137,12 +162,19 @@ impl KeyTable {
     /// Forgets the keys whose window has passed. `now` must have passed whatever this machine's clock says: a node of a
     /// cluster says what most nodes agree on, or nothing.
     pub fn expire(&self, now: Timestamp) {
-        self.passed_ms.fetch_max(now.millis(), Ordering::Relaxed);
+        self.passed_ms.store(now.millis(), Ordering::Relaxed);
+        let boottime_ms = self.clock.boottime_ms();
         let mut expired = Vec::new();
         let mut index = self.index();
-        while let Some((at, position)) = index.by_expiry.first().copied().filter(|(at, _)| *at <= now) {
-            index.by_expiry.remove(&(at, position));
-            expired.extend(index.by_position.remove(&position).map(|(_, name)| name));
+        while let Some((_, position)) = index.by_expiry.first().copied().filter(|(at, _)| *at <= now) {
+            let Some(stored) = index.remove(position) else { break };
+            match stored.young_until_ms.saturating_sub(boottime_ms) {
+                0 => expired.push(stored.name),
+                left_ms => {
+                    let expires_at = now.plus_ms(i64::try_from(left_ms).unwrap_or(i64::MAX));
+                    index.insert(position, Stored { expires_at, ..stored });
+                }
+            }
         }
         drop(index);
         for name in expired {
@@ -187,7 +219,8 @@ impl KeyTable {
     pub(crate) fn store(&self, mut guard: KeyGuard, charged: Charged, at: Timestamp) -> Arc<KeyName> {
         let name = guard.name.clone();
         guard.stored = true;
-        self.enter(name.clone(), guard.command_hash, charged, at, false);
+        let young_until_ms = self.clock.boottime_ms() + u64::from(self.window_ms);
+        self.enter(name.clone(), guard.command_hash, charged, at, Some(young_until_ms));
         name
     }
 
@@ -197,14 +230,14 @@ impl KeyTable {
         command_hash: [u8; 32],
         charged: Charged,
         at: Timestamp,
-        shown: bool,
+        young_until_ms: Option<u64>,
     ) {
         let (position, expires_at) = (charged.position, self.expires_at(at));
+        let shown = young_until_ms.is_none();
         let answer = Some(Answer { charged: Arc::new(charged), at, shown });
         self.shard(&name).insert(name.clone(), Entry { command_hash, answer });
-        let mut index = self.index();
-        index.by_position.insert(position, (expires_at, name));
-        index.by_expiry.insert((expires_at, position));
+        let young_until_ms = young_until_ms.unwrap_or(0);
+        self.index().insert(position, Stored { expires_at, young_until_ms, name });
     }
 
     /// The charge is answered.
@@ -219,22 +252,19 @@ impl KeyTable {
         let name = Arc::new(KeyName { workspace: kept.workspace, user: kept.user, key: kept.key });
         let before = self.shard(&name).get(&name).and_then(|entry| {
             let answer = entry.answer.as_ref()?;
-            Some((answer.charged.position, self.expires_at(answer.at)))
+            Some(answer.charged.position)
         });
-        if let Some((position, expires_at)) = before {
-            let mut index = self.index();
-            index.by_position.remove(&position);
-            index.by_expiry.remove(&(expires_at, position));
-            drop(index);
+        if let Some(position) = before {
+            self.index().remove(position);
             self.remove(&name);
         }
         self.bytes.fetch_add(name.cost_bytes(), Ordering::Relaxed);
-        self.enter(name, kept.command_hash, kept.charged, kept.at, true);
+        self.enter(name, kept.command_hash, kept.charged, kept.at, None);
     }
 
     /// The stored keys whose records stand at these positions.
     pub(crate) fn stored_at(&self, positions: Range<u64>) -> Vec<Arc<KeyName>> {
-        self.index().by_position.range(positions).map(|(_, (_, name))| name.clone()).collect()
+        self.index().by_position.range(positions).map(|(_, stored)| stored.name.clone()).collect()
     }
 
     /// Whether the keys at these positions take more than so many bytes; walks no further than it must.
@@ -242,8 +272,8 @@ impl KeyTable {
         let mut bytes = 0;
         let index = self.index();
         let mut names = index.by_position.range(positions);
-        names.any(|(_, (_, name))| {
-            bytes += name.kept_bytes();
+        names.any(|(_, stored)| {
+            bytes += stored.name.kept_bytes();
             bytes > bytes_max
         })
     }
@@ -266,10 +296,8 @@ impl KeyTable {
     /// The key now stands at another record.
     pub(crate) fn moved(&self, name: &KeyName, from: u64, to: u64) {
         let mut index = self.index();
-        let Some((expires_at, shared)) = index.by_position.remove(&from) else { return };
-        index.by_expiry.remove(&(expires_at, from));
-        index.by_position.insert(to, (expires_at, shared));
-        index.by_expiry.insert((expires_at, to));
+        let Some(stored) = index.remove(from) else { return };
+        index.insert(to, stored);
         drop(index);
         if let Some(answer) = self.shard(name).get_mut(name).and_then(|entry| entry.answer.as_mut()) {
             let charged = Charged { position: to, ..Charged::clone(&answer.charged) };

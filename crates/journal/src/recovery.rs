@@ -67,7 +67,7 @@ impl Journal {
         let Found { mut book, sequence: found, older, homeless, keys: found_keys, exact } =
             Found::read(directory.as_ref(), disk, boot)?;
         let registrations = Arc::new(Registrations::start(directory.clone(), found)?);
-        let keys = KeyTable::new(options.key_window_ms, options.keys_bytes_max);
+        let keys = KeyTable::new(options.key_window_ms, options.keys_bytes_max, clock.clone());
         found_keys.into_iter().for_each(|kept| keys.restore(kept));
         let rounding = if exact { Vec::new() } else { book.decide_rounding().map_err(unsound)? };
         let homeless = homeless.map(|gone| keys.stored_at(gone.first_sequence..gone.end_sequence));

@@ -107,6 +107,42 @@ fn no_clock_of_the_machine_makes_a_key_charge_twice() {
     }
 }
 
+#[test]
+fn a_slow_clock_of_most_cuts_no_window_short_while_the_process_runs() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let truth = machine.clock.now();
+    // All that was heard until now is slow, and so is what is known to have passed.
+    let slow = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
+    holder.keys.expire(slow);
+    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
+    holder.charge(Charge { key: Some(guard), at: slow, ..chat(1, 2, Durability::Disk) }).unwrap();
+    holder.keys.expire(truth);
+    machine.clock.advance_ms(KEY_WINDOW_MS - 1);
+    holder.keys.expire(machine.clock.now());
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
+    machine.clock.advance_ms(1);
+    holder.keys.expire(machine.clock.now());
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
+}
+
+/// One that is told a year too late, once, dates nothing that comes after it.
+#[test]
+fn a_clock_that_was_fast_for_a_moment_keeps_later_keys_no_longer() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let truth = machine.clock.now();
+    holder.keys.expire(truth.plus_ms(1_000 * i64::from(KEY_WINDOW_MS)));
+    holder.keys.expire(truth);
+    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
+    holder.charge(Charge { key: Some(guard), at: truth, ..chat(1, 2, Durability::Disk) }).unwrap();
+    machine.clock.advance_ms(KEY_WINDOW_MS);
+    holder.keys.expire(machine.clock.now());
+    assert_eq!(holder.keys.bytes(), 0);
+}
+
 /// What was used by a clock that is a day slow, is kept for a window from what is known to have passed.
 #[test]
 fn a_slow_clock_cuts_no_window_short() {

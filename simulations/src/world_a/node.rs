@@ -322,12 +322,14 @@ impl Running {
         let here = world.nodes[self.node].replica.as_ref().and_then(|replica| replica.borrow().leader);
         let mut candidate = here.or(self.hint.get()).unwrap_or(0);
         let (mut turn, mut pause_ms) = (0, PAUSE_MS);
+        let mut asked_in_one_breath = BTreeSet::new();
         loop {
             let left = end_ms.saturating_sub(self.time.now_ms());
             if left == 0 {
                 return Err(if unknown { Unavailable::Unknown } else { Unavailable::NoLeader });
             }
             let within_ms = left.min(ATTEMPT_MS);
+            asked_in_one_breath.insert(candidate);
             let asked = if candidate == self.node {
                 let me = world.nodes[self.node].running().expect("this process runs");
                 Ok(Answer::Leader(super::desk::answer(&world, &me, request.clone(), within_ms).await))
@@ -345,7 +347,7 @@ impl Running {
                     return Ok(answer);
                 }
                 Ok(Answer::Leader(Err(LeaderRefusal::NotLeader { leader: Some(leader) })))
-                    if leader != candidate =>
+                    if !asked_in_one_breath.contains(&leader) =>
                 {
                     candidate = leader;
                     continue;
@@ -363,6 +365,7 @@ impl Running {
             }
             candidate = world.config.replica_at(turn);
             turn += 1;
+            asked_in_one_breath.clear();
             let breath_ms = if is_unknown { pause_ms } else { PAUSE_MS };
             self.time.sleep(breath_ms.min(left)).await;
         }
