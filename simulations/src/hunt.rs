@@ -3,6 +3,7 @@
 
 use crate::batch::{Scope, World, run_one};
 use crate::cores;
+use crate::outcome::BrokenAt;
 use std::fmt;
 use std::io;
 use std::ops::{ControlFlow, Range};
@@ -17,6 +18,25 @@ pub struct Known {
     pub mistake: Mistake,
     pub world: World,
     pub seed: u64,
+}
+
+/// A seed of a world that found a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mended {
+    pub bug: &'static str,
+    pub world: World,
+    pub seed: u64,
+}
+
+impl Mended {
+    /// What breaks in it again, if anything.
+    ///
+    /// # Errors
+    /// The run could not be started.
+    pub fn again(&self) -> io::Result<Option<BrokenAt>> {
+        let scope = Scope { world: self.world, minutes: minutes(self.world) };
+        Ok(run_one(&std::env::current_exe()?, scope, self.seed, None)?.broken)
+    }
 }
 
 /// How long things go wrong in a run that hunts.

@@ -2,7 +2,7 @@
 //! Not here: what they find. A change of a world's load moves them: hunt anew, and write down what is found.
 
 use crate::batch::World::{A, B};
-use crate::hunt::Known;
+use crate::hunt::{Known, Mended};
 use types::planted::Mistake;
 
 pub const SEEDS: &[Known] = &[
@@ -39,15 +39,22 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::UnknownIsLocal, world: A, seed: 3 },
     Known { mistake: Mistake::SnapshotWithoutLines, world: B, seed: 1 },
     Known { mistake: Mistake::LineNumbersStartAnew, world: A, seed: 0 },
-    Known { mistake: Mistake::OwnWallBetween, world: A, seed: 96 },
+    Known { mistake: Mistake::OwnWallBetween, world: A, seed: 28 },
     Known { mistake: Mistake::FencedNeverLearns, world: A, seed: 16 },
     Known { mistake: Mistake::RecallIgnored, world: B, seed: 0 },
-    Known { mistake: Mistake::RecallMeetsClose, world: A, seed: 2 },
+    Known { mistake: Mistake::RecallMeetsClose, world: A, seed: 14 },
     Known { mistake: Mistake::NobodyWoken, world: B, seed: 0 },
     Known { mistake: Mistake::LogFailureIgnored, world: B, seed: 2 },
-    Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 119 },
+    Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 165 },
     Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 6 },
 ];
+
+/// Seeds that broke because of a bug that no mistake is planted for; they hold now.
+pub const MENDED: &[Mended] = &[Mended {
+    bug: "what many far holders give back is booked one after the other, and the round takes too long",
+    world: A,
+    seed: 2_001_767,
+}];
 
 #[cfg(test)]
 mod tests {

@@ -304,7 +304,8 @@ impl Desk {
         group.peek(|state| state.workspace(workspace).is_some_and(young))
     }
 
-    /// Asks the holders of `lines` and books what they answer. Who did not answer.
+    /// Asks the holders of `lines` and books what each answers when it comes: many answers ride in one entry, where in turn
+    /// each would wait for an entry of its own. Who did not answer.
     async fn recall_lines(
         &self,
         group: &Group,
@@ -325,17 +326,17 @@ impl Desk {
             let asked: BTreeSet<LineId> = lines.iter().map(|line| line.line).collect();
             let recall = Recall { workspace: workspace.clone(), lines };
             let round = Duration::from_millis(self.policy.round_ms);
-            let within = if self.is_heard(group.id(), node) { within } else { within.min(round) };
-            async move { (node, asked, shards.recall(node, recall, within).await) }
-        };
-        let answers = futures::future::join_all(by_node.into_iter().flat_map(in_parts).map(ask)).await;
-        let mut silent = BTreeSet::new();
-        for (node, mut asked, answer) in answers {
-            if let Some(answer) = answer {
+            let patience = if self.is_heard(group.id(), node) { within } else { within.min(round) };
+            async move {
+                let Some(answer) = shards.recall(node, recall, patience).await else { return (node, asked) };
                 self.hear(group.id(), node);
                 let booked = self.book_answer(group, workspace, answer, within.max(PATIENCE)).await;
-                asked.retain(|line| !booked.contains(line));
+                (node, asked.difference(&booked).copied().collect())
             }
+        };
+        let owed = futures::future::join_all(by_node.into_iter().flat_map(in_parts).map(ask)).await;
+        let mut silent = BTreeSet::new();
+        for (node, asked) in owed {
             // A line the ledger has folded meanwhile has nothing more to say.
             let is_there = |w: &Workspace| asked.iter().any(|line| w.lines.contains_key(line));
             if group.peek(|state| state.workspace(workspace).is_some_and(is_there)) {

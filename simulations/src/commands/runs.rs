@@ -227,5 +227,13 @@ pub fn kills() -> Verdict {
     unknown.iter().for_each(|mistake| println!("{mistake}: no seed is known that finds it"));
     let alive = rows.iter().filter(|row| row.kill.is_none()).count();
     println!("{} mistakes planted, {} found, {alive} alive", Mistake::ALL.len(), rows.len() - alive);
-    Ok(alive == 0 && unknown.is_empty())
+    let mut broken = 0;
+    for mended in known::MENDED {
+        if let Some(again) = mended.again().map_err(|why| why.to_string())? {
+            println!("BROKEN again, seed {}: {}; {}", mended.seed, mended.bug, again.sentence);
+            broken += 1;
+        }
+    }
+    println!("{} seeds that found other bugs, {broken} broken again", known::MENDED.len());
+    Ok(alive == 0 && unknown.is_empty() && broken == 0)
 }

@@ -286,17 +286,19 @@ async fn recall_lines(
     let ask = |(node, lines): (NodeId, Vec<RecallLine>)| {
         let asked: BTreeSet<LineId> = lines.iter().map(|line| line.line).collect();
         let recall = Recall { workspace: workspace.clone(), lines };
-        let within_ms = if is_heard(world, me, node) { within_ms } else { within_ms.min(me.policy.round_ms) };
-        async move { (node, asked, ask_back(world, me, node, recall, within_ms).await) }
-    };
-    let answers = futures::future::join_all(by_node.into_iter().flat_map(in_parts).map(ask)).await;
-    let mut silent = BTreeSet::new();
-    for (node, mut asked, answer) in answers {
-        if let Some(answer) = answer {
+        let heard = is_heard(world, me, node);
+        let patience_ms = if heard { within_ms } else { within_ms.min(me.policy.round_ms) };
+        async move {
+            let answer = ask_back(world, me, node, recall, patience_ms).await;
+            let Some(answer) = answer else { return (node, asked) };
             hear(me, node);
             let booked = book_answer(world, me, workspace, answer, within_ms.max(PATIENCE_MS)).await;
-            asked.retain(|line| !booked.contains(line));
+            (node, asked.difference(&booked).copied().collect())
         }
+    };
+    let owed = futures::future::join_all(by_node.into_iter().flat_map(in_parts).map(ask)).await;
+    let mut silent = BTreeSet::new();
+    for (node, asked) in owed {
         let is_there = |w: &Workspace| asked.iter().any(|line| w.lines.contains_key(line));
         if state(world, me.node, |state| state.workspace(workspace).is_some_and(is_there)) {
             silent.insert(node);
