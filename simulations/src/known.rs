@@ -1,5 +1,6 @@
-//! Seeds that are known to find planted mistakes, as `tranche-sim hunt` found them; `tranche-sim kills` replays them.
-//! Not here: what they find. A change of a world's load moves them: hunt anew, and write down what is found.
+//! Seeds that are known to find planted mistakes, as `tranche-sim hunt` found them; and those that found other bugs;
+//! `tranche-sim kills` replays them all. Not here: what they find. A change of a world's load moves them: hunt anew, and
+//! write down what is found.
 
 use crate::batch::World::{A, B};
 use crate::hunt::{Known, Mended};

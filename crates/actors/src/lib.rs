@@ -2,8 +2,8 @@
 //! actor per active user; and the desk, which answers for the pools whose shard this node leads.
 //!
 //! Reading order: `leader` and `ports` (what is asked of whom), `handle` and `directory` (what request tasks touch),
-//! `allocation` with its `waiters` and `pool` (the holder's actors; what they say is in `messages` and `batch`), `shards` (finding a leader),
-//! `desk` and its `rounds` (being one).
+//! `allocation` with its `waiters` and `pool` (the holder's actors; what they say is in `messages` and `batch`), `shards`
+//! (finding a leader), `desk` with its `rounds` and `watch` (being one).
 //!
 //! Actors are doormen: they receive, ask `leasing`, and perform its steps. No arithmetic is decided here.
 //! Not here: prices, keys, HTTP (`quota`, `api`); sockets (`transport`).

@@ -398,8 +398,8 @@ impl Replica {
         }
     }
 
-    /// Whether it applies entries itself: all do who lead, and two who follow, to be compared; the others take the state
-    /// over, which is what costs most in a run.
+    /// Whether it applies entries itself, which is what costs most in a run: whoever leads does, and the first two, to be
+    /// compared; the others take the state over.
     pub fn applies(&self) -> bool {
         self.is_leader() || self.me < 2
     }

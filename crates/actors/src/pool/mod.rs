@@ -2,7 +2,8 @@
 //! returns into batches and sees closed lines to the ledger; what was there before it is taken up by `taken_up`.
 //!
 //! What somebody waits for is sent at once, and what is gathered rides along; draws ahead of need, reports and closes
-//! gather for a window. Draws that wait for a recall round go apart, so that no other answer waits with them. Not here: sizes (`leasing`), what a batch says (`batch`), finding the leader (`shards`).
+//! gather for a window. Draws that wait for a recall round go apart, so that no other answer waits with them.
+//! Not here: sizes (`leasing`), what a batch says (`batch`), finding the leader (`shards`).
 
 mod taken_up;
 
