@@ -1,6 +1,6 @@
 //! What the rooms of a node count, read when `/metrics` is asked. Not here: what HTTP counts (`api`).
 
-use platform::AgreedClock;
+use platform::{AgreedClock, Clock};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -62,6 +62,11 @@ impl Collector for NodeCollector {
                 "tranche_key_window_bytes",
                 "Memory taken by idempotency keys",
                 holder.keys().bytes(),
+            ));
+            gauges.push((
+                "tranche_keys_expire",
+                "1 when most nodes' clocks were heard since the start; before that no idempotency key expires",
+                u64::from(self.clock.surely().is_some()),
             ));
             let led = replica.groups().filter(|group| group.status().role == Role::Leader).count();
             gauges.push(("tranche_groups_led", "Raft groups this node leads", led as u64));

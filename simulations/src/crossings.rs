@@ -39,6 +39,7 @@ crossings! {
     SpentOnFrozenLine "a" "a line is spent from after it was frozen",
     KeyRetriedElsewhereWhileHomeIsDown "ab" "a key is retried on another node while its home is down",
     KeyReplayedAfterRestart "a" "a key is answered again after its node has started anew",
+    KeyIsAskedForAgain "b" "a key that was answered is asked for again, on any node",
     KeyForgottenWithItsDisk "a" "a key is charged anew, because what remembered it was lost",
     TwoHoldersOfOneUser "ab" "two holders have lines of one user",
     RefusedAfterRound "a" "a draw is refused after a recall round",

@@ -2,9 +2,19 @@
 //! Not here: how often each kind comes (`swarm`, `plan`), and how a world carries it out.
 
 use serde::{Deserialize, Serialize};
+use types::planted::Actor;
 
 /// A node by its place in the topology, from 0.
 pub type NodeIndex = usize;
+
+/// [`Actor`] as it stands in films.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Actor", rename_all = "kebab-case")]
+enum Panics {
+    Allocation,
+    Pool,
+    Closing,
+}
 
 /// One fault. It begins at `at_ms` and ends `for_ms` later; those that happen in an instant (a crash of a holder) take
 /// `for_ms` as the time until what was broken is started again.
@@ -53,7 +63,12 @@ pub enum What {
     /// All processes die at once, and start again.
     ColdStart,
     /// Actors panic, one after the other, each after so many points at which it could.
-    ActorPanic { node: NodeIndex, of_pool: bool, points: u32 },
+    ActorPanic {
+        node: NodeIndex,
+        #[serde(with = "Panics")]
+        actor: Actor,
+        points: u32,
+    },
     /// The node gives its leases back and ends; it starts again.
     Drain { node: NodeIndex },
     /// The leader of the pools' shard dies, whoever it is then.

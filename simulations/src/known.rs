@@ -35,6 +35,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::ReturnLosesEarmark, world: A, seed: 15 },
     Known { mistake: Mistake::KeyNotKept, world: A, seed: 0 },
     Known { mistake: Mistake::KeyNotJournalled, world: A, seed: 3 },
+    Known { mistake: Mistake::OwnWallEndsKeys, world: B, seed: 107 },
     Known { mistake: Mistake::KeyAnywhere, world: B, seed: 4 },
     Known { mistake: Mistake::AdminKeyNotKept, world: A, seed: 0 },
     Known { mistake: Mistake::UnknownIsLocal, world: A, seed: 3 },
@@ -46,7 +47,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::RecallMeetsClose, world: A, seed: 14 },
     Known { mistake: Mistake::NobodyWoken, world: B, seed: 0 },
     Known { mistake: Mistake::LogFailureIgnored, world: B, seed: 2 },
-    Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 165 },
+    Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 36 },
     Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 6 },
 ];
 

@@ -5,6 +5,7 @@ use crate::chance::{Stream, stream};
 use crate::fault::{Fault, Kind, NodeIndex, Unsynced, What};
 use rand::Rng;
 use rand::seq::IndexedRandom;
+use types::planted::Actor;
 
 /// What a world can do and a plan allows.
 #[derive(Clone, Debug)]
@@ -131,7 +132,7 @@ impl Swarm {
             Kind::ColdStart => What::ColdStart,
             Kind::ActorPanic => What::ActorPanic {
                 node,
-                of_pool: chance.random_bool(0.3),
+                actor: [Actor::Pool, Actor::Closing, Actor::Allocation][chance.random_range(0..3)],
                 points: chance.random_range(0..10),
             },
             Kind::Drain => What::Drain { node },

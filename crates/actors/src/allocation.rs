@@ -456,7 +456,7 @@ impl Allocation {
         self.epoch = self.handle.observe().epoch.next();
         match self.holder.journal.close(key.clone(), spent).await {
             Ok(numbers) => {
-                self.holder.panic_point(planted::Actor::Allocation);
+                self.holder.panic_point(planted::Actor::Closing);
                 let message = crate::batch::line_message(&numbers, Wish::Close);
                 let _stopping = self.pool.cast(PoolMessage::Closing(Box::new(message.clone())));
                 self.closed = Some(message.clone());

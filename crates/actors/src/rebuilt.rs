@@ -63,8 +63,13 @@ async fn wherever_an_actor_panics_no_credit_is_lost_or_made() {
     let spends = async {
         while panics < 200 {
             // If nobody is to panic any more, somebody has. The pool's ends first: it makes good what the others' left.
-            let actor = if panics < 50 { planted::Actor::Pool } else { planted::Actor::Allocation };
-            panics += u32::from(panic_after(me, actor, panics % 30));
+            let actor = match panics {
+                ..50 => planted::Actor::Pool,
+                50..100 => planted::Actor::Closing,
+                _ => planted::Actor::Allocation,
+            };
+            let points = if actor == planted::Actor::Closing { panics % 2 } else { panics % 30 };
+            panics += u32::from(panic_after(me, actor, points));
             futures::future::join_all(users.iter().map(|user| spend(&holder, user))).await;
             spent += 2;
             // Now shorter, now longer than it takes to be let go.
@@ -72,8 +77,9 @@ async fn wherever_an_actor_panics_no_credit_is_lost_or_made() {
         }
     };
     tokio::time::timeout(GUARD, spends).await.expect("spending goes on after each panic");
-    no_panic(me, planted::Actor::Pool);
-    no_panic(me, planted::Actor::Allocation);
+    for actor in [planted::Actor::Pool, planted::Actor::Closing, planted::Actor::Allocation] {
+        no_panic(me, actor);
+    }
     assert!(holder.drain(GUARD).await, "every line is folded");
     assert_eq!(holder.journal().lines().await.unwrap().len(), 0, "and forgotten");
     let view = summary(&shards).await;

@@ -3,15 +3,17 @@
 use crate::app::App;
 use crate::door::{self, Door};
 use crate::error::{Code, Refused};
+use crate::extract::forget;
 use crate::{
     allocations, cluster, consume, grants, members, operation, rate_card, reallocations, usage, workspaces,
 };
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) struct Route {
@@ -82,16 +84,19 @@ pub fn router(app: Arc<App>) -> Router {
     router.fallback(unknown_route).method_not_allowed_fallback(method_not_allowed).with_state(app)
 }
 
-async fn unknown_route(State(app): State<Arc<App>>) -> Response {
-    elsewhere(&app, Code::UnknownRoute, "there is nothing at this path")
+async fn unknown_route(State(app): State<Arc<App>>, request: Request) -> Response {
+    elsewhere(&app, request, Code::UnknownRoute, "there is nothing at this path")
 }
 
-async fn method_not_allowed(State(app): State<Arc<App>>) -> Response {
-    elsewhere(&app, Code::MethodNotAllowed, "there is something at this path, but not for this method")
+async fn method_not_allowed(State(app): State<Arc<App>>, request: Request) -> Response {
+    let detail = "there is something at this path, but not for this method";
+    elsewhere(&app, request, Code::MethodNotAllowed, detail)
 }
 
-fn elsewhere(app: &App, code: Code, detail: &str) -> Response {
+fn elsewhere(app: &App, request: Request, code: Code, detail: &str) -> Response {
     let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    forget(&parts.headers, body, Duration::from_millis(app.deadlines.body_read_ms));
     let response = Refused::new(code, detail).into_response();
     door::note(app, &app.metrics.of_route("none"), &response, started);
     response

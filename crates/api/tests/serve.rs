@@ -164,8 +164,12 @@ async fn who_still_sends_what_is_refused_hears_why() {
     let running = start(PATIENT, 60_000).await;
     let no_key = CONSUME_HEAD.replace("operator-key", "other-key");
     let text = CONSUME_HEAD.replace("application/json", "text/plain");
+    let nowhere = CONSUME_HEAD.replace("/consume", "/nowhere");
+    let method = CONSUME_HEAD.replace("POST", "PUT");
+    let heads =
+        [(CONSUME_HEAD, "413"), (&no_key, "401"), (&text, "415"), (&nowhere, "404"), (&method, "405")];
     let large = 1_000_000;
-    for (head, status) in [(CONSUME_HEAD, "413"), (&*no_key, "401"), (&*text, "415")] {
+    for (head, status) in heads {
         let mut stream = running.connect().await;
         let mut answer = Vec::new();
         stream.write_all(format!("{head}content-length: {large}\r\n\r\n").as_bytes()).await.unwrap();

@@ -17,6 +17,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use types::planted::{Mistake, is_planted};
 use types::{IdempotencyKey, Timestamp, UserId, WorkspaceId};
 
 const SHARDS: usize = 64;
@@ -170,6 +171,7 @@ impl KeyTable {
             let Some(stored) = index.remove(position) else { break };
             match stored.young_until_ms.saturating_sub(boottime_ms) {
                 0 => expired.push(stored.name),
+                _ if is_planted(Mistake::OwnWallEndsKeys) => expired.push(stored.name),
                 left_ms => {
                     let expires_at = now.plus_ms(i64::try_from(left_ms).unwrap_or(i64::MAX));
                     index.insert(position, Stored { expires_at, ..stored });

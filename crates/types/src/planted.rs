@@ -64,6 +64,7 @@ mistakes! {
     ReturnLosesEarmark = "return-loses-earmark" "S1": "what an allocation's line gives back is shared",
     KeyNotKept = "key-not-kept" "S7": "a charge's key is not remembered",
     KeyNotJournalled = "key-not-journalled" "S7": "a charge's key is in memory only",
+    OwnWallEndsKeys = "own-wall-ends-keys" "S7": "keys expire by this machine's own clock",
     KeyAnywhere = "key-anywhere" "S7": "a keyed consume is decided where it lands",
     AdminKeyNotKept = "admin-key-not-kept" "S7": "an administrator's retry is a new command",
     UnknownIsLocal = "unknown-is-local" "S11": "until the ledger has said how durable a workspace is, its consumes are local",
@@ -163,6 +164,8 @@ pub use chosen::{is_planted, no_panic, panic_after, panic_point, plant};
 pub enum Actor {
     Allocation,
     Pool,
+    /// An allocation actor that has closed its line and not said so: seldom met among all its points.
+    Closing,
 }
 
 /// What an actor says that panics because it was asked to.

@@ -16,6 +16,7 @@ use rand::Rng;
 use serde::Deserialize;
 use survival::{disks_lost, is_disk_lost, too_many};
 use toml::Spanned;
+use types::planted::Actor;
 
 pub const FAULTS_MAX: usize = 10_000;
 /// A sync that takes longer is a disk that has failed.
@@ -421,7 +422,7 @@ impl Listed {
             Kind::Pause => each(&|node| What::Pause { node }),
             Kind::CrashLoop => each(&|node| What::CrashLoop { node, every_ms }),
             Kind::ColdStart => vec![What::ColdStart],
-            Kind::ActorPanic => each(&|node| What::ActorPanic { node, of_pool: false, points: 0 }),
+            Kind::ActorPanic => each(&|node| What::ActorPanic { node, actor: Actor::Allocation, points: 0 }),
             Kind::Drain => each(&|node| What::Drain { node }),
             Kind::LeaderCrash => vec![What::LeaderCrash],
             Kind::SlowSync => each(&|node| What::SlowSync { node, ms }),

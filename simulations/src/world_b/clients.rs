@@ -5,6 +5,7 @@ use crate::chance::{Stream, stream};
 use crate::clock::TrueTime;
 use crate::crossings::Crossing;
 use crate::world_b::BEGINNING;
+use crate::world_b::again::{self, Answered};
 use crate::world_b::http::{Answer, Ask, Http, Silence};
 use crate::world_b::load::{Change, Load, Timed};
 use crate::world_b::machine::{API_PORT, Addresses, Machine};
@@ -29,6 +30,8 @@ pub struct Office {
     pub addresses: Addresses,
     pub told: Told,
     pub truth: TrueTime,
+    /// No fault takes what was told and not synced.
+    pub keys_stay: bool,
     /// Nothing is wrong any more from here on: everybody is answered, and in time.
     pub calm_ms: u64,
     /// Nobody begins anything after this.
@@ -249,6 +252,7 @@ impl Office {
             asked += 1;
             let is_settled = match &answer {
                 Some(answer) if answer.status == 200 => {
+                    self.keep(ask, answer);
                     return self.charged(&spend, answer);
                 }
                 Some(answer) if answer.status < 500 => code(answer) != "key_in_flight",
@@ -311,6 +315,16 @@ impl Office {
         };
         let what = format!("{}: {what}", spend.workspace);
         self.told.record().broken.push(Broken { sentence: "once all is well everybody is served", what });
+    }
+
+    fn keep(&self, ask: &Ask, answer: &Answer) {
+        if ask.key.is_some() {
+            let answered = &mut self.told.record().answered;
+            answered.push_back(Answered { ask: ask.clone(), answer: answer.clone() });
+            if answered.len() > again::KEPT {
+                answered.pop_front();
+            }
+        }
     }
 
     pub(super) fn charged(&self, spend: &Spend, answer: &Answer) {
@@ -429,7 +443,7 @@ impl Office {
     }
 }
 
-fn code(answer: &Answer) -> String {
+pub(super) fn code(answer: &Answer) -> String {
     if answer.status < 400 {
         return String::new();
     }

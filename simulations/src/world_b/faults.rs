@@ -292,9 +292,9 @@ impl Faults {
                 self.detours.lead_right(self.ips(*from, *to));
                 self.resets.reset(self.machines[*from].ip(), self.machines[*to].ip());
             }
-            What::ActorPanic { node, of_pool, .. } => {
+            What::ActorPanic { node, actor, .. } => {
                 // Another one that goes on asks again.
-                let _none_was_left = no_panic(self.machines[*node].id(), actor(*of_pool));
+                let _none_was_left = no_panic(self.machines[*node].id(), *actor);
             }
             _ => {}
         }
@@ -324,10 +324,11 @@ impl Faults {
                     }
                     *every_ms
                 }
-                What::ActorPanic { node, of_pool, points } => {
+                What::ActorPanic { node, actor, points } => {
                     // Each time at another point of what it does again and again.
-                    let points = points + u32::try_from(now_ms % 13).expect("less than 13");
-                    let _one_is_to_come = panic_after(self.machines[*node].id(), actor(*of_pool), points);
+                    let further = u32::try_from(now_ms % 13).expect("less than 13");
+                    let points = if *actor == Actor::Closing { 0 } else { points + further };
+                    let _one_is_to_come = panic_after(self.machines[*node].id(), *actor, points);
                     PANICS_EVERY_MS
                 }
                 _ => u64::MAX,
@@ -462,10 +463,6 @@ impl Faults {
         clock.set_right();
         clock.jump_ms(self.under_way.iter().map(off).sum::<i64>() + gone_back_ms);
     }
-}
-
-const fn actor(of_pool: bool) -> Actor {
-    if of_pool { Actor::Pool } else { Actor::Allocation }
 }
 
 /// What happens between machines, not in one.

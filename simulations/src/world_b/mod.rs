@@ -2,9 +2,10 @@
 //! clocks. One seed is one run, and must be one process: the standard library and tokio keep some state per process.
 //!
 //! Reading order: `machine` (a node's life), `net` (its outside world), `load` and `clients` (who asks), `junk` and
-//! `strangers` (who sends what cannot be read), `faults`, `links` and `rolled` (what goes wrong), `told`, `judge` and `rest`
-//! (what must be true). Not here: the same faults without shells (world A), and real processes (`tests`).
+//! `strangers` (who sends what cannot be read), `again` (who asks for old answers), `faults`, `links` and
+//! `rolled` (what goes wrong), `told`, `judge` and `rest` (what must be true). Not here: the same faults without shells (world A), and real processes (`tests`).
 
+pub mod again;
 pub mod clients;
 pub mod faults;
 pub mod http;
@@ -91,17 +92,23 @@ impl Case {
 
 /// Of so many clocks that are wrong one is off by more than a day: longer than anything is kept.
 const DAYS_OFF_ONE_IN: u32 = 8;
+/// The same where keys outlive the faults and somebody asks for them again; and it is a day ahead.
+const DAYS_AHEAD_ONE_IN: u32 = 2;
 const HOURS_OFF: std::ops::RangeInclusive<i64> = 25..=49;
 
 /// From a stream of its own: nothing else that is drawn moves.
 fn put_days_off(seed: u64, faults: &mut [Fault]) {
     let mut chance = stream(seed, "days off");
+    let keys_stay = again::keys_outlive(faults);
+    let one_in = if keys_stay { DAYS_AHEAD_ONE_IN } else { DAYS_OFF_ONE_IN };
     for fault in faults {
+        let skews = matches!(fault.what, What::Skew { .. });
         let (What::Skew { ms, .. } | What::BackwardsOverRestart { ms, .. }) = &mut fault.what else {
             continue;
         };
-        if chance.random_ratio(1, DAYS_OFF_ONE_IN) {
-            *ms = ms.signum() * chance.random_range(HOURS_OFF) * 3_600_000;
+        if chance.random_ratio(1, one_in) {
+            let way = if keys_stay && skews { 1 } else { ms.signum() };
+            *ms = way * chance.random_range(HOURS_OFF) * 3_600_000;
         }
     }
 }
@@ -160,6 +167,7 @@ fn run_all(case: &Case) -> Outcome {
         addresses,
         told: told.clone(),
         truth: truth.clone(),
+        keys_stay: again::keys_outlive(&case.faults),
         calm_ms,
         until_ms,
     };
@@ -256,6 +264,7 @@ async fn open_for_business(office: Office) -> turmoil::Result {
     let mut all = vec![
         tokio::spawn(office.clone().administer()),
         tokio::spawn(office.clone().operate()),
+        tokio::spawn(office.clone().ask_for_old_answers()),
         tokio::spawn(office.clone().be_a_strange_client()),
         tokio::spawn(office.clone().be_a_strange_peer()),
     ];

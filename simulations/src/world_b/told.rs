@@ -2,7 +2,8 @@
 //! this. Not here: what must follow from it (`judge`).
 
 use crate::crossings::Seen;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::world_b::again::Answered;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use testkit::checkers::{Broken, Verdict};
 use testkit::order::{Moment, RealTime};
@@ -22,6 +23,8 @@ pub struct Record {
     /// Consumes that were refused, by code.
     pub refusals: BTreeMap<String, u64>,
     pub no_answer: u64,
+    /// Charges under a key, the last ones.
+    pub answered: VecDeque<Answered>,
     pub changes: u64,
     pub changes_refused: u64,
     pub seen: Seen,
