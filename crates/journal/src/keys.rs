@@ -7,7 +7,9 @@
 //! Time passes here only by [`KeyTable::expire`]: a start and a new segment forget nothing by a clock, because this
 //! machine's may be wrong, and a key that is forgotten too early charges twice. Until somebody says what has surely
 //! passed, all keys that are on the disk count, and what they take bounds how many more come. And a key that was used since
-//! the start is kept for a window of the time since boot, whatever clocks said when it was used and say now.
+//! the start is kept for a window of the time since boot, whatever clocks said when it was used and say now. A key that was
+//! used before anybody said what has passed has no date, on the disk neither: it gets one when that is said, and after a
+//! restart before that, the next time.
 
 use crate::change::KeptKey;
 use crate::words::Charged;
@@ -97,6 +99,11 @@ pub struct KeyTable {
     clock: Arc<dyn Clock>,
 }
 
+/// What has passed, before [`KeyTable::expire`] is told.
+const NOBODY_SAID: i64 = i64::MIN;
+/// Of a key that was used before anything had surely passed: later than every time.
+const UNDATED: Timestamp = Timestamp::from_millis(i64::MAX);
+
 /// Stored keys by the record that holds them, and by when they expire.
 #[derive(Debug, Default)]
 struct Index {
@@ -129,7 +136,7 @@ impl KeyTable {
     /// Of `clock` the time since boot is asked, nothing else.
     pub(crate) fn new(window_ms: u32, bytes_max: u64, clock: Arc<dyn Clock>) -> Arc<Self> {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        let (bytes, passed_ms) = (AtomicU64::new(0), AtomicI64::new(i64::MIN));
+        let (bytes, passed_ms) = (AtomicU64::new(0), AtomicI64::new(NOBODY_SAID));
         Arc::new(Self { window_ms, bytes_max, bytes, shards, index: Mutex::default(), passed_ms, clock })
     }
 
@@ -164,6 +171,7 @@ impl KeyTable {
     /// cluster says what most nodes agree on, or nothing.
     pub fn expire(&self, now: Timestamp) {
         self.passed_ms.store(now.millis(), Ordering::Relaxed);
+        self.date_the_undated(now);
         let boottime_ms = self.clock.boottime_ms();
         let mut expired = Vec::new();
         let mut index = self.index();
@@ -181,6 +189,24 @@ impl KeyTable {
         drop(index);
         for name in expired {
             self.remove(&name);
+        }
+    }
+
+    fn date_the_undated(&self, now: Timestamp) {
+        let mut index = self.index();
+        let undated: Vec<u64> =
+            index.by_expiry.range((UNDATED, 0)..).map(|(_, position)| *position).collect();
+        let mut names = Vec::with_capacity(undated.len());
+        for position in undated {
+            let Some(stored) = index.remove(position) else { continue };
+            names.push(stored.name.clone());
+            index.insert(position, Stored { expires_at: self.expires_at(now), ..stored });
+        }
+        drop(index);
+        for name in names {
+            if let Some(answer) = self.shard(&name).get_mut(&name).and_then(|entry| entry.answer.as_mut()) {
+                answer.at = now;
+            }
         }
     }
 
@@ -212,9 +238,13 @@ impl KeyTable {
 
     // The writer's side.
 
-    /// When a key is used: no earlier than what has surely passed, or a slow clock would cut its window short.
+    /// When a key is used: no earlier than what has surely passed, or a slow clock would cut its window short. Before that
+    /// is known it has no date.
     pub(crate) fn dated(&self, at: Timestamp) -> Timestamp {
-        at.max(Timestamp::from_millis(self.passed_ms.load(Ordering::Relaxed)))
+        match self.passed_ms.load(Ordering::Relaxed) {
+            NOBODY_SAID if !is_planted(Mistake::OwnWallEndsKeys) => UNDATED,
+            passed_ms => at.max(Timestamp::from_millis(passed_ms)),
+        }
     }
 
     /// The charge is in the book; the key stays in flight until it is shown.

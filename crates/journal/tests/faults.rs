@@ -38,6 +38,7 @@ fn living_keys_keep_their_segment_or_are_carried() {
     let machine = Machine::new(options());
     let holder = machine.start();
     holder.line_with(1, "w", &[(shared(), credits(100_000))]);
+    holder.keys.expire(machine.clock.now());
     let keyed = |key: &str| {
         let Begun::Fresh(guard) = holder.begin("w", key, 1) else { panic!("{key} is new") };
         let charge = Charge { key: Some(guard), at: machine.clock.now(), ..chat(1, 2, Durability::Local) };
@@ -124,6 +125,28 @@ fn a_slow_clock_of_most_cuts_no_window_short_while_the_process_runs() {
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
     machine.clock.advance_ms(1);
     holder.keys.expire(machine.clock.now());
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
+}
+
+/// A node that starts with a slow clock and has heard nobody: the key's window begins when most clocks are heard.
+#[test]
+fn what_is_used_before_anything_has_surely_passed_is_dated_by_what_passed_then() {
+    let machine = Machine::new(options());
+    let mut holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let truth = machine.clock.now();
+    let at = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
+    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
+    holder.charge(Charge { key: Some(guard), at, ..chat(1, 2, Durability::Disk) }).unwrap();
+    for _start_that_hears_nobody in 0..2 {
+        machine.kill(holder);
+        holder = machine.start();
+    }
+    holder.keys.expire(truth);
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
+    holder.keys.expire(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1));
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
+    holder.keys.expire(truth.plus_ms(i64::from(KEY_WINDOW_MS)));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
 }
 

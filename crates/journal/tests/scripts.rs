@@ -347,6 +347,7 @@ fn the_key_window_is_full_before_it_forgets() {
         Begun::Full => "full",
         Begun::Conflict | Begun::InFlight => "odd",
     };
+    holder.keys.expire(platform::Clock::now(machine.clock.as_ref()));
     let uses: Vec<_> = ["a", "b", "c", "a"].iter().map(|key| use_key(&holder, key)).collect();
     assert_eq!(uses, ["fresh", "fresh", "full", "replay"]);
     machine.clock.advance_ms(KEY_WINDOW_MS - 1);

@@ -47,6 +47,9 @@ impl Office {
             let to = self.node(&mut chance);
             let Ok(answer) = http.ask(to, &old.ask, PATIENCE).await else { continue };
             let mut record = self.told.record();
+            if record.keys_may_end {
+                return;
+            }
             if answer.status == 200 && answer.body == old.answer.body {
                 record.seen.saw(Crossing::KeyIsAskedForAgain);
             } else if answer.status < 500 && code(&answer) != "overloaded" {

@@ -38,6 +38,7 @@ pub struct Judge {
     pools: BTreeMap<WorkspaceId, Known>,
     /// Nodes whose walls were ever wrong.
     clocks_were_wrong: BTreeSet<usize>,
+    clocks_were_far_off: BTreeSet<usize>,
     /// Since when a line that was taken away from a reachable holder has not come back.
     owed_since: BTreeMap<(WorkspaceId, LineId), u64>,
     /// What anybody could have had of each pool at the last look.
@@ -58,6 +59,8 @@ struct Leader {
 
 /// How far a median of right clocks may be off: they are read a round trip ago.
 const CLOCK_SLACK_MS: i64 = 2_000;
+/// Half the window of a key, and far longer than any run.
+const FAR_OFF_MS: i64 = 12 * 3_600_000;
 /// Enough to be understood; a run with one is a failed run.
 const BROKEN_MAX: usize = 5;
 /// What is recalled from reachable holders comes within a second; a busy one may take a few.
@@ -109,6 +112,7 @@ impl Judge {
             digests: BTreeMap::new(),
             pools: BTreeMap::new(),
             clocks_were_wrong: BTreeSet::new(),
+            clocks_were_far_off: BTreeSet::new(),
             owed_since: BTreeMap::new(),
             shared_before: BTreeMap::new(),
             broken: Vec::new(),
@@ -137,6 +141,9 @@ impl Judge {
             if machine.clock.off_ms() != 0 {
                 self.clocks_were_wrong.insert(machine.index);
             }
+            if machine.clock.off_ms().abs() >= FAR_OFF_MS {
+                self.clocks_were_far_off.insert(machine.index);
+            }
             let Some(quota) = machine.running() else { continue };
             self.told.record().holders.insert(quota.node(), quota.holder().id());
             for group in quota.holder().shards().replica().groups().filter(|group| group.is_leader()) {
@@ -152,6 +159,9 @@ impl Judge {
                     *known = leader;
                 }
             }
+        }
+        if self.clocks_were_far_off.len() * 2 >= self.machines.len() {
+            self.told.record().keys_may_end = true;
         }
     }
 

@@ -84,7 +84,7 @@ impl Case {
         let swarm = Swarm { nodes: nodes + 1, until_ms: fault_ms, kinds, every_ms: (1_000, 20_000) };
         let mut faults = swarm.draw(seed);
         faults.iter_mut().for_each(|fault| fault.at_ms += WARM_UP_MS);
-        put_days_off(seed, &mut faults);
+        put_days_off(seed, nodes, &mut faults);
         let load = Load::draw(seed, WARM_UP_MS + fault_ms);
         Self { seed, nodes, fault_ms, load, faults }
     }
@@ -92,22 +92,27 @@ impl Case {
 
 /// Of so many clocks that are wrong one is off by more than a day: longer than anything is kept.
 const DAYS_OFF_ONE_IN: u32 = 8;
-/// The same where keys outlive the faults and somebody asks for them again; and it is a day ahead.
+/// The same where keys outlive the faults and somebody asks for them again. It is one node's alone, or most clocks would
+/// say that keys are old; and it is a day ahead.
 const DAYS_AHEAD_ONE_IN: u32 = 2;
 const HOURS_OFF: std::ops::RangeInclusive<i64> = 25..=49;
 
 /// From a stream of its own: nothing else that is drawn moves.
-fn put_days_off(seed: u64, faults: &mut [Fault]) {
+fn put_days_off(seed: u64, nodes: usize, faults: &mut [Fault]) {
     let mut chance = stream(seed, "days off");
-    let keys_stay = again::keys_outlive(faults);
-    let one_in = if keys_stay { DAYS_AHEAD_ONE_IN } else { DAYS_OFF_ONE_IN };
+    let alone = again::keys_outlive(faults).then(|| chance.random_range(0..nodes));
     for fault in faults {
         let skews = matches!(fault.what, What::Skew { .. });
-        let (What::Skew { ms, .. } | What::BackwardsOverRestart { ms, .. }) = &mut fault.what else {
+        let (What::Skew { node, ms } | What::BackwardsOverRestart { node, ms }) = &mut fault.what else {
             continue;
         };
+        let (one_in, way) = match alone {
+            Some(alone) if alone != *node => continue,
+            Some(_) if skews => (DAYS_AHEAD_ONE_IN, 1),
+            Some(_) => (DAYS_AHEAD_ONE_IN, ms.signum()),
+            None => (DAYS_OFF_ONE_IN, ms.signum()),
+        };
         if chance.random_ratio(1, one_in) {
-            let way = if keys_stay && skews { 1 } else { ms.signum() };
             *ms = way * chance.random_range(HOURS_OFF) * 3_600_000;
         }
     }

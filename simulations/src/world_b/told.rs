@@ -25,6 +25,8 @@ pub struct Record {
     pub no_answer: u64,
     /// Charges under a key, the last ones.
     pub answered: VecDeque<Answered>,
+    /// Half of the clocks or more are or were so far off that keys may end early.
+    pub keys_may_end: bool,
     pub changes: u64,
     pub changes_refused: u64,
     pub seen: Seen,
