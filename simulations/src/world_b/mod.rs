@@ -92,25 +92,28 @@ impl Case {
 
 /// Of so many clocks that are wrong one is off by more than a day: longer than anything is kept.
 const DAYS_OFF_ONE_IN: u32 = 8;
-/// The same where keys outlive the faults and somebody asks for them again. It is one node's alone, or most clocks would
-/// say that keys are old; and it is a day ahead.
-const DAYS_AHEAD_ONE_IN: u32 = 2;
 const HOURS_OFF: std::ops::RangeInclusive<i64> = 25..=49;
 
-/// From a stream of its own: nothing else that is drawn moves.
+/// From a stream of its own: nothing else that is drawn moves. Where keys outlive the faults and somebody asks for them
+/// again, one clock that jumps is days ahead each time; one alone, or most clocks would say that keys are old.
 fn put_days_off(seed: u64, nodes: usize, faults: &mut [Fault]) {
     let mut chance = stream(seed, "days off");
-    let alone = again::keys_outlive(faults).then(|| chance.random_range(0..nodes));
+    let jumps = |fault: &Fault| match fault.what {
+        What::Skew { node, .. } => Some(node).filter(|node| *node < nodes),
+        _ => None,
+    };
+    let ahead = again::keys_outlive(faults).then(|| faults.iter().find_map(jumps)).flatten();
     for fault in faults {
-        let skews = matches!(fault.what, What::Skew { .. });
+        let skews = jumps(fault).is_some();
         let (What::Skew { node, ms } | What::BackwardsOverRestart { node, ms }) = &mut fault.what else {
             continue;
         };
-        let (one_in, way) = match alone {
-            Some(alone) if alone != *node => continue,
-            Some(_) if skews => (DAYS_AHEAD_ONE_IN, 1),
-            Some(_) => (DAYS_AHEAD_ONE_IN, ms.signum()),
-            None => (DAYS_OFF_ONE_IN, ms.signum()),
+        if ahead.is_some_and(|ahead| ahead != *node) {
+            continue;
+        }
+        let (one_in, way) = match ahead {
+            Some(_) if skews => (1, 1),
+            _ => (DAYS_OFF_ONE_IN, ms.signum()),
         };
         if chance.random_ratio(1, one_in) {
             *ms = way * chance.random_range(HOURS_OFF) * 3_600_000;
