@@ -22,6 +22,7 @@ floor | room        | may import                                         | what 
 0     | wire        | types                                              | the one place where bytes are made
 0     | platform    | types                                              | the outside world as traits
 1     | pricing     | types                                              | pure
+1     | calendar    | types                                              | pure; has the zones built in, so that nothing is read from the machine
 1     | placement   | types                                              | pure
 1     | escrow      |                                                    | pure, a leaf of std alone: loom and shuttle recompile all it imports
 1     | ledger      | types pricing                                      | pure
@@ -65,7 +66,7 @@ stateright        | simulations                           | the protocol's model
 ";
 
 /// Rooms without runtime, clock, chance, hash order and floats.
-const PURE: [&str; 5] = ["ledger", "leasing", "escrow", "placement", "pricing"];
+const PURE: [&str; 6] = ["ledger", "leasing", "escrow", "placement", "pricing", "calendar"];
 
 /// Rooms that read a clock or draw numbers themselves: `platform` is the place for it, the others measure,
 /// replay seeded load or attack the product from outside.

@@ -3,12 +3,14 @@
 //! A thing lives here only if two rooms that may not import each other must speak of it.
 
 mod credits;
+mod cycle;
 mod id;
 mod line;
 pub mod planted;
 mod time;
 
 pub use credits::{BadCredits, Credits, CreditsDelta, MICROS_PER_CREDIT};
+pub use cycle::{BadCycle, CivilDate, CycleRule, Every, ZONE_BYTES_MAX, ZoneName, days_in_month};
 pub use id::{
     BadId, DiskId, Feature, GrantId, HolderId, ID_BYTES_MAX, IdempotencyKey, Model, NodeId, ReallocationId,
     ShardId, TeamId, Unit, UserId, WorkspaceId,

@@ -156,7 +156,7 @@ fn time_us(text: &str) -> Result<i128, String> {
     let civil: jiff::civil::DateTime = text.parse().map_err(|_| {
         format!("{text:?} is no time such as 12.5 (seconds), 2026-03-01 12:00:03.5 or 2026-03-01T12:00:03Z")
     })?;
-    let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(|why| why.to_string())?;
+    let zoned = civil.to_zoned_datetime(jiff::tz::TimeZone::UTC).map_err(|why| why.to_string())?;
     Ok(i128::from(zoned.timestamp().as_microsecond()))
 }
 
