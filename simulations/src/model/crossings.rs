@@ -4,6 +4,7 @@
 use super::hold::Stage;
 use super::holder::{Node, Process};
 use super::ledger::{Ledger, Line};
+use super::overage::{BEYOND, INCLUDED};
 use super::rules::{Rule, granted, of, rule, stale, witness};
 use super::words::{Backing, ByBacking, GRANTS, LineId, Message, Numbers, Recall, User, Wish};
 use super::worlds::AfterLoss;
@@ -125,6 +126,31 @@ pub const SOMETIMES: &[Rule] = &[
             |line: &Line, backing| state.ledger.over[Backing::grant(backing)] && line.returned[backing] > 0;
         state.ledger.lines.iter().any(|line| Backing::ALL.into_iter().any(|backing| over(line, backing)))
     }),
+    rule("overage is drawn while included credits lie idle at another holder", |_, state| {
+        let idle = |line: &Line| line.outstanding()[Backing::shared(INCLUDED)] > 0;
+        let beyond = |line: &Line| line.outstanding()[Backing::shared(BEYOND)] > 0;
+        let lines = &state.ledger.lines;
+        let pairs = lines.iter().filter(|line| beyond(line));
+        pairs
+            .into_iter()
+            .any(|line| lines.iter().any(|other| idle(other) && other.id.holder != line.id.holder))
+    }),
+    rule("included credits that come back pay for overage that is used", |_, state| {
+        let overage = &state.ledger.funds.overage;
+        let used = told_beyond(state);
+        overage.iter().any(|overage| overage.resourced > 0) && used > 0
+    }),
+    rule("overage of a cycle that has ended is paid for", |_, state| {
+        let open =
+            |line: &Line| line.cycle < state.ledger.cycle && line.returned[Backing::shared(INCLUDED)] > 0;
+        state.ledger.lines.iter().any(open) && state.ledger.funds.overage[0].resourced > 0
+    }),
+    rule("overage is at its cap, and a draw gets nothing", |protocol, state| {
+        let cap = protocol.world.overage_cap();
+        let full = cap.is_some_and(|cap| state.ledger.funds.overage[0].billed() == cap);
+        let nothing = |line: &Line| line.drawn.sum() == 0 && is_answered(state, line.id);
+        full && state.ledger.lines.iter().any(nothing)
+    }),
     rule("a hold survives a power loss that rounds what was spent beside it", |_, state| {
         let rounded = |line: LineId| state.ledger.line(line).is_some_and(|line| line.unattributed.sum() > 0);
         holding(state).any(|node| node.boot > 0 && rounded(node.line()))
@@ -245,6 +271,10 @@ fn is_spent(state: &State, node: &Node) -> bool {
 
 fn told_in_all(state: &State) -> i16 {
     state.witness.lines.iter().map(|line| i16::from(line.told.sum())).sum()
+}
+
+fn told_beyond(state: &State) -> u8 {
+    state.witness.lines.iter().map(|line| line.told[Backing::shared(BEYOND)]).sum()
 }
 
 fn renewed_from(message: Message) -> Option<u8> {

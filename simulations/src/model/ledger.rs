@@ -4,6 +4,7 @@
 
 use super::Protocol;
 use super::mistakes::Mistake;
+use super::overage::{BEYOND, INCLUDED, Overage};
 use super::words::{
     Backing, ByBacking, ByGrant, CYCLES, DISKS, GRANTS, Holder, LineId, Message, NODES, Numbers, Recall,
     User, Wish,
@@ -62,6 +63,7 @@ pub struct Funds {
     pub available: ByGrant,
     /// Part of `available`, set aside for a user, and named by grant (R12).
     pub earmarks: [ByGrant; 2],
+    pub overage: [Overage; CYCLES],
 }
 
 /// What an administrator moved from Ann to Bob: asked = paid + pending (on the lines) + lapsed.
@@ -248,11 +250,15 @@ impl Ledger {
     }
 
     fn release(&mut self, protocol: &Protocol, line: &mut Line, backing: Backing, amount: u8) {
-        let grant = match protocol.has(Mistake::ReturnIntoTheNewCycle) {
-            true => self.cycle as usize,
-            false => backing.grant(),
-        };
         let late = line.cycle != self.cycle;
+        let overage = &mut self.funds.overage[line.cycle as usize];
+        let (grant, amount) = match backing.grant() {
+            _ if protocol.has(Mistake::ReturnIntoTheNewCycle) => (self.cycle as usize, amount),
+            _ if late && protocol.has(Mistake::BillIsFinalAtRollover) => (backing.grant(), amount),
+            BEYOND if protocol.world.overage_cap().is_some() => (INCLUDED, overage.unmint(protocol, amount)),
+            grant if backing.is_allocation() => (grant, amount),
+            grant => (grant, amount - overage.resource(protocol, amount)),
+        };
         if self.over[grant] || (late && protocol.has(Mistake::CarriedExpires)) {
             self.expired[grant] += amount;
         } else {
@@ -293,15 +299,32 @@ impl Ledger {
         };
         let mut funds = self.funds;
         let mut drawn = line.drawn;
+        let exceeds = missing > funds.available[INCLUDED] && protocol.has(Mistake::OverageForTheWholeDraw);
         for _ in 0..missing {
-            let Some(backing) = funds.next_for(protocol, line.user) else { break };
-            funds.take(line.user, backing);
+            let included = if exceeds { None } else { funds.next_for(protocol, line.user) };
+            if let Some(backing) = included {
+                funds.take(line.user, backing);
+                drawn[backing] += 1;
+                continue;
+            }
+            let overage = &mut funds.overage[self.cycle as usize];
+            let may = protocol.world.overflow[line.user as usize];
+            let Some(backing) = may.then(|| overage.mint(protocol, self.charged_beyond())).flatten() else {
+                break;
+            };
             drawn[backing] += 1;
         }
         if drawn.sum() >= floor {
             self.funds = funds;
             line.drawn = drawn;
         }
+    }
+
+    /// Overage that is surely used, as far as the ledger has heard.
+    fn charged_beyond(&self) -> u8 {
+        let lines = self.lines.iter().filter(|line| line.cycle == self.cycle);
+        let charged = lines.map(|line| line.charged()).chain([self.books[self.cycle as usize].charged()]);
+        charged.map(|charged| charged[Backing::shared(BEYOND)]).sum()
     }
 
     fn draws_though_frozen(&self, protocol: &Protocol, line: &Line) -> bool {
@@ -425,7 +448,7 @@ impl Ledger {
             }
             match protocol.world.grants[grant].lasts {
                 Lasts::PartOfTheCycle | Lasts::ThisCycle => self.expire(grant),
-                Lasts::BothCycles => {}
+                Lasts::BothCycles | Lasts::Minted => {}
                 Lasts::NextCycle => self.funds.available[grant] += protocol.world.grants[grant].amount,
             }
         }

@@ -90,6 +90,12 @@
 //! close. A credit that returns to a grant that is over expires; to one that lasts, it is *carried*. That is all
 //! an old line changes in the new cycle. Earmarks end with their cycle.
 //!
+//! **Overage.** Where nothing included is available a draw may mint credits, up to a cap in each cycle. They may be minted
+//! although included credits lie idle at a holder out of reach; so the bill is made right when these come back: a
+//! shared credit of a cycle that returns pays for overage of that cycle first (it is *resourced*), even when the cycle
+//! has ended. Overage that returns is as if it had never been minted; what had paid for it is free again. So a cycle's
+//! overage is always what is out or charged in it beyond what was included, to the credit.
+//!
 //! **A lost holder.** An operator declares it lost: it is fenced, and what is out is charged (W), or credited back
 //! as a booked *exposure*. If it wakes, its Close is evidence, for only who closes spends no more: W becomes U or
 //! Z, and an exposure ends as far as it was not spent. A copy of its journal is no evidence.
@@ -113,7 +119,7 @@
 //! - this file: what there is, and what can happen;
 //! - `words`: what a number, a backing, a line and a message are;
 //! - `holder`: spend, return, close, crash, restart, on one node; then `hold` and `session`;
-//! - `ledger`: draw, return, recall, reallocate, write off, fold and forget, roll over;
+//! - `ledger`: draw, return, recall, reallocate, write off, fold and forget, roll over; then `overage`;
 //! - `steps`: when each event may happen, and what it does;
 //! - `rules`: the sentences that must always be true; `crossings`: what must have been seen;
 //! - `worlds`: how large the searched worlds are;
@@ -121,7 +127,7 @@
 //! - `check` and `story`: the search, and a counterexample told in English.
 //!
 //! Not here: Raft (the ledger is one machine that never forgets), meters, idempotency keys, permits, limits,
-//! refunds, overage, a disk that was rolled back to an older copy. Nothing in these files is used by the product;
+//! refunds, a disk that was rolled back to an older copy. Nothing in these files is used by the product;
 //! the product follows them.
 
 pub mod check;
@@ -130,6 +136,7 @@ pub mod hold;
 pub mod holder;
 pub mod ledger;
 pub mod mistakes;
+pub mod overage;
 pub mod rules;
 pub mod session;
 mod steps;
@@ -141,6 +148,7 @@ use hold::Hold;
 use holder::Node;
 use ledger::{Book, Funds, Intent, Ledger};
 use mistakes::Mistake;
+use overage::Overage;
 use session::Leader;
 use stateright::{Model, Property};
 use words::{ByBacking, ByGrant, CYCLES, DISKS, GRANTS, Holder, LINES, LineId, Message, NODES};
@@ -308,11 +316,11 @@ impl Protocol {
         let World { grants, allocations, .. } = &self.world;
         let mut available = ByGrant::default();
         for grant in 0..GRANTS {
-            let starts_later = grants[grant].lasts == Lasts::NextCycle;
+            let starts_later = matches!(grants[grant].lasts, Lasts::NextCycle | Lasts::Minted);
             available[grant] = if starts_later { 0 } else { grants[grant].amount };
         }
         let ledger = Ledger {
-            funds: Funds { available, earmarks: *allocations },
+            funds: Funds { available, earmarks: *allocations, overage: [Overage::default(); CYCLES] },
             lines: Vec::new(),
             highest: [0; NODES * DISKS],
             fenced: [false; NODES * DISKS],

@@ -3,7 +3,8 @@
 //!
 //! Not here: the rare crossings, which only must have been seen (`crossings`).
 
-use super::words::{Backing, ByBacking, GRANTS, LineId, Message};
+use super::overage::{INCLUDED, Overage};
+use super::words::{Backing, ByBacking, CYCLES, GRANTS, LineId, Message};
 use super::worlds::Lasts;
 use super::{LineWitness, Protocol, State};
 
@@ -41,6 +42,9 @@ pub const CARRIED: &str =
     "S9 carried: the next cycle has what it opened with and what was carried to it, to the credit";
 pub const LASTING: &str = "S9 of a grant that lasts nothing expires";
 pub const ENDED: &str = "S9 no earmark outlives its cycle";
+pub const OVERAGE: &str =
+    "S9 overage is what a cycle has out or charged beyond what was included, to the credit";
+pub const CAPPED: &str = "S6 capped: a cycle's overage, what is out included, is within its cap";
 pub const CLOSED: &str = "S10 closed never reopens";
 pub const NOT_STALE: &str =
     "S10 no line is called stale that is open in the ledger, or on which its holder holds credits";
@@ -69,6 +73,8 @@ pub const ALWAYS: &[Rule] = &[
     rule(CARRIED, the_next_cycle_has_what_was_carried),
     rule(LASTING, nothing_that_lasts_expires),
     rule(ENDED, no_earmark_outlives_its_cycle),
+    rule(OVERAGE, overage_is_what_is_beyond),
+    rule(CAPPED, overage_is_within_its_cap),
     rule(CLOSED, closed_never_reopens),
     rule(NOT_STALE, no_line_in_use_is_called_stale),
     rule(KEPT, a_hold_is_kept),
@@ -84,6 +90,7 @@ fn conserved(protocol: &Protocol, state: &State) -> bool {
         let out: i16 = ledger.lines.iter().map(|line| of(line.drawn, grant) - of(line.returned, grant)).sum();
         let idle = i16::from(ledger.funds.available[grant]) + i16::from(ledger.expired[grant]);
         let book = ledger.book();
+        let idle = idle + resourced(state, grant);
         granted(protocol, state, grant) + of(book.exposure, grant) == idle + out + of(book.charged(), grant)
     })
 }
@@ -103,7 +110,7 @@ fn a_lost_line_is_charged_whole(_: &Protocol, state: &State) -> bool {
 fn never_overdrawn(protocol: &Protocol, state: &State) -> bool {
     (0..GRANTS).all(|grant| {
         let told: i16 = state.witness.lines.iter().map(|line| of(line.told, grant)).sum();
-        let available = i16::from(state.ledger.funds.available[grant]);
+        let available = i16::from(state.ledger.funds.available[grant]) + resourced(state, grant);
         told + available <= granted(protocol, state, grant) + of(state.ledger.book().exposure, grant)
     })
 }
@@ -185,15 +192,19 @@ fn a_line_stays_in_its_cycle(protocol: &Protocol, state: &State) -> bool {
     old.all(|line| Backing::ALL.into_iter().filter(next).all(|backing| line.drawn[backing] == 0))
 }
 
-fn the_next_cycle_has_what_was_carried(_: &Protocol, state: &State) -> bool {
+fn the_next_cycle_has_what_was_carried(protocol: &Protocol, state: &State) -> bool {
     let ledger = &state.ledger;
     let book = &ledger.books[ledger.cycle as usize];
     let lines = || ledger.lines.iter().filter(|line| line.cycle == ledger.cycle);
+    // Overage is made when it is drawn: nothing is carried to it.
+    let mut grants = (0..GRANTS).filter(|grant| protocol.world.grants[*grant].lasts != Lasts::Minted);
     ledger.cycle == 0
-        || (0..GRANTS).all(|grant| {
+        || grants.all(|grant| {
             let out: i16 = lines().map(|line| of(line.drawn, grant) - of(line.returned, grant)).sum();
             let has = i16::from(ledger.opened_with[grant]) + i16::from(ledger.carried[grant]);
-            let available = i16::from(ledger.funds.available[grant]);
+            let paid =
+                if grant == INCLUDED { ledger.funds.overage[ledger.cycle as usize].resourced } else { 0 };
+            let available = i16::from(ledger.funds.available[grant]) + i16::from(paid);
             has + of(book.exposure, grant) == available + out + of(book.charged(), grant)
         })
 }
@@ -205,6 +216,26 @@ fn nothing_that_lasts_expires(_: &Protocol, state: &State) -> bool {
 /// The model makes no allocations for the next cycle, so that all there could be are left over.
 fn no_earmark_outlives_its_cycle(_: &Protocol, state: &State) -> bool {
     state.ledger.cycle == 0 || state.ledger.funds.earmarks.iter().all(|earmark| earmark.sum() == 0)
+}
+
+/// As one counter would have it that has no leases. In the worlds with overage nothing is allocated or exposed, and what
+/// is included ends with the first cycle.
+fn overage_is_what_is_beyond(protocol: &Protocol, state: &State) -> bool {
+    let ledger = &state.ledger;
+    protocol.world.overage_cap().is_none()
+        || (0..CYCLES).all(|cycle| {
+            let lines = ledger.lines.iter().filter(|line| usize::from(line.cycle) == cycle);
+            let taken: i16 = lines.map(|line| all(line.drawn) - all(line.returned)).sum();
+            let included = if cycle == 0 { i16::from(protocol.world.grants[INCLUDED].amount) } else { 0 };
+            let beyond = taken + all(ledger.books[cycle].charged()) - included;
+            let Overage { minted, resourced } = ledger.funds.overage[cycle];
+            i16::from(minted) - i16::from(resourced) == beyond.max(0)
+        })
+}
+
+fn overage_is_within_its_cap(protocol: &Protocol, state: &State) -> bool {
+    let cap = protocol.world.overage_cap();
+    cap.is_none_or(|cap| state.ledger.funds.overage.iter().all(|overage| overage.billed() <= cap))
 }
 
 fn closed_never_reopens(_: &Protocol, state: &State) -> bool {
@@ -244,8 +275,21 @@ fn nothing_revoked_is_spent_late(_: &Protocol, state: &State) -> bool {
 /// What the pool was given of a grant so far.
 pub fn granted(protocol: &Protocol, state: &State, grant: usize) -> i16 {
     let granted = protocol.world.grants[grant];
+    if granted.lasts == Lasts::Minted {
+        return state.ledger.funds.overage.iter().map(|overage| i16::from(overage.minted)).sum();
+    }
     let starts_later = granted.lasts == Lasts::NextCycle && state.ledger.cycle == 0;
     if starts_later { 0 } else { i16::from(granted.amount) }
+}
+
+/// What of a grant pays for overage.
+fn resourced(state: &State, grant: usize) -> i16 {
+    let resourced = state.ledger.funds.overage.iter().map(|overage| i16::from(overage.resourced));
+    if grant == INCLUDED { resourced.sum() } else { 0 }
+}
+
+fn all(numbers: ByBacking) -> i16 {
+    i16::from(numbers.sum())
 }
 
 pub fn of(numbers: ByBacking, grant: usize) -> i16 {

@@ -2,12 +2,17 @@
 
 use super::check::Walk;
 use super::hold::Stage;
+use super::overage::{BEYOND, Overage};
 use super::words::{Backing, ByBacking, ByGrant, GRANTS, Holder, LineId, Message, Numbers, Recall, Wish};
 use super::{Event, Protocol, State, rules};
 
 /// The walk as numbered lines; a sentence is named where it breaks first.
 pub fn tell(protocol: &Protocol, walk: &Walk) -> String {
-    let teller = Teller { plain: is_plain(protocol), timed: protocol.world.session > 0 };
+    let teller = Teller {
+        plain: is_plain(protocol),
+        timed: protocol.world.session > 0,
+        overage: protocol.world.overage_cap().is_some(),
+    };
     let mut story = Vec::new();
     let mut known = Vec::new();
     for (at, step) in walk.windows(2).enumerate() {
@@ -30,6 +35,7 @@ fn is_plain(protocol: &Protocol) -> bool {
 struct Teller {
     plain: bool,
     timed: bool,
+    overage: bool,
 }
 
 impl Teller {
@@ -239,6 +245,9 @@ impl Teller {
         }
         let some = Backing::ALL.into_iter().filter(|backing| numbers[*backing] > 0);
         let texts = some.map(|backing| {
+            if self.overage && backing.grant() == BEYOND {
+                return format!("{} overage", numbers[backing]);
+            }
             let source = if backing.is_allocation() { "own" } else { "shared" };
             format!("{} {source} {}", numbers[backing], letter(backing.grant()))
         });
@@ -253,6 +262,10 @@ impl Teller {
         let mut texts = vec![format!("available {}", by_grant(funds.available))];
         for (earmarks, user) in funds.earmarks.into_iter().zip(["Ann", "Bob"]) {
             (earmarks.sum() > 0).then(|| texts.push(format!("for {user} {}", by_grant(earmarks))));
+        }
+        for (cycle, overage) in funds.overage.iter().enumerate().filter(|(_, overage)| overage.minted > 0) {
+            let Overage { minted, resourced } = overage;
+            texts.push(format!("overage of cycle {cycle}: {minted}, {resourced} of it paid for"));
         }
         texts.join(", ")
     }

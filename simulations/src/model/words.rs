@@ -52,6 +52,10 @@ impl Backing {
     /// each the grants in burn order.
     pub const ALL: [Backing; 2 * GRANTS] = [Backing(0), Backing(1), Backing(2), Backing(3)];
 
+    pub const fn shared(grant: usize) -> Backing {
+        Backing::ALL[GRANTS + grant]
+    }
+
     pub fn grant(self) -> usize {
         self.0 as usize % GRANTS
     }

@@ -44,6 +44,8 @@ pub enum Lasts {
     ThisCycle,
     BothCycles,
     NextCycle,
+    /// Overage: made at the draw, at most `amount` in each cycle.
+    Minted,
 }
 
 /// What the operator chose for the credits of a holder declared lost.
@@ -241,6 +243,31 @@ pub const CARRIED: World = World {
     ..ROLLOVER
 };
 
+/// Two holders, and what they need beyond what is included. Included credits come back after overage was drawn.
+pub const OVERAGE: World = World {
+    name: "overage",
+    grants: [Grant { amount: 2, lasts: Lasts::ThisCycle }, Grant { amount: 1, lasts: Lasts::Minted }],
+    users: &[User::Ann, User::Bob],
+    draw: 2,
+    chunk: 2,
+    budget: Budget { asks: 3, returns: 2, closes: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// The cycle ends over overage, and only then included credits come back that were there for it.
+pub const OVERAGE_ROLLOVER: World = World {
+    name: "rollover over overage",
+    budget: Budget { asks: 3, returns: 1, closes: 1, rollovers: 1, ..NOTHING },
+    ..OVERAGE
+};
+
+/// A holder that has overage is given up.
+pub const OVERAGE_LOST: World = World {
+    name: "overage of a lost holder",
+    budget: Budget { asks: 3, closes: 1, power_losses: 1, write_offs: 1, ..NOTHING },
+    ..OVERAGE
+};
+
 /// A hold beside spends: settled, released or expired, before or after a power loss, a kill, a Return.
 pub const HOLDS: World = World {
     name: "holds",
@@ -362,6 +389,9 @@ pub const ALL: &[World] = &[
     SCATTERED,
     ROLLOVER,
     CARRIED,
+    OVERAGE,
+    OVERAGE_ROLLOVER,
+    OVERAGE_LOST,
     HOLDS,
     EXTENDED,
     HELD_AND_LOST,
