@@ -5,15 +5,15 @@
 //! is ever evicted before its time: a full window takes no new key. Refusals leave no trace.
 //!
 //! Time passes here only by [`KeyTable::expire`]: a start and a new segment forget nothing by a clock, because this
-//! machine's may be wrong, and a key that is forgotten too early charges twice. Until somebody says what has surely
-//! passed, all keys that are on the disk count, and what they take bounds how many more come. And a key that was used since
-//! the start is kept for a window of the time since boot, whatever clocks said when it was used and say now. A key that was
-//! used before anybody said what has passed has no date, on the disk neither: it gets one when that is said, and after a
-//! restart before that, the next time.
+//! machine's may be wrong, and a key that is forgotten too early charges twice. Until somebody says what time it surely
+//! is, all keys that are on the disk count, and what they take bounds how many more come. And a key that was used since
+//! the start is kept for a window of the time since boot, whatever clocks said when it was used and say now. A key is dated
+//! by what it is at the latest and forgotten by what it is at the earliest. One that was used before anybody said the time
+//! has no date, on the disk neither: it gets one when that is said, and after a restart before that, the next time.
 
 use crate::change::KeptKey;
 use crate::words::Charged;
-use platform::Clock;
+use platform::{Clock, Surely};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
@@ -94,14 +94,14 @@ pub struct KeyTable {
     bytes: AtomicU64,
     shards: Vec<Mutex<HashMap<Arc<KeyName>, Entry>>>,
     index: Mutex<Index>,
-    /// What [`KeyTable::expire`] was told last, ms.
-    passed_ms: AtomicI64,
+    /// What it was at the latest, as [`KeyTable::expire`] was told last, ahead of the time since boot.
+    latest_ahead_ms: AtomicI64,
     clock: Arc<dyn Clock>,
 }
 
-/// What has passed, before [`KeyTable::expire`] is told.
+/// Before [`KeyTable::expire`] is told the time.
 const NOBODY_SAID: i64 = i64::MIN;
-/// Of a key that was used before anything had surely passed: later than every time.
+/// Of a key that was used before the time was known: later than every time.
 const UNDATED: Timestamp = Timestamp::from_millis(i64::MAX);
 
 /// Stored keys by the record that holds them, and by when they expire.
@@ -136,8 +136,16 @@ impl KeyTable {
     /// Of `clock` the time since boot is asked, nothing else.
     pub(crate) fn new(window_ms: u32, bytes_max: u64, clock: Arc<dyn Clock>) -> Arc<Self> {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        let (bytes, passed_ms) = (AtomicU64::new(0), AtomicI64::new(NOBODY_SAID));
-        Arc::new(Self { window_ms, bytes_max, bytes, shards, index: Mutex::default(), passed_ms, clock })
+        let (bytes, latest_ahead_ms) = (AtomicU64::new(0), AtomicI64::new(NOBODY_SAID));
+        Arc::new(Self {
+            window_ms,
+            bytes_max,
+            bytes,
+            shards,
+            index: Mutex::default(),
+            latest_ahead_ms,
+            clock,
+        })
     }
 
     /// Asks for a key before anything is spent.
@@ -167,12 +175,15 @@ impl KeyTable {
         Begun::Fresh(KeyGuard { table: self.clone(), name, command_hash, stored: false })
     }
 
-    /// Forgets the keys whose window has passed. `now` must have passed whatever this machine's clock says: a node of a
-    /// cluster says what most nodes agree on, or nothing.
-    pub fn expire(&self, now: Timestamp) {
-        self.passed_ms.store(now.millis(), Ordering::Relaxed);
-        self.date_the_undated(now);
+    /// Forgets the keys whose window has surely passed, whatever this machine's clock says: a node of a cluster knows the
+    /// time from most nodes, or not at all. What was used later than it can be by now was dated by a clock that was fast, or
+    /// not at all: its window begins now.
+    pub fn expire(&self, now: Surely) {
         let boottime_ms = self.clock.boottime_ms();
+        let ahead_ms = now.to.millis().saturating_sub(i64::try_from(boottime_ms).unwrap_or(i64::MAX));
+        self.latest_ahead_ms.store(ahead_ms, Ordering::Relaxed);
+        self.date_no_later_than(now.to);
+        let now = now.from;
         let mut expired = Vec::new();
         let mut index = self.index();
         while let Some((_, position)) = index.by_expiry.first().copied().filter(|(at, _)| *at <= now) {
@@ -192,20 +203,21 @@ impl KeyTable {
         }
     }
 
-    fn date_the_undated(&self, now: Timestamp) {
+    fn date_no_later_than(&self, latest: Timestamp) {
+        let expires_at = self.expires_at(latest);
         let mut index = self.index();
-        let undated: Vec<u64> =
-            index.by_expiry.range((UNDATED, 0)..).map(|(_, position)| *position).collect();
+        let later = index.by_expiry.range((expires_at.plus_ms(1), 0)..);
+        let undated: Vec<u64> = later.map(|(_, position)| *position).collect();
         let mut names = Vec::with_capacity(undated.len());
         for position in undated {
             let Some(stored) = index.remove(position) else { continue };
             names.push(stored.name.clone());
-            index.insert(position, Stored { expires_at: self.expires_at(now), ..stored });
+            index.insert(position, Stored { expires_at, ..stored });
         }
         drop(index);
         for name in names {
             if let Some(answer) = self.shard(&name).get_mut(&name).and_then(|entry| entry.answer.as_mut()) {
-                answer.at = now;
+                answer.at = latest;
             }
         }
     }
@@ -238,12 +250,16 @@ impl KeyTable {
 
     // The writer's side.
 
-    /// When a key is used: no earlier than what has surely passed, or a slow clock would cut its window short. Before that
-    /// is known it has no date.
+    /// When a key is used, at the latest: an earlier date, by a clock that is slow, would cut its window short. Before the
+    /// time is known it has none.
     pub(crate) fn dated(&self, at: Timestamp) -> Timestamp {
-        match self.passed_ms.load(Ordering::Relaxed) {
-            NOBODY_SAID if !is_planted(Mistake::OwnWallEndsKeys) => UNDATED,
-            passed_ms => at.max(Timestamp::from_millis(passed_ms)),
+        match self.latest_ahead_ms.load(Ordering::Relaxed) {
+            _ if is_planted(Mistake::OwnWallEndsKeys) => at,
+            NOBODY_SAID => UNDATED,
+            ahead_ms => {
+                let boottime_ms = i64::try_from(self.clock.boottime_ms()).unwrap_or(i64::MAX);
+                at.max(Timestamp::from_millis(boottime_ms).plus_ms(ahead_ms))
+            }
         }
     }
 

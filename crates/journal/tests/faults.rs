@@ -4,7 +4,7 @@ mod holder;
 
 use holder::*;
 use journal::{Begun, Charge, JournalFault, Refused};
-use platform::{Clock, Unsynced};
+use platform::{Clock, Surely, Unsynced};
 use std::path::Path;
 use types::Durability;
 
@@ -38,7 +38,7 @@ fn living_keys_keep_their_segment_or_are_carried() {
     let machine = Machine::new(options());
     let holder = machine.start();
     holder.line_with(1, "w", &[(shared(), credits(100_000))]);
-    holder.keys.expire(machine.clock.now());
+    holder.keys.expire(Surely::exactly(machine.clock.now()));
     let keyed = |key: &str| {
         let Begun::Fresh(guard) = holder.begin("w", key, 1) else { panic!("{key} is new") };
         let charge = Charge { key: Some(guard), at: machine.clock.now(), ..chat(1, 2, Durability::Local) };
@@ -68,7 +68,7 @@ fn living_keys_keep_their_segment_or_are_carried() {
     machine.kill(holder);
     let holder = machine.start();
     assert!(machine.segments().len() > 1, "nobody has said that the window is over");
-    holder.keys.expire(machine.clock.now());
+    holder.keys.expire(Surely::exactly(machine.clock.now()));
     assert_eq!(holder.keys.bytes(), 0);
     holder.line_with(1, "w", &[(shared(), credits(100_000))]);
     spend(&holder, ROUNDS);
@@ -100,7 +100,7 @@ fn no_clock_of_the_machine_makes_a_key_charge_twice() {
         assert_ne!(machine.segments(), before, "a new segment with a fast clock");
         again(&holder, "in a new segment");
         machine.clock.set_wall(truth.plus_ms(turn));
-        holder.keys.expire(machine.clock.now());
+        holder.keys.expire(Surely::exactly(machine.clock.now()));
         again(&holder, "the clock is right again");
         machine.kill(holder);
         holder = machine.start();
@@ -116,15 +116,15 @@ fn a_slow_clock_of_most_cuts_no_window_short_while_the_process_runs() {
     let truth = machine.clock.now();
     // All that was heard until now is slow, and so is what is known to have passed.
     let slow = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
-    holder.keys.expire(slow);
+    holder.keys.expire(Surely::exactly(slow));
     let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
     holder.charge(Charge { key: Some(guard), at: slow, ..chat(1, 2, Durability::Disk) }).unwrap();
-    holder.keys.expire(truth);
+    holder.keys.expire(Surely::exactly(truth));
     machine.clock.advance_ms(KEY_WINDOW_MS - 1);
-    holder.keys.expire(machine.clock.now());
+    holder.keys.expire(Surely::exactly(machine.clock.now()));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
     machine.clock.advance_ms(1);
-    holder.keys.expire(machine.clock.now());
+    holder.keys.expire(Surely::exactly(machine.clock.now()));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
 }
 
@@ -142,11 +142,30 @@ fn what_is_used_before_anything_has_surely_passed_is_dated_by_what_passed_then()
         machine.kill(holder);
         holder = machine.start();
     }
-    holder.keys.expire(truth);
+    holder.keys.expire(Surely::exactly(truth));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
-    holder.keys.expire(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1));
+    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1)));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
-    holder.keys.expire(truth.plus_ms(i64::from(KEY_WINDOW_MS)));
+    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS))));
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
+}
+
+/// Of three clocks one is slow and one is not heard: nobody knows which of the two that are left is right.
+#[test]
+fn a_key_is_dated_by_the_latest_time_it_may_be() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let truth = machine.clock.now();
+    let slow = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
+    holder.keys.expire(Surely { from: slow, to: truth });
+    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
+    holder.charge(Charge { key: Some(guard), at: slow, ..chat(1, 2, Durability::Disk) }).unwrap();
+    machine.kill(holder);
+    let holder = machine.start();
+    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1)));
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
+    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS))));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
 }
 
@@ -157,12 +176,12 @@ fn a_clock_that_was_fast_for_a_moment_keeps_later_keys_no_longer() {
     let holder = machine.start();
     holder.line_with(1, "w", &[(shared(), credits(100))]);
     let truth = machine.clock.now();
-    holder.keys.expire(truth.plus_ms(1_000 * i64::from(KEY_WINDOW_MS)));
-    holder.keys.expire(truth);
+    holder.keys.expire(Surely::exactly(truth.plus_ms(1_000 * i64::from(KEY_WINDOW_MS))));
+    holder.keys.expire(Surely::exactly(truth));
     let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
     holder.charge(Charge { key: Some(guard), at: truth, ..chat(1, 2, Durability::Disk) }).unwrap();
     machine.clock.advance_ms(KEY_WINDOW_MS);
-    holder.keys.expire(machine.clock.now());
+    holder.keys.expire(Surely::exactly(machine.clock.now()));
     assert_eq!(holder.keys.bytes(), 0);
 }
 
@@ -173,17 +192,17 @@ fn a_slow_clock_cuts_no_window_short() {
     let holder = machine.start();
     holder.line_with(1, "w", &[(shared(), credits(100))]);
     let truth = machine.clock.now();
-    holder.keys.expire(truth);
+    holder.keys.expire(Surely::exactly(truth));
     let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
     let at = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
     holder.charge(Charge { key: Some(guard), at, ..chat(1, 2, Durability::Disk) }).unwrap();
-    holder.keys.expire(truth);
+    holder.keys.expire(Surely::exactly(truth));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
     machine.kill(holder);
     let holder = machine.start();
-    holder.keys.expire(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1));
+    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1)));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
-    holder.keys.expire(truth.plus_ms(i64::from(KEY_WINDOW_MS)));
+    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS))));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
 }
 

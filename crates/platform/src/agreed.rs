@@ -1,7 +1,7 @@
 //! The wall as most nodes of a cluster see it: one node whose clock is wrong must not date the cluster's entries, or a
 //! grant would expire early. Not here: asking the others (`cluster`); safety, which stands on no clock.
 
-use crate::clock::{BootId, Clock};
+use crate::clock::{BootId, Clock, Surely};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,8 +21,9 @@ pub struct AgreedClock {
     heard: Mutex<BTreeMap<NodeId, Heard>>,
     /// How far the median was ahead of the time since boot; [`ALONE`] until somebody is heard.
     ahead_of_boot_ms: AtomicI64,
-    /// The same of what has surely passed; [`ALONE`] until most nodes are heard.
-    surely_ahead_ms: AtomicI64,
+    /// The same of what it is at the earliest and at the latest; [`ALONE`] until most nodes are heard.
+    from_ahead_ms: AtomicI64,
+    to_ahead_ms: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -39,8 +40,8 @@ const ALONE: i64 = i64::MIN;
 impl AgreedClock {
     /// Until others are heard, this node's own; there are so many.
     pub fn new(own: Arc<dyn Clock>, others: usize) -> Self {
-        let (ahead_of_boot_ms, surely_ahead_ms) = (AtomicI64::new(ALONE), AtomicI64::new(ALONE));
-        Self { own, others, heard: Mutex::default(), ahead_of_boot_ms, surely_ahead_ms }
+        let [ahead_of_boot_ms, from_ahead_ms, to_ahead_ms] = [(); 3].map(|()| AtomicI64::new(ALONE));
+        Self { own, others, heard: Mutex::default(), ahead_of_boot_ms, from_ahead_ms, to_ahead_ms }
     }
 
     /// `node` has just answered that its clock says `wall`, to a question that took `round_trip` there and back.
@@ -58,10 +59,12 @@ impl AgreedClock {
         let by_mistake = is_planted(Mistake::OwnWallBetween);
         let kept = if by_mistake { median.saturating_sub(ahead(own)) } else { median };
         self.ahead_of_boot_ms.store(kept, Ordering::Relaxed);
-        // Of all nodes' clocks half may be fast, and they may be among these: then the last before them is right.
-        let fast_at_most = self.others.div_ceil(2);
-        if let Some(surely) = all.len().checked_sub(fast_at_most + 1) {
-            self.surely_ahead_ms.store(all[surely], Ordering::Relaxed);
+        // Of all nodes' clocks half may be wrong, and they may be among these, all fast or all slow: then the last before
+        // them is right, or the first after them.
+        let wrong_at_most = self.others.div_ceil(2);
+        if let Some(from) = all.len().checked_sub(wrong_at_most + 1) {
+            self.from_ahead_ms.store(all[from], Ordering::Relaxed);
+            self.to_ahead_ms.store(all[wrong_at_most], Ordering::Relaxed);
         }
     }
 
@@ -88,13 +91,17 @@ impl Clock for AgreedClock {
         }
     }
 
-    /// What most of all nodes, this one among them, were heard to be past, and the time since boot since then: also when
-    /// this node is cut off later. `None` before that: a node that starts alone, with a clock that is wrong, knows nothing.
-    fn surely(&self) -> Option<Timestamp> {
-        match self.surely_ahead_ms.load(Ordering::Relaxed) {
-            _ if self.others == 0 || is_planted(Mistake::OwnWallEndsKeys) => Some(self.own.now()),
-            ALONE => None,
-            ahead_ms => Some(self.since_boot(ahead_ms)),
+    /// What most of all nodes, this one among them, were heard to be past, and what most of them were not, and the time
+    /// since boot since then: also when this node is cut off later. `None` before that: a node that starts alone, with a
+    /// clock that is wrong, knows nothing.
+    fn surely(&self) -> Option<Surely> {
+        let [from_ms, to_ms] = [&self.from_ahead_ms, &self.to_ahead_ms].map(|ms| ms.load(Ordering::Relaxed));
+        match (from_ms, to_ms) {
+            _ if self.others == 0 || is_planted(Mistake::OwnWallEndsKeys) => {
+                Some(Surely::exactly(self.own.now()))
+            }
+            (ALONE, _) | (_, ALONE) => None,
+            (from_ms, to_ms) => Some(Surely { from: self.since_boot(from_ms), to: self.since_boot(to_ms) }),
         }
     }
 
@@ -208,7 +215,8 @@ mod tests {
     fn what_has_surely_passed_is_known_once_most_nodes_are_heard() {
         let (own, single) = clock_among(0, HOUR_MS);
         own.advance_ms(5);
-        assert_eq!(single.surely(), Some(TRUE_TIME.plus_ms(HOUR_MS + 5)), "there is nobody to ask");
+        let own_time = Surely::exactly(TRUE_TIME.plus_ms(HOUR_MS + 5));
+        assert_eq!(single.surely(), Some(own_time), "there is nobody to ask");
         for (others, most) in [(1, 1), (2, 1), (3, 2), (4, 2)] {
             let (own, clock) = clock_among(others, HOUR_MS);
             for node in 1..most {
@@ -216,35 +224,44 @@ mod tests {
             }
             assert_eq!(clock.surely(), None, "{others} others");
             clock.note(NodeId(most), TRUE_TIME, AT_ONCE);
-            assert_eq!(clock.surely(), Some(TRUE_TIME), "{others} others");
+            assert_eq!(clock.surely().map(|time| time.from), Some(TRUE_TIME), "{others} others");
             own.advance_ms(2 * u32::try_from(REMEMBERED_MS).unwrap());
             own.set_wall(TRUE_TIME.plus_ms(99 * HOUR_MS));
             let passed = TRUE_TIME.plus_ms(2 * i64::try_from(REMEMBERED_MS).unwrap());
-            assert_eq!(clock.surely(), Some(passed), "cut off, it goes on with the time since boot");
+            let from = clock.surely().map(|time| time.from);
+            assert_eq!(from, Some(passed), "cut off, it goes on with the time since boot");
         }
     }
 
     #[test]
-    fn half_of_all_clocks_may_be_fast_and_what_has_surely_passed_has() {
+    fn half_of_all_clocks_may_be_fast_or_slow_and_it_is_between_the_two_times() {
         for others in 1..=6_usize {
-            for heard in 0..=others {
-                for fast in 0..=others.div_ceil(2) {
-                    // The fast ones are all heard; this node is one of them, or the last to be.
-                    for own_is_fast in [true, false] {
-                        let off = |is_fast| if is_fast { HOUR_MS } else { 0 };
-                        let (_own, clock) = clock_among(others, off(own_is_fast && fast > 0));
-                        for node in 1..=heard {
-                            let is_fast = node + usize::from(own_is_fast) <= fast;
-                            let wall = TRUE_TIME.plus_ms(off(is_fast));
-                            clock.note(NodeId(u16::try_from(node).unwrap()), wall, AT_ONCE);
-                        }
-                        let surely = clock.surely();
-                        assert_eq!(surely.is_some(), 2 * (heard + 1) > others + 1);
-                        assert!(
-                            surely.is_none_or(|surely| surely == TRUE_TIME),
-                            "{fast} of {heard}, {others}"
-                        );
+            for (heard, wrong) in
+                (0..=others).flat_map(|heard| (0..=others.div_ceil(2)).map(move |n| (heard, n)))
+            {
+                // The wrong ones are all heard; this node is one of them, or the last to be.
+                for (own_is_wrong, off_ms) in
+                    [(true, HOUR_MS), (false, HOUR_MS), (true, -HOUR_MS), (false, -HOUR_MS)]
+                {
+                    let off = |is_wrong| if is_wrong { off_ms } else { 0 };
+                    let (_own, clock) = clock_among(others, off(own_is_wrong && wrong > 0));
+                    for node in 1..=heard {
+                        let is_wrong = node + usize::from(own_is_wrong) <= wrong;
+                        let wall = TRUE_TIME.plus_ms(off(is_wrong));
+                        clock.note(NodeId(u16::try_from(node).unwrap()), wall, AT_ONCE);
                     }
+                    let surely = clock.surely();
+                    let what = format!("{wrong} by {off_ms} of {heard}, {others}");
+                    assert_eq!(surely.is_some(), 2 * (heard + 1) > others + 1, "{what}");
+                    let Some(Surely { from, to }) = surely else { continue };
+                    assert!(from <= TRUE_TIME && TRUE_TIME <= to, "{what}");
+                    let right = if off_ms > 0 { from } else { to };
+                    assert_eq!(right, TRUE_TIME, "{what}");
+                    let all_heard = heard == others && others.is_multiple_of(2);
+                    assert!(
+                        !all_heard || from == to,
+                        "{what}: with an odd number of clocks it is the median"
+                    );
                 }
             }
         }

@@ -33,10 +33,23 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// Which boot of the kernel this is. An error where the system does not say.
     fn kernel_boot_id(&self) -> io::Result<BootId>;
 
-    /// Wall time that has surely passed, for what is forgotten by it; `None` while that cannot be said. One machine has
-    /// nobody to ask.
-    fn surely(&self) -> Option<Timestamp> {
-        Some(self.now())
+    /// Between which times it is, for what is forgotten by time; `None` while that cannot be said. One machine has nobody
+    /// to ask.
+    fn surely(&self) -> Option<Surely> {
+        Some(Surely::exactly(self.now()))
+    }
+}
+
+/// It is no earlier than `from` and no later than `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surely {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+impl Surely {
+    pub const fn exactly(now: Timestamp) -> Self {
+        Self { from: now, to: now }
     }
 }
 
@@ -116,7 +129,7 @@ impl CoarseClock {
     }
 
     /// The exact clock's.
-    pub fn surely(&self) -> Option<Timestamp> {
+    pub fn surely(&self) -> Option<Surely> {
         self.exact.surely()
     }
 

@@ -12,7 +12,7 @@ mod mem_net;
 mod net;
 
 pub use agreed::{AgreedClock, REMEMBERED_MS};
-pub use clock::{BootId, Clock, CoarseClock, ManualClock, SystemClock};
+pub use clock::{BootId, Clock, CoarseClock, ManualClock, Surely, SystemClock};
 pub use disk::{Directory, DirectoryLock, Disk, DiskFile, RealDisk};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use mem_disk::{MemDisk, Unsynced};

@@ -341,7 +341,7 @@ impl World {
     }
 
     /// What keys are forgotten by. Who has no replica asks nobody here, and forgets none.
-    fn surely(&self, node: Index) -> Option<Timestamp> {
+    fn surely(&self, node: Index) -> Option<platform::Surely> {
         platform::Clock::surely(&*self.agreed[node].borrow())
     }
 
