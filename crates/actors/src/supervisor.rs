@@ -191,9 +191,7 @@ impl State {
         for workspace in waiting {
             self.pool(&workspace, myself).await?;
         }
-        if let Some(now) = self.holder.clock.surely() {
-            self.holder.keys.expire(now);
-        }
+        self.holder.keys.expire(self.holder.clock.surely());
         let now_ms = self.holder.clock.boottime_ms();
         let mut due: BTreeSet<ShardId> = BTreeSet::new();
         for (workspace, pool) in &self.pools {

@@ -4,12 +4,11 @@
 //! A key is begun before the spend, stored when its record is written, and shown when its charge is answered. Nothing
 //! is ever evicted before its time: a full window takes no new key. Refusals leave no trace.
 //!
-//! Time passes here only by [`KeyTable::expire`]: a start and a new segment forget nothing by a clock, because this
-//! machine's may be wrong, and a key that is forgotten too early charges twice. Until somebody says what time it surely
-//! is, all keys that are on the disk count, and what they take bounds how many more come. And a key that was used since
-//! the start is kept for a window of the time since boot, whatever clocks said when it was used and say now. A key is dated
-//! by what it is at the latest and forgotten by what it is at the earliest. One that was used before anybody said the time
-//! has no date, on the disk neither: it gets one when that is said, and after a restart before that, the next time.
+//! When a key is forgotten, no clock of this machine alone decides: it may be wrong, and a key that is forgotten too early
+//! charges twice. A key is forgotten a window of the time since boot after it was used; one that was found at the start, at
+//! the latest so long after it. Sooner only by its date, which is what it was at the latest when the key was used, and by
+//! what it is at the earliest now: both from most nodes' clocks, or unknown. Nothing is forgotten by a start or a new
+//! segment, so that what is on the disk counts for the bound on all keys.
 
 use crate::change::KeptKey;
 use crate::words::Charged;
@@ -99,6 +98,12 @@ pub struct KeyTable {
     clock: Arc<dyn Clock>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    No,
+    AtTheStart,
+}
+
 /// Before [`KeyTable::expire`] is told the time.
 const NOBODY_SAID: i64 = i64::MIN;
 /// Of a key that was used before the time was known: later than every time.
@@ -108,27 +113,38 @@ const UNDATED: Timestamp = Timestamp::from_millis(i64::MAX);
 #[derive(Debug, Default)]
 struct Index {
     by_position: BTreeMap<u64, Stored>,
-    by_expiry: BTreeSet<(Timestamp, u64)>,
+    by_boottime: BTreeSet<(u64, u64)>,
+    by_date: BTreeSet<(Timestamp, u64)>,
 }
 
 #[derive(Clone, Debug)]
 struct Stored {
-    expires_at: Timestamp,
-    /// Of the time since boot: its window is not over before.
-    young_until_ms: u64,
+    /// Of the time since boot.
+    until_ms: u64,
+    /// When its window is over by its date, where it was found at the start.
+    over_at: Option<Timestamp>,
     name: Arc<KeyName>,
 }
 
 impl Index {
     fn insert(&mut self, position: u64, stored: Stored) {
-        self.by_expiry.insert((stored.expires_at, position));
+        self.by_boottime.insert((stored.until_ms, position));
+        self.by_date.extend(stored.over_at.map(|over_at| (over_at, position)));
         self.by_position.insert(position, stored);
     }
 
     fn remove(&mut self, position: u64) -> Option<Stored> {
         let stored = self.by_position.remove(&position)?;
-        self.by_expiry.remove(&(stored.expires_at, position));
+        self.by_boottime.remove(&(stored.until_ms, position));
+        stored.over_at.map(|over_at| self.by_date.remove(&(over_at, position)));
         Some(stored)
+    }
+
+    /// One whose time has come.
+    fn over(&self, boottime_ms: u64, now: Option<Timestamp>) -> Option<u64> {
+        let first = self.by_boottime.first().filter(|(until_ms, _)| *until_ms <= boottime_ms);
+        let dated = || self.by_date.first().filter(|(over_at, _)| now.is_some_and(|now| *over_at <= now));
+        first.map(|(_, position)| *position).or_else(|| dated().map(|(_, position)| *position))
     }
 }
 
@@ -175,50 +191,21 @@ impl KeyTable {
         Begun::Fresh(KeyGuard { table: self.clone(), name, command_hash, stored: false })
     }
 
-    /// Forgets the keys whose window has surely passed, whatever this machine's clock says: a node of a cluster knows the
-    /// time from most nodes, or not at all. What was used later than it can be by now was dated by a clock that was fast, or
-    /// not at all: its window begins now.
-    pub fn expire(&self, now: Surely) {
+    /// Forgets the keys whose window is over; `now` is what time it surely is, if that can be said.
+    pub fn expire(&self, now: Option<Surely>) {
         let boottime_ms = self.clock.boottime_ms();
-        let ahead_ms = now.to.millis().saturating_sub(i64::try_from(boottime_ms).unwrap_or(i64::MAX));
-        self.latest_ahead_ms.store(ahead_ms, Ordering::Relaxed);
-        self.date_no_later_than(now.to);
-        let now = now.from;
+        if let Some(Surely { to, .. }) = now {
+            let ahead_ms = to.millis().saturating_sub(signed(boottime_ms));
+            self.latest_ahead_ms.store(ahead_ms, Ordering::Relaxed);
+        }
         let mut expired = Vec::new();
         let mut index = self.index();
-        while let Some((_, position)) = index.by_expiry.first().copied().filter(|(at, _)| *at <= now) {
-            let Some(stored) = index.remove(position) else { break };
-            match stored.young_until_ms.saturating_sub(boottime_ms) {
-                0 => expired.push(stored.name),
-                _ if is_planted(Mistake::OwnWallEndsKeys) => expired.push(stored.name),
-                left_ms => {
-                    let expires_at = now.plus_ms(i64::try_from(left_ms).unwrap_or(i64::MAX));
-                    index.insert(position, Stored { expires_at, ..stored });
-                }
-            }
+        while let Some(position) = index.over(boottime_ms, now.map(|now| now.from)) {
+            expired.extend(index.remove(position));
         }
         drop(index);
-        for name in expired {
-            self.remove(&name);
-        }
-    }
-
-    fn date_no_later_than(&self, latest: Timestamp) {
-        let expires_at = self.expires_at(latest);
-        let mut index = self.index();
-        let later = index.by_expiry.range((expires_at.plus_ms(1), 0)..);
-        let undated: Vec<u64> = later.map(|(_, position)| *position).collect();
-        let mut names = Vec::with_capacity(undated.len());
-        for position in undated {
-            let Some(stored) = index.remove(position) else { continue };
-            names.push(stored.name.clone());
-            index.insert(position, Stored { expires_at, ..stored });
-        }
-        drop(index);
-        for name in names {
-            if let Some(answer) = self.shard(&name).get_mut(&name).and_then(|entry| entry.answer.as_mut()) {
-                answer.at = latest;
-            }
+        for stored in expired {
+            self.remove(&stored.name);
         }
     }
 
@@ -244,10 +231,6 @@ impl KeyTable {
         self.index.lock().expect("nothing panics while the index is held")
     }
 
-    fn expires_at(&self, at: Timestamp) -> Timestamp {
-        at.plus_ms(i64::from(self.window_ms))
-    }
-
     // The writer's side.
 
     /// When a key is used, at the latest: an earlier date, by a clock that is slow, would cut its window short. Before the
@@ -256,10 +239,7 @@ impl KeyTable {
         match self.latest_ahead_ms.load(Ordering::Relaxed) {
             _ if is_planted(Mistake::OwnWallEndsKeys) => at,
             NOBODY_SAID => UNDATED,
-            ahead_ms => {
-                let boottime_ms = i64::try_from(self.clock.boottime_ms()).unwrap_or(i64::MAX);
-                at.max(Timestamp::from_millis(boottime_ms).plus_ms(ahead_ms))
-            }
+            ahead_ms => at.max(Timestamp::from_millis(signed(self.clock.boottime_ms())).plus_ms(ahead_ms)),
         }
     }
 
@@ -267,8 +247,7 @@ impl KeyTable {
     pub(crate) fn store(&self, mut guard: KeyGuard, charged: Charged, at: Timestamp) -> Arc<KeyName> {
         let name = guard.name.clone();
         guard.stored = true;
-        let young_until_ms = self.clock.boottime_ms() + u64::from(self.window_ms);
-        self.enter(name.clone(), guard.command_hash, charged, at, Some(young_until_ms));
+        self.enter(name.clone(), guard.command_hash, charged, at, Found::No);
         name
     }
 
@@ -278,14 +257,15 @@ impl KeyTable {
         command_hash: [u8; 32],
         charged: Charged,
         at: Timestamp,
-        young_until_ms: Option<u64>,
+        found: Found,
     ) {
-        let (position, expires_at) = (charged.position, self.expires_at(at));
-        let shown = young_until_ms.is_none();
-        let answer = Some(Answer { charged: Arc::new(charged), at, shown });
+        let position = charged.position;
+        let answer = Some(Answer { charged: Arc::new(charged), at, shown: found == Found::AtTheStart });
         self.shard(&name).insert(name.clone(), Entry { command_hash, answer });
-        let young_until_ms = young_until_ms.unwrap_or(0);
-        self.index().insert(position, Stored { expires_at, young_until_ms, name });
+        let until_ms = self.clock.boottime_ms() + u64::from(self.window_ms);
+        let by_date = found == Found::AtTheStart || is_planted(Mistake::OwnWallEndsKeys);
+        let over_at = by_date.then(|| at.plus_ms(i64::from(self.window_ms)));
+        self.index().insert(position, Stored { until_ms, over_at, name });
     }
 
     /// The charge is answered.
@@ -307,7 +287,7 @@ impl KeyTable {
             self.remove(&name);
         }
         self.bytes.fetch_add(name.cost_bytes(), Ordering::Relaxed);
-        self.enter(name, kept.command_hash, kept.charged, kept.at, None);
+        self.enter(name, kept.command_hash, kept.charged, kept.at, Found::AtTheStart);
     }
 
     /// The stored keys whose records stand at these positions.
@@ -378,4 +358,8 @@ impl Drop for KeyGuard {
             self.table.remove(&self.name);
         }
     }
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }

@@ -38,7 +38,7 @@ fn living_keys_keep_their_segment_or_are_carried() {
     let machine = Machine::new(options());
     let holder = machine.start();
     holder.line_with(1, "w", &[(shared(), credits(100_000))]);
-    holder.keys.expire(Surely::exactly(machine.clock.now()));
+    holder.keys.expire(Some(Surely::exactly(machine.clock.now())));
     let keyed = |key: &str| {
         let Begun::Fresh(guard) = holder.begin("w", key, 1) else { panic!("{key} is new") };
         let charge = Charge { key: Some(guard), at: machine.clock.now(), ..chat(1, 2, Durability::Local) };
@@ -68,7 +68,7 @@ fn living_keys_keep_their_segment_or_are_carried() {
     machine.kill(holder);
     let holder = machine.start();
     assert!(machine.segments().len() > 1, "nobody has said that the window is over");
-    holder.keys.expire(Surely::exactly(machine.clock.now()));
+    holder.keys.expire(Some(Surely::exactly(machine.clock.now())));
     assert_eq!(holder.keys.bytes(), 0);
     holder.line_with(1, "w", &[(shared(), credits(100_000))]);
     spend(&holder, ROUNDS);
@@ -100,7 +100,7 @@ fn no_clock_of_the_machine_makes_a_key_charge_twice() {
         assert_ne!(machine.segments(), before, "a new segment with a fast clock");
         again(&holder, "in a new segment");
         machine.clock.set_wall(truth.plus_ms(turn));
-        holder.keys.expire(Surely::exactly(machine.clock.now()));
+        holder.keys.expire(Some(Surely::exactly(machine.clock.now())));
         again(&holder, "the clock is right again");
         machine.kill(holder);
         holder = machine.start();
@@ -116,21 +116,21 @@ fn a_slow_clock_of_most_cuts_no_window_short_while_the_process_runs() {
     let truth = machine.clock.now();
     // All that was heard until now is slow, and so is what is known to have passed.
     let slow = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
-    holder.keys.expire(Surely::exactly(slow));
+    holder.keys.expire(Some(Surely::exactly(slow)));
     let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
     holder.charge(Charge { key: Some(guard), at: slow, ..chat(1, 2, Durability::Disk) }).unwrap();
-    holder.keys.expire(Surely::exactly(truth));
+    holder.keys.expire(Some(Surely::exactly(truth)));
     machine.clock.advance_ms(KEY_WINDOW_MS - 1);
-    holder.keys.expire(Surely::exactly(machine.clock.now()));
+    holder.keys.expire(Some(Surely::exactly(machine.clock.now())));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
     machine.clock.advance_ms(1);
-    holder.keys.expire(Surely::exactly(machine.clock.now()));
+    holder.keys.expire(Some(Surely::exactly(machine.clock.now())));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
 }
 
-/// A node that starts with a slow clock and has heard nobody: the key's window begins when most clocks are heard.
+/// A node that starts with a slow clock and has heard nobody: its date would be wrong, so it has none.
 #[test]
-fn what_is_used_before_anything_has_surely_passed_is_dated_by_what_passed_then() {
+fn what_is_used_before_the_time_is_known_is_kept_for_a_window_after_each_start() {
     let machine = Machine::new(options());
     let mut holder = machine.start();
     holder.line_with(1, "w", &[(shared(), credits(100))]);
@@ -138,15 +138,38 @@ fn what_is_used_before_anything_has_surely_passed_is_dated_by_what_passed_then()
     let at = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
     let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
     holder.charge(Charge { key: Some(guard), at, ..chat(1, 2, Durability::Disk) }).unwrap();
-    for _start_that_hears_nobody in 0..2 {
+    for _start in 0..2 {
         machine.kill(holder);
         holder = machine.start();
+        machine.clock.advance_ms(KEY_WINDOW_MS - 1);
+        for now in [None, Some(Surely::exactly(truth.plus_ms(1_000 * i64::from(KEY_WINDOW_MS))))] {
+            holder.keys.expire(now);
+            assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
+        }
     }
-    holder.keys.expire(Surely::exactly(truth));
+    machine.clock.advance_ms(1);
+    holder.keys.expire(None);
+    assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
+}
+
+/// A clock that was a year fast dated it: no year is waited for.
+#[test]
+fn what_a_fast_clock_has_dated_is_kept_for_a_window_after_the_start() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    holder.line_with(1, "w", &[(shared(), credits(100))]);
+    let truth = machine.clock.now();
+    let fast = truth.plus_ms(1_000 * i64::from(KEY_WINDOW_MS));
+    holder.keys.expire(Some(Surely { from: truth, to: fast }));
+    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
+    holder.charge(Charge { key: Some(guard), at: truth, ..chat(1, 2, Durability::Disk) }).unwrap();
+    machine.kill(holder);
+    let holder = machine.start();
+    machine.clock.advance_ms(KEY_WINDOW_MS - 1);
+    holder.keys.expire(Some(Surely { from: truth, to: fast }));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
-    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1)));
-    assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
-    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS))));
+    machine.clock.advance_ms(1);
+    holder.keys.expire(Some(Surely { from: truth, to: fast }));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
 }
 
@@ -158,14 +181,14 @@ fn a_key_is_dated_by_the_latest_time_it_may_be() {
     holder.line_with(1, "w", &[(shared(), credits(100))]);
     let truth = machine.clock.now();
     let slow = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
-    holder.keys.expire(Surely { from: slow, to: truth });
+    holder.keys.expire(Some(Surely { from: slow, to: truth }));
     let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
     holder.charge(Charge { key: Some(guard), at: slow, ..chat(1, 2, Durability::Disk) }).unwrap();
     machine.kill(holder);
     let holder = machine.start();
-    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1)));
+    holder.keys.expire(Some(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1))));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
-    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS))));
+    holder.keys.expire(Some(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS)))));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
 }
 
@@ -176,12 +199,12 @@ fn a_clock_that_was_fast_for_a_moment_keeps_later_keys_no_longer() {
     let holder = machine.start();
     holder.line_with(1, "w", &[(shared(), credits(100))]);
     let truth = machine.clock.now();
-    holder.keys.expire(Surely::exactly(truth.plus_ms(1_000 * i64::from(KEY_WINDOW_MS))));
-    holder.keys.expire(Surely::exactly(truth));
+    holder.keys.expire(Some(Surely::exactly(truth.plus_ms(1_000 * i64::from(KEY_WINDOW_MS)))));
+    holder.keys.expire(Some(Surely::exactly(truth)));
     let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
     holder.charge(Charge { key: Some(guard), at: truth, ..chat(1, 2, Durability::Disk) }).unwrap();
     machine.clock.advance_ms(KEY_WINDOW_MS);
-    holder.keys.expire(Surely::exactly(machine.clock.now()));
+    holder.keys.expire(Some(Surely::exactly(machine.clock.now())));
     assert_eq!(holder.keys.bytes(), 0);
 }
 
@@ -192,17 +215,17 @@ fn a_slow_clock_cuts_no_window_short() {
     let holder = machine.start();
     holder.line_with(1, "w", &[(shared(), credits(100))]);
     let truth = machine.clock.now();
-    holder.keys.expire(Surely::exactly(truth));
+    holder.keys.expire(Some(Surely::exactly(truth)));
     let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
     let at = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
     holder.charge(Charge { key: Some(guard), at, ..chat(1, 2, Durability::Disk) }).unwrap();
-    holder.keys.expire(Surely::exactly(truth));
+    holder.keys.expire(Some(Surely::exactly(truth)));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
     machine.kill(holder);
     let holder = machine.start();
-    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1)));
+    holder.keys.expire(Some(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1))));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Replay(_)));
-    holder.keys.expire(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS))));
+    holder.keys.expire(Some(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS)))));
     assert!(matches!(holder.begin("w", "k", 1), Begun::Fresh(_)));
 }
 

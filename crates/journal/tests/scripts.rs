@@ -347,21 +347,21 @@ fn the_key_window_is_full_before_it_forgets() {
         Begun::Full => "full",
         Begun::Conflict | Begun::InFlight => "odd",
     };
-    holder.keys.expire(Surely::exactly(platform::Clock::now(machine.clock.as_ref())));
+    holder.keys.expire(Some(Surely::exactly(platform::Clock::now(machine.clock.as_ref()))));
     let uses: Vec<_> = ["a", "b", "c", "a"].iter().map(|key| use_key(&holder, key)).collect();
     assert_eq!(uses, ["fresh", "fresh", "full", "replay"]);
     machine.clock.advance_ms(KEY_WINDOW_MS - 1);
-    holder.keys.expire(Surely::exactly(platform::Clock::now(machine.clock.as_ref())));
+    holder.keys.expire(Some(Surely::exactly(platform::Clock::now(machine.clock.as_ref()))));
     assert_eq!(use_key(&holder, "c"), "full");
     machine.clock.advance_ms(1);
-    holder.keys.expire(Surely::exactly(platform::Clock::now(machine.clock.as_ref())));
+    holder.keys.expire(Some(Surely::exactly(platform::Clock::now(machine.clock.as_ref()))));
     assert_eq!(holder.keys.bytes(), 0);
     assert_eq!(use_key(&holder, "c"), "fresh");
     machine.kill(holder);
     let holder = machine.start();
     assert_eq!(holder.keys.bytes(), 3 * (512 + 5), "what is on the disk counts until somebody says the time");
     assert_eq!(use_key(&holder, "d"), "full");
-    holder.keys.expire(Surely::exactly(platform::Clock::now(machine.clock.as_ref())));
+    holder.keys.expire(Some(Surely::exactly(platform::Clock::now(machine.clock.as_ref()))));
     assert_eq!(holder.keys.bytes(), 512 + 5);
     holder.run(holder.journal.attach(line, HandleNo(1), 1)).unwrap();
     assert_eq!(use_key(&holder, "d"), "fresh");

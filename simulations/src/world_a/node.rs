@@ -266,9 +266,7 @@ impl Running {
         for workspace in waiting {
             self.pool(&workspace);
         }
-        if let Some(now) = self.world().surely(self.node) {
-            self.keys.expire(now);
-        }
+        self.keys.expire(self.world().surely(self.node));
         for pool in self.pools.borrow().values() {
             let _gone = pool.unbounded_send(PoolMessage::Tick);
         }
