@@ -151,6 +151,17 @@ pub const SOMETIMES: &[Rule] = &[
         let nothing = |line: &Line| line.drawn.sum() == 0 && is_answered(state, line.id);
         full && state.ledger.lines.iter().any(nothing)
     }),
+    rule("what is spent in one window becomes known in the next, and fills it", |protocol, state| {
+        let turned = state.left.windows < protocol.world.budget.windows;
+        turned && state.witness.in_window < state.ledger.window.used
+    }),
+    rule(
+        "a holder whose session has ended does not count, and another spends to the limit",
+        |protocol, state| {
+            let struck = state.ledger.lines.iter().any(|line| line.struck && line.outstanding().sum() > 0);
+            struck && protocol.world.limit == Some(state.witness.in_window)
+        },
+    ),
     rule("a hold survives a power loss that rounds what was spent beside it", |_, state| {
         let rounded = |line: LineId| state.ledger.line(line).is_some_and(|line| line.unattributed.sum() > 0);
         holding(state).any(|node| node.boot > 0 && rounded(node.line()))

@@ -3,6 +3,7 @@
 //! accident); what a leader knows beside the ledger (`session`).
 
 use super::Protocol;
+use super::limit::Window;
 use super::mistakes::Mistake;
 use super::overage::{BEYOND, INCLUDED, Overage};
 use super::words::{
@@ -30,6 +31,7 @@ pub struct Ledger {
     /// Earmarks that ended with their cycle, drawn or not.
     pub ended: ByGrant,
     pub intent: Intent,
+    pub window: Window,
 }
 
 /// What is kept of the lines of a cycle when they are folded.
@@ -91,6 +93,8 @@ pub struct Line {
     pub frozen_at: Option<u8>,
     /// What the transfer intent still hopes to get from this line, at most.
     pub pending: u8,
+    /// Its holder could spend no more when the window began: it does not count in a limit.
+    pub struck: bool,
 }
 
 impl Line {
@@ -108,6 +112,7 @@ impl Line {
             lost: false,
             frozen_at: None,
             pending: 0,
+            struck: false,
         }
     }
 
@@ -121,7 +126,7 @@ impl Line {
         self.used.plus(self.unattributed).plus(self.written_off)
     }
 
-    fn freeze(&mut self) {
+    pub fn freeze(&mut self) {
         self.frozen_at.get_or_insert(self.drawn.sum());
     }
 }
@@ -210,6 +215,7 @@ impl Ledger {
             self.intent.paid += again;
             self.funds.earmarks[User::Bob as usize][0] += again;
         }
+        let known = line.used.plus(line.unattributed);
         let news = returned.minus(line.returned);
         self.take_back(protocol, line, news);
         line.used = match protocol.has(Mistake::DeltaReports) {
@@ -217,6 +223,8 @@ impl Ledger {
             false => line.used.max(used),
         };
         line.unattributed = line.unattributed.max(unattributed);
+        let charged = line.used.plus(line.unattributed).minus(known);
+        self.count_in_window(protocol, line, charged.sum());
         let too_early = news.sum() > 0 && protocol.has(Mistake::LapsesAtTheFirstReturn);
         if line.outstanding().of_allocation() == 0 || too_early {
             self.lapse(line);
@@ -301,6 +309,10 @@ impl Ledger {
         let mut drawn = line.drawn;
         let exceeds = missing > funds.available[INCLUDED] && protocol.has(Mistake::OverageForTheWholeDraw);
         for _ in 0..missing {
+            let more = drawn.minus(line.drawn).sum();
+            if !self.is_within_limit(protocol, line, more) {
+                break;
+            }
             let included = if exceeds { None } else { funds.next_for(protocol, line.user) };
             if let Some(backing) = included {
                 funds.take(line.user, backing);
@@ -393,6 +405,7 @@ impl Ledger {
                 }
             }
             self.lapse(&mut line);
+            self.count_in_window(protocol, &line, lost.sum());
             line.written_off = lost;
             line.lost = true;
             line.freeze();

@@ -96,6 +96,10 @@
 //! has ended. Overage that returns is as if it had never been minted; what had paid for it is free again. So a cycle's
 //! overage is always what is out or charged in it beyond what was included, to the credit.
 //!
+//! **Limits.** What may be spent in a window counts what became known to be charged in it, and what is out: that may be
+//! spent in it, whenever it was drawn. When the next window begins, what is out still counts; but not what is out at a
+//! holder whose session, and the longest hold, ended before: its lines are frozen, and it hears so before it spends again.
+//!
 //! **A lost holder.** An operator declares it lost: it is fenced, and what is out is charged (W), or credited back
 //! as a booked *exposure*. If it wakes, its Close is evidence, for only who closes spends no more: W becomes U or
 //! Z, and an exposure ends as far as it was not spent. A copy of its journal is no evidence.
@@ -119,15 +123,16 @@
 //! - this file: what there is, and what can happen;
 //! - `words`: what a number, a backing, a line and a message are;
 //! - `holder`: spend, return, close, crash, restart, on one node; then `hold` and `session`;
-//! - `ledger`: draw, return, recall, reallocate, write off, fold and forget, roll over; then `overage`;
+//! - `ledger`: draw, return, recall, reallocate, write off, fold and forget, roll over; then `overage` and
+//!   `limit`;
 //! - `steps`: when each event may happen, and what it does;
 //! - `rules`: the sentences that must always be true; `crossings`: what must have been seen;
 //! - `worlds`: how large the searched worlds are;
-//! - `mistakes`: the rules broken one by one, each with the sentence that breaks;
+//! - `mistakes` and `planted`: the rules broken one by one, each with the sentence that breaks;
 //! - `check` and `story`: the search, and a counterexample told in English.
 //!
-//! Not here: Raft (the ledger is one machine that never forgets), meters, idempotency keys, permits, limits,
-//! refunds, a disk that was rolled back to an older copy. Nothing in these files is used by the product;
+//! Not here: Raft (the ledger is one machine that never forgets), meters, idempotency keys, permits, refunds,
+//! a disk that was rolled back to an older copy. Nothing in these files is used by the product;
 //! the product follows them.
 
 pub mod check;
@@ -135,8 +140,10 @@ pub mod crossings;
 pub mod hold;
 pub mod holder;
 pub mod ledger;
+pub mod limit;
 pub mod mistakes;
 pub mod overage;
+mod planted;
 pub mod rules;
 pub mod session;
 mod steps;
@@ -147,6 +154,7 @@ pub mod worlds;
 use hold::Hold;
 use holder::Node;
 use ledger::{Book, Funds, Intent, Ledger};
+use limit::Window;
 use mistakes::Mistake;
 use overage::Overage;
 use session::Leader;
@@ -197,6 +205,8 @@ pub struct Witness {
     pub exposed: u8,
     /// A holder spent on a line that had been written off.
     pub spent_after_write_off: bool,
+    /// Credits that clients were told they had spent since the window began.
+    pub in_window: u8,
     /// A holder answered a recall and kept idle credits.
     pub kept_idle: bool,
 }
@@ -271,6 +281,7 @@ pub enum Event {
     Reallocate,
     Expire(usize),
     RollOver,
+    TurnWindow,
     Elect,
     // everywhere
     Tick,
@@ -332,6 +343,7 @@ impl Protocol {
             carried: ByGrant::default(),
             ended: ByGrant::default(),
             intent: Intent::default(),
+            window: Window::default(),
         };
         State {
             ledger,

@@ -45,6 +45,7 @@ pub const ENDED: &str = "S9 no earmark outlives its cycle";
 pub const OVERAGE: &str =
     "S9 overage is what a cycle has out or charged beyond what was included, to the credit";
 pub const CAPPED: &str = "S6 capped: a cycle's overage, what is out included, is within its cap";
+pub const LIMITED: &str = "S6 limited: what clients are told in a window is within its limit";
 pub const CLOSED: &str = "S10 closed never reopens";
 pub const NOT_STALE: &str =
     "S10 no line is called stale that is open in the ledger, or on which its holder holds credits";
@@ -75,6 +76,7 @@ pub const ALWAYS: &[Rule] = &[
     rule(ENDED, no_earmark_outlives_its_cycle),
     rule(OVERAGE, overage_is_what_is_beyond),
     rule(CAPPED, overage_is_within_its_cap),
+    rule(LIMITED, a_window_is_within_its_limit),
     rule(CLOSED, closed_never_reopens),
     rule(NOT_STALE, no_line_in_use_is_called_stale),
     rule(KEPT, a_hold_is_kept),
@@ -236,6 +238,10 @@ fn overage_is_what_is_beyond(protocol: &Protocol, state: &State) -> bool {
 fn overage_is_within_its_cap(protocol: &Protocol, state: &State) -> bool {
     let cap = protocol.world.overage_cap();
     cap.is_none_or(|cap| state.ledger.funds.overage.iter().all(|overage| overage.billed() <= cap))
+}
+
+fn a_window_is_within_its_limit(protocol: &Protocol, state: &State) -> bool {
+    protocol.world.limit.is_none_or(|limit| state.witness.in_window <= limit)
 }
 
 fn closed_never_reopens(_: &Protocol, state: &State) -> bool {

@@ -61,6 +61,7 @@ impl Protocol {
         }
         may(left.reallocations, Event::Reallocate);
         may(left.rollovers, Event::RollOver);
+        may(left.windows, Event::TurnWindow);
         may(left.elections, Event::Elect);
         may(left.ticks, Event::Tick);
         for grant in 0..GRANTS {
@@ -175,6 +176,11 @@ impl Protocol {
                     state.witness.holds[at].outlived_cycle |= is_open(state, at);
                 }
             }
+            Event::TurnWindow => {
+                take(&mut state.left.windows)?;
+                state.ledger.turn_window(self, &state.leader, now);
+                state.witness.in_window = 0;
+            }
             Event::Renew(at) => {
                 take(&mut state.left.renewals)?;
                 let renew = state.nodes[at].ask_to_renew(now)?;
@@ -252,6 +258,9 @@ impl Protocol {
         let line = state.nodes[at].line();
         let witness = state.witness_of(line);
         witness.told = witness.told.plus(told);
+        if self.world.limit.is_some() {
+            state.witness.in_window += told.sum();
+        }
         let Some(line) = state.ledger.line(line) else { return };
         let until = state.witness.until[at];
         let revoked = line.frozen_at.is_some() && until > 0 && told.sum() > 0;

@@ -84,6 +84,7 @@ impl Teller {
             }
             Event::Expire(grant) => format!("grant {} ends ({funds})", letter(grant)),
             Event::RollOver => format!("the cycle rolls over ({funds})"),
+            Event::TurnWindow => "the next window of the limit begins".to_string(),
             Event::Elect => "another leader is elected".to_string(),
             Event::Tick => format!("time passes: it is {}", after.now),
             Event::TakeSilenceForReturn(id) => {

@@ -29,6 +29,8 @@ pub struct World {
     pub hold_lasts: u8,
     /// A session's time to live. 0: no sessions, a holder may always spend.
     pub session: u8,
+    /// What may be spent in a window.
+    pub limit: Option<u8>,
     pub budget: Budget,
 }
 
@@ -69,6 +71,8 @@ pub struct Budget {
     pub write_offs: u8,
     pub reallocations: u8,
     pub rollovers: u8,
+    /// Windows of a limit that begin.
+    pub windows: u8,
     /// Holds opened.
     pub holds: u8,
     /// Holds raised, or parts of them confirmed.
@@ -91,6 +95,7 @@ const NOTHING: Budget = Budget {
     write_offs: 0,
     reallocations: 0,
     rollovers: 0,
+    windows: 0,
     holds: 0,
     extends: 0,
     renewals: 0,
@@ -118,6 +123,7 @@ const ONE_NODE: World = World {
     hold: 0,
     hold_lasts: 0,
     session: 0,
+    limit: None,
     budget: NOTHING,
 };
 
@@ -268,6 +274,31 @@ pub const OVERAGE_LOST: World = World {
     ..OVERAGE
 };
 
+/// Two holders under one limit, and a window that begins while credits are out at both.
+pub const LIMITED: World = World {
+    name: "limit",
+    grants: shared(4),
+    users: &[User::Ann, User::Ann],
+    chunk: 2,
+    limit: Some(2),
+    budget: Budget { asks: 3, reports: 2, returns: 1, power_losses: 1, windows: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
+/// A holder out of reach does not block the next window for ever; it may have an open hold, and come back.
+pub const LIMITED_SESSION: World = World {
+    name: "limit and a session",
+    grants: shared(2),
+    users: &[User::Ann, User::Ann],
+    draw: 1,
+    hold: 1,
+    hold_lasts: 2,
+    session: 1,
+    limit: Some(1),
+    budget: Budget { asks: 2, renewals: 2, holds: 1, ticks: 3, windows: 1, ..NOTHING },
+    ..ONE_NODE
+};
+
 /// A hold beside spends: settled, released or expired, before or after a power loss, a kill, a Return.
 pub const HOLDS: World = World {
     name: "holds",
@@ -392,6 +423,8 @@ pub const ALL: &[World] = &[
     OVERAGE,
     OVERAGE_ROLLOVER,
     OVERAGE_LOST,
+    LIMITED,
+    LIMITED_SESSION,
     HOLDS,
     EXTENDED,
     HELD_AND_LOST,
