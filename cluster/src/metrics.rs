@@ -65,7 +65,7 @@ impl Collector for NodeCollector {
             ));
             gauges.push((
                 "tranche_keys_expire",
-                "1 when most nodes' clocks were heard since the start; before that no key of an earlier start expires",
+                "1 when most nodes' clocks were heard since the start; before that keys of earlier starts expire by the time since boot alone",
                 u64::from(self.clock.surely().is_some()),
             ));
             let led = replica.groups().filter(|group| group.status().role == Role::Leader).count();

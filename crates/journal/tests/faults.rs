@@ -6,7 +6,7 @@ use holder::*;
 use journal::{Begun, Charge, JournalFault, Refused};
 use platform::{Clock, Surely, Unsynced};
 use std::path::Path;
-use types::Durability;
+use types::{Durability, Timestamp};
 
 const ROUNDS: u64 = 6_000;
 
@@ -108,6 +108,12 @@ fn no_clock_of_the_machine_makes_a_key_charge_twice() {
     }
 }
 
+/// By a clock that says `at`.
+fn use_key(holder: &Holder, at: Timestamp) {
+    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
+    holder.charge(Charge { key: Some(guard), at, ..chat(1, 2, Durability::Disk) }).unwrap();
+}
+
 #[test]
 fn a_slow_clock_of_most_cuts_no_window_short_while_the_process_runs() {
     let machine = Machine::new(options());
@@ -117,8 +123,7 @@ fn a_slow_clock_of_most_cuts_no_window_short_while_the_process_runs() {
     // All that was heard until now is slow, and so is what is known to have passed.
     let slow = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
     holder.keys.expire(Some(Surely::exactly(slow)));
-    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
-    holder.charge(Charge { key: Some(guard), at: slow, ..chat(1, 2, Durability::Disk) }).unwrap();
+    use_key(&holder, slow);
     holder.keys.expire(Some(Surely::exactly(truth)));
     machine.clock.advance_ms(KEY_WINDOW_MS - 1);
     holder.keys.expire(Some(Surely::exactly(machine.clock.now())));
@@ -136,8 +141,7 @@ fn what_is_used_before_the_time_is_known_is_kept_for_a_window_after_each_start()
     holder.line_with(1, "w", &[(shared(), credits(100))]);
     let truth = machine.clock.now();
     let at = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
-    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
-    holder.charge(Charge { key: Some(guard), at, ..chat(1, 2, Durability::Disk) }).unwrap();
+    use_key(&holder, at);
     for _start in 0..2 {
         machine.kill(holder);
         holder = machine.start();
@@ -161,8 +165,7 @@ fn what_a_fast_clock_has_dated_is_kept_for_a_window_after_the_start() {
     let truth = machine.clock.now();
     let fast = truth.plus_ms(1_000 * i64::from(KEY_WINDOW_MS));
     holder.keys.expire(Some(Surely { from: truth, to: fast }));
-    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
-    holder.charge(Charge { key: Some(guard), at: truth, ..chat(1, 2, Durability::Disk) }).unwrap();
+    use_key(&holder, truth);
     machine.kill(holder);
     let holder = machine.start();
     machine.clock.advance_ms(KEY_WINDOW_MS - 1);
@@ -182,8 +185,7 @@ fn a_key_is_dated_by_the_latest_time_it_may_be() {
     let truth = machine.clock.now();
     let slow = truth.plus_ms(-25 * i64::from(KEY_WINDOW_MS));
     holder.keys.expire(Some(Surely { from: slow, to: truth }));
-    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
-    holder.charge(Charge { key: Some(guard), at: slow, ..chat(1, 2, Durability::Disk) }).unwrap();
+    use_key(&holder, slow);
     machine.kill(holder);
     let holder = machine.start();
     holder.keys.expire(Some(Surely::exactly(truth.plus_ms(i64::from(KEY_WINDOW_MS) - 1))));
@@ -201,8 +203,7 @@ fn a_clock_that_was_fast_for_a_moment_keeps_later_keys_no_longer() {
     let truth = machine.clock.now();
     holder.keys.expire(Some(Surely::exactly(truth.plus_ms(1_000 * i64::from(KEY_WINDOW_MS)))));
     holder.keys.expire(Some(Surely::exactly(truth)));
-    let Begun::Fresh(guard) = holder.begin("w", "k", 1) else { panic!("it is new") };
-    holder.charge(Charge { key: Some(guard), at: truth, ..chat(1, 2, Durability::Disk) }).unwrap();
+    use_key(&holder, truth);
     machine.clock.advance_ms(KEY_WINDOW_MS);
     holder.keys.expire(Some(Surely::exactly(machine.clock.now())));
     assert_eq!(holder.keys.bytes(), 0);

@@ -111,10 +111,6 @@ impl ZoneName {
         Ok(Self(text.into()))
     }
 
-    pub fn utc() -> Self {
-        Self("UTC".into())
-    }
-
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -33,7 +33,7 @@ impl Overage {
         self.minted.saturating_sub(self.resourced)
     }
 
-    /// One credit more, unless that is beyond the cap.
+    /// One credit more, unless that is beyond the cap. Only a mistake asks what is `charged`.
     pub fn mint(&mut self, protocol: &Protocol, charged: u8) -> Option<Backing> {
         let cap = protocol.world.overage_cap()?;
         let counted = if protocol.has(Mistake::CapOnWhatIsUsed) { charged } else { self.billed() };
