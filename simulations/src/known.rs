@@ -52,26 +52,15 @@ pub const SEEDS: &[Known] = &[
 ];
 
 /// Seeds that broke because of a bug that no mistake is planted for; they hold now.
-pub const MENDED: &[Mended] = &[Mended {
-    bug: "what many far holders give back is booked one after the other, and the round takes too long",
-    world: A,
-    seed: 2_001_767,
-}];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hunt::unknown;
-    use std::collections::BTreeSet;
-
-    /// A mistake is found within so many seeds, or the worlds do not look hard enough.
-    const SEEDS_MAX: u64 = 200;
-
-    #[test]
-    fn each_mistake_is_found_once_within_two_hundred_seeds() {
-        let mistakes: BTreeSet<Mistake> = SEEDS.iter().map(|known| known.mistake).collect();
-        assert_eq!((mistakes.len(), unknown(SEEDS)), (SEEDS.len(), Vec::new()));
-        let late: Vec<_> = SEEDS.iter().filter(|known| known.seed >= SEEDS_MAX).collect();
-        assert!(late.is_empty(), "{late:?}");
-    }
-}
+pub const MENDED: &[Mended] = &[
+    Mended {
+        bug: "what many far holders give back is booked one after the other, and the round takes too long",
+        world: A,
+        seed: 2_001_767,
+    },
+    Mended {
+        bug: "a recall passes over a line whose actor ended it a moment ago and is not known any more",
+        world: A,
+        seed: 6_003_407,
+    },
+];

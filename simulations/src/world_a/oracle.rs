@@ -108,8 +108,10 @@ impl Oracle {
         })
     }
 
+    /// Also those that somebody has asked for and nobody has made yet.
     fn all_workspaces(&self) -> Vec<WorkspaceId> {
-        self.state.workspaces.keys().cloned().collect()
+        let asked_for = self.pools.keys().filter(|id| !self.state.workspaces.contains_key(*id));
+        self.state.workspaces.keys().chain(asked_for).cloned().collect()
     }
 
     // ---- the ledger
@@ -167,9 +169,9 @@ impl Oracle {
         before: Option<&Workspace>,
     ) -> Verdict {
         self.pool(workspace);
-        let Some(after) = self.state.workspace(workspace) else { return Ok(()) };
         let Some(Pool { ghost, told, reference, .. }) = self.pools.get_mut(workspace) else { return Ok(()) };
         ghost.applied(command, applied);
+        let Some(after) = self.state.workspace(workspace) else { return Ok(()) };
         reference.applied(after, command, applied, finals, self.state.now)?;
         if let (Command::Holder(batch), Ok(outcome)) = (command, &applied.result) {
             told.applied(batch, outcome)?;

@@ -539,9 +539,10 @@ impl Pool {
                 answers.push(closing.clone());
                 continue;
             }
-            let Some(handle) = self.running.find(&self.workspace, &line.user) else { continue };
             let (reply, answer) = oneshot::channel();
-            handle.tell(AllocationMessage::Recall { recall: line, reply });
+            if let Some(handle) = self.running.find(&self.workspace, &line.user) {
+                handle.tell(AllocationMessage::Recall { recall: line, reply });
+            }
             asked.push((number, answer));
         }
         self.running.film(Film::RecallTaken, asked.len() as u64, answers.len() as u64);

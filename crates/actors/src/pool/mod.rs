@@ -525,10 +525,11 @@ impl Pool {
                 continue;
             }
             let handle = self.holder.directory.find(&self.workspace, &line.user);
-            let Some(child) = handle.and_then(|handle| self.children.get(&handle.no)) else { continue };
             let (reply, answer) = oneshot::channel();
-            // A child that ended a moment ago does not take it: its close is in the mailbox.
-            let _ended = child.actor.cast(AllocationMessage::Recall { recall: line, reply });
+            // One that ended a moment ago takes it no more, or is not known any more: its close is in the mailbox.
+            if let Some(child) = handle.and_then(|handle| self.children.get(&handle.no)) {
+                let _ended = child.actor.cast(AllocationMessage::Recall { recall: line, reply });
+            }
             asked.push((number, answer));
         }
         let pool = myself.clone();
