@@ -286,8 +286,12 @@ impl Workspace {
         }
         if available.min(room) >= must {
             // There is enough, behind more backings than one line may have: on a new line there is more room.
-            let reason = if line.is_some() { DenialReason::Frozen } else { DenialReason::Exhausted };
-            return Err(Denial { reason, available: within_places.min(room), elsewhere: Credits::ZERO });
+            let (reason, elsewhere) = match line {
+                Some(_) => (DenialReason::Frozen, Credits::ZERO),
+                // What is out of the first ones may come back and suffice.
+                None => (DenialReason::Exhausted, self.why_short(id, message, false).1),
+            };
+            return Err(Denial { reason, available: within_places.min(room), elsewhere });
         }
         let (reason, elsewhere) = self.why_short(id, message, room < must && available >= must);
         Err(Denial { reason, available: available.min(room), elsewhere })

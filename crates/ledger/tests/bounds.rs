@@ -160,3 +160,16 @@ fn backings_of_a_line() {
     assert_eq!(draw(2, most, most), (BACKINGS_PER_LINE_MAX, "denied: None".into()));
     assert_eq!(draw(2, most + 1, most + 1), (BACKINGS_PER_LINE_MAX, "Exhausted".into()));
 }
+
+/// What is out of the grants that a line could be paid by is named, so that it is fetched before anybody is refused.
+#[test]
+fn backings_that_are_out_elsewhere() {
+    let mut state = state();
+    (0..=BACKINGS_PER_LINE_MAX).for_each(|i| drop(grant(&mut state, i).unwrap()));
+    let most = 1_000 * BACKINGS_PER_LINE_MAX as u64;
+    let wish =
+        |amount: u64| Wish::Draw { target: credits(amount), floor: credits(amount), need: credits(amount) };
+    line(&mut state, 1, "bob", Used::default(), wish(5));
+    let denied = line(&mut state, 2, "ann", Used::default(), wish(most));
+    assert!(denied.contains("Exhausted") && denied.contains("elsewhere: Credits(5)"), "{denied}");
+}

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use testkit::checkers::{self, Broken, Verdict};
 use testkit::ghost::Ghost;
 use testkit::{timed, told};
-use types::{LineId, NodeId, Timestamp, WorkspaceId};
+use types::{LineId, NodeId, Revision, Timestamp, WorkspaceId};
 
 /// Which nodes are gone, and whether nothing else is wrong.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub struct Judge {
     /// Since when a line that was taken away from a reachable holder has not come back.
     owed_since: BTreeMap<(WorkspaceId, LineId), u64>,
     /// What anybody could have had of each pool at the last look.
-    shared_before: BTreeMap<WorkspaceId, u64>,
+    shared_before: BTreeMap<WorkspaceId, (u64, Revision)>,
     pub broken: Vec<BrokenAt>,
     pub seen: Seen,
     pub elections: u64,
@@ -262,17 +262,23 @@ impl Judge {
         let refused = std::mem::take(&mut self.told.record().exhausted);
         let margin = load.price_max.saturating_mul(2 * load.users as u64);
         // What is out could have been recalled.
-        let shared =
-            |pool: &Workspace| pool.shared_at(pool_now(now_ms)).saturating_add(pool.shared_out).micros();
+        let shared = |pool: &Workspace| {
+            let there = pool.shared_at(pool_now(now_ms)).saturating_add(pool.shared_out).micros();
+            (there, pool.revision)
+        };
         let mut now = BTreeMap::new();
         for workspace in 0..load.workspaces {
             let id = super::clients::workspace(workspace);
             now.extend(self.leader_of(&id, shared).map(|shared| (id, shared)));
         }
         for (id, micros) in refused {
-            // An administrator may have freed it since: it must have been there at the last look too.
-            let was_there = self.shared_before.get(&id).copied().unwrap_or(0);
-            let there = now.get(&id).copied().unwrap_or(0).min(was_there);
+            // An administrator may have freed it since, or set it aside and freed it: it must have been there at the last look
+            // too, and nothing changed.
+            let (Some((was_there, then)), Some((there, since))) = (self.shared_before.get(&id), now.get(&id))
+            else {
+                continue;
+            };
+            let there = if then == since { *there.min(was_there) } else { 0 };
             if there > micros.saturating_add(margin) {
                 let what = format!("{id}: {micros} was refused, {there} is there");
                 self.breaks(now_ms, "nobody is refused what is there", what);

@@ -8,12 +8,13 @@ use crate::world_b::judge::leader_of;
 use crate::world_b::machine::{API_PORT, Machine};
 use crate::world_b::told::Spend;
 use hyper::Method;
-use ledger::{BackingNumbers, Line, State, Workspace};
+use ledger::{BackingNumbers, Grant, Line, State, Workspace};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::checkers::Broken;
-use types::{Credits, LineId, Source, UserId, WorkspaceId};
+use types::{BACKINGS_PER_LINE_MAX, Credits, GrantNo, LineId, Source, UserId, WorkspaceId};
 
 /// What a holder's disk knows of its lines the ledger knows after this: reports go every two seconds, one may be lost with
 /// a leader, and its answer takes a while.
@@ -208,10 +209,21 @@ fn shared(state: &State, pool: &Workspace, is_gone: impl Fn(&LineId) -> bool) ->
         return None;
     }
     let soon = state.now.plus_ms(SOON_MS);
-    let of_shared = |n: &&BackingNumbers| n.backing.source == Source::Shared;
-    let lasts = |n: &&BackingNumbers| of_shared(n) && pool.grant(n.backing.grant).is_drawable(soon);
-    let out = pool.lines.values().flat_map(|line| &line.backings).filter(lasts);
-    let lasting = out.fold(pool.shared_at(soon), |sum, n| sum.saturating_add(n.outstanding()));
-    let is_all = pool.grants.iter().all(|grant| grant.is_drawable(state.now) == grant.is_drawable(soon));
+    let mut parts: BTreeMap<GrantNo, Credits> = BTreeMap::new();
+    for n in pool.lines.values().flat_map(|line| &line.backings) {
+        if n.backing.source == Source::Shared {
+            let part = parts.entry(n.backing.grant).or_default();
+            *part = part.saturating_add(n.outstanding());
+        }
+    }
+    let part =
+        |grant: &Grant| parts.get(&grant.no).copied().unwrap_or_default().saturating_add(grant.shared());
+    let drawable = || pool.grants_in_burn_order().filter(|grant| grant.is_drawable(state.now));
+    let there = || drawable().filter(|grant| !part(grant).is_zero());
+    // No price is paid by more grants than one line may have.
+    let payable = there().take(BACKINGS_PER_LINE_MAX).filter(|grant| grant.is_drawable(soon));
+    let lasting = payable.fold(Credits::ZERO, |sum, grant| sum.saturating_add(part(grant)));
+    let is_all = pool.grants.iter().all(|grant| grant.is_drawable(state.now) == grant.is_drawable(soon))
+        && there().count() <= BACKINGS_PER_LINE_MAX;
     Some(Shared { lasting, is_all })
 }
