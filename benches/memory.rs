@@ -145,7 +145,7 @@ impl Ledger {
 
     fn make_pool(&mut self, number: u64) {
         let id = workspace(number);
-        let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+        let settings = WorkspaceSettings::unchanged();
         self.change(id.clone(), Change::PutWorkspace(settings));
         let grant = NewGrant {
             id: GrantId::parse("2026-01").expect("an id"),
@@ -155,6 +155,7 @@ impl Ledger {
             paid: true,
             starts_at: None,
             expires_at: None,
+            term: ledger::Term::Lasting,
         };
         self.change(id, Change::MakeGrant(grant));
     }

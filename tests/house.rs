@@ -29,8 +29,8 @@ floor | room        | may import                                         | what 
 1     | leasing     | types ledger                                       | pure; of the ledger only its words
 2     | journal     | types wire platform                                |
 2     | replication | types ledger pricing wire platform                 | beyond the plan: pricing, for the rate cards in the commands it turns into bytes
-2     | actors      | types leasing escrow ledger journal replication placement platform |
-2     | quota       | types actors escrow ledger leasing pricing journal replication placement platform |
+2     | actors      | types leasing escrow ledger journal replication placement platform calendar | beyond the plan: calendar, to look up when the cycles end of the pools it leads
+2     | quota       | types actors escrow ledger leasing pricing journal replication placement platform calendar | beyond the plan: calendar, to look up ends where the cycles are changed
 3     | transport   | types wire platform replication quota actors ledger leasing placement (journal) | beyond the plan: actors, ledger, leasing, placement; it also implements the port of actors, and turns into frames the words that cross its ports; its tests join whole holders
 3     | api         | types wire quota platform                          | of platform only the listener: a simulated network serves HTTP too
 3     | dashboard   | types quota                                        |

@@ -7,7 +7,7 @@ use api::OperatorKey;
 use leasing::LeasePolicy;
 use placement::{Membership, MembershipEpoch, Node as PlacedNode};
 use platform::Entropy;
-use quota::{AdminCommand, Change, GrantKind, ListedNode, NewGrant, Refusal, WorkspaceSettings};
+use quota::{AdminCommand, Change, GrantKind, ListedNode, NewGrant, Refusal, Term, WorkspaceSettings};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -136,7 +136,7 @@ async fn make_example(node: &Node) -> Result<(), Refusal> {
         Err(Refusal::UnknownWorkspace) => {}
         Err(other) => return Err(other),
     }
-    let settings = WorkspaceSettings { name: Some("Example".into()), membership: None, durability: None };
+    let settings = WorkspaceSettings { name: Some("Example".into()), ..WorkspaceSettings::unchanged() };
     let grant = NewGrant {
         id: GrantId::parse("welcome").expect("a valid id"),
         kind: GrantKind::Trial,
@@ -145,6 +145,7 @@ async fn make_example(node: &Node) -> Result<(), Refusal> {
         paid: false,
         starts_at: None,
         expires_at: None,
+        term: Term::Lasting,
     };
     for change in [Change::PutWorkspace(settings), Change::MakeGrant(grant)] {
         quota.administer(AdminCommand { workspace: id.clone(), keyed: None, if_match: None, change }).await?;

@@ -200,7 +200,8 @@ impl Linked {
         let (desk, sweep_every) = (shards.desk().clone(), Duration::from_millis(defaults::TICK_MS));
         background.extend([
             tokio::spawn(clock.keep_ticking(defaults::CLOCK_TICK_MS)),
-            tokio::spawn(desk.keep_sweeping(shards.clone(), sweep_every)),
+            tokio::spawn(desk.clone().keep_sweeping(shards.clone(), sweep_every)),
+            tokio::spawn(desk.keep_time(shards.clone(), sweep_every)),
             tokio::spawn(keep_registering(quota.clone())),
         ]);
         let _first = served.set(quota.clone());

@@ -43,6 +43,11 @@ impl Cluster {
         Self::start_with(count, disk, false).await
     }
 
+    /// As [`Cluster::start`], every node with a wall clock of its own.
+    pub async fn start_with_clocks(count: u16) -> Self {
+        Self::start_with(count, |_| None, true).await
+    }
+
     /// As [`Cluster::start_on`], every node with a small disk and a wall clock of its own. Its logs stay if the test
     /// fails.
     pub async fn start_to_be_harmed(count: u16, disk_mebibytes: u32) -> Self {

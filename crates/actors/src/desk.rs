@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, HolderId, LineId, LineNumber, NodeId, WorkspaceId};
+use types::{Credits, Durability, HolderId, LineId, LineNumber, NodeId, Timestamp, WorkspaceId};
 
 #[derive(Debug)]
 pub struct Desk {
@@ -41,7 +41,7 @@ pub struct Desk {
 }
 
 /// How long the last wave of a recall round waits for holders that were heard lately.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Lines of one recall: with as many meters as a line may have the answer still fits a frame, but for names of unusual
 /// length.
@@ -159,7 +159,11 @@ impl Desk {
         heard.is_some_and(|then| self.clock.boottime_ms().saturating_sub(then) < quiet_ms)
     }
 
-    async fn propose(
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) async fn propose(
         &self,
         group: &Group,
         command: Command,

@@ -12,6 +12,7 @@ mod allocation;
 mod batch;
 mod desk;
 mod directory;
+mod dues;
 mod handle;
 mod holder;
 mod leader;

@@ -101,7 +101,7 @@ pub(crate) async fn change(shards: &Shards, change: Change) {
 
 /// A workspace with 10,000 credits.
 pub(crate) async fn funded(shards: &Shards) -> Credits {
-    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+    let settings = WorkspaceSettings::unchanged();
     change(shards, Change::PutWorkspace(settings)).await;
     let granted = Credits::whole(10_000).unwrap();
     change(shards, Change::MakeGrant(grant(granted))).await;
@@ -196,6 +196,7 @@ pub(crate) fn grant(amount: Credits) -> NewGrant {
         paid: true,
         starts_at: None,
         expires_at: None,
+        term: ledger::Term::Lasting,
     }
 }
 

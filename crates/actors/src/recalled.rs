@@ -93,7 +93,7 @@ async fn with_idle_credits() -> (Holder, Arc<Shards>) {
 }
 
 async fn pool_of(shards: &Shards, credits: u64) {
-    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+    let settings = WorkspaceSettings::unchanged();
     change(shards, Change::PutWorkspace(settings)).await;
     change(shards, Change::MakeGrant(grant(whole(credits)))).await;
 }

@@ -225,7 +225,8 @@ impl LeaderRequest {
                 ledger::Command::Holder(_)
                 | ledger::Command::Register { .. }
                 | ledger::Command::Forget { .. }
-                | ledger::Command::Tick { .. } => true,
+                | ledger::Command::Tick { .. }
+                | ledger::Command::SetCycleEnds { .. } => true,
                 ledger::Command::SetRateCard { if_match, .. } => if_match.is_none(),
             },
         }

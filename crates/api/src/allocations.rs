@@ -107,7 +107,8 @@ async fn change(app: &App, workspace: WorkspaceId, conditions: Conditions, chang
 }
 
 fn allocation_json(answer: AllocationAnswer, session_ttl_ms: i64) -> json::Allocation {
-    let AllocationAnswer { user, amount, standing, overflow, used, pending: parts, revision: _, at } = answer;
+    let AllocationAnswer { user, amount, standing, overflow, used, short, pending: parts, revision: _, at } =
+        answer;
     let (pending, pending_from) = pending(parts, at, session_ttl_ms);
     json::Allocation {
         user: Text(user),
@@ -115,6 +116,7 @@ fn allocation_json(answer: AllocationAnswer, session_ttl_ms: i64) -> json::Alloc
         standing: Text(standing),
         overflow: Text(translate::overflow_json(overflow)),
         used: Text(used),
+        short: Text(short),
         pending,
         pending_from,
     }
@@ -135,6 +137,7 @@ mod tests {
             standing: whole(1_000),
             overflow: Overflow::None,
             used: whole(12),
+            short: Credits::ZERO,
             pending: vec![
                 Pending { node: NodeId(1), amount: whole(30) },
                 Pending { node: NodeId(3), amount: whole(20) },
@@ -143,8 +146,8 @@ mod tests {
             at: Timestamp::from_millis(1_000),
         };
         let golden = concat!(
-            r#"{"user":"ann","allocation":"1000","standing":"1000","overflow":"none","used":"12","pending":"50","#,
-            r#""pending_from":[{"node":"n1","amount":"30","until":"1970-01-01T00:01:01Z"},"#,
+            r#"{"user":"ann","allocation":"1000","standing":"1000","overflow":"none","used":"12","#,
+            r#""short":"0","pending":"50","pending_from":[{"node":"n1","amount":"30","until":"1970-01-01T00:01:01Z"},"#,
             r#"{"node":"n3","amount":"20","until":"1970-01-01T00:01:01Z"}]}"#
         );
         assert_eq!(changed(&answer.pending).as_u16(), 202);

@@ -8,8 +8,8 @@
 //! Frozen: two nodes of different versions must agree. A changed encoding is a new domain.
 
 use crate::translate;
-use quota::{Change, NewGrant, WorkspaceSettings};
-use types::{Credits, CreditsDelta, Timestamp, WorkspaceId};
+use quota::{Change, Keep, NewGrant, Rollover, Term, WorkspaceSettings};
+use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
 use wire::json::{Durability, Shown, Word};
 
 const DOMAIN: &str = "tranche administrator command 1";
@@ -19,17 +19,41 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
     let mut print = Fingerprint(blake3::Hasher::new());
     print.text(DOMAIN).text(workspace.as_str());
     match change {
-        Change::PutWorkspace(WorkspaceSettings { name, membership, durability }) => {
+        // The ends that are looked up for a rule are none of the caller's words.
+        Change::PutWorkspace(WorkspaceSettings {
+            name,
+            membership,
+            durability,
+            timezone,
+            cycle,
+            ends: _,
+        }) => {
             print.tag(1).maybe(name.as_deref(), |print, name| print.text(name));
             print
                 .maybe(membership.as_ref(), |print, choice| print.word(&translate::membership_json(*choice)));
             print.maybe(durability.as_ref(), |print, choice| print.word(&Durability::from(*choice)));
+            // Said after these or not at all: so those that say nothing of it are what they were.
+            if let Some(timezone) = timezone {
+                print.tag(1).word(timezone);
+            }
+            if let Some(CycleDays { every, anchor }) = cycle {
+                print.tag(2).word(&translate::every_json(*every)).word(anchor);
+            }
         }
-        Change::MakeGrant(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at }) => {
+        Change::MakeGrant(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }) => {
             print.tag(2).word(id).word(&translate::grant_kind_json(*kind)).credits(*amount);
             print.number(u64::from(*priority)).flag(*paid);
             print.maybe(starts_at.as_ref(), |print, at| print.instant(*at));
             print.maybe(expires_at.as_ref(), |print, at| print.instant(*at));
+            if let Term::Cycle(Rollover { keep, cycles }) = term {
+                match keep {
+                    Keep::None => print.tag(1),
+                    Keep::All => print.tag(2),
+                    Keep::UpTo(amount) => print.tag(3).credits(*amount),
+                    Keep::Percent(percent) => print.tag(4).tag(*percent),
+                };
+                print.maybe(*cycles, |print, cycles| print.number(u64::from(cycles)));
+            }
         }
         Change::VoidGrant { grant } => {
             print.tag(3).word(grant);
@@ -112,7 +136,7 @@ impl Fingerprint {
 mod tests {
     use super::*;
     use quota::{GrantKind, Membership, Overflow, Role};
-    use types::{GrantId, ReallocationId, TeamId, UserId};
+    use types::{Every, GrantId, ReallocationId, TeamId, UserId, ZoneName};
 
     fn credits(micros: u64) -> Credits {
         Credits::from_micros(micros).unwrap()
@@ -125,7 +149,18 @@ mod tests {
     /// Commands that differ in one thing each.
     fn commands() -> Vec<Change> {
         let settings = |name: Option<&str>, membership, durability| {
-            Change::PutWorkspace(WorkspaceSettings { name: name.map(Into::into), membership, durability })
+            let name = name.map(Into::into);
+            Change::PutWorkspace(WorkspaceSettings {
+                name,
+                membership,
+                durability,
+                ..WorkspaceSettings::unchanged()
+            })
+        };
+        let cycles = |timezone: Option<&str>, cycle: Option<(Every, &str)>| {
+            let timezone = timezone.map(|zone| ZoneName::parse(zone).unwrap());
+            let cycle = cycle.map(|(every, anchor)| CycleDays { every, anchor: anchor.parse().unwrap() });
+            Change::PutWorkspace(WorkspaceSettings { timezone, cycle, ..WorkspaceSettings::unchanged() })
         };
         let grant = |id: &str, amount, priority, paid, starts_at: Option<i64>, expires_at: Option<i64>| {
             Change::MakeGrant(NewGrant {
@@ -136,7 +171,12 @@ mod tests {
                 paid,
                 starts_at: starts_at.map(Timestamp::from_millis),
                 expires_at: expires_at.map(Timestamp::from_millis),
+                term: Term::Lasting,
             })
+        };
+        let rolling = |keep, cycles| {
+            let Change::MakeGrant(grant) = grant("g", 1, 50, true, None, None) else { unreachable!() };
+            Change::MakeGrant(NewGrant { term: Term::Cycle(Rollover { keep, cycles }), ..grant })
         };
         let member = |ai_access, team: Option<&str>, role| Change::PutMember {
             user: user("ann"),
@@ -166,6 +206,20 @@ mod tests {
             grant("g", 1, 50, false, None, None),
             grant("g", 1, 50, true, Some(1), None),
             grant("g", 1, 50, true, None, Some(1)),
+            cycles(Some("UTC"), None),
+            cycles(Some("Europe/Berlin"), None),
+            cycles(None, Some((Every::Month, "2026-01-31"))),
+            cycles(None, Some((Every::Year, "2026-01-31"))),
+            cycles(None, Some((Every::Month, "2026-01-30"))),
+            cycles(Some("UTC"), Some((Every::Month, "2026-01-31"))),
+            rolling(Keep::None, None),
+            rolling(Keep::All, None),
+            rolling(Keep::All, Some(1)),
+            rolling(Keep::All, Some(2)),
+            rolling(Keep::UpTo(credits(1)), None),
+            rolling(Keep::UpTo(credits(2)), None),
+            rolling(Keep::Percent(1), None),
+            rolling(Keep::Percent(2), None),
             Change::VoidGrant { grant: GrantId::parse("g").unwrap() },
             member(None, None, None),
             member(Some(true), None, None),

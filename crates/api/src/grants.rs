@@ -2,6 +2,7 @@
 
 use crate::answer::{Answer, changed, ok, other_outcome, pending, with_etag, with_status};
 use crate::app::App;
+use crate::cycles;
 use crate::edge::{ListQuery, cut, good, maybe, positive};
 use crate::error::Refused;
 use crate::extract::{Asked, Body, Conditions, One, Two};
@@ -85,7 +86,7 @@ pub(crate) async fn void(
 }
 
 fn parse(asked: json::PutGrant) -> Result<NewGrant, Refused> {
-    let json::PutGrant { id, kind, amount, priority, paid, starts_at, expires_at } = asked;
+    let json::PutGrant { id, kind, amount, priority, paid, starts_at, expires_at, rollover } = asked;
     let kind = translate::grant_kind(good("kind", kind)?);
     let priority = match maybe("priority", priority)? {
         None => PRIORITY_DEFAULT,
@@ -102,6 +103,7 @@ fn parse(asked: json::PutGrant) -> Result<NewGrant, Refused> {
         paid: paid.unwrap_or(kind.is_paid_by_default()),
         starts_at: maybe("starts_at", starts_at)?,
         expires_at: maybe("expires_at", expires_at)?,
+        term: cycles::term(rollover)?,
     })
 }
 
@@ -120,6 +122,7 @@ fn grant_json(answer: GrantAnswer, session_ttl_ms: i64) -> json::Grant {
         created_at: Text(grant.created_at),
         starts_at: Text(grant.starts_at),
         expires_at: grant.expires_at.map(Text),
+        rollover: cycles::rollover_json(grant.term, grant.rolled),
         available: Text(books.available),
         leased: Text(books.out),
         used: Text(used.unwrap_or(Credits::MAX)),

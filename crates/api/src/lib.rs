@@ -13,6 +13,7 @@ mod answer;
 mod app;
 mod cluster;
 mod consume;
+mod cycles;
 mod door;
 mod edge;
 mod error;

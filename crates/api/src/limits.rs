@@ -22,6 +22,8 @@ pub const NAME_BYTES_MAX: usize = 200;
 pub const PRIORITY_MAX: u64 = 100;
 /// Priority of a grant that names none.
 pub const PRIORITY_DEFAULT: u8 = 50;
+/// Cycles that what is kept of a grant may last at most, if it has an end: a century of months.
+pub const ROLLOVER_CYCLES_MAX: u32 = 1_200;
 /// Longest operator key, in bytes; the shortest has [`OPERATOR_KEY_BYTES_MIN`].
 pub const OPERATOR_KEY_BYTES_MAX: usize = 256;
 pub const OPERATOR_KEY_BYTES_MIN: usize = 16;

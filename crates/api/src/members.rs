@@ -69,6 +69,7 @@ fn member_json(view: MemberView) -> json::Member {
         role,
         allocation,
         overflow,
+        short,
         pending,
         limit,
         used,
@@ -84,6 +85,7 @@ fn member_json(view: MemberView) -> json::Member {
         role: Text(translate::role_json(role)),
         allocation: allocation.map(Text),
         overflow: overflow.map(|overflow| Text(translate::overflow_json(overflow))),
+        short: Text(short),
         pending: Text(pending),
         limit: limit.map(Text),
         used: Text(used),
@@ -109,6 +111,7 @@ mod tests {
             role: Role::Admin,
             allocation: Some(whole(1_000)),
             overflow: Some(quota::Overflow::None),
+            short: Credits::ZERO,
             pending: Credits::ZERO,
             limit: None,
             used: whole(12),
@@ -118,7 +121,7 @@ mod tests {
         };
         let golden = concat!(
             r#"{"user":"ann","listed":true,"ai_access":true,"team":null,"role":"admin","allocation":"1000","#,
-            r#""overflow":"none","pending":"0","limit":null,"used":"12","leased":"50","remaining":"988"}"#
+            r#""overflow":"none","short":"0","pending":"0","limit":null,"used":"12","leased":"50","remaining":"988"}"#
         );
         assert_eq!(String::from_utf8(json::write(&member_json(view))).unwrap(), golden);
     }

@@ -1,6 +1,7 @@
 //! Between the product's choices and the wire's. Exhaustive both ways, so that neither grows unseen.
 
 use quota::{ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, Overflow, Role};
+use types::Every;
 use wire::json;
 
 macro_rules! both_ways {
@@ -24,6 +25,7 @@ both_ways! {
     grant_kind, grant_kind_json: GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction }
     role, role_json: Role { Owner, Admin, Member }
     overflow, overflow_json: Overflow { None, Shared }
+    every, every_json: Every { Month, Year }
 }
 
 pub(crate) fn grant_state_json(state: GrantState) -> json::GrantState {

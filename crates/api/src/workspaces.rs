@@ -2,6 +2,7 @@
 
 use crate::answer::{Answer, ok, other_outcome, with_etag};
 use crate::app::App;
+use crate::cycles;
 use crate::edge::maybe;
 use crate::error::Refused;
 use crate::extract::{Asked, Body, Conditions, One};
@@ -52,7 +53,7 @@ pub(crate) async fn get(
 }
 
 fn parse(asked: json::PutWorkspace) -> Result<WorkspaceSettings, Refused> {
-    let json::PutWorkspace { name, membership, durability } = asked;
+    let json::PutWorkspace { name, membership, durability, timezone, cycle } = asked;
     if let Some(name) = &name {
         let fits = (1..=NAME_BYTES_MAX).contains(&name.len());
         if !fits || name.chars().any(char::is_control) || name.trim().is_empty() {
@@ -65,6 +66,9 @@ fn parse(asked: json::PutWorkspace) -> Result<WorkspaceSettings, Refused> {
         name,
         membership: maybe("membership", membership)?.map(translate::membership),
         durability: maybe("durability", durability)?.map(Into::into),
+        timezone: maybe("timezone", timezone)?,
+        cycle: cycle.map(cycles::days).transpose()?,
+        ends: None,
     })
 }
 
@@ -73,6 +77,8 @@ fn cycle_json(view: &WorkspaceView) -> json::Cycle {
         number: view.cycle.0,
         starts_at: Text(view.cycle_starts_at),
         ends_at: view.cycle_ends_at.map(Text),
+        every: view.cycle_rule.as_ref().map(|rule| Text(translate::every_json(rule.every))),
+        anchor: view.cycle_rule.as_ref().map(|rule| Text(rule.anchor)),
     }
 }
 
@@ -82,6 +88,7 @@ fn settings_json(view: &WorkspaceView) -> json::Settings {
         name: view.name.clone(),
         membership: Text(translate::membership_json(view.membership)),
         durability: Text(view.durability.into()),
+        timezone: Text(view.timezone.clone()),
         cycle: cycle_json(view),
     }
 }
@@ -94,6 +101,7 @@ fn summary_json(summary: Summary) -> json::Workspace {
         name: view.name,
         membership: Text(translate::membership_json(view.membership)),
         durability: Text(view.durability.into()),
+        timezone: Text(view.timezone),
         granted: Text(view.granted),
         used: Text(view.used),
         held: Text(view.held),
@@ -102,6 +110,7 @@ fn summary_json(summary: Summary) -> json::Workspace {
         leased: Text(view.leased),
         unreachable: Text(unreachable),
         allocated: Text(view.allocated),
+        short: Text(view.short),
         reserved: Text(view.reserved),
         shared: Text(view.shared),
         unattributed: Text(view.unattributed),
@@ -117,7 +126,14 @@ mod tests {
     use super::*;
     use quota::Membership;
     use std::collections::BTreeMap;
-    use types::{Credits, CycleNumber, Durability, Revision, Timestamp};
+    use types::{
+        CivilDate, Credits, CycleDays, CycleNumber, CycleRule, Durability, Every, Revision, Timestamp,
+        ZoneName,
+    };
+
+    fn monthly() -> CycleDays {
+        CycleDays { every: Every::Month, anchor: CivilDate::new(2026, 1, 31).unwrap() }
+    }
 
     fn view() -> WorkspaceView {
         let whole = |credits| Credits::whole(credits).unwrap();
@@ -128,7 +144,9 @@ mod tests {
             durability: Durability::Disk,
             cycle: CycleNumber(3),
             cycle_starts_at: Timestamp::from_millis(0),
-            cycle_ends_at: None,
+            cycle_ends_at: Some(Timestamp::from_millis(2_592_000_000)),
+            timezone: ZoneName::utc(),
+            cycle_rule: Some(CycleRule::of(monthly(), ZoneName::utc())),
             granted: whole(100),
             used: whole(10),
             held: whole(5),
@@ -136,6 +154,7 @@ mod tests {
             leased: whole(20),
             leased_by_node: BTreeMap::new(),
             allocated: whole(40),
+            short: whole(3),
             reserved: Credits::ZERO,
             shared: whole(30),
             unattributed: whole(1),
@@ -152,9 +171,10 @@ mod tests {
         let summary = Summary { view: view(), unreachable: Credits::whole(4).unwrap(), index: 99 };
         let golden = concat!(
             r#"{"workspace":"acme","name":"Acme","membership":"listed","durability":"disk","#,
-            r#""cycle":{"number":3,"starts_at":"1970-01-01T00:00:00Z","ends_at":null},"#,
+            r#""timezone":"UTC","cycle":{"number":3,"starts_at":"1970-01-01T00:00:00Z","#,
+            r#""ends_at":"1970-01-31T00:00:00Z","every":"month","anchor":"2026-01-31"},"#,
             r#""granted":"100","used":"10","held":"5","remaining":"85","available":"65","leased":"20","#,
-            r#""unreachable":"4","allocated":"40","reserved":"0","shared":"30","unattributed":"1","#,
+            r#""unreachable":"4","allocated":"40","short":"3","reserved":"0","shared":"30","unattributed":"1","#,
             r#""written_off":"0","exposure":"0","pending":"2","#,
             r#""as_of":{"index":99,"time":"1970-01-01T00:00:01.5Z"}}"#
         );
@@ -162,9 +182,29 @@ mod tests {
     }
 
     #[test]
+    fn cycles_are_read_and_what_is_none_is_named() {
+        let parsed =
+            |body: &str| parse(json::read(body.as_bytes()).unwrap()).map_err(|refused| refused.detail);
+        let asked = parsed(r#"{"timezone":"Europe/Berlin","cycle":{"every":"month","anchor":"2026-01-31"}}"#);
+        let asked = asked.unwrap();
+        assert_eq!((asked.cycle, asked.ends), (Some(monthly()), None));
+        assert_eq!(asked.timezone.unwrap().as_str(), "Europe/Berlin");
+        for (body, why) in [
+            (r#"{"timezone":"Berlin Mitte"}"#, "timezone: a zone is an IANA name"),
+            (r#"{"cycle":{"every":"week","anchor":"2026-01-31"}}"#, "cycle.every: it is one of: month year"),
+            (r#"{"cycle":{"every":"month","anchor":"2026-02-30"}}"#, "cycle.anchor: there is no 2026-02-30"),
+            (r#"{"cycle":{"every":"month","anchor":"31.1.2026"}}"#, "cycle.anchor: a date is written"),
+        ] {
+            let refused = parsed(body).unwrap_err();
+            assert!(refused.starts_with(why), "{body}: {refused}");
+        }
+    }
+
+    #[test]
     fn a_name_at_its_bounds() {
         let name = |name: &str| {
-            parse(json::PutWorkspace { name: Some(name.into()), membership: None, durability: None })
+            let (membership, durability, timezone, cycle) = (None, None, None, None);
+            parse(json::PutWorkspace { name: Some(name.into()), membership, durability, timezone, cycle })
         };
         assert!(name("a").is_ok());
         assert!(name(&"ü".repeat(100)).is_ok());

@@ -51,9 +51,7 @@ pub struct Start {
 impl Calendar {
     pub fn new(rule: &CycleRule) -> Result<Self, UnknownZone> {
         let CycleRule { every, anchor, zone } = rule;
-        let known = TimeZoneDatabase::bundled().get(zone.as_str());
-        let zone = known.map_err(|_| UnknownZone(zone.clone()))?;
-        Ok(Self { every: *every, anchor: *anchor, zone })
+        Ok(Self { every: *every, anchor: *anchor, zone: find(zone)? })
     }
 
     /// The first beginning after `at`: where the cycle that `at` lies in ends. `None` after the last year there is.
@@ -71,6 +69,11 @@ impl Calendar {
             .take(4)
             .filter_map(|(year, month)| self.start_in(year, month))
             .find(|start| start.at > at)
+    }
+
+    /// All beginnings after `at`, in their order.
+    pub fn starts_after(&self, at: Timestamp) -> impl Iterator<Item = Start> + '_ {
+        std::iter::successors(self.next_after(at), |start| self.next_after(start.at))
     }
 
     /// The month after, in which a cycle begins.
@@ -106,6 +109,15 @@ impl Calendar {
         let shown = self.zone.to_datetime(jiff::Timestamp::from_millisecond(at.millis()).ok()?);
         Some((u16::try_from(shown.year()).ok()?, u8::try_from(shown.month()).ok()?))
     }
+}
+
+/// Whether there is such a zone.
+pub fn check(zone: &ZoneName) -> Result<(), UnknownZone> {
+    find(zone).map(|_| ())
+}
+
+fn find(zone: &ZoneName) -> Result<TimeZone, UnknownZone> {
+    TimeZoneDatabase::bundled().get(zone.as_str()).map_err(|_| UnknownZone(zone.clone()))
 }
 
 /// All zones there are, by name.

@@ -64,6 +64,7 @@ pub(crate) async fn run(target: &Target, command: AllocationCommand) -> Result<(
             ("every next", allocation.standing.0.to_string()),
             ("overflow", allocation.overflow.0.as_str().into()),
             ("used", allocation.used.0.to_string()),
+            ("short", allocation.short.0.to_string()),
             ("pending", pending(&allocation.pending_from, allocation.pending.0)),
         ])
     })

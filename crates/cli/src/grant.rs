@@ -4,7 +4,7 @@ use crate::table::{Side, Table, fields, or_dash};
 use crate::target::{Failure, Target, When, word};
 use clap::Subcommand;
 use types::{Credits, GrantId, Timestamp, WorkspaceId};
-use wire::json::{self, GrantKind, Shown};
+use wire::json::{self, GrantKind, Keep, Shown};
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum GrantCommand {
@@ -29,6 +29,13 @@ pub enum GrantCommand {
         /// Left out: never
         #[arg(long, value_parser = word::<Timestamp>, value_name = "TIME")]
         expires_at: Option<Timestamp>,
+        /// It ends with its cycle, and this is kept of what is left then: none, all, an amount or a percentage such as 50%;
+        /// left out: it lasts over the ends of cycles
+        #[arg(long, value_parser = kept, value_name = "KEPT")]
+        rollover: Option<Kept>,
+        /// What is kept is kept for so many cycles more; left out: until it is used
+        #[arg(long, requires = "rollover", value_name = "CYCLES")]
+        rollover_cycles: Option<u64>,
         #[command(flatten)]
         when: When,
     },
@@ -48,7 +55,19 @@ pub enum GrantCommand {
 pub(crate) async fn run(target: &Target, command: GrantCommand) -> Result<(), Failure> {
     let client = target.client()?;
     match command {
-        GrantCommand::Add { workspace, grant, kind, amount, priority, paid, starts_at, expires_at, when } => {
+        GrantCommand::Add {
+            workspace,
+            grant,
+            kind,
+            amount,
+            priority,
+            paid,
+            starts_at,
+            expires_at,
+            rollover,
+            rollover_cycles,
+            when,
+        } => {
             let grant = json::PutGrant {
                 id: grant.into(),
                 kind: kind.into(),
@@ -57,6 +76,7 @@ pub(crate) async fn run(target: &Target, command: GrantCommand) -> Result<(), Fa
                 paid,
                 starts_at: starts_at.map(Into::into),
                 expires_at: expires_at.map(Into::into),
+                rollover: rollover.map(|kept| kept.asked(rollover_cycles)),
             };
             target.print(&client.make_grant(&workspace, &grant, &when.into()).await?.value, one)
         }
@@ -89,10 +109,58 @@ fn one(grant: &json::Grant) -> String {
         ("used", grant.used.0.to_string()),
         ("expires", or_dash(grant.expires_at.as_ref().map(|at| Shown(&at.0)))),
     ];
+    if let Some(rollover) = grant.rollover {
+        lines.push(("rollover", told(&rollover)));
+    }
     if !grant.pending.0.is_zero() {
         lines.push(("pending", pending(&grant.pending_from, grant.pending.0)));
     }
     fields(&lines)
+}
+
+/// What is kept of a grant when its cycle ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Kept {
+    None,
+    All,
+    UpTo(Credits),
+    Percent(u64),
+}
+
+impl Kept {
+    fn asked(self, cycles: Option<u64>) -> json::PutRollover {
+        let (keep, amount, percent) = match self {
+            Self::None => (Keep::None, None, None),
+            Self::All => (Keep::All, None, None),
+            Self::UpTo(amount) => (Keep::UpTo, Some(amount), None),
+            Self::Percent(percent) => (Keep::Percent, None, Some(percent)),
+        };
+        let (amount, percent) = (amount.map(Into::into), percent.map(Into::into));
+        json::PutRollover { keep: keep.into(), amount, percent, cycles: cycles.map(Into::into) }
+    }
+}
+
+fn kept(text: &str) -> Result<Kept, String> {
+    let wrong = || "it is none, all, an amount such as 500, or a percentage such as 50%".to_owned();
+    match (text, text.strip_suffix('%')) {
+        ("none", _) => Ok(Kept::None),
+        ("all", _) => Ok(Kept::All),
+        (_, Some(percent)) => percent.parse().map(Kept::Percent).map_err(|_| wrong()),
+        (amount, None) => amount.parse().map(Kept::UpTo).map_err(|_| wrong()),
+    }
+}
+
+fn told(rollover: &json::Rollover) -> String {
+    let json::Rollover { keep, amount, percent, cycles, left, kept } = rollover;
+    let keeps = match (amount, percent) {
+        (Some(amount), _) => format!("keeps up to {}", amount.0),
+        (None, Some(percent)) => format!("keeps {percent} %"),
+        (None, None) => format!("keeps {}", keep.0.as_str()),
+    };
+    let cycles = cycles.map_or_else(String::new, |cycles| format!(" for {cycles} cycles"));
+    let so_far =
+        left.zip(*kept).map_or_else(String::new, |(left, kept)| format!(", {} of {}", kept.0, left.0));
+    format!("{keeps}{cycles}{so_far}")
 }
 
 /// What a change could not move yet, and until when at the latest.

@@ -3,8 +3,8 @@
 use crate::table::{fields, or_dash};
 use crate::target::{Failure, Target, When, word};
 use clap::Subcommand;
-use types::WorkspaceId;
-use wire::json::{self, Durability, Membership, Shown};
+use types::{CivilDate, WorkspaceId, ZoneName};
+use wire::json::{self, Durability, Every, Membership, PutCycle, Shown};
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum WorkspaceCommand {
@@ -26,6 +26,15 @@ pub enum WorkspaceCommand {
         /// What a consume must have survived: local, disk or quorum
         #[arg(long, value_parser = word::<Durability>)]
         durability: Option<Durability>,
+        /// Where its cycles' days are: an IANA name such as Europe/Berlin
+        #[arg(long, value_parser = word::<ZoneName>)]
+        timezone: Option<ZoneName>,
+        /// How long its cycles are: month or year; this one then ends where the next one begins
+        #[arg(long, value_parser = word::<Every>, requires = "anchor")]
+        cycle: Option<Every>,
+        /// The day on which cycles begin, such as 2026-01-31
+        #[arg(long, value_parser = word::<CivilDate>, requires = "cycle")]
+        anchor: Option<CivilDate>,
         #[command(flatten)]
         when: When,
     },
@@ -37,11 +46,15 @@ pub(crate) async fn run(target: &Target, command: WorkspaceCommand) -> Result<()
         WorkspaceCommand::Show { workspace, fresh } => {
             target.print(&client.workspace(&workspace, fresh).await?.value, summary)
         }
-        WorkspaceCommand::Set { workspace, name, membership, durability, when } => {
+        WorkspaceCommand::Set { workspace, name, membership, durability, timezone, cycle, anchor, when } => {
             let settings = json::PutWorkspace {
                 name,
                 membership: membership.map(Into::into),
                 durability: durability.map(Into::into),
+                timezone: timezone.map(Into::into),
+                cycle: cycle
+                    .zip(anchor)
+                    .map(|(every, anchor)| PutCycle { every: every.into(), anchor: anchor.into() }),
             };
             let settings = client.put_workspace(&workspace, &settings, &when.into()).await?;
             target.print(&settings.value, |set| {
@@ -50,7 +63,8 @@ pub(crate) async fn run(target: &Target, command: WorkspaceCommand) -> Result<()
                     ("name", set.name.clone()),
                     ("membership", set.membership.0.as_str().into()),
                     ("durability", set.durability.0.as_str().into()),
-                    ("cycle", cycle(&set.cycle)),
+                    ("timezone", set.timezone.0.to_string()),
+                    ("cycle", self::cycle(&set.cycle)),
                 ])
             })
         }
@@ -58,9 +72,12 @@ pub(crate) async fn run(target: &Target, command: WorkspaceCommand) -> Result<()
 }
 
 fn cycle(cycle: &json::Cycle) -> String {
-    let json::Cycle { number, starts_at, ends_at } = cycle;
+    let json::Cycle { number, starts_at, ends_at, every, anchor } = cycle;
     let ends = or_dash(ends_at.as_ref().map(|at| Shown(&at.0)));
-    format!("{number}, from {} to {ends}", Shown(&starts_at.0))
+    let rule = every.zip(*anchor).map_or_else(String::new, |(every, anchor)| {
+        format!(", every {} as of {}", every.0.as_str(), anchor.0)
+    });
+    format!("{number}, from {} to {ends}{rule}", Shown(&starts_at.0))
 }
 
 fn summary(pool: &json::Workspace) -> String {
@@ -82,6 +99,7 @@ fn summary(pool: &json::Workspace) -> String {
     // Only where something is out of the ordinary.
     let rare = [
         amount("unreachable", pool.unreachable),
+        amount("short", pool.short),
         amount("pending", pool.pending),
         amount("unattributed", pool.unattributed),
         amount("written off", pool.written_off),

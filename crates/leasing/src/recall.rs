@@ -199,7 +199,7 @@ mod tests {
         let admin = |change| {
             Command::Admin(AdminCommand { workspace: id.clone(), keyed: None, if_match: None, change })
         };
-        let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+        let settings = WorkspaceSettings::unchanged();
         apply(admin(Change::PutWorkspace(settings)));
         apply(admin(Change::MakeGrant(NewGrant {
             id: "g".parse().unwrap(),
@@ -209,6 +209,7 @@ mod tests {
             paid: true,
             starts_at: None,
             expires_at: None,
+            term: ledger::Term::Lasting,
         })));
         let holder = line(1).holder;
         apply(Command::Register { holder, journal_sequence: 0 });

@@ -8,6 +8,7 @@ use crate::command::{Change, Membership, NewGrant, Role, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
 use crate::limits;
 use crate::outcome::{Outcome, Rejection};
+use crate::rollover::Term;
 use crate::workspace::{Member, Workspace};
 use types::{
     Credits, CreditsDelta, GrantId, GrantNo, LineId, ReallocationId, Revision, Source, TeamId, Timestamp,
@@ -38,6 +39,7 @@ pub(crate) enum Plan {
         standing: Option<Credits>,
         overflow: Overflow,
         shift: Shift,
+        short: Credits,
         freeze: Vec<LineId>,
     },
     RemoveAllocation {
@@ -86,14 +88,15 @@ impl Workspace {
             return Err(Rejection::TooMany { what: "users", max: limits::USERS_MAX });
         }
         match change {
-            Change::PutWorkspace(settings) => Ok(self.decide_settings(settings)),
+            Change::PutWorkspace(settings) => self.decide_settings(settings, at),
             Change::MakeGrant(grant) => self.decide_grant(grant, at),
             Change::VoidGrant { grant } => self.decide_void(grant, at),
             Change::PutMember { user, ai_access, team, role } => {
                 Ok(self.decide_member(user, *ai_access, team.as_ref(), *role))
             }
             Change::SetAllocation { user, amount, overflow } => {
-                self.decide_allocation(user, *amount, Some(*amount), *overflow, at)
+                let short = Credits::ZERO;
+                self.decide_allocation(user, *amount, Some(*amount), short, *overflow, at)
             }
             Change::AdjustAllocation { user, delta } => self.decide_adjust(user, *delta, at),
             Change::RemoveAllocation { user } => self.decide_remove_allocation(user),
@@ -155,12 +158,13 @@ impl Workspace {
         self.grant_ids.get(id).map_or(Revision(0), |no| self.grant(*no).revision)
     }
 
-    fn decide_settings(&self, settings: &WorkspaceSettings) -> Plan {
+    fn decide_settings(&self, settings: &WorkspaceSettings, at: Timestamp) -> Decision {
+        self.decide_cycles(settings, at)?;
         // Once membership is listed, strangers hold no lines.
         let lists = settings.membership == Some(Membership::Listed);
         let is_stranger = |line: &crate::Line| self.user(&line.user).is_none_or(|u| u.member.is_none());
         let strangers = self.lines.iter().filter(|(_, line)| lists && is_stranger(line));
-        Plan::Settings { settings: settings.clone(), freeze: strangers.map(|(id, _)| *id).collect() }
+        Ok(Plan::Settings { settings: settings.clone(), freeze: strangers.map(|(id, _)| *id).collect() })
     }
 
     fn decide_grant(&self, new: &NewGrant, at: Timestamp) -> Decision {
@@ -170,6 +174,11 @@ impl Workspace {
         let starts_at = new.starts_at.unwrap_or(at);
         if new.expires_at.is_some_and(|end| end <= at || end <= starts_at) {
             return Err(Rejection::NeverValid);
+        }
+        if let Term::Cycle(rule) = new.term
+            && !rule.is_valid()
+        {
+            return Err(Rejection::BadRollover);
         }
         let (given, _) = self.totals.sides();
         if given.and_then(|given| given.checked_add(new.amount)).is_none() {
@@ -248,12 +257,16 @@ impl Workspace {
 
     fn decide_adjust(&self, user: &UserId, delta: CreditsDelta, at: Timestamp) -> Decision {
         let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
-        let now = allocation.ok_or_else(|| Rejection::NoAllocation(user.clone()))?.amount();
-        let amount = match delta {
-            CreditsDelta::Raise(by) => now.checked_add(by).ok_or(Rejection::TooMuch)?,
-            CreditsDelta::Lower(by) => now.saturating_sub(by),
+        let allocation = allocation.ok_or_else(|| Rejection::NoAllocation(user.clone()))?;
+        let (now, short) = (allocation.amount(), allocation.short);
+        // What is lowered is first what he never got.
+        let (amount, short) = match delta {
+            CreditsDelta::Raise(by) => (now.checked_add(by).ok_or(Rejection::TooMuch)?, short),
+            CreditsDelta::Lower(by) => {
+                (now.saturating_sub(by.saturating_sub(short)), short.saturating_sub(by))
+            }
         };
-        self.decide_allocation(user, amount, None, None, at)
+        self.decide_allocation(user, amount, None, short, None, at)
     }
 
     fn decide_allocation(
@@ -261,6 +274,7 @@ impl Workspace {
         user: &UserId,
         amount: Credits,
         standing: Option<Credits>,
+        short: Credits,
         overflow: Option<Overflow>,
         at: Timestamp,
     ) -> Decision {
@@ -280,7 +294,7 @@ impl Workspace {
         let keeps_to_himself = overflow == Overflow::None;
         let freeze =
             self.lines_of(user, |line| keeps_to_himself && !line.outstanding_from(Source::Shared).is_zero());
-        Ok(Plan::Allocation { user: user.clone(), standing, overflow, shift, freeze })
+        Ok(Plan::Allocation { user: user.clone(), standing, overflow, shift, short, freeze })
     }
 
     fn decide_remove_allocation(&self, user: &UserId) -> Decision {
@@ -305,7 +319,7 @@ impl Workspace {
         }
         if self.reallocations.len() >= limits::REALLOCATIONS_MAX {
             return Err(Rejection::TooMany {
-                what: "reallocations in a cycle",
+                what: "reallocations in this cycle and the one before",
                 max: limits::REALLOCATIONS_MAX,
             });
         }
@@ -328,7 +342,7 @@ impl Workspace {
         if !self.is_member(user) {
             return Err(Rejection::UnknownUser(user.clone()));
         }
-        let counted = self.user(user).map_or(Credits::ZERO, |u| u.used.saturating_add(u.out));
+        let counted = self.user(user).map_or(Credits::ZERO, crate::User::counted);
         let is_over = amount.is_some_and(|limit| counted > limit);
         let freeze = self.lines_of(user, |_| is_over);
         Ok(Plan::Limit { user: user.clone(), amount, freeze })
@@ -337,7 +351,7 @@ impl Workspace {
     /// What of the pool could back another allocation to the end of the cycle.
     pub fn fundable(&self, without: Option<GrantNo>, at: Timestamp) -> Credits {
         let grants = self.grants_in_burn_order();
-        let able = grants.filter(|g| Some(g.no) != without && g.lasts_to(self.cycle_ends_at, at));
+        let able = grants.filter(|g| Some(g.no) != without && g.may_back(self.cycle_ends_at(), at));
         Credits::checked_sum(able.map(Grant::shared)).expect("parts of one pool sum within its bound")
     }
 
@@ -349,16 +363,7 @@ impl Workspace {
         taken: &Earmarks,
         at: Timestamp,
     ) -> Result<Earmarks, Rejection> {
-        let mut missing = amount;
-        let mut earmarks = Earmarks::default();
-        for grant in self.grants_in_burn_order() {
-            if Some(grant.no) == without || !grant.lasts_to(self.cycle_ends_at, at) {
-                continue;
-            }
-            let part = missing.min(grant.shared().saturating_sub(taken.on(grant.no)));
-            earmarks.add(grant.no, part);
-            missing.shrink(part);
-        }
+        let (earmarks, missing) = self.fundable_parts(amount, without, taken, at);
         if missing.is_zero() {
             return Ok(earmarks);
         }
@@ -366,6 +371,30 @@ impl Workspace {
             available: self.fundable(without, at),
             elsewhere: self.shared_out,
         })
+    }
+
+    /// The same as far as there is enough, and what is missing.
+    pub(crate) fn fundable_parts(
+        &self,
+        amount: Credits,
+        without: Option<GrantNo>,
+        taken: &Earmarks,
+        at: Timestamp,
+    ) -> (Earmarks, Credits) {
+        let mut missing = amount;
+        let mut earmarks = Earmarks::default();
+        for grant in self.grants_in_burn_order() {
+            if missing.is_zero() {
+                break;
+            }
+            if Some(grant.no) == without || !grant.may_back(self.cycle_ends_at(), at) {
+                continue;
+            }
+            let part = missing.min(grant.shared().saturating_sub(taken.on(grant.no)));
+            earmarks.add(grant.no, part);
+            missing.shrink(part);
+        }
+        (earmarks, missing)
     }
 
     /// How a user gives up to `amount` of what is unused: set-aside credits first, last in burn order first; then

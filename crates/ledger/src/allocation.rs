@@ -30,6 +30,8 @@ pub struct Allocation {
     pub pledged: Credits,
     /// Set aside and not drawn.
     pub earmarks: Earmarks,
+    /// Missing from `standing` because the pool had too little when the cycle began; grants that come make up for it.
+    pub short: Credits,
     pub revision: Revision,
 }
 
@@ -49,6 +51,7 @@ impl Allocation {
             out: Credits::ZERO,
             pledged: Credits::ZERO,
             earmarks: Earmarks::default(),
+            short: Credits::ZERO,
             revision: Revision(0),
         }
     }

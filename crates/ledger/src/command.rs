@@ -1,9 +1,11 @@
 //! What can be asked of the ledger. Plain data, checked at the edge: no empty id, no zero amount gets here.
 
+use crate::rollover::Term;
 use pricing::Price;
 use types::{
-    Backing, Credits, CreditsDelta, CycleNumber, Durability, GrantId, HolderId, IdempotencyKey, LineId,
-    LineNumber, Meter, Metered, ReallocationId, Revision, TeamId, Timestamp, UserId, WorkspaceId,
+    Backing, Credits, CreditsDelta, CycleDays, CycleNumber, CycleRule, Durability, GrantId, HolderId,
+    IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, TeamId, Timestamp, UserId,
+    WorkspaceId, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +20,10 @@ pub enum Command {
     Forget { holder: HolderId, mode: ForgetMode },
     /// Replaces the rate card (meta group only).
     SetRateCard { prices: Vec<Price>, if_match: Option<Revision> },
-    /// Books what the time of the entry has made due: grants that expired.
+    /// Makes happen what the time of the entry has made due: grants that expire, cycles that end.
     Tick { workspace: WorkspaceId },
+    /// Says when the cycles end that come next, as looked up for this `cycle`.
+    SetCycleEnds { workspace: WorkspaceId, cycle: CycleNumber, ends: CycleEnds },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,35 @@ pub struct WorkspaceSettings {
     pub name: Option<String>,
     pub membership: Option<Membership>,
     pub durability: Option<Durability>,
+    /// Where its cycles' days are.
+    pub timezone: Option<ZoneName>,
+    /// Other cycles than there were: this one ends with the first day that they begin on.
+    pub cycle: Option<CycleDays>,
+    /// Looked up by the proposer where the two above make another rule of cycles than there was; else of no use.
+    pub ends: Option<CycleEnds>,
+}
+
+/// When the cycles of a rule end, as a calendar has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CycleEnds {
+    pub rule: CycleRule,
+    /// This cycle's end and those of the next ones: the first beginnings by `rule` that are still to come. Empty where
+    /// the calendar has none.
+    pub ends: Vec<Timestamp>,
+}
+
+impl WorkspaceSettings {
+    /// All of them as they are.
+    pub fn unchanged() -> Self {
+        let (timezone, cycle, ends) = (None, None, None);
+        Self { name: None, membership: None, durability: None, timezone, cycle, ends }
+    }
+
+    /// The rule of cycles that these settings make of what there was.
+    pub fn rule_after(&self, timezone: &ZoneName, rule: Option<&CycleRule>) -> Option<CycleRule> {
+        let days = self.cycle.or(rule.map(CycleRule::days))?;
+        Some(CycleRule::of(days, self.timezone.as_ref().unwrap_or(timezone).clone()))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +179,8 @@ pub struct NewGrant {
     pub starts_at: Option<Timestamp>,
     /// Valid before this instant; `None`: for ever.
     pub expires_at: Option<Timestamp>,
+    /// Whether it ends with its cycle, whichever comes first.
+    pub term: Term,
 }
 
 /// Draws, reports and returns of all users of one workspace on one node.
@@ -258,7 +293,7 @@ impl Command {
         match self {
             Self::Admin(admin) => Some(&admin.workspace),
             Self::Holder(batch) => Some(&batch.workspace),
-            Self::Tick { workspace } => Some(workspace),
+            Self::Tick { workspace } | Self::SetCycleEnds { workspace, .. } => Some(workspace),
             Self::Register { .. } | Self::Forget { .. } | Self::SetRateCard { .. } => None,
         }
     }

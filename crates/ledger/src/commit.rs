@@ -30,14 +30,16 @@ impl Workspace {
                 self.recall(&freeze, &mut events);
                 Outcome::Member(Box::new(self.member_view(&user, self.shared_at(at)).expect("just written")))
             }
-            Plan::Allocation { user, standing, overflow, shift, freeze } => {
-                self.commit_allocation(&user, standing, overflow, shift, &mut events);
+            Plan::Allocation { user, standing, overflow, shift, short, freeze } => {
+                self.commit_allocation(&user, standing, overflow, shift, short, &mut events);
                 self.recall(&freeze, &mut events);
                 Outcome::Allocation(self.allocation_answer(&user, at))
             }
             Plan::RemoveAllocation { user, shift } => {
                 self.commit_shift(&user, shift, &Recipient::Shared, None, &mut events);
-                self.user_mut(&user).allocation = None;
+                if let Some(allocation) = self.user_mut(&user).allocation.take() {
+                    self.short.remove(&allocation.no);
+                }
                 self.next_revision();
                 let answer = self.allocation_answer(&user, at);
                 self.drop_nobody(&user);
@@ -58,7 +60,8 @@ impl Workspace {
     }
 
     fn commit_settings(&mut self, settings: WorkspaceSettings, at: Timestamp) -> Outcome {
-        let WorkspaceSettings { name, membership, durability } = settings;
+        self.commit_cycles(&settings, at);
+        let WorkspaceSettings { name, membership, durability, timezone: _, cycle: _, ends: _ } = settings;
         self.name = name.unwrap_or_else(|| std::mem::take(&mut self.name));
         self.membership = membership.unwrap_or(self.membership);
         self.durability = durability.unwrap_or(self.durability);
@@ -72,6 +75,7 @@ impl Workspace {
         let grant = Grant::new(no, new, at, revision);
         let answer = grant.answer_when_made();
         self.add_grant(grant);
+        self.make_up_for_shortfalls(at);
         Outcome::Grant(Box::new(answer))
     }
 
@@ -98,6 +102,7 @@ impl Workspace {
             }
             let revision = self.next_revision();
             self.on_grant(no, |g| g.end(GrantState::Voided, revision));
+            self.grant_ended();
             self.recall(freeze, events);
         }
         let pending = self.pending_on(no);
@@ -110,6 +115,7 @@ impl Workspace {
         standing: Option<Credits>,
         overflow: Overflow,
         shift: Shift,
+        short: Credits,
         events: &mut Vec<Event>,
     ) {
         let revision = self.next_revision();
@@ -124,6 +130,7 @@ impl Workspace {
         allocation.standing = standing.unwrap_or(allocation.standing);
         allocation.overflow = overflow;
         allocation.revision = revision;
+        self.set_short(user, short);
     }
 
     /// Writes a shift of `user`'s allocation towards `to`. What is released at once has moved; what is pledged
@@ -167,6 +174,7 @@ impl Workspace {
         }
         let moved = asked.saturating_sub(pledged);
         let intent = Intent {
+            cycle: self.cycle,
             reallocation: id,
             from: user.clone(),
             from_allocation,

@@ -4,16 +4,14 @@
 
 use crate::allocation::Overflow;
 use crate::command::{LineMessage, Used, Wish};
-use crate::grant::ReturnedTo;
+use crate::grant::{GrantState, ReturnedTo};
 use crate::limits;
 use crate::line::{Growth, Line};
+use crate::meters::check_meters;
 use crate::outcome::{Denial, DenialReason, LineAnswer, LineRejection, LineResult};
 use crate::workspace::Workspace;
 use types::planted::{Mistake, is_planted};
-use types::{
-    BACKINGS_PER_LINE_MAX, Backing, Credits, Feature, HolderId, LineId, LineNumber, METERS_PER_LINE_MAX,
-    Meter, Metered, Source, Timestamp, UNITS_PER_METER_MAX,
-};
+use types::{BACKINGS_PER_LINE_MAX, Backing, Credits, HolderId, LineId, LineNumber, Source, Timestamp};
 
 /// What a draw may take: by backing, in the order in which it burns.
 type Takes = Vec<(Backing, Credits)>;
@@ -152,23 +150,40 @@ impl Workspace {
         for step in growth.iter().filter(|step| !step.is_nothing()) {
             let spent = step.used.checked_add(step.unattributed).expect("parts of one pool");
             self.on_grant(step.backing.grant, |g| g.book_used(step.used, step.unattributed));
-            self.book_out(id, step.backing.source, spent, true);
-            self.take_back(id, step.backing, step.returned);
+            if self.is_late(id) {
+                self.charge_before(step);
+            }
+            self.book_out(id, step.backing, spent, true);
+            self.take_back(id, step.backing, step.returned, at);
         }
         self.lapse_pledges(id);
     }
 
+    /// What a line tells now was charged in a cycle that has ended.
+    fn is_late(&self, id: LineId) -> bool {
+        self.lines[&id].cycle < self.cycle && !is_planted(Mistake::LateChargeHere)
+    }
+
     /// Takes `amount` off what is out for the line's user, his allocation and what is shared.
-    fn book_out(&mut self, id: LineId, source: Source, amount: Credits, as_used: bool) {
+    fn book_out(&mut self, id: LineId, backing: Backing, amount: Credits, as_used: bool) {
         let line = &self.lines[&id];
         let (user, allocation) = (line.user.clone(), line.allocation);
+        let is_late = self.is_late(id);
         let entry = self.user_mut(&user);
         entry.out.shrink(amount);
         if as_used {
-            entry.used.grow(amount);
+            if is_late {
+                entry.late.grow(amount);
+                entry.past.grow(amount);
+            } else {
+                entry.used.grow(amount);
+            }
         }
-        match source {
-            Source::Shared => self.shared_out.shrink(amount),
+        match backing.source {
+            Source::Shared if self.grant(backing.grant).state == GrantState::Live => {
+                self.shared_out.shrink(amount);
+            }
+            Source::Shared => {}
             Source::Allocation => {
                 let current = allocation.and_then(|no| self.current_allocation(&user, no));
                 if let Some(allocation) = current {
@@ -182,25 +197,25 @@ impl Workspace {
         }
     }
 
-    fn take_back(&mut self, id: LineId, backing: Backing, amount: Credits) {
+    fn take_back(&mut self, id: LineId, backing: Backing, amount: Credits, at: Timestamp) {
         if amount.is_zero() {
             return;
         }
-        let to = self.on_grant(backing.grant, |g| g.take_back(amount));
-        self.book_out(id, backing.source, amount, false);
+        let drawn_in = self.lines[&id].cycle;
+        let to = self.on_grant(backing.grant, |g| g.take_back(amount, drawn_in));
+        self.book_out(id, backing, amount, false);
+        if drawn_in < self.cycle && !self.short.is_empty() {
+            self.make_up_for_shortfalls(at);
+        }
         if backing.source != Source::Allocation || to != ReturnedTo::Available {
-            // Where the grant has ended there is nothing to pay with: what cannot be paid any more lapses.
+            // Where the grant or its cycle has ended there is nothing to pay with: what cannot be paid any more lapses.
             return;
         }
-        let for_donor = self.pay_pledges(id, backing.grant, amount);
+        let for_donor = self.pay_pledges(id, backing.grant, amount, at);
         let line = &self.lines[&id];
         let (user, allocation) = (line.user.clone(), line.allocation);
-        if !for_donor.is_zero()
-            && !is_planted(Mistake::ReturnLosesEarmark)
-            && let Some(donor) = allocation.and_then(|no| self.current_allocation(&user, no))
-        {
-            donor.earmarks.add(backing.grant, for_donor);
-            self.on_grant(backing.grant, |g| g.earmark(for_donor));
+        if let Some(allocation) = allocation.filter(|_| !is_planted(Mistake::ReturnLosesEarmark)) {
+            self.set_aside(&user, allocation, backing.grant, for_donor, at);
         }
     }
 
@@ -208,7 +223,7 @@ impl Workspace {
         let denied = match message.wish {
             Wish::Report => None,
             Wish::Close => {
-                self.close(id);
+                self.close(id, at);
                 return LineResult::Closed;
             }
             Wish::Draw { .. } => match self.decide_draw(id, message, at) {
@@ -384,14 +399,14 @@ impl Workspace {
     }
 
     /// The holder's final word: what it neither used nor returned it never had, and comes back.
-    fn close(&mut self, id: LineId) {
+    fn close(&mut self, id: LineId, at: Timestamp) {
         let Some(line) = self.lines.get(&id) else { return };
         let rest: Vec<(Backing, Credits)> =
             line.backings.iter().map(|n| (n.backing, n.outstanding())).collect();
         for (backing, amount) in rest {
             let line = self.lines.get_mut(&id).expect("closed at the end");
             line.backing_mut(backing).returned.grow(amount);
-            self.take_back(id, backing, amount);
+            self.take_back(id, backing, amount, at);
         }
         self.lapse_pledges(id);
         self.fold_line(id);
@@ -407,7 +422,10 @@ impl Workspace {
             let line = self.lines.get_mut(&id).expect("found above");
             line.backing_mut(backing).written_off.grow(amount);
             self.on_grant(backing.grant, |g| g.write_off(amount));
-            self.book_out(id, backing.source, amount, true);
+            if self.is_late(id) {
+                self.spent_before.written_off.grow(amount);
+            }
+            self.book_out(id, backing, amount, true);
             total.grow(amount);
         }
         let line = self.lines.get_mut(&id).expect("found above");
@@ -422,6 +440,7 @@ impl Workspace {
 
     /// R7: evidence re-labels what was written off as used. It makes nothing available.
     fn commit_evidence(&mut self, id: LineId, growth: &[Growth]) {
+        let is_late = self.is_late(id);
         for step in growth.iter().filter(|step| !step.is_nothing()) {
             let line = self.lines.get_mut(&id).expect("decided on it");
             let numbers = line.backing_mut(step.backing);
@@ -429,18 +448,22 @@ impl Workspace {
             numbers.written_off.shrink(relabelled);
             numbers.used.grow(step.used);
             numbers.unattributed.grow(step.unattributed);
+            if is_late {
+                self.spent_before.written_off.shrink(relabelled);
+                self.charge_before(step);
+            }
             self.on_grant(step.backing.grant, |g| g.relabel(step.used, step.unattributed));
         }
     }
 
     /// What a planted mistake takes for given back.
-    fn taken_for_returned(&mut self, id: LineId) {
+    fn taken_for_returned(&mut self, id: LineId, at: Timestamp) {
         let Some(line) = self.lines.get(&id).filter(|line| !line.written_off) else { return };
         let out: Vec<_> = line.backings.iter().map(|n| (n.backing, n.outstanding())).collect();
         for (backing, amount) in out {
             let line = self.lines.get_mut(&id).expect("found above");
             line.backing_mut(backing).returned.grow(amount);
-            self.take_back(id, backing, amount);
+            self.take_back(id, backing, amount, at);
         }
     }
 
@@ -456,75 +479,7 @@ impl Workspace {
         };
         let ids: Vec<LineId> =
             self.lines.iter().filter(|(_, line)| wrongly(line)).map(|(id, _)| *id).collect();
-        ids.into_iter().for_each(|id| self.taken_for_returned(id));
-    }
-
-    fn commit_meters(&mut self, id: LineId, used: &Used) {
-        for (meter, metered) in self.counted(used) {
-            let no = self.meter_number(meter);
-            let line = self.lines.get_mut(&id).expect("a report belongs to a line");
-            match line.meters.binary_search_by_key(&no, |(known, _)| *known) {
-                Ok(i) => line.meters[i].1.max(&metered),
-                Err(i) => line.meters.insert(i, (no, metered)),
-            }
-        }
-    }
-
-    /// Usage by the meters it is counted under. Names past the bound are counted together as `other`; which ones
-    /// these are never changes again.
-    fn counted(&self, used: &Used) -> Vec<(Meter, Metered)> {
-        let mut room = limits::METERED_NAMES_MAX.saturating_sub(self.metered_names.len());
-        let mut counted: Vec<(Meter, Metered)> = Vec::with_capacity(used.by_meter.len());
-        for (meter, metered) in &used.by_meter {
-            let name = (meter.feature.clone(), meter.model.clone());
-            let said = |(m, _): &(Meter, Metered)| (&m.feature, &m.model) == (&name.0, &name.1);
-            let is_known = self.metered_names.contains(&name) || counted.iter().any(said);
-            let meter = if is_known || room > 0 {
-                room = room.saturating_sub(usize::from(!is_known));
-                meter.clone()
-            } else {
-                let other = Feature::parse("other").expect("a valid id");
-                Meter { feature: other, model: None, day: meter.day }
-            };
-            match counted.iter_mut().find(|(known, _)| *known == meter) {
-                Some((_, sum)) => sum.add(metered),
-                None => counted.push((meter, metered.clone())),
-            }
-        }
-        counted
-    }
-
-    fn meter_number(&mut self, meter: Meter) -> u32 {
-        if let Some(no) = self.meter_numbers.get(&meter) {
-            return *no;
-        }
-        if self.metered_names.len() < limits::METERED_NAMES_MAX {
-            self.metered_names.insert((meter.feature.clone(), meter.model.clone()));
-        }
-        let no = u32::try_from(self.meters.len()).expect("2^32 meters do not happen");
-        self.meters.push(meter.clone());
-        self.meter_numbers.insert(meter, no);
-        no
-    }
-
-    /// S8 beyond one message: merged into what is known, usage by meter grows by what usage by backing grows.
-    fn check_meters_grow_alike(
-        &self,
-        line: &Line,
-        used: &Used,
-        growth: &[Growth],
-    ) -> Result<(), LineRejection> {
-        let known = |meter: &Meter| {
-            let no = self.meter_numbers.get(meter)?;
-            let i = line.meters.binary_search_by_key(no, |(known, _)| *known).ok()?;
-            Some(line.meters[i].1.credits)
-        };
-        let grown = |(meter, metered): (Meter, Metered)| {
-            metered.credits.saturating_sub(known(&meter).unwrap_or(Credits::ZERO))
-        };
-        let by_meter = Credits::checked_sum(self.counted(used).into_iter().map(grown));
-        let by_backing = Credits::checked_sum(growth.iter().map(|step| step.used));
-        if by_meter == by_backing { Ok(()) } else { Err(LineRejection::MetersDisagree) }
+        ids.into_iter().for_each(|id| self.taken_for_returned(id, at));
     }
 }
 
@@ -551,20 +506,17 @@ impl Line {
 impl crate::User {
     fn room_under_limit(&self) -> Credits {
         let Some((limit, _)) = self.limit else { return Credits::MAX };
-        let out = if is_planted(Mistake::LimitIgnoresLeases) { Credits::ZERO } else { self.out };
-        limit.saturating_sub(self.used).saturating_sub(out)
+        let out = if is_planted(Mistake::LimitIgnoresLeases) { self.out } else { Credits::ZERO };
+        limit.saturating_sub(self.counted().saturating_sub(out))
     }
-}
 
-/// S8 at the door: usage by meter is the same usage as by backing, once more.
-fn check_meters(used: &Used) -> Result<(), LineRejection> {
-    let by_backing = Credits::checked_sum(used.by_backing.iter().map(|(_, u, _)| *u));
-    let by_meter = Credits::checked_sum(used.by_meter.iter().map(|(_, metered)| metered.credits));
-    let bounded = used.by_meter.len() <= METERS_PER_LINE_MAX
-        && used.by_meter.iter().all(|(_, metered)| metered.units.len() <= UNITS_PER_METER_MAX);
-    if by_backing.is_some() && by_backing == by_meter && bounded {
-        Ok(())
-    } else {
-        Err(LineRejection::MetersDisagree)
+    /// Charged in all cycles.
+    pub fn charged(&self) -> Credits {
+        self.used.saturating_add(self.past)
+    }
+
+    /// What a limit counts: charged in the cycle, known late of earlier ones, and what is out.
+    pub fn counted(&self) -> Credits {
+        self.used.saturating_add(self.late).saturating_add(self.out)
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Not here: which grant is drawn on (`draw`), who may ask (`admin`).
 
+use crate::rollover::{Keep, Rolled, Term};
 use crate::{GrantAnswer, GrantKind, NewGrant};
 use types::planted::{Mistake, is_planted};
-use types::{Credits, GrantId, GrantNo, Revision, Timestamp};
+use types::{Credits, CycleNumber, GrantId, GrantNo, Revision, Timestamp};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -17,6 +18,9 @@ pub struct Grant {
     pub starts_at: Timestamp,
     /// Valid before this instant; `None`: for ever.
     pub expires_at: Option<Timestamp>,
+    pub term: Term,
+    /// Set once its own cycle has ended and something of it is or may be kept.
+    pub rolled: Option<Rolled>,
     pub state: GrantState,
     /// Revision when it was made, and now.
     pub made: Revision,
@@ -58,6 +62,8 @@ pub struct GrantBooks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReturnedTo {
     Available,
+    /// Out of a cycle that has ended: as far as the grant's rule keeps it, to where the grant is now.
+    Carried,
     Expired,
     Voided,
 }
@@ -90,7 +96,7 @@ impl GrantBooks {
 
 impl Grant {
     pub(crate) fn new(no: GrantNo, new: NewGrant, at: Timestamp, revision: Revision) -> Self {
-        let NewGrant { id, kind, amount, priority, paid, starts_at, expires_at } = new;
+        let NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term } = new;
         Self {
             no,
             id,
@@ -100,6 +106,8 @@ impl Grant {
             created_at: at,
             starts_at: starts_at.unwrap_or(at),
             expires_at,
+            term,
+            rolled: None,
             state: GrantState::Live,
             made: revision,
             revision,
@@ -109,7 +117,7 @@ impl Grant {
 
     /// Whether making it again would mean the same. A start left open was the instant of its entry.
     pub fn was_made_as(&self, new: &NewGrant) -> bool {
-        let NewGrant { id, kind, amount, priority, paid, starts_at, expires_at } = new;
+        let NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term } = new;
         self.id == *id
             && self.kind == *kind
             && self.books.amount == *amount
@@ -117,12 +125,14 @@ impl Grant {
             && self.paid == *paid
             && self.starts_at == starts_at.unwrap_or(self.created_at)
             && self.expires_at == *expires_at
+            && self.term == *term
     }
 
     /// The answer its maker got.
     pub fn answer_when_made(&self) -> GrantAnswer {
         let books = GrantBooks::of(self.books.amount);
-        let grant = Self { state: GrantState::Live, revision: self.made, books, ..self.clone() };
+        let grant =
+            Self { state: GrantState::Live, revision: self.made, rolled: None, books, ..self.clone() };
         GrantAnswer { grant, pending: Vec::new(), at: self.created_at }
     }
 
@@ -135,15 +145,19 @@ impl Grant {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    /// R12: may stand behind an allocation: drawable now, and lasting to the cycle's end (`None`: no end is set,
-    /// so only a grant that lasts for ever will do).
-    pub fn lasts_to(&self, cycle_ends_at: Option<Timestamp>, now: Timestamp) -> bool {
-        let lasts = match (self.expires_at, cycle_ends_at) {
+    /// R12: may stand behind an allocation: drawable now, and lasting to the cycle's end.
+    pub fn may_back(&self, cycle_ends_at: Option<Timestamp>, now: Timestamp) -> bool {
+        let lasts = self.lasts_to(cycle_ends_at) || is_planted(Mistake::AllocationOnAnything);
+        self.is_drawable(now) && lasts
+    }
+
+    /// `None`: no end is set, and only a grant that lasts for ever will do.
+    pub fn lasts_to(&self, cycle_ends_at: Option<Timestamp>) -> bool {
+        match (self.expires_at, cycle_ends_at) {
             (None, _) => true,
             (Some(_), None) => false,
             (Some(expires), Some(ends)) => expires >= ends,
-        };
-        self.is_drawable(now) && (lasts || is_planted(Mistake::AllocationOnAnything))
+        }
     }
 
     /// Available and not set aside for anybody.
@@ -151,10 +165,29 @@ impl Grant {
         self.books.available.saturating_sub(self.books.earmarked)
     }
 
-    /// Burn order: priority, then soonest expiry (none last), then unpaid before paid, then created, then id.
-    pub fn burn_key(&self) -> (u8, Timestamp, bool, Timestamp, &GrantId) {
-        let expiry = self.expires_at.unwrap_or(Timestamp::from_millis(i64::MAX));
-        (self.priority, expiry, self.paid, self.created_at, &self.id)
+    /// Burn order: priority, then soonest end (none last), then unpaid before paid, then created, then id. `ends`: when
+    /// this cycle ends and the ones after it, as far as that is known.
+    pub fn burn_key(
+        &self,
+        cycle: CycleNumber,
+        ends: &[Timestamp],
+    ) -> (u8, Timestamp, bool, Timestamp, &GrantId) {
+        const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
+        let with_cycles = self.last_cycle(cycle).map_or(NEVER, |last| {
+            let later = last.0.saturating_sub(cycle.0) as usize;
+            ends.get(later).or(ends.last()).copied().unwrap_or(NEVER)
+        });
+        let end = self.expires_at.unwrap_or(NEVER).min(with_cycles);
+        (self.priority, end, self.paid, self.created_at, &self.id)
+    }
+
+    /// The cycle with which it ends, or with which its rule takes what is left, if there is one; `now` is this cycle.
+    fn last_cycle(&self, now: CycleNumber) -> Option<CycleNumber> {
+        match (self.term, self.rolled) {
+            (Term::Lasting, _) => None,
+            (Term::Cycle(_), None) => Some(now),
+            (Term::Cycle(_), Some(rolled)) => rolled.last,
+        }
     }
 
     pub(crate) fn earmark(&mut self, amount: Credits) {
@@ -184,17 +217,53 @@ impl Grant {
         self.assert_conserved();
     }
 
-    /// A returned credit goes back to its very grant; where that is no more, it ends there.
-    pub(crate) fn take_back(&mut self, amount: Credits) -> ReturnedTo {
+    /// A returned credit goes back to its very grant; where that is no more, it ends there. `drawn_in`: the line's cycle.
+    pub(crate) fn take_back(&mut self, amount: Credits, drawn_in: CycleNumber) -> ReturnedTo {
         self.books.out.shrink(amount);
+        self.place(amount, drawn_in)
+    }
+
+    /// Where credits go that were drawn once and are there again. Of what was left by a cycle that has ended first the rule
+    /// takes its part, so that the books do not depend on when it comes back.
+    fn place(&mut self, amount: Credits, drawn_in: CycleNumber) -> ReturnedTo {
+        let carried = self.rolled.filter(|rolled| rolled.was_left_by(drawn_in));
+        let kept = match (self.term, carried) {
+            (Term::Cycle(rule), Some(rolled)) if !is_planted(Mistake::ReturnsAreKept) => {
+                let (rolled, kept) = rolled.with_more_left(rule.keep, amount);
+                self.rolled = Some(rolled);
+                kept
+            }
+            (Term::Cycle(_) | Term::Lasting, _) => amount,
+        };
+        self.books.expired.grow(amount.saturating_sub(kept));
         let (place, to) = match self.state {
             GrantState::Live => (&mut self.books.available, ReturnedTo::Available),
             GrantState::Expired => (&mut self.books.expired, ReturnedTo::Expired),
             GrantState::Voided => (&mut self.books.voided, ReturnedTo::Voided),
         };
-        place.grow(amount);
+        place.grow(kept);
         self.assert_conserved();
-        to
+        if carried.is_some() { ReturnedTo::Carried } else { to }
+    }
+
+    /// Its cycle is over. Earmarks must be gone before.
+    pub(crate) fn roll(&mut self, ended: CycleNumber, revision: Revision) {
+        assert!(self.books.earmarked.is_zero(), "S6: grant {} rolls over under an allocation", self.id);
+        let Term::Cycle(rule) = self.term else { return };
+        let ends_now = match self.rolled {
+            None => rule.keep == Keep::None,
+            Some(rolled) => rolled.last == Some(ended),
+        };
+        if ends_now {
+            self.end(GrantState::Expired, revision);
+        } else if self.rolled.is_none() {
+            let rolled = Rolled::at_end_of(ended, rule, self.books.available);
+            self.rolled = Some(rolled);
+            self.books.expired.grow(rolled.left.saturating_sub(rolled.kept));
+            self.books.available = rolled.kept;
+            self.revision = revision;
+            self.assert_conserved();
+        }
     }
 
     pub(crate) fn write_off(&mut self, amount: Credits) {
@@ -203,16 +272,10 @@ impl Grant {
         self.assert_conserved();
     }
 
-    /// Credits what was written off back, at the price of an exposure.
-    pub(crate) fn expose(&mut self, amount: Credits) {
+    /// Credits what was written off back, at the price of an exposure. `drawn_in`: the line's cycle.
+    pub(crate) fn expose(&mut self, amount: Credits, drawn_in: CycleNumber) {
         self.books.exposure.grow(amount);
-        let place = match self.state {
-            GrantState::Live => &mut self.books.available,
-            GrantState::Expired => &mut self.books.expired,
-            GrantState::Voided => &mut self.books.voided,
-        };
-        place.grow(amount);
-        self.assert_conserved();
+        self.place(amount, drawn_in);
     }
 
     /// R7: late evidence re-labels what was written off; it never makes credits available.

@@ -6,13 +6,15 @@
 //! Not here: who may promise what (`admin`), when returns arrive (`draw`).
 
 use crate::{AllocationNo, ReallocationAnswer, Workspace};
-use types::{Credits, LineId, ReallocationId, UserId};
+use types::{Credits, CycleNumber, GrantNo, LineId, ReallocationId, Timestamp, UserId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IntentNo(pub u64);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
+    /// In which it was asked for.
+    pub cycle: CycleNumber,
     /// Set where the intent is a reallocation's; a cut's has none.
     pub reallocation: Option<ReallocationId>,
     pub from: UserId,
@@ -55,7 +57,13 @@ impl Intent {
 impl Workspace {
     /// Pays `amount` of allocation credits on `grant`, just returned on `line`, to the intents it is pledged to.
     /// Answers what is left for the donor himself.
-    pub(crate) fn pay_pledges(&mut self, line: LineId, grant: types::GrantNo, amount: Credits) -> Credits {
+    pub(crate) fn pay_pledges(
+        &mut self,
+        line: LineId,
+        grant: GrantNo,
+        amount: Credits,
+        at: Timestamp,
+    ) -> Credits {
         let mut left = amount;
         while !left.is_zero() {
             let Some(entry) = self.lines.get_mut(&line) else { break };
@@ -70,7 +78,8 @@ impl Workspace {
             let recipient = self.intents.get(&intent).map(|intent| intent.to.clone());
             self.settle_pledge(intent, line, paid, Settled::Paid);
             if let Some(Recipient::Allocation(user, allocation)) = recipient {
-                self.hand_over(&user, allocation, grant, paid);
+                // They keep their grant and change their earmark. Where the allocation is gone they are shared.
+                self.set_aside(&user, allocation, grant, paid, at);
             }
         }
         left
@@ -118,11 +127,27 @@ impl Workspace {
         }
     }
 
-    /// The paid credits keep their grant and change their earmark. Where the allocation is gone they are shared.
-    fn hand_over(&mut self, to: &UserId, allocation: AllocationNo, grant: types::GrantNo, amount: Credits) {
-        if let Some(recipient) = self.current_allocation(to, allocation) {
-            recipient.earmarks.add(grant, amount);
+    /// Credits come to an allocation, if it is still there: set aside where their grant lasts to the end of the cycle, which
+    /// may have come to end later meanwhile; else they are missing, and made up for by what lasts.
+    pub(crate) fn set_aside(
+        &mut self,
+        user: &UserId,
+        allocation: AllocationNo,
+        grant: GrantNo,
+        amount: Credits,
+        at: Timestamp,
+    ) {
+        let lasts = self.grant(grant).lasts_to(self.cycle_ends_at());
+        let Some(entry) = self.current_allocation(user, allocation).filter(|_| !amount.is_zero()) else {
+            return;
+        };
+        if lasts {
+            entry.earmarks.add(grant, amount);
             self.on_grant(grant, |g| g.earmark(amount));
+        } else {
+            let short = entry.short.saturating_add(amount);
+            self.set_short(user, short);
+            self.make_up(user, at);
         }
     }
 }

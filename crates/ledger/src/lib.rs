@@ -22,14 +22,18 @@ mod admin;
 mod allocation;
 mod command;
 mod commit;
+mod cycle;
 mod draw;
 mod grant;
 mod intent;
 mod invariants;
 mod line;
 mod meta;
+mod meters;
 mod outcome;
 mod query;
+mod rollover;
+mod schedule;
 mod state;
 mod view;
 mod workspace;
@@ -38,9 +42,10 @@ pub mod limits;
 
 pub use allocation::{Allocation, AllocationNo, Earmarks, Overflow};
 pub use command::{
-    AdminCommand, Change, Command, ForgetMode, GrantKind, HolderBatch, KeyedBy, LineMessage, Membership,
-    NewGrant, Role, Used, Wish, WorkspaceSettings,
+    AdminCommand, Change, Command, CycleEnds, ForgetMode, GrantKind, HolderBatch, KeyedBy, LineMessage,
+    Membership, NewGrant, Role, Used, Wish, WorkspaceSettings,
 };
+pub use cycle::Spent;
 pub use grant::{Grant, GrantBooks, GrantState};
 pub use intent::{Intent, IntentNo, Pledge, Recipient};
 pub use invariants::{Conservation, GrantTerms, Violation};
@@ -53,6 +58,8 @@ pub use outcome::{
 pub use query::{
     Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery, UsageReport,
 };
+pub use rollover::{Keep, Rolled, Rollover, Term};
+pub use schedule::Schedule;
 pub use state::{Applied, HolderRecord, HolderStatus, State};
 pub use view::{MemberView, UsageRow, WorkspaceView};
 pub use workspace::{KeyRecord, Member, User, Workspace};

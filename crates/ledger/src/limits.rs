@@ -4,7 +4,9 @@
 pub const GRANTS_MAX: usize = 10_000;
 /// Users one workspace knows: members, allocations, limits, and whoever holds a line.
 pub const USERS_MAX: usize = 1_000_000;
-/// Reallocations one workspace remembers for its current cycle.
+/// Ends of cycles that are known ahead, this one's included.
+pub const CYCLE_ENDS_MAX: usize = 4;
+/// Reallocations one workspace remembers: those of its current cycle and of the one before.
 pub const REALLOCATIONS_MAX: usize = 100_000;
 /// Feature × model pairs that are metered by name in one workspace; what comes later is metered as `other`.
 pub const METERED_NAMES_MAX: usize = 1_024;

@@ -47,6 +47,8 @@ pub struct AllocationAnswer {
     pub standing: Credits,
     pub overflow: Overflow,
     pub used: Credits,
+    /// Missing from `standing` since the cycle began, because the pool had too little.
+    pub short: Credits,
     pub pending: Vec<Pending>,
     pub revision: Revision,
     pub at: Timestamp,
@@ -122,7 +124,7 @@ pub enum LineRejection {
     BeyondDrawn,
     #[error("usage by meter does not sum to usage by backing")]
     MetersDisagree,
-    #[error("the cycle is {now:?} now; lines of other cycles draw no more")]
+    #[error("the cycle is {} now; lines of other cycles draw no more", now.0)]
     OtherCycle { now: CycleNumber },
     #[error("this line was written off; only its final close is still taken")]
     WrittenOff,
@@ -147,6 +149,10 @@ pub enum Rejection {
         "this workspace has used {max} idempotency keys within 24 hours; try again later or without a key"
     )]
     KeyWindowFull { max: usize },
+    #[error("the cycles of the workspace changed meanwhile, or ended; look them up again")]
+    CyclesChanged,
+    #[error("a rollover keeps 0 to 100 percent, for one cycle or more")]
+    BadRollover,
     #[error("the resource changed meanwhile; read it again and repeat the change")]
     Stale { now: Revision },
     #[error("only {available} credits of what is shared can back this to the end of the cycle")]
@@ -204,6 +210,7 @@ impl Rejection {
             Self::IdConflict { .. }
             | Self::KeyConflict
             | Self::NeverValid
+            | Self::BadRollover
             | Self::SameUser
             | Self::Fenced
             | Self::RolledBack { .. } => Retry::Never,
@@ -211,6 +218,7 @@ impl Rejection {
             | Self::UnknownUser(_)
             | Self::UnknownGrant
             | Self::Stale { .. }
+            | Self::CyclesChanged
             | Self::InsufficientShared { .. }
             | Self::InsufficientAllocation { .. }
             | Self::NoAllocation(_)

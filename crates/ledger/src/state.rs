@@ -3,15 +3,15 @@
 //! Not here: agreement, snapshots, bytes. A snapshot is a clone: workspaces are shared until one of them changes.
 
 use crate::command::{AdminCommand, Change, Command, ForgetMode, HolderBatch, KeyedBy};
-use crate::grant::GrantState;
 use crate::limits;
 use crate::meta::Meta;
 use crate::outcome::{Event, Outcome, Rejection};
+use crate::schedule::{Agenda, Schedule};
 use crate::workspace::{KeyRecord, Workspace};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, GrantNo, HolderId, IdempotencyKey, LineId, Timestamp, WorkspaceId};
+use types::{Credits, HolderId, IdempotencyKey, LineId, Timestamp, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -20,6 +20,7 @@ pub struct State {
     pub meta: Meta,
     pub holders: BTreeMap<HolderId, HolderRecord>,
     pub workspaces: BTreeMap<WorkspaceId, Arc<Workspace>>,
+    pub schedule: Schedule,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,14 @@ impl Default for State {
 impl State {
     pub fn new() -> Self {
         let now = Timestamp::from_millis(0);
-        Self { now, meta: Meta::new(), holders: BTreeMap::new(), workspaces: BTreeMap::new() }
+        let (holders, workspaces, schedule) = Default::default();
+        Self { now, meta: Meta::new(), holders, workspaces, schedule }
+    }
+
+    /// Puts in a workspace as it was read.
+    pub fn put(&mut self, workspace: Workspace) {
+        self.schedule.note(&workspace, Agenda::default());
+        self.workspaces.insert(workspace.id.clone(), Arc::new(workspace));
     }
 
     pub fn workspace(&self, id: &WorkspaceId) -> Option<&Workspace> {
@@ -72,10 +80,11 @@ impl State {
                 self.meta.decide(*if_match).map(|()| self.meta.commit(prices.clone()))
             }
             Command::Tick { workspace } => {
-                let found = self.workspaces.get_mut(workspace).ok_or(Rejection::UnknownWorkspace);
-                found.map(|workspace| {
-                    Arc::make_mut(workspace).expire_due(self.now, &mut events);
-                    Outcome::Ticked
+                self.on_workspace(workspace, &mut events, |_, _| Ok(Outcome::Ticked))
+            }
+            Command::SetCycleEnds { workspace, cycle, ends } => {
+                self.on_workspace(workspace, &mut events, |workspace, _| {
+                    workspace.set_cycle_ends(*cycle, ends)
                 })
             }
         };
@@ -86,8 +95,25 @@ impl State {
     pub fn would_change(&self, batch: &HolderBatch, at: Timestamp) -> bool {
         let Some(record) = self.holders.get(&batch.holder) else { return false };
         let fenced = record.status == HolderStatus::Fenced;
+        let at = self.now.max(at);
         let workspace = self.workspace(&batch.workspace);
-        workspace.is_some_and(|w| w.would_change(batch.holder, &batch.lines, fenced, self.now.max(at)))
+        let is_due = |w: &Workspace| w.next_due.is_some_and(|due| due <= at);
+        workspace.is_some_and(|w| is_due(w) || w.would_change(batch.holder, &batch.lines, fenced, at))
+    }
+
+    /// The one way to change a workspace that is known: what is due is done first, and the schedule follows.
+    fn on_workspace<R>(
+        &mut self,
+        id: &WorkspaceId,
+        events: &mut Vec<Event>,
+        change: impl FnOnce(&mut Workspace, &mut Vec<Event>) -> Result<R, Rejection>,
+    ) -> Result<R, Rejection> {
+        let workspace = Arc::make_mut(self.workspaces.get_mut(id).ok_or(Rejection::UnknownWorkspace)?);
+        let was = workspace.agenda();
+        workspace.settle_due(self.now, events);
+        let result = change(workspace, events);
+        self.schedule.note(workspace, was);
+        result
     }
 
     fn apply_admin(&mut self, admin: &AdminCommand, events: &mut Vec<Event>) -> Result<Outcome, Rejection> {
@@ -98,26 +124,22 @@ impl State {
         {
             return answer;
         }
-        let known = self.workspaces.get_mut(id);
-        let mut made = match (&known, change) {
-            (Some(_), _) => None,
-            (None, Change::PutWorkspace(_)) => Some(Workspace::new(id.clone(), at)),
-            (None, _) => return Err(Rejection::UnknownWorkspace),
+        let change_it = |workspace: &mut Workspace, events: &mut Vec<Event>| {
+            let plan = workspace.decide(change, *if_match, at)?;
+            let (outcome, more) = workspace.commit(plan, at);
+            events.extend(more);
+            if let Some(keyed) = keyed {
+                workspace.remember(keyed, &outcome, at);
+            }
+            Ok(outcome)
         };
-        let workspace = match known {
-            Some(known) => Arc::make_mut(known),
-            None => made.as_mut().expect("made where it was not known"),
-        };
-        workspace.expire_due(at, events);
-        let plan = workspace.decide(change, *if_match, at)?;
-        let (outcome, more) = workspace.commit(plan, at);
-        events.extend(more);
-        if let Some(keyed) = keyed {
-            workspace.remember(keyed, &outcome, at);
+        if self.workspaces.contains_key(id) {
+            return self.on_workspace(id, events, change_it);
         }
-        if let Some(made) = made {
-            self.workspaces.insert(id.clone(), Arc::new(made));
-        }
+        let Change::PutWorkspace(_) = change else { return Err(Rejection::UnknownWorkspace) };
+        let mut made = Workspace::new(id.clone(), at);
+        let outcome = change_it(&mut made, events)?;
+        self.put(made);
         Ok(outcome)
     }
 
@@ -125,12 +147,12 @@ impl State {
         let record = self.holders.get_mut(&batch.holder).ok_or(Rejection::Unregistered)?;
         let fenced = record.status == HolderStatus::Fenced;
         record.journal_sequence = record.journal_sequence.max(batch.journal_sequence);
-        let workspace = self.workspaces.get_mut(&batch.workspace).ok_or(Rejection::UnknownWorkspace)?;
-        let workspace = Arc::make_mut(workspace);
-        workspace.expire_due(self.now, events);
-        workspace.make_mistakes_about_silence(self.now);
-        let take = |message| workspace.apply_line(batch.holder, message, fenced, self.now);
-        Ok(Outcome::Lines(batch.lines.iter().map(take).collect()))
+        let now = self.now;
+        self.on_workspace(&batch.workspace, events, |workspace, _| {
+            workspace.make_mistakes_about_silence(now);
+            let take = |message| workspace.apply_line(batch.holder, message, fenced, now);
+            Ok(Outcome::Lines(batch.lines.iter().map(take).collect()))
+        })
     }
 
     fn apply_register(&mut self, holder: HolderId, journal_sequence: u64) -> Result<Outcome, Rejection> {
@@ -174,6 +196,9 @@ impl State {
                 continue;
             }
             let workspace = Arc::make_mut(workspace);
+            let was = workspace.agenda();
+            workspace.settle_due(self.now, events);
+            self.schedule.note(workspace, was);
             for id in ids {
                 let lost = workspace.write_off(id);
                 if mode == ForgetMode::Credit {
@@ -217,32 +242,12 @@ impl Workspace {
         self.key_order.push_back((at, keyed.key.clone()));
     }
 
-    /// Ends the grants whose time is over. Allocations that stood on them shrink with them.
-    pub(crate) fn expire_due(&mut self, at: Timestamp, events: &mut Vec<Event>) {
-        let over = |g: &&crate::Grant| g.state == GrantState::Live && g.is_over(at);
-        let due: Vec<GrantNo> = self.grants.iter().filter(over).map(|g| g.no).collect();
-        for no in due {
-            let earmarked = self.grant(no).books.earmarked;
-            if !earmarked.is_zero() {
-                for user in self.users.values_mut() {
-                    if let Some(allocation) = &mut user.allocation {
-                        allocation.earmarks.remove(no, allocation.earmarks.on(no));
-                    }
-                }
-                self.on_grant(no, |g| g.release(earmarked));
-            }
-            let revision = self.next_revision();
-            self.on_grant(no, |g| g.end(GrantState::Expired, revision));
-            let lines = self.lines_on(no);
-            self.recall(&lines, events);
-        }
-    }
-
     /// After a write-off: gives the credits back to their grants, as an exposure. What would pass the bound of a pool
     /// stays written off. Answers what was given back.
     fn credit_back(&mut self, id: LineId) -> Credits {
         let lost: Vec<_> =
             self.lines[&id].backings.iter().map(|n| (n.backing.grant, n.written_off)).collect();
+        let drawn_in = self.lines[&id].cycle;
         let mut exposed = Credits::ZERO;
         for (grant, amount) in lost {
             let (given, _) = self.totals.sides();
@@ -250,7 +255,7 @@ impl Workspace {
             if is_planted(Mistake::ExposureForgotten) {
                 continue;
             }
-            self.on_grant(grant, |g| g.expose(amount));
+            self.on_grant(grant, |g| g.expose(amount, drawn_in));
             exposed.grow(amount);
         }
         exposed

@@ -6,8 +6,8 @@ use crate::workspace::Workspace;
 use crate::{IntentNo, Membership, Overflow, Role};
 use std::collections::BTreeMap;
 use types::{
-    Credits, CycleNumber, Durability, GrantNo, LineId, Meter, Metered, NodeId, Revision, TeamId, Timestamp,
-    UserId, WorkspaceId,
+    Credits, CycleNumber, CycleRule, Durability, GrantNo, LineId, Meter, Metered, NodeId, Revision, TeamId,
+    Timestamp, UserId, WorkspaceId, ZoneName,
 };
 
 /// The summary of a pool. `granted = used + held + remaining`, `remaining = available + leased`.
@@ -20,9 +20,11 @@ pub struct WorkspaceView {
     pub cycle: CycleNumber,
     pub cycle_starts_at: Timestamp,
     pub cycle_ends_at: Option<Timestamp>,
-    /// Net of expired and voided, with exposure.
+    pub timezone: ZoneName,
+    pub cycle_rule: Option<CycleRule>,
+    /// What this cycle had and has to spend: net of expired and voided, with exposure.
     pub granted: Credits,
-    /// Includes unattributed and written off.
+    /// In this cycle. Includes unattributed and written off.
     pub used: Credits,
     pub held: Credits,
     pub available: Credits,
@@ -31,6 +33,8 @@ pub struct WorkspaceView {
     /// Out by node, held or not.
     pub leased_by_node: BTreeMap<NodeId, Credits>,
     pub allocated: Credits,
+    /// Missing from standing allocations, because the pool had too little when the cycle began.
+    pub short: Credits,
     pub reserved: Credits,
     pub shared: Credits,
     pub unattributed: Credits,
@@ -51,6 +55,8 @@ pub struct MemberView {
     pub role: Role,
     pub allocation: Option<Credits>,
     pub overflow: Option<Overflow>,
+    /// Missing from what every cycle is to begin with, because the pool had too little.
+    pub short: Credits,
     pub pending: Credits,
     pub limit: Option<Credits>,
     pub used: Credits,
@@ -73,7 +79,10 @@ impl Workspace {
     pub fn view(&self, at: Timestamp) -> WorkspaceView {
         let totals = &self.totals;
         let sum = |parts: &[Credits]| Credits::checked_sum(parts.iter().copied()).expect("parts of one pool");
-        let used = sum(&[totals.used, totals.unattributed, totals.written_off]);
+        let before = &self.spent_before;
+        let unattributed = totals.unattributed.saturating_sub(before.unattributed);
+        let written_off = totals.written_off.saturating_sub(before.written_off);
+        let used = sum(&[totals.used.saturating_sub(before.used), unattributed, written_off]);
         let open = || self.lines.values().filter(|line| !line.written_off);
         let held = Credits::checked_sum(open().map(|line| line.held.min(line.outstanding())))
             .expect("parts of one pool");
@@ -85,8 +94,9 @@ impl Workspace {
                 leased_by_node.entry(id.holder.node).or_insert(Credits::ZERO).grow(out);
             }
         }
-        let allocated =
-            self.users.values().filter_map(|u| u.allocation.as_ref()).map(crate::Allocation::amount);
+        let allocations = || self.users.values().filter_map(|u| u.allocation.as_ref());
+        let allocated = allocations().map(crate::Allocation::amount);
+        let short = allocations().fold(Credits::ZERO, |sum, a| sum.saturating_add(a.short));
         let pending = self.intents.values().map(crate::Intent::pending);
         WorkspaceView {
             id: self.id.clone(),
@@ -95,7 +105,9 @@ impl Workspace {
             durability: self.durability,
             cycle: self.cycle,
             cycle_starts_at: self.cycle_starts_at,
-            cycle_ends_at: self.cycle_ends_at,
+            cycle_ends_at: self.cycle_ends_at(),
+            timezone: self.timezone.clone(),
+            cycle_rule: self.cycle_rule.clone(),
             granted: sum(&[used, available, totals.out]),
             used,
             held,
@@ -103,10 +115,11 @@ impl Workspace {
             leased: totals.out.saturating_sub(held),
             leased_by_node,
             allocated: Credits::checked_sum(allocated).expect("funded by one pool"),
+            short,
             reserved: Credits::ZERO,
             shared: available.saturating_sub(earmarked),
-            unattributed: totals.unattributed,
-            written_off: totals.written_off,
+            unattributed,
+            written_off,
             exposure: totals.exposure,
             pending: Credits::checked_sum(pending).expect("parts of one pool"),
             revision: self.settings,
@@ -144,6 +157,7 @@ impl Workspace {
             role: member.map_or(Role::Member, |m| m.role),
             allocation: allocation.map(crate::Allocation::amount),
             overflow: allocation.map(|a| a.overflow),
+            short: allocation.map_or(Credits::ZERO, |a| a.short),
             pending: allocation.map_or(Credits::ZERO, |a| a.pledged),
             limit: entry.limit.map(|(amount, _)| amount),
             used: entry.used,
@@ -168,7 +182,10 @@ impl Workspace {
         let shared = if may_share { shared } else { Credits::ZERO };
         let chain = out.saturating_sub(pledged).saturating_add(own).saturating_add(shared);
         match entry.and_then(|u| u.limit) {
-            Some((limit, _)) => chain.min(limit.saturating_sub(entry.map_or(Credits::ZERO, |u| u.used))),
+            Some((limit, _)) => {
+                let counted = entry.map_or(Credits::ZERO, |u| u.used.saturating_add(u.late));
+                chain.min(limit.saturating_sub(counted))
+            }
             None => chain,
         }
     }
@@ -202,6 +219,7 @@ impl Workspace {
             standing: allocation.map_or(Credits::ZERO, |a| a.standing),
             overflow: allocation.map_or(Overflow::Shared, |a| a.overflow),
             used: allocation.map_or(Credits::ZERO, |a| a.used),
+            short: allocation.map_or(Credits::ZERO, |a| a.short),
             pending: self.pending_from_user(user),
             revision: allocation.map_or(self.revision, |a| a.revision),
             at,

@@ -2,11 +2,15 @@
 //!
 //! Not here: decisions. Each of these functions writes what was decided elsewhere, or reads.
 
+use crate::cycle::Spent;
+use crate::grant::GrantState;
+use crate::line::BackingNumbers;
 use crate::{Allocation, AllocationNo, Grant, GrantBooks, Intent, IntentNo, Line, Membership, Outcome, Role};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
-    Credits, CycleNumber, Durability, Feature, GrantId, GrantNo, HolderId, IdempotencyKey, LineId,
-    LineNumber, Meter, Metered, Model, ReallocationId, Revision, TeamId, Timestamp, UserId, WorkspaceId,
+    Backing, Credits, CycleNumber, CycleRule, Durability, Feature, GrantId, GrantNo, HolderId,
+    IdempotencyKey, LineId, LineNumber, Meter, Metered, Model, ReallocationId, Revision, Source, TeamId,
+    Timestamp, UserId, WorkspaceId, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +26,15 @@ pub struct Workspace {
     pub revision: Revision,
     pub cycle: CycleNumber,
     pub cycle_starts_at: Timestamp,
-    /// `None`: the cycle has no end yet.
-    pub cycle_ends_at: Option<Timestamp>,
+    pub timezone: ZoneName,
+    /// In that zone. `None`: there is one cycle, without an end.
+    pub cycle_rule: Option<CycleRule>,
+    /// When this cycle ends and those after it, as far as that was looked up.
+    pub cycle_ends: Vec<Timestamp>,
+    /// Charged on lines of earlier cycles, whenever that became known.
+    pub spent_before: Spent,
+    /// The first instant at which time alone changes something here: a grant's end or a cycle's.
+    pub next_due: Option<Timestamp>,
     /// By grant number.
     pub grants: Vec<Grant>,
     pub grant_ids: BTreeMap<GrantId, GrantNo>,
@@ -37,6 +48,8 @@ pub struct Workspace {
     pub next_intent: IntentNo,
     pub reallocations: BTreeMap<ReallocationId, IntentNo>,
     pub next_allocation: AllocationNo,
+    /// Allocations that are short, those first that were given first.
+    pub short: BTreeMap<AllocationNo, UserId>,
     /// Interned meters: the number is the position.
     pub meters: Vec<Meter>,
     pub meter_numbers: BTreeMap<Meter, u32>,
@@ -49,7 +62,7 @@ pub struct Workspace {
     pub key_order: VecDeque<(Timestamp, IdempotencyKey)>,
     /// Running sums over all grants.
     pub totals: GrantBooks,
-    /// Out on lines from what is shared.
+    /// Out on lines from what is shared of live grants: what could serve others if it came back.
     pub shared_out: Credits,
     /// Running number of lines that are frozen and still have something out.
     pub frozen_out: u64,
@@ -60,8 +73,12 @@ pub struct User {
     pub member: Option<Box<Member>>,
     pub allocation: Option<Allocation>,
     pub limit: Option<(Credits, Revision)>,
-    /// Used, unattributed and written off in this cycle, whatever paid for it.
+    /// Used, unattributed and written off on lines of this cycle, whatever paid for it.
     pub used: Credits,
+    /// The same on lines of earlier cycles, as it became known in this one: limits count it here.
+    pub late: Credits,
+    /// All that was charged on lines of earlier cycles.
+    pub past: Credits,
     /// Out on lines.
     pub out: Credits,
     pub lines: Vec<LineId>,
@@ -87,7 +104,7 @@ impl User {
         self.member.as_ref().is_none_or(|member| member.ai_access)
     }
 
-    fn is_nobody(&self) -> bool {
+    pub(crate) fn is_nobody(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -104,7 +121,11 @@ impl Workspace {
             revision: Revision(0),
             cycle: CycleNumber::FIRST,
             cycle_starts_at: at,
-            cycle_ends_at: None,
+            timezone: ZoneName::utc(),
+            cycle_rule: None,
+            cycle_ends: Vec::new(),
+            spent_before: Spent::default(),
+            next_due: None,
             grants: Vec::new(),
             grant_ids: BTreeMap::new(),
             burn_order: Vec::new(),
@@ -115,6 +136,7 @@ impl Workspace {
             next_intent: IntentNo(1),
             reallocations: BTreeMap::new(),
             next_allocation: AllocationNo(1),
+            short: BTreeMap::new(),
             meters: Vec::new(),
             meter_numbers: BTreeMap::new(),
             metered_names: BTreeSet::new(),
@@ -156,9 +178,43 @@ impl Workspace {
         let no = grant.no;
         self.totals.replace(&GrantBooks::default(), &grant.books);
         self.grant_ids.insert(grant.id.clone(), no);
-        let at = self.burn_order.partition_point(|other| self.grant(*other).burn_key() <= grant.burn_key());
+        let (cycle, ends) = (self.cycle, &self.cycle_ends[..]);
+        let key = grant.burn_key(cycle, ends);
+        let at = self.burn_order.partition_point(|other| self.grant(*other).burn_key(cycle, ends) <= key);
         self.burn_order.insert(at, no);
         self.grants.push(grant);
+        self.look_ahead();
+    }
+
+    /// What burns first may change with the ends of cycles.
+    pub fn sort_burn_order(&mut self) {
+        let mut order: Vec<&Grant> = self.grants.iter().collect();
+        let (cycle, ends) = (self.cycle, &self.cycle_ends[..]);
+        order.sort_by(|a, b| a.burn_key(cycle, ends).cmp(&b.burn_key(cycle, ends)));
+        self.burn_order = order.into_iter().map(|grant| grant.no).collect();
+    }
+
+    /// Counted again.
+    pub fn short_allocations(&self) -> BTreeMap<AllocationNo, UserId> {
+        let short = |(name, user): (&UserId, &User)| {
+            let allocation = user.allocation.as_ref().filter(|allocation| !allocation.short.is_zero())?;
+            Some((allocation.no, name.clone()))
+        };
+        self.users.iter().filter_map(short).collect()
+    }
+
+    /// What comes back to a grant that has ended serves nobody.
+    pub(crate) fn grant_ended(&mut self) {
+        self.shared_out = self.counted_shared_out();
+    }
+
+    pub(crate) fn counted_shared_out(&self) -> Credits {
+        let is_live = |numbers: &&BackingNumbers| {
+            let Backing { source, grant } = numbers.backing;
+            source == Source::Shared && self.grant(grant).state == GrantState::Live
+        };
+        let out = self.lines.values().flat_map(|line| line.backings.iter().filter(is_live));
+        Credits::checked_sum(out.map(BackingNumbers::outstanding)).expect("parts of one pool")
     }
 
     pub fn user(&self, user: &UserId) -> Option<&User> {

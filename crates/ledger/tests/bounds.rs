@@ -44,13 +44,14 @@ fn grant(state: &mut State, i: usize) -> Result<Outcome, Rejection> {
         paid: true,
         starts_at,
         expires_at,
+        term: ledger::Term::Lasting,
     };
     admin(state, Change::MakeGrant(grant))
 }
 
 fn state() -> State {
     let mut state = State::new();
-    let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+    let settings = WorkspaceSettings::unchanged();
     admin(&mut state, Change::PutWorkspace(settings)).unwrap();
     state.apply(AT, &Command::Register { holder: HOLDER, journal_sequence: 0 }).result.unwrap();
     state
@@ -91,7 +92,10 @@ fn reallocations_of_a_cycle() {
         move_one(i).unwrap();
     }
     let max = limits::REALLOCATIONS_MAX;
-    assert_eq!(move_one(max), Err(Rejection::TooMany { what: "reallocations in a cycle", max }));
+    assert_eq!(
+        move_one(max),
+        Err(Rejection::TooMany { what: "reallocations in this cycle and the one before", max })
+    );
     assert!(move_one(7).is_ok(), "one that was made is answered as at first");
 }
 

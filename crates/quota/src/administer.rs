@@ -2,7 +2,7 @@
 //!
 //! Not here: what a change means (`ledger`), recalls after it (`actors::Desk`).
 
-use crate::{AdminCommand, ForgetMode, Outcome, PeerStatus, Quota, Refusal};
+use crate::{AdminCommand, Change, ForgetMode, Outcome, PeerStatus, Quota, Refusal};
 use actors::{LeaderAnswer, LeaderRefusal, LeaderRequest, Unavailable};
 use ledger::{Command, HolderStatus, Rejection};
 use replication::GroupId;
@@ -12,6 +12,11 @@ use types::{Credits, DiskId, HolderId, NodeId};
 impl Quota {
     /// Every administrator's write. `Outcome` is the variant that belongs to the `Change`.
     pub async fn administer(&self, command: AdminCommand) -> Result<Outcome, Refusal> {
+        if let Change::PutWorkspace(settings) = &command.change
+            && (settings.timezone.is_some() || settings.cycle.is_some())
+        {
+            return Box::pin(self.administer_cycles(command)).await;
+        }
         let group = self.group_of(&command.workspace);
         self.command(group, LeaderRequest::Command(Box::new(Command::Admin(command)))).await
     }

@@ -7,6 +7,7 @@ mod administer;
 mod answers;
 mod consume;
 mod counts;
+mod cycles;
 mod inspect;
 mod ports;
 mod prices;
@@ -29,8 +30,8 @@ pub use service::{ListedNode, Options, Quota};
 
 pub use ledger::{
     AdminCommand, AllocationAnswer, Change, Conservation, ForgetMode, Grant, GrantAnswer, GrantKind,
-    GrantState, GroupBy, Interval, KeyedBy, MemberView, Membership, NewGrant, Outcome, Overflow, Page,
-    Pending, ReallocationAnswer, Role, UsageGroup, UsageKey, UsageQuery, UsageReport, WorkspaceSettings,
-    WorkspaceView,
+    GrantState, GroupBy, Interval, Keep, KeyedBy, MemberView, Membership, NewGrant, Outcome, Overflow, Page,
+    Pending, ReallocationAnswer, Role, Rolled, Rollover, Term, UsageGroup, UsageKey, UsageQuery, UsageReport,
+    WorkspaceSettings, WorkspaceView,
 };
 pub use pricing::Price;

@@ -85,13 +85,16 @@ impl Refusal {
             }
             Rejection::NoAllocation(_) => Self::NotFound("allocation"),
             Rejection::GrantBacksAllocations { .. }
+            | Rejection::CyclesChanged
             | Rejection::Unregistered
             | Rejection::Fenced
             | Rejection::RolledBack { .. }
             | Rejection::OtherDisk { .. } => Self::Conflict(rejection.to_string()),
-            Rejection::TooMuch | Rejection::TooMany { .. } | Rejection::NeverValid | Rejection::SameUser => {
-                Self::Invalid(rejection.to_string())
-            }
+            Rejection::TooMuch
+            | Rejection::TooMany { .. }
+            | Rejection::NeverValid
+            | Rejection::BadRollover
+            | Rejection::SameUser => Self::Invalid(rejection.to_string()),
         }
     }
 

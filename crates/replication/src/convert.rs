@@ -9,8 +9,8 @@ mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 use types::{
-    Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey, LineNumber, Model, NodeId,
-    ReallocationId, Revision, TeamId, Timestamp, Unit, UserId, WorkspaceId,
+    CivilDate, Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey, LineNumber,
+    Model, NodeId, ReallocationId, Revision, TeamId, Timestamp, Unit, UserId, WorkspaceId, ZoneName,
 };
 
 /// A type with a frozen shape.
@@ -129,7 +129,18 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(WorkspaceId, UserId, TeamId, GrantId, ReallocationId, Feature, Model, Unit, IdempotencyKey);
+as_text!(
+    WorkspaceId,
+    UserId,
+    TeamId,
+    GrantId,
+    ReallocationId,
+    Feature,
+    Model,
+    Unit,
+    IdempotencyKey,
+    ZoneName
+);
 
 shaped! {
     struct types::HolderId { node, disk }
@@ -157,6 +168,18 @@ impl Shaped for Timestamp {
 
     fn from_shape(shape: i64) -> Result<Self, Misshapen> {
         Ok(Self::from_millis(shape))
+    }
+}
+
+impl Shaped for CivilDate {
+    type Shape = (u16, u8, u8);
+
+    fn shape(&self) -> Self::Shape {
+        (self.year(), self.month(), self.day())
+    }
+
+    fn from_shape((year, month, day): Self::Shape) -> Result<Self, Misshapen> {
+        Self::new(year, month, day).map_err(|bad| Misshapen(bad.to_string()))
     }
 }
 

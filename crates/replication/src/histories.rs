@@ -123,6 +123,7 @@ impl Step {
             name: Some(format!("name {}", self.amount)),
             membership: self.odd.then_some(Membership::Open),
             durability: Some(Durability::Disk),
+            ..WorkspaceSettings::unchanged()
         }
     }
 
@@ -135,6 +136,7 @@ impl Step {
             paid: self.odd,
             starts_at: None,
             expires_at: (self.odd && number > 6).then(|| at.plus_ms(3_000)),
+            term: ledger::Term::Lasting,
         }
     }
 

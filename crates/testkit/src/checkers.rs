@@ -6,8 +6,8 @@
 
 use crate::ghost::Ghost;
 use ledger::{
-    Applied, Command, ForgetMode, GrantState, HolderBatch, HolderStatus, Line, Outcome, State, Wish,
-    Workspace,
+    Applied, Command, ForgetMode, GrantState, HolderBatch, HolderStatus, Line, Outcome, Spent, State, Term,
+    Wish, Workspace,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,7 +45,22 @@ pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace) -
     draws_keep_within_limits(before, after)?;
     draws_reach_no_further_than_their_target(before, command, after)?;
     holders_change_no_allocation(before, command, after)?;
+    boundaries_fire_once_and_in_order(before, after)?;
     other_cycles_change_nothing(before, command, after)
+}
+
+/// S18: each cycle begins where the one before it was to end, and none is left out.
+pub fn boundaries_fire_once_and_in_order(before: &Workspace, after: &Workspace) -> Verdict {
+    let sentence = "S18 boundaries fire once and in order";
+    let tell = || format!("{:?} {:?} became {:?}", before.cycle, before.cycle_ends, after.cycle);
+    let passed = after.cycle.0.checked_sub(before.cycle.0).map(|passed| passed as usize);
+    let begins = match passed {
+        Some(0) => Some(before.cycle_starts_at),
+        Some(passed) => before.cycle_ends.get(passed - 1).copied(),
+        None => None,
+    };
+    let goes_on = after.cycle == before.cycle || after.cycle_starts_at > before.cycle_starts_at;
+    holds(begins == Some(after.cycle_starts_at) && goes_on, sentence, tell)
 }
 
 /// S1: what a grant was given is, to the last micro-credit, somewhere; what is out is on lines.
@@ -138,7 +153,7 @@ pub fn allocations_stand_on_grants_that_last(workspace: &Workspace, now: Timesta
     for (name, user) in &workspace.users {
         for (no, amount) in user.allocation.iter().flat_map(|a| a.earmarks.iter()) {
             let grant = workspace.grant(no);
-            let cycle_end = workspace.cycle_ends_at.unwrap_or(Timestamp::from_millis(i64::MAX));
+            let cycle_end = workspace.cycle_ends_at().unwrap_or(Timestamp::from_millis(i64::MAX));
             let lasts = grant.expires_at.is_none_or(|end| end >= cycle_end);
             let stands = grant.state == GrantState::Live && grant.starts_at <= now && lasts;
             holds(stands, sentence, || format!("{name}: {amount} on {grant:?}"))?;
@@ -156,7 +171,7 @@ pub fn allocations_stand_on_grants_that_last(workspace: &Workspace, now: Timesta
 pub fn draws_keep_within_limits(before: &Workspace, after: &Workspace) -> Verdict {
     for (name, user) in &after.users {
         let Some((limit, revision)) = user.limit else { continue };
-        let counted = |user: &ledger::User| user.used.micros() + user.out.micros();
+        let counted = |user: &ledger::User| user.counted().micros();
         let was = before.user(name);
         let same_limit = was.is_some_and(|was| was.limit == Some((limit, revision)));
         let was = was.map_or(0, counted);
@@ -196,25 +211,43 @@ pub fn usage_by_meter_sums_to_used(workspace: &Workspace) -> Verdict {
     let used = workspace.totals.used.micros();
     holds(sum == used, sentence, || format!("metered {sum}, used {used}"))?;
     for (name, amount) in &metered {
-        let used = workspace.user(name).map_or(0, |user| user.used.micros());
+        let used = workspace.user(name).map_or(0, |user| user.charged().micros());
         holds(*amount <= used, sentence, || format!("{name}: metered {amount}, used {used}"))?;
     }
-    let users: u64 = workspace.users.values().map(|user| user.used.micros()).sum();
-    let totals = &workspace.totals;
-    let charged = used + totals.unattributed.micros() + totals.written_off.micros();
-    holds(users == charged, sentence, || format!("users {users}, pool {charged}"))
+    let sum = |spent: Spent| -> u64 {
+        [spent.used, spent.unattributed, spent.written_off].iter().map(|part| part.micros()).sum()
+    };
+    let (ever, before) = (sum(workspace.spent()), sum(workspace.spent_before));
+    let now: u64 = workspace.users.values().map(|user| user.used.micros()).sum();
+    let past: u64 = workspace.users.values().map(|user| user.past.micros()).sum();
+    let what = || format!("users {now} and {past} in earlier cycles, pool {ever}, {before} of it");
+    holds((now, past) == (ever - before, before), sentence, what)
 }
 
-/// S9: a batch that speaks only of other cycles changes nothing here.
+/// S9: lines of other cycles draw no more, and what they charge and give back reaches no allocation and no use of this one.
 pub fn other_cycles_change_nothing(before: &Workspace, command: &Command, after: &Workspace) -> Verdict {
+    let sentence = "S9 other cycles change nothing";
+    for (id, line) in after.lines.iter().filter(|(_, line)| line.cycle != after.cycle) {
+        let was = before.lines.get(id).map(Line::drawn);
+        holds(was == Some(line.drawn()), sentence, || format!("{id:?}: {was:?} drawn, now {line:?}"))?;
+    }
     let Command::Holder(batch) = command else { return Ok(()) };
-    if batch.lines.iter().any(|message| message.cycle == before.cycle) {
+    let is_of_this = |cycle| cycle == after.cycle || cycle == before.cycle && before.cycle != after.cycle;
+    if batch.lines.iter().any(|message| is_of_this(message.cycle)) {
         return Ok(());
     }
-    let same = before.lines == after.lines && before.users == after.users && before.totals == after.totals;
+    let here = |user: &ledger::User| {
+        let allocation = user.allocation.as_ref();
+        (user.used, allocation.map(|a| (a.no, a.used, a.out, a.amount().saturating_add(a.short))))
+    };
+    let same = after.users.iter().all(|(name, user)| {
+        before
+            .user(name)
+            .map_or_else(|| here(user) == here(&ledger::User::default()), |was| here(was) == here(user))
+    });
     // Time goes on with every entry: grants may end, and their lines are recalled.
     let ended = before.grants.iter().zip(&after.grants).any(|(was, is)| was.state != is.state);
-    holds(same || ended, "S9 other cycles change nothing", || format!("{batch:?}"))
+    holds(same || ended || before.cycle != after.cycle, sentence, || format!("{batch:?}"))
 }
 
 /// S10 of lines.
@@ -244,16 +277,22 @@ pub fn holders_change_no_allocation(before: &Workspace, command: &Command, after
         let (Some(was), Some(is)) = (was, &user.allocation) else { continue };
         // Credits of a grant that has ended come back to nobody.
         let ended = after.grants.iter().any(|grant| grant.state != GrantState::Live);
-        let same = was.no != is.no || was.amount() == is.amount() || ended && is.amount() < was.amount();
+        // What comes back of an ended cycle makes up for what was missing.
+        let promised = |a: &ledger::Allocation| a.amount().saturating_add(a.short);
+        let same = was.no != is.no || promised(was) == promised(is) || ended && promised(is) < promised(was);
         holds(same, sentence, || format!("{name}: {} became {}", was.amount(), is.amount()))?;
     }
     Ok(())
 }
 
-/// S18 of grants: none ends before its time. `now`: what no clock that entries may be dated by has passed.
-pub fn no_grant_ends_early(workspace: &Workspace, now: Timestamp) -> Verdict {
+/// S18: no grant and no cycle ends before its time. `now`: what no clock that entries may be dated by has passed.
+pub fn nothing_ends_early(workspace: &Workspace, now: Timestamp) -> Verdict {
+    holds(workspace.cycle_starts_at <= now, "S18 no cycle begins early", || {
+        format!("{:?} began at {:?}, it is {now:?}", workspace.cycle, workspace.cycle_starts_at)
+    })?;
     for grant in workspace.grants.iter().filter(|grant| grant.state == GrantState::Expired) {
-        let end = grant.expires_at.unwrap_or(now);
+        // One that ends with its cycle ends with it, whatever window it was given.
+        let end = grant.expires_at.filter(|_| grant.term == Term::Lasting).unwrap_or(now);
         holds(end <= now, "S18 no grant ends early", || {
             format!("{} ended at {now:?}, not at {end:?}", grant.id)
         })?;

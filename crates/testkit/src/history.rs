@@ -4,16 +4,16 @@
 //! Not here: virtual time, actors, disks as bytes (`simulations`).
 
 use crate::checkers::{self, Broken, Verdict};
+use crate::cycles;
 use crate::ghost::Ghost;
 use crate::holder::Holder;
-use crate::naive::{Ended, Pool};
+use crate::naive::Pool;
 use crate::workload::{NODES, Pace, Step};
 use ledger::{
     AdminCommand, Applied, Change, Command, Event, ForgetMode, HolderBatch, LineAnswer, LineMessage,
     LineRejection, LineResult, Outcome, State, Wish, Workspace, WorkspaceSettings,
 };
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use types::{
     Credits, CycleNumber, Day, DiskId, GrantId, HolderId, LineNumber, NodeId, Timestamp, UserId, WorkspaceId,
 };
@@ -47,8 +47,8 @@ pub struct History {
     network: Vec<Packet>,
     naive: Pool,
     ghost: Ghost,
-    /// Final numbers of lines: what each user was charged on each grant.
-    charged: BTreeMap<(UserId, GrantId), u64>,
+    /// Final numbers of lines: what each user was charged on each grant in each cycle.
+    charged: BTreeMap<(UserId, GrantId, u32), u64>,
     /// Nothing was rounded up: no crash, nobody lost.
     is_exact: bool,
     pub seen: Seen,
@@ -84,15 +84,15 @@ pub fn run(steps: &[Step], pace: Pace, cycle_days: Option<i64>) -> Result<Histor
 impl History {
     fn new(pace: Pace, cycle_days: Option<i64>) -> Result<Self, Broken> {
         let workspace = WorkspaceId::parse("w").expect("a valid id");
-        let cycle_ends_at = cycle_days.map(|days| START.plus_ms(days * 86_400_000));
         let mut fresh = State::new();
-        let settings = WorkspaceSettings { name: None, membership: None, durability: None };
+        let cycle = cycle_days.map(cycles::days_of);
+        let ends = cycle.map(|days| cycles::ends_of(days, START));
+        let settings = WorkspaceSettings { cycle, ends, ..WorkspaceSettings::unchanged() };
         let change = Change::PutWorkspace(settings);
+        let mut naive = Pool::default();
+        naive.change(&change, START).expect("settings are allowed");
         let admin = AdminCommand { workspace: workspace.clone(), keyed: None, if_match: None, change };
         fresh.apply(START, &Command::Admin(admin));
-        // Until there is a command for cycles, the end of this one is written.
-        let made = fresh.workspaces.get_mut(&workspace).expect("just made");
-        Arc::make_mut(made).cycle_ends_at = cycle_ends_at;
         let mut history = Self {
             pace,
             workspace,
@@ -103,7 +103,7 @@ impl History {
             holders: Vec::new(),
             lost: Vec::new(),
             network: Vec::new(),
-            naive: Pool::new(cycle_ends_at),
+            naive,
             ghost: Ghost::default(),
             charged: BTreeMap::new(),
             is_exact: true,
@@ -163,6 +163,7 @@ impl History {
             checkers::a_batch_without_change_changes_nothing(&before, batch, self.at, &self.state)?;
         }
         self.book_final_numbers(&before, &command, &applied);
+        self.see_cycles(&before);
         self.log.push((self.at, command));
         Ok(applied)
     }
@@ -170,9 +171,9 @@ impl History {
     /// What is final about charges: the last word of a holder, or all a lost holder had.
     fn book_final_numbers(&mut self, before: &State, command: &Command, applied: &Applied) {
         let was = before.workspace(&self.workspace).expect("made at the start");
-        let mut charge = |user: &UserId, grant: types::GrantNo, amount: u64| {
+        let mut charge = |user: &UserId, cycle: CycleNumber, grant: types::GrantNo, amount: u64| {
             let grant = was.grant(grant).id.clone();
-            *self.charged.entry((user.clone(), grant)).or_default() += amount;
+            *self.charged.entry((user.clone(), grant, cycle.0)).or_default() += amount;
         };
         match (command, &applied.result) {
             (Command::Holder(batch), Ok(Outcome::Lines(answers))) => {
@@ -181,7 +182,8 @@ impl History {
                         was.lines.get(&batch.line_id(message)).is_some_and(|line| !line.written_off);
                     if message.wish == Wish::Close && answer.result == LineResult::Closed && was_open {
                         for (backing, used, unattributed) in &message.used.by_backing {
-                            charge(&message.user, backing.grant, used.micros() + unattributed.micros());
+                            let amount = used.micros() + unattributed.micros();
+                            charge(&message.user, message.cycle, backing.grant, amount);
                         }
                     }
                 }
@@ -191,12 +193,18 @@ impl History {
                     was.lines.iter().filter(|(id, line)| id.holder == *holder && !line.written_off)
                 {
                     for n in &line.backings {
-                        charge(&line.user, n.backing.grant, n.drawn.micros() - n.returned.micros());
+                        let amount = n.drawn.micros() - n.returned.micros();
+                        charge(&line.user, line.cycle, n.backing.grant, amount);
                     }
                 }
             }
             _ => {}
         }
+    }
+
+    fn see_cycles(&mut self, before: &State) {
+        let Some(was) = before.workspace(&self.workspace) else { return };
+        cycles::seen(was, self.pool()).into_iter().for_each(|what| self.saw(what));
     }
 
     fn step(&mut self, step: &Step) -> Verdict {
@@ -224,9 +232,10 @@ impl History {
             Step::RepeatReport { node, pick } => self.line_step(*node, *pick, |h, n| h.repeat_report(n)),
             Step::GiveBack { node, pick, keep } => self.line_step(*node, *pick, |h, n| h.give_back(n, *keep)),
             Step::Close { node, pick } => self.line_step(*node, *pick, Holder::close),
-            Step::OtherCycle { node, pick } => {
-                self.line_step(*node, *pick, |h, n| LineMessage { cycle: CycleNumber(2), ..h.report(n) })
-            }
+            Step::OtherCycle { node, pick } => self.line_step(*node, *pick, |h, n| {
+                let message = h.report(n);
+                LineMessage { cycle: message.cycle.next(), ..message }
+            }),
             Step::Deliver { pick } => self.deliver(*pick, false),
             Step::DeliverTwice { pick } => self.deliver(*pick, true),
             Step::Lose { pick } => {
@@ -257,16 +266,40 @@ impl History {
 
     fn wait_until(&mut self, at: Timestamp) -> Verdict {
         self.at = at;
+        let known = |pool: &Workspace| pool.cycle_ends.iter().filter(|end| **end > at).count();
+        if self.pool().cycle_rule.is_some() && known(self.pool()) < 2 {
+            self.look_up_cycle_ends()?;
+        }
         if self.pace == Pace::Prompt { self.tick().and_then(|()| self.compare()) } else { Ok(()) }
     }
 
+    /// As the leader does before it knows no end any more.
+    fn look_up_cycle_ends(&mut self) -> Verdict {
+        self.tick()?;
+        let pool = self.pool();
+        let (cycle, rule) = (pool.cycle, pool.cycle_rule.clone().expect("somebody looked"));
+        let mut ends =
+            cycles::ends_of(rule.days(), pool.cycle_ends_at().map_or(self.at, |end| end.plus_ms(-1)));
+        // The end that was told stays, also where it is not one of the rule's.
+        ends.ends.retain(|end| pool.cycle_ends_at().is_none_or(|known| *end >= known));
+        self.naive.cycle_ends.clone_from(&ends.ends);
+        let workspace = self.workspace.clone();
+        let applied = self.apply(Command::SetCycleEnds { workspace, cycle, ends })?;
+        same("ends of cycles are taken", "looked up just now", applied.result, Ok(Outcome::Ticked))
+    }
+
     fn tick(&mut self) -> Verdict {
-        self.naive.expire(self.at);
+        self.naive.settle(self.at);
         self.apply(Command::Tick { workspace: self.workspace.clone() }).map(|_| ())
     }
 
     fn administrate(&mut self, change: &Change) -> Verdict {
         let workspace = self.workspace.clone();
+        let mut change = change.clone();
+        if let Change::PutWorkspace(settings) = &mut change {
+            settings.ends = settings.cycle.map(|days| cycles::ends_of(days, self.at));
+        }
+        let change = &change;
         let admin = AdminCommand { workspace, keyed: None, if_match: None, change: change.clone() };
         let applied = self.apply(Command::Admin(admin))?;
         for event in &applied.events {
@@ -279,12 +312,15 @@ impl History {
         {
             self.saw("a reallocation left a pending part");
         }
-        let tells_books = matches!(change, Change::MakeGrant(_) | Change::VoidGrant { .. });
+        let tells_books = match change {
+            Change::MakeGrant(_) | Change::VoidGrant { .. } => true,
+            Change::PutWorkspace(settings) => settings.cycle.is_some(),
+            _ => false,
+        };
         if self.pace == Pace::Prompt {
             let allowed = self.naive.change(change, self.at).is_ok();
             same("what is allowed is allowed", &format!("{change:?}"), applied.result.is_ok(), allowed)?;
             self.saw(if allowed { "allowed" } else { "not allowed" });
-            self.naive.expire(self.at);
             return self.compare();
         }
         if tells_books && applied.result.is_ok() {
@@ -297,6 +333,7 @@ impl History {
     /// Draws exactly the price, spends it and closes the line.
     fn spend_promptly(&mut self, node: usize, user: &UserId, price: u64) -> Verdict {
         let expected = self.naive.spend(user, price, self.at);
+        self.holders[node].cycle = self.pool().cycle;
         let message = self.holders[node].draw(user, price, price);
         let number = message.number;
         self.exchange(node, message)?;
@@ -467,8 +504,8 @@ impl History {
 
     /// What was truly charged is spent in the naive pool; what was credited back is its exposure.
     fn charge_naively(&mut self) {
-        for ((user, grant), amount) in &self.charged {
-            self.naive.charge(user, grant, *amount);
+        for ((user, grant, cycle), amount) in &self.charged {
+            self.naive.charge(user, grant, *amount, *cycle);
         }
         let pool = self.state.workspace(&self.workspace).expect("made at the start");
         for grant in &pool.grants {
@@ -478,9 +515,14 @@ impl History {
     }
 
     fn compare_told(&self) -> Verdict {
-        for (name, user) in &self.pool().users {
+        let mut charged: BTreeMap<&UserId, u64> = BTreeMap::new();
+        for ((user, ..), amount) in &self.charged {
+            *charged.entry(user).or_default() += amount;
+        }
+        let users = self.pool().users.keys().chain(self.ghost.told_by_user.keys());
+        for name in users {
             let told = self.ghost.told_by_user.get(name).copied().unwrap_or_default();
-            let used = user.used.micros();
+            let used = charged.get(name).copied().unwrap_or_default();
             let right = if self.is_exact { told == used } else { told <= used + self.exposed() };
             if !right {
                 return Err(broken(
@@ -502,8 +544,10 @@ impl History {
         for (name, user) in &self.naive.users {
             let known = self.pool().user(name);
             let allocation = known.and_then(|user| user.allocation.as_ref());
-            let ledger = allocation.map(|a| (a.amount().micros(), a.used.micros(), a.unused().micros()));
-            let naive = user.allocation.as_ref().map(|a| (a.amount(), a.used, a.unused()));
+            let micros =
+                |a: &ledger::Allocation| [a.amount(), a.used, a.unused(), a.short].map(Credits::micros);
+            let ledger = allocation.map(micros);
+            let naive = user.allocation.as_ref().map(|a| [a.amount(), a.used, a.unused(), a.short]);
             same("allocations are as without leases", name.as_str(), ledger, naive)?;
         }
         Ok(())
@@ -513,19 +557,18 @@ impl History {
         for grant in &self.pool().grants {
             let books = &grant.books;
             let naive = &self.naive.grants[&grant.id];
-            let (expired, voided) = match naive.ended {
-                None => (0, 0),
-                Some(Ended::Expired) => (naive.unspent(), 0),
-                Some(Ended::Voided) => (0, naive.unspent()),
-            };
+            if naive.is_blurred() {
+                continue;
+            }
+            let (expired, voided) = naive.expired_and_voided();
             let spent = books.used.micros() + books.unattributed.micros() + books.written_off.micros();
             let ledger = [books.available.micros(), spent, books.expired.micros(), books.voided.micros()];
-            let naive = [naive.left(), naive.spent, expired, voided];
+            let expected = [naive.left(), naive.spent(), expired, voided];
             same(
                 "grants are as without leases (available, spent, expired, voided)",
                 grant.id.as_str(),
                 ledger,
-                naive,
+                expected,
             )?;
         }
         for (name, user) in &self.naive.users {

@@ -18,6 +18,8 @@ pub struct Holder {
     pub lines: BTreeMap<LineNumber, HeldLine>,
     /// Of the journal; grows with everything that is synced.
     pub sequence: u64,
+    /// The cycle it takes it to be: that of its next line.
+    pub cycle: CycleNumber,
     last_line: LineNumber,
     /// How far the watermark runs ahead of what is used, in micro-credits.
     pub chunk: u64,
@@ -71,9 +73,8 @@ impl HeldBacking {
 }
 
 impl HeldLine {
-    fn new(user: UserId) -> Self {
+    fn new(user: UserId, cycle: CycleNumber) -> Self {
         let (backings, meters, synced_meters) = Default::default();
-        let cycle = CycleNumber::FIRST;
         Self { user, cycle, backings, meters, synced_meters, is_closing: false, is_recalled: false }
     }
 
@@ -114,7 +115,8 @@ impl HeldLine {
 
 impl Holder {
     pub fn new(id: HolderId, workspace: WorkspaceId, chunk: u64) -> Self {
-        Self { id, workspace, lines: BTreeMap::new(), sequence: 0, last_line: LineNumber(0), chunk }
+        let (cycle, last_line) = (CycleNumber::FIRST, LineNumber(0));
+        Self { id, workspace, lines: BTreeMap::new(), sequence: 0, cycle, last_line, chunk }
     }
 
     /// The line this user's consumes are decided on.
@@ -152,7 +154,7 @@ impl Holder {
     pub fn draw(&mut self, user: &UserId, more: u64, floor: u64) -> LineMessage {
         let number = self.open_line(user).unwrap_or_else(|| {
             self.last_line = LineNumber(self.last_line.0 + 1);
-            self.lines.insert(self.last_line, HeldLine::new(user.clone()));
+            self.lines.insert(self.last_line, HeldLine::new(user.clone(), self.cycle));
             self.last_line
         });
         let drawn = self.lines[&number].drawn();
@@ -258,6 +260,13 @@ impl Holder {
             LineResult::Rejected(LineRejection::StaleLine { highest }) => {
                 self.last_line = self.last_line.max(*highest);
                 self.lines.remove(number);
+            }
+            // It may have been said of a draw that is still on its way: the line is closed when it can be.
+            LineResult::Rejected(LineRejection::OtherCycle { now }) => {
+                self.cycle = self.cycle.max(*now);
+                if let Some(line) = self.lines.get_mut(number) {
+                    line.is_recalled = true;
+                }
             }
             LineResult::Rejected(_) => {}
         }

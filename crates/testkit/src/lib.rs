@@ -15,6 +15,7 @@
 //! - [`history`]: runs steps against one ledger through a bad network and checks all of the above.
 
 pub mod checkers;
+mod cycles;
 pub mod ghost;
 pub mod history;
 pub mod holder;

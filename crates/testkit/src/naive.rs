@@ -1,26 +1,35 @@
-//! A pool without leases: grants, users and allocations as plain numbers of micro-credits, nothing ever out.
+//! A pool without leases: grants, users, allocations and cycles as plain numbers of micro-credits, nothing ever out.
 //!
 //! Written from the surface's rules, not from the ledger's code, so that the two can be compared. A change is tried on
 //! a copy and kept only if it is allowed. Not here: holders, lines, intents, keys.
 
-use ledger::{Change, Membership, NewGrant, Overflow};
+use ledger::{Change, Keep, Membership, NewGrant, Overflow, Term, WorkspaceSettings};
 use std::collections::BTreeMap;
-use types::{CreditsDelta, GrantId, ReallocationId, Source, Timestamp, UserId};
+use types::{CreditsDelta, CycleRule, GrantId, ReallocationId, Source, Timestamp, UserId};
 
 #[derive(Clone, Debug)]
 pub struct Pool {
     pub grants: BTreeMap<GrantId, Grant>,
     pub users: BTreeMap<UserId, User>,
     pub is_listed: bool,
-    pub cycle_ends_at: Option<Timestamp>,
-    reallocations: BTreeMap<ReallocationId, (UserId, UserId, u64)>,
+    /// From 1.
+    pub cycle: u32,
+    /// When this cycle ends and those after it, as far as that is known.
+    pub cycle_ends: Vec<Timestamp>,
+    rule: Option<CycleRule>,
+    /// With the cycle in which it was asked for.
+    reallocations: BTreeMap<ReallocationId, (u32, (UserId, UserId, u64))>,
+    allocations_made: u64,
 }
 
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub made: NewGrant,
     pub created_at: Timestamp,
-    pub spent: u64,
+    /// By cycle.
+    spent: BTreeMap<u32, u64>,
+    /// The cycle it ended with, of those that end with their cycle and are kept.
+    rolled: Option<u32>,
     /// Given back although it may have been spent.
     pub exposure: u64,
     pub ended: Option<Ended>,
@@ -43,6 +52,10 @@ pub struct User {
 
 #[derive(Clone, Debug)]
 pub struct Allocation {
+    /// The order in which they were given.
+    no: u64,
+    standing: u64,
+    pub short: u64,
     pub overflows: bool,
     pub used: u64,
     pub set_aside: BTreeMap<GrantId, u64>,
@@ -56,7 +69,47 @@ impl Grant {
 
     /// Where the grant has ended, this is what expired or was voided.
     pub fn unspent(&self) -> u64 {
-        self.made.amount.micros() + self.exposure - self.spent
+        self.made.amount.micros() + self.exposure - self.spent() - self.not_kept()
+    }
+
+    pub fn expired_and_voided(&self) -> (u64, u64) {
+        match self.ended {
+            None => (self.not_kept(), 0),
+            Some(Ended::Expired) => (self.not_kept() + self.unspent(), 0),
+            Some(Ended::Voided) => (self.not_kept(), self.unspent()),
+        }
+    }
+
+    /// Whether credits came back to it at the price of an exposure, nobody knows out of which cycle: what its rule keeps of
+    /// them cannot be said here.
+    pub fn is_blurred(&self) -> bool {
+        self.rolled.is_some() && self.exposure > 0
+    }
+
+    pub fn spent(&self) -> u64 {
+        self.spent.values().sum()
+    }
+
+    /// Expired when its cycle ended, because its rule keeps no more.
+    pub fn not_kept(&self) -> u64 {
+        let (Some(cycle), Term::Cycle(rule)) = (self.rolled, self.made.term) else { return 0 };
+        let spent_then: u64 = self.spent.range(..=cycle).map(|(_, amount)| amount).sum();
+        let left = self.made.amount.micros() + self.exposure - spent_then;
+        left - match rule.keep {
+            Keep::None => 0,
+            Keep::All => left,
+            Keep::UpTo(most) => left.min(most.micros()),
+            Keep::Percent(percent) => left * u64::from(percent) / 100,
+        }
+    }
+
+    /// The cycle with which it ends, or with which its rule takes what is left.
+    fn last_cycle(&self, now: u32) -> Option<u32> {
+        match (self.made.term, self.rolled) {
+            (Term::Lasting, _) => None,
+            (Term::Cycle(_), None) => Some(now),
+            (Term::Cycle(rule), Some(cycle)) => rule.cycles.map(|cycles| cycle + cycles),
+        }
     }
 
     fn starts_at(&self) -> Timestamp {
@@ -88,16 +141,19 @@ fn allow(condition: bool) -> Allowed {
     if condition { Ok(()) } else { Err(NotAllowed) }
 }
 
-impl Pool {
-    pub fn new(cycle_ends_at: Option<Timestamp>) -> Self {
-        let (grants, users, reallocations) = Default::default();
-        Self { grants, users, is_listed: false, cycle_ends_at, reallocations }
+impl Default for Pool {
+    fn default() -> Self {
+        let (grants, users, cycle_ends, reallocations) = Default::default();
+        let (is_listed, rule, allocations_made) = (false, None, 0);
+        Self { grants, users, is_listed, cycle: 1, cycle_ends, rule, reallocations, allocations_made }
     }
+}
 
+impl Pool {
     /// Does the change if it is allowed.
     pub fn change(&mut self, change: &Change, now: Timestamp) -> Allowed {
+        self.settle(now);
         let mut next = self.clone();
-        next.expire(now);
         next.try_change(change, now)?;
         *self = next;
         Ok(())
@@ -108,6 +164,7 @@ impl Pool {
             Change::PutWorkspace(settings) => {
                 self.is_listed =
                     settings.membership.map_or(self.is_listed, |membership| membership == Membership::Listed);
+                self.set_cycles(settings, now);
                 Ok(())
             }
             Change::MakeGrant(new) => self.make_grant(new, now),
@@ -119,15 +176,20 @@ impl Pool {
                 Ok(())
             }
             Change::SetAllocation { user, amount, overflow } => {
-                self.set_allocation(user, amount.micros(), *overflow, now)
+                let standing = Some(amount.micros());
+                self.set_allocation(user, amount.micros(), standing, 0, *overflow, now)
             }
             Change::AdjustAllocation { user, delta } => {
-                let amount = self.allocation(user).ok_or(NotAllowed)?.amount();
-                let amount = match delta {
-                    CreditsDelta::Raise(by) => amount + by.micros(),
-                    CreditsDelta::Lower(by) => amount.saturating_sub(by.micros()),
+                let allocation = self.allocation(user).ok_or(NotAllowed)?;
+                let (amount, short) = (allocation.amount(), allocation.short);
+                let (amount, short) = match delta {
+                    CreditsDelta::Raise(by) => (amount + by.micros(), short),
+                    CreditsDelta::Lower(by) => {
+                        let from_short = short.min(by.micros());
+                        (amount.saturating_sub(by.micros() - from_short), short - from_short)
+                    }
                 };
-                self.set_allocation(user, amount, None, now)
+                self.set_allocation(user, amount, None, short, None, now)
             }
             Change::RemoveAllocation { user } => allow(self.user(user).allocation.take().is_some()),
             Change::Reallocate { id, from, to, amount } => self.reallocate(id, from, to, amount.micros()),
@@ -151,14 +213,104 @@ impl Pool {
         !self.is_listed || self.users.get(user).is_some_and(|user| user.is_member)
     }
 
+    /// All that time alone does: grants end, cycles end, each at its instant.
+    pub fn settle(&mut self, now: Timestamp) {
+        while let Some(end) = self.cycle_ends.first().copied().filter(|end| *end <= now) {
+            self.expire(end);
+            self.roll_over(end);
+        }
+        self.expire(now);
+    }
+
     /// Ends the grants whose time is over, and what was set aside on them.
-    pub fn expire(&mut self, now: Timestamp) {
+    fn expire(&mut self, now: Timestamp) {
         let is_over = |grant: &Grant| grant.made.expires_at.is_some_and(|end| end <= now);
         let due = self.grants.iter().filter(|(_, grant)| grant.ended.is_none() && is_over(grant));
         let due: Vec<GrantId> = due.map(|(id, _)| id.clone()).collect();
         for id in due {
             self.end(&id, Ended::Expired);
         }
+    }
+
+    fn set_cycles(&mut self, settings: &WorkspaceSettings, now: Timestamp) {
+        if let (Some(_), Some(ends)) = (settings.cycle, &settings.ends)
+            && self.rule.as_ref() != Some(&ends.rule)
+        {
+            self.rule = Some(ends.rule.clone());
+            self.cycle_ends.clone_from(&ends.ends);
+            let end = self.cycle_ends.first().copied();
+            let over = |grant: &Grant| grant.made.expires_at.is_some_and(|at| end.is_none_or(|end| at < end));
+            for allocation in self.users.values_mut().filter_map(|user| user.allocation.as_mut()) {
+                let grants = &self.grants;
+                let leaving: u64 = allocation
+                    .set_aside
+                    .iter()
+                    .filter(|(id, _)| over(&grants[*id]))
+                    .map(|(_, part)| part)
+                    .sum();
+                allocation.set_aside.retain(|id, _| !over(&grants[id]));
+                allocation.short += leaving;
+            }
+            self.make_up_for_shortfalls(now);
+        }
+    }
+
+    fn roll_over(&mut self, at: Timestamp) {
+        let mut standing = Vec::new();
+        for (name, user) in &mut self.users {
+            user.used = 0;
+            let comes_again = |a: &Allocation| a.standing > 0 || !a.overflows;
+            standing.extend(user.allocation.take().filter(comes_again).map(|a| (a.no, name.clone(), a)));
+        }
+        standing.sort_by_key(|(no, ..)| *no);
+        let cycle = self.cycle;
+        let rolling =
+            self.grants.iter_mut().filter(|(_, grant)| grant.ended.is_none() && grant.starts_at() < at);
+        let mut over = Vec::new();
+        for (id, grant) in rolling {
+            let Term::Cycle(rule) = grant.made.term else { continue };
+            let ends = if grant.rolled.is_some() {
+                grant.last_cycle(cycle) == Some(cycle)
+            } else {
+                rule.keep == Keep::None
+            };
+            match ends {
+                true => over.push(id.clone()),
+                false => grant.rolled = grant.rolled.or(Some(cycle)),
+            }
+        }
+        over.iter().for_each(|id| self.end(id, Ended::Expired));
+        self.reallocations.retain(|_, (then, _)| *then == cycle);
+        self.cycle += 1;
+        self.cycle_ends.remove(0);
+        for (_, name, Allocation { standing, overflows, .. }) in standing {
+            let allocation = Allocation { standing, short: standing, ..self.fresh_allocation(overflows) };
+            self.user(&name).allocation = Some(allocation);
+            self.make_up(&name, at);
+        }
+    }
+
+    fn fresh_allocation(&mut self, overflows: bool) -> Allocation {
+        self.allocations_made += 1;
+        let (no, set_aside) = (self.allocations_made, BTreeMap::new());
+        Allocation { no, standing: 0, short: 0, overflows, used: 0, set_aside }
+    }
+
+    fn make_up_for_shortfalls(&mut self, now: Timestamp) {
+        let is_short = |(name, user): (&UserId, &User)| {
+            let allocation = user.allocation.as_ref().filter(|a| a.short > 0)?;
+            Some((allocation.no, name.clone()))
+        };
+        let mut short: Vec<_> = self.users.iter().filter_map(is_short).collect();
+        short.sort();
+        short.iter().for_each(|(_, user)| self.make_up(user, now));
+    }
+
+    /// What is missing is set aside as far as there is enough.
+    fn make_up(&mut self, user: &UserId, now: Timestamp) {
+        let short = self.allocation(user).map_or(0, |a| a.short);
+        let missing = self.fund_parts(user, short, now);
+        self.user(user).allocation.as_mut().expect("somebody's allocation is short").short = missing;
     }
 
     fn end(&mut self, id: &GrantId, how: Ended) {
@@ -172,7 +324,9 @@ impl Pool {
     fn burn_order(&self) -> Vec<GrantId> {
         let mut order: Vec<(&GrantId, &Grant)> = self.grants.iter().collect();
         order.sort_by_key(|(id, grant)| {
-            let end = grant.made.expires_at;
+            let last = grant.last_cycle(self.cycle).map(|last| last.saturating_sub(self.cycle) as usize);
+            let with_cycle = last.and_then(|later| self.cycle_ends.get(later).or(self.cycle_ends.last()));
+            let end = [grant.made.expires_at.as_ref(), with_cycle].into_iter().flatten().min();
             (grant.made.priority, end.is_none(), end, grant.made.paid, grant.created_at, *id)
         });
         order.into_iter().map(|(id, _)| id.clone()).collect()
@@ -196,8 +350,10 @@ impl Pool {
         }
         let starts_at = new.starts_at.unwrap_or(now);
         allow(new.expires_at.is_none_or(|end| end > now && end > starts_at))?;
-        let grant = Grant { made: new.clone(), created_at: now, spent: 0, exposure: 0, ended: None };
+        let (spent, rolled, ended) = Default::default();
+        let grant = Grant { made: new.clone(), created_at: now, spent, rolled, exposure: 0, ended };
         self.grants.insert(new.id.clone(), grant);
+        self.make_up_for_shortfalls(now);
         Ok(())
     }
 
@@ -214,13 +370,18 @@ impl Pool {
 
     /// Sets `amount` more aside, on grants that last to the end of the cycle, in burn order.
     fn fund(&mut self, user: &UserId, amount: u64, now: Timestamp) -> Allowed {
+        allow(self.fund_parts(user, amount, now) == 0)
+    }
+
+    /// The same as far as there is enough; answers what is missing.
+    fn fund_parts(&mut self, user: &UserId, amount: u64, now: Timestamp) -> u64 {
         let mut missing = amount;
         for id in self.burn_order() {
             let grant = &self.grants[&id];
-            let lasts = match (grant.made.expires_at, self.cycle_ends_at) {
+            let lasts = match (grant.made.expires_at, self.cycle_ends.first()) {
                 (None, _) => true,
                 (Some(_), None) => false,
-                (Some(end), Some(cycle_end)) => end >= cycle_end,
+                (Some(end), Some(cycle_end)) => end >= *cycle_end,
             };
             if lasts && grant.is_drawable(now) {
                 let part = missing.min(self.free_on(&id));
@@ -229,7 +390,7 @@ impl Pool {
                 missing -= part;
             }
         }
-        allow(missing == 0)
+        missing
     }
 
     /// Takes `amount` out of what is set aside, last in burn order first.
@@ -245,12 +406,18 @@ impl Pool {
         &mut self,
         user: &UserId,
         amount: u64,
+        standing: Option<u64>,
+        short: u64,
         overflow: Option<Overflow>,
         now: Timestamp,
     ) -> Allowed {
         allow(self.may_be_named(user))?;
-        let fresh = Allocation { overflows: false, used: 0, set_aside: BTreeMap::new() };
-        let allocation = self.user(user).allocation.get_or_insert(fresh);
+        if self.allocation(user).is_none() {
+            self.user(user).allocation = Some(self.fresh_allocation(false));
+        }
+        let allocation = self.user(user).allocation.as_mut().expect("made above");
+        allocation.standing = standing.unwrap_or(allocation.standing);
+        allocation.short = short;
         allocation.overflows = overflow.map_or(allocation.overflows, |overflow| overflow == Overflow::Shared);
         let now_is = allocation.amount();
         if amount > now_is {
@@ -264,16 +431,18 @@ impl Pool {
 
     fn reallocate(&mut self, id: &ReallocationId, from: &UserId, to: &UserId, amount: u64) -> Allowed {
         let asked = (from.clone(), to.clone(), amount);
-        if let Some(known) = self.reallocations.get(id) {
+        if let Some((_, known)) = self.reallocations.get(id) {
             return allow(*known == asked);
         }
         allow(from != to && self.may_be_named(from) && self.may_be_named(to))?;
         allow(self.allocation(from).ok_or(NotAllowed)?.unused() >= amount)?;
-        let fresh = Allocation { overflows: true, used: 0, set_aside: BTreeMap::new() };
+        if self.allocation(to).is_none() {
+            self.user(to).allocation = Some(self.fresh_allocation(true));
+        }
         let moved = self.release(from, amount);
-        let recipient = self.user(to).allocation.get_or_insert(fresh);
+        let recipient = self.user(to).allocation.as_mut().expect("made above");
         moved.iter().for_each(|(grant, part)| add(&mut recipient.set_aside, grant, *part));
-        self.reallocations.insert(id.clone(), asked);
+        self.reallocations.insert(id.clone(), (self.cycle, asked));
         Ok(())
     }
 
@@ -284,7 +453,7 @@ impl Pool {
         price: u64,
         now: Timestamp,
     ) -> Option<Vec<(Source, GrantId, u64)>> {
-        self.expire(now);
+        self.settle(now);
         let known = self.users.get(user).cloned().unwrap_or_default();
         let over_limit = known.limit.is_some_and(|limit| known.used + price > limit);
         if !self.may_be_named(user) || known.has_no_access || over_limit {
@@ -306,7 +475,7 @@ impl Pool {
         let from_shared = from_shared.into_iter().map(|(id, part)| (Source::Shared, id, part));
         let taken: Vec<_> = from_own.chain(from_shared).filter(|(_, _, part)| *part > 0).collect();
         for (source, id, part) in &taken {
-            self.charge(user, id, *part);
+            self.charge(user, id, *part, self.cycle);
             if *source == Source::Allocation {
                 let allocation = self.user(user).allocation.as_mut().expect("it was spent from");
                 allocation.used += part;
@@ -317,10 +486,13 @@ impl Pool {
         Some(taken)
     }
 
-    /// Books what was spent on a grant, whoever allowed it.
-    pub fn charge(&mut self, user: &UserId, grant: &GrantId, amount: u64) {
-        self.user(user).used += amount;
-        self.grants.get_mut(grant).expect("a known grant").spent += amount;
+    /// Books what was spent on a grant in a cycle, whoever allowed it.
+    pub fn charge(&mut self, user: &UserId, grant: &GrantId, amount: u64, cycle: u32) {
+        if cycle == self.cycle {
+            self.user(user).used += amount;
+        }
+        let grant = self.grants.get_mut(grant).expect("a known grant");
+        *grant.spent.entry(cycle).or_default() += amount;
     }
 }
 

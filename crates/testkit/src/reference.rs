@@ -2,29 +2,38 @@
 //! last words tell them. Compared when nothing is out any more. Not here: the naive pool itself (`naive`).
 
 use crate::checkers::{Broken, Verdict};
-use crate::naive::{Ended, Pool};
+use crate::naive::Pool;
 use ledger::{Applied, Change, Command, LineResult, Outcome, Wish, Workspace};
 use std::collections::BTreeMap;
-use types::{GrantId, GrantNo, Timestamp, UserId};
+use types::{CycleNumber, GrantId, GrantNo, Timestamp, UserId};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reference {
     naive: Pool,
-    charged: BTreeMap<(UserId, GrantId), u64>,
+    /// By cycle too.
+    charged: BTreeMap<(UserId, GrantId, u32), u64>,
 }
 
 /// What a command will have charged for good if it is taken: by message, or all of it.
 #[derive(Debug, Default)]
-pub struct Finals(Vec<(Option<usize>, UserId, GrantNo, u64)>);
+pub struct Finals(Vec<Final>);
+
+#[derive(Debug)]
+struct Final {
+    message: Option<usize>,
+    user: UserId,
+    cycle: u32,
+    grant: GrantNo,
+    amount: u64,
+}
 
 impl Reference {
-    pub fn new(cycle_ends_at: Option<Timestamp>) -> Self {
-        Self { naive: Pool::new(cycle_ends_at), charged: BTreeMap::new() }
-    }
-
     /// Looks at what a command is about to end.
     pub fn about_to_apply(before: &Workspace, command: &Command) -> Finals {
         let mut finals = Vec::new();
+        let mut charges = |message, user: &UserId, cycle: CycleNumber, grant, amount| {
+            finals.push(Final { message, user: user.clone(), cycle: cycle.0, grant, amount });
+        };
         match command {
             Command::Holder(batch) => {
                 for (at, message) in batch.lines.iter().enumerate() {
@@ -32,7 +41,7 @@ impl Reference {
                     if message.wish == Wish::Close && line.is_some_and(|line| !line.written_off) {
                         for (backing, used, lost) in &message.used.by_backing {
                             let amount = used.micros() + lost.micros();
-                            finals.push((Some(at), message.user.clone(), backing.grant, amount));
+                            charges(Some(at), &message.user, message.cycle, backing.grant, amount);
                         }
                     }
                 }
@@ -42,14 +51,15 @@ impl Reference {
                 for (_, line) in lost {
                     for n in &line.backings {
                         let amount = n.drawn.micros() - n.returned.micros();
-                        finals.push((None, line.user.clone(), n.backing.grant, amount));
+                        charges(None, &line.user, line.cycle, n.backing.grant, amount);
                     }
                 }
             }
             Command::Admin(_)
             | Command::Register { .. }
             | Command::SetRateCard { .. }
-            | Command::Tick { .. } => {}
+            | Command::Tick { .. }
+            | Command::SetCycleEnds { .. } => {}
         }
         Finals(finals)
     }
@@ -64,19 +74,30 @@ impl Reference {
         now: Timestamp,
     ) -> Verdict {
         let Ok(outcome) = &applied.result else { return Ok(()) };
-        for (at, user, grant, amount) in finals.0 {
+        for Final { message, user, cycle, grant, amount } in finals.0 {
             let closed = |at: usize| match outcome {
                 Outcome::Lines(answers) => {
                     answers.get(at).is_some_and(|line| line.result == LineResult::Closed)
                 }
                 _ => false,
             };
-            if at.is_none_or(closed) {
-                *self.charged.entry((user, after.grant(grant).id.clone())).or_default() += amount;
+            if message.is_none_or(closed) {
+                *self.charged.entry((user, after.grant(grant).id.clone(), cycle)).or_default() += amount;
             }
         }
+        if self.naive.cycle_ends.first().is_some_and(|end| *end <= now) {
+            self.naive.settle(now);
+        }
+        if let Command::SetCycleEnds { ends, .. } = command {
+            self.naive.cycle_ends.clone_from(&ends.ends);
+        }
         let Command::Admin(admin) = command else { return Ok(()) };
-        if !matches!(admin.change, Change::MakeGrant(_) | Change::VoidGrant { .. }) {
+        let tells_books = match &admin.change {
+            Change::MakeGrant(_) | Change::VoidGrant { .. } => true,
+            Change::PutWorkspace(settings) => settings.cycle.is_some(),
+            _ => false,
+        };
+        if !tells_books {
             return Ok(());
         }
         let allowed = self.naive.change(&admin.change, now);
@@ -85,26 +106,26 @@ impl Reference {
     }
 
     /// Nothing is out any more: the books are those of a pool without leases.
-    pub fn compare(mut self, workspace: &Workspace, now: Timestamp) -> Verdict {
-        self.naive.expire(now);
-        for ((user, grant), amount) in &self.charged {
-            self.naive.charge(user, grant, *amount);
+    pub fn compare(&self, workspace: &Workspace, now: Timestamp) -> Verdict {
+        let mut pool = self.naive.clone();
+        pool.settle(now);
+        for ((user, grant, cycle), amount) in &self.charged {
+            pool.charge(user, grant, *amount, *cycle);
         }
         let sentence = "at rest grants are as without leases (available, spent, expired, voided)";
         for grant in &workspace.grants {
             let books = &grant.books;
-            let Some(naive) = self.naive.grants.get_mut(&grant.id) else {
+            let Some(naive) = pool.grants.get_mut(&grant.id) else {
                 return Err(Broken { sentence, what: format!("{} was never made", grant.id) });
             };
             naive.exposure = books.exposure.micros();
-            let (expired, voided) = match naive.ended {
-                None => (0, 0),
-                Some(Ended::Expired) => (naive.unspent(), 0),
-                Some(Ended::Voided) => (0, naive.unspent()),
-            };
+            if naive.is_blurred() {
+                continue;
+            }
+            let (expired, voided) = naive.expired_and_voided();
             let spent = books.used.micros() + books.unattributed.micros() + books.written_off.micros();
             let ledger = [books.available.micros(), spent, books.expired.micros(), books.voided.micros()];
-            let expected = [naive.left(), naive.spent, expired, voided];
+            let expected = [naive.left(), naive.spent(), expired, voided];
             if ledger != expected {
                 let what = format!("{}: the ledger says {ledger:?}, expected {expected:?}", grant.id);
                 return Err(Broken { sentence, what });

@@ -174,7 +174,8 @@ pub fn lines_of(command: &Command) -> Vec<LineId> {
         | Command::Register { .. }
         | Command::Forget { .. }
         | Command::SetRateCard { .. }
-        | Command::Tick { .. } => Vec::new(),
+        | Command::Tick { .. }
+        | Command::SetCycleEnds { .. } => Vec::new(),
     }
 }
 
@@ -264,7 +265,7 @@ pub fn nothing_is_told_on_a_line_beyond_what_it_has(
 /// Each user's part of the same.
 pub fn users_were_told_no_more_than_they_used_or_have_out(workspace: &Workspace, told: &Told) -> Verdict {
     for (user, Sum { micros: told, .. }) in &told.by_user {
-        let gone = workspace.user(user).map_or(0, |known| known.used.micros() + known.out.micros());
+        let gone = workspace.user(user).map_or(0, |known| known.charged().micros() + known.out.micros());
         let sentence = "users were told no more than they used or have out";
         holds(*told <= gone, sentence, || format!("{user}: told {told}, used or out {gone}"))?;
     }

@@ -3,10 +3,13 @@
 //!
 //! Not here: what a step does (`history`).
 
-use ledger::{Change, ForgetMode, GrantKind, Membership, NewGrant, Overflow, WorkspaceSettings, limits};
+use ledger::{
+    Change, ForgetMode, GrantKind, Keep, Membership, NewGrant, Overflow, Rollover, Term, WorkspaceSettings,
+    limits,
+};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use types::{Credits, CreditsDelta, GrantId, ReallocationId, Timestamp, UserId};
+use types::{CivilDate, Credits, CreditsDelta, CycleDays, Every, GrantId, ReallocationId, Timestamp, UserId};
 
 pub const NODES: usize = 3;
 const USERS: [&str; 4] = ["ann", "bob", "cid", "dee"];
@@ -201,10 +204,15 @@ fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
             let limit = rng.random_bool(0.6).then(|| credits(rng.random_range(0..3 * AMOUNT_MAX)));
             Change::SetLimit { user: any_user(rng), amount: limit }
         }
+        24 if rng.random_bool(0.3) => {
+            let anchor = CivilDate::new(2026, 1, rng.random_range(3..12)).expect("a date");
+            let cycle = Some(CycleDays { every: Every::Month, anchor });
+            Change::PutWorkspace(WorkspaceSettings { cycle, ..WorkspaceSettings::unchanged() })
+        }
         24 => {
             let membership = if rng.random_bool(0.15) { Membership::Listed } else { Membership::Open };
             let membership = Some(membership);
-            Change::PutWorkspace(WorkspaceSettings { name: None, membership, durability: None })
+            Change::PutWorkspace(WorkspaceSettings { membership, ..WorkspaceSettings::unchanged() })
         }
         // One grant of a history is large, so that there is something to spend at the end as well.
         _ => Change::MakeGrant(NewGrant { amount: credits(20 * AMOUNT_MAX), ..new_grant(rng, start) }),
@@ -235,7 +243,18 @@ fn new_grant(rng: &mut SmallRng, start: Timestamp) -> NewGrant {
         paid: rng.random(),
         starts_at: rng.random_bool(0.2).then(|| day(rng, 0, 10)),
         expires_at: rng.random_bool(0.5).then(|| day(rng, 1, 40)),
+        term: if rng.random_bool(0.4) { Term::Cycle(rollover(rng)) } else { Term::Lasting },
     }
+}
+
+fn rollover(rng: &mut SmallRng) -> Rollover {
+    let keep = match rng.random_range(0..4) {
+        0 => Keep::None,
+        1 => Keep::All,
+        2 => Keep::UpTo(credits(rng.random_range(0..AMOUNT_MAX))),
+        _ => Keep::Percent(rng.random_range(0..=100)),
+    };
+    Rollover { keep, cycles: rng.random_bool(0.6).then(|| rng.random_range(1..4)) }
 }
 
 /// The shortest history found that still fails, by leaving out ever smaller parts.

@@ -177,7 +177,8 @@ fn speaks_for(request: &LeaderRequest) -> Option<HolderId> {
             Command::Admin(_)
             | Command::Forget { .. }
             | Command::SetRateCard { .. }
-            | Command::Tick { .. } => None,
+            | Command::Tick { .. }
+            | Command::SetCycleEnds { .. } => None,
         },
         LeaderRequest::Read { .. } => None,
     }

@@ -111,6 +111,10 @@ impl ZoneName {
         Ok(Self(text.into()))
     }
 
+    pub fn utc() -> Self {
+        Self("UTC".into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -129,6 +133,13 @@ pub enum Every {
     Year,
 }
 
+/// How long cycles are and on which day they begin, in whatever zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CycleDays {
+    pub every: Every,
+    pub anchor: CivilDate,
+}
+
 /// When a workspace's cycles begin: every month or year on the day of `anchor`, in `zone`. Calendar months are those with
 /// an anchor on a 1st. Only the day counts (and the month, of years): an anchor long ago and one to come say the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,6 +147,17 @@ pub struct CycleRule {
     pub every: Every,
     pub anchor: CivilDate,
     pub zone: ZoneName,
+}
+
+impl CycleRule {
+    pub fn of(days: CycleDays, zone: ZoneName) -> Self {
+        let CycleDays { every, anchor } = days;
+        Self { every, anchor, zone }
+    }
+
+    pub fn days(&self) -> CycleDays {
+        CycleDays { every: self.every, anchor: self.anchor }
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub mod planted;
 mod time;
 
 pub use credits::{BadCredits, Credits, CreditsDelta, MICROS_PER_CREDIT};
-pub use cycle::{BadCycle, CivilDate, CycleRule, Every, ZONE_BYTES_MAX, ZoneName, days_in_month};
+pub use cycle::{BadCycle, CivilDate, CycleDays, CycleRule, Every, ZONE_BYTES_MAX, ZoneName, days_in_month};
 pub use id::{
     BadId, DiskId, Feature, GrantId, HolderId, ID_BYTES_MAX, IdempotencyKey, Model, NodeId, ReallocationId,
     ShardId, TeamId, Unit, UserId, WorkspaceId,

@@ -9,6 +9,15 @@ pub struct CycleNumber(pub u32);
 
 impl CycleNumber {
     pub const FIRST: Self = Self(1);
+
+    pub fn next(self) -> Self {
+        self.after(1)
+    }
+
+    /// The one so many cycles later. Numbers end with the last of 32 bits, some 350 million years of months.
+    pub fn after(self, cycles: u32) -> Self {
+        Self(self.0.saturating_add(cycles))
+    }
 }
 
 /// A holder's number for a line within one pool: from 1, only up, never reused.

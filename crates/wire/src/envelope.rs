@@ -1,6 +1,7 @@
 //! Every stored or sent value: `[type id][version][bincode body]`, nothing behind it. Not here: framing, checksums.
 //!
-//! A changed shape is a new version with an upcast in [`Frozen::upcast`]; old bytes stay readable for ever.
+//! A changed shape is a new version with an upcast in [`Frozen::upcast`]; from the first release on old bytes stay readable
+//! for ever. Until then a new version replaces the old one, and what has the old one is refused by name.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,9 +15,13 @@ pub trait Frozen: Serialize + DeserializeOwned {
     /// The largest body that is read or written, in bytes.
     const BYTES_MAX: usize;
 
-    /// Reads a body of an older version. There is none until a shape has changed once.
+    /// Reads a body of an older version. There is none that was ever released.
     fn upcast(version: u8, _body: &[u8]) -> Result<Self, BadBytes> {
-        Err(BadBytes::Version { type_id: Self::TYPE_ID, version, newest: Self::VERSION })
+        let (type_id, newest) = (Self::TYPE_ID, Self::VERSION);
+        if version < newest {
+            return Err(BadBytes::Unreleased { type_id, version, newest });
+        }
+        Err(BadBytes::Version { type_id, version, newest })
     }
 }
 
@@ -29,6 +34,11 @@ pub enum BadBytes {
     Type { expected: u8, found: u8 },
     #[error("type {type_id} has version {version}; this program reads up to {newest}: run a newer one")]
     Version { type_id: u8, version: u8, newest: u8 },
+    #[error(
+        "type {type_id} has version {version}, of a program from before the first release; this one reads {newest}: run the \
+         one that wrote it, or begin with an empty data directory"
+    )]
+    Unreleased { type_id: u8, version: u8, newest: u8 },
     #[error("{bytes} bytes are more than the limit of {max} for type {type_id}")]
     TooLarge { type_id: u8, bytes: usize, max: usize },
     #[error("the body of type {type_id} is damaged: {why}")]

@@ -39,6 +39,7 @@ shapes! {
         Forget { holder: HolderId, mode: ForgetMode },
         SetRateCard { prices: Vec<Price>, if_match: Option<u64> },
         Tick { workspace: String },
+        SetCycleEnds { workspace: String, cycle: u32, ends: CycleEnds },
     }
 
     pub enum ForgetMode { Charge, Credit }
@@ -75,7 +76,29 @@ shapes! {
         pub name: Option<String>,
         pub membership: Option<Membership>,
         pub durability: Option<Durability>,
+        pub timezone: Option<String>,
+        pub cycle: Option<CycleDays>,
+        pub ends: Option<CycleEnds>,
     }
+
+    pub struct CycleEnds {
+        pub rule: CycleRule,
+        pub ends: Vec<i64>,
+    }
+
+    pub struct CycleDays {
+        pub every: Every,
+        /// Year, month, day.
+        pub anchor: (u16, u8, u8),
+    }
+
+    pub struct CycleRule {
+        pub every: Every,
+        pub anchor: (u16, u8, u8),
+        pub zone: String,
+    }
+
+    pub enum Every { Month, Year }
 
     pub enum Membership { Open, Listed }
 
@@ -93,7 +116,17 @@ shapes! {
         pub paid: bool,
         pub starts_at: Option<i64>,
         pub expires_at: Option<i64>,
+        pub term: Term,
     }
+
+    pub enum Term { Lasting, Cycle(Rollover) }
+
+    pub struct Rollover {
+        pub keep: Keep,
+        pub cycles: Option<u32>,
+    }
+
+    pub enum Keep { None, All, UpTo(u64), Percent(u8) }
 
     pub struct HolderId {
         pub node: u16,
@@ -166,7 +199,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

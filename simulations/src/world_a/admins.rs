@@ -12,13 +12,14 @@ use crate::crossings::Crossing;
 use crate::fault::{Fault as PlannedFault, What as Fault};
 use crate::swarm::log_uniform;
 use ledger::{
-    AdminCommand, Applied, Change, Command, ForgetMode, GrantKind, KeyedBy, NewGrant, Overflow,
-    WorkspaceSettings,
+    AdminCommand, Applied, Change, Command, ForgetMode, GrantKind, Keep, KeyedBy, NewGrant, Overflow,
+    Rollover, Term, WorkspaceSettings,
 };
 use rand::Rng;
 use std::rc::Rc;
 use types::{
-    Credits, CreditsDelta, Durability, GrantId, IdempotencyKey, ReallocationId, UserId, WorkspaceId,
+    CivilDate, Credits, CreditsDelta, CycleDays, Durability, Every, GrantId, IdempotencyKey, ReallocationId,
+    UserId, WorkspaceId,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,10 +168,66 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
             at_ms += log_uniform(&mut chance, 500, 16_000);
         }
     }
+    for at in 0..config.workspaces.len() {
+        cycles(config, seed, at, &mut steps);
+    }
     steps.extend(forgets(config, &mut chance));
     steps.extend(storms.iter().flat_map(|storm| storm.changes(config, &mut chance)));
     steps.sort_by_key(|step| step.at_ms);
     steps
+}
+
+/// Some workspaces have cycles: most from their beginning, some from the middle on, some change them. Then many grants end
+/// with theirs, and some are made anew for each.
+fn cycles(config: &Config, seed: u64, at: usize, steps: &mut Vec<AdminStep>) {
+    let mut chance = stream(seed, &format!("cycles of {at}"));
+    if !chance.random_bool(0.4) {
+        return;
+    }
+    for step in steps.iter_mut() {
+        if let Wanted::Change { workspace, change: Change::MakeGrant(grant) } = &mut step.what
+            && *workspace == at
+            && chance.random_bool(0.5)
+        {
+            grant.term = Term::Cycle(rollover(&mut chance));
+        }
+    }
+    let first = if chance.random_bool(0.7) { 3 } else { chance.random_range(0..config.run_ms) };
+    let mut times = vec![first];
+    if chance.random_bool(0.3) {
+        times.push(chance.random_range(first..config.run_ms.max(first + 1)));
+    }
+    let mut step = |at_ms: u64, chance: &mut Stream, change: Change| {
+        let node = chance.random_range(0..config.nodes);
+        steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
+    };
+    for at_ms in times {
+        let anchor = CivilDate::new(2026, 1, chance.random_range(2..=24)).expect("a day of January");
+        let cycle = Some(CycleDays { every: Every::Month, anchor });
+        step(at_ms, &mut chance, Change::PutWorkspace(WorkspaceSettings { cycle, ..settings(None) }));
+    }
+    let granted = config.workspaces[at].granted.micros();
+    let mut at_ms = log_uniform(&mut chance, 5_000, 120_000);
+    for made in 0.. {
+        if at_ms >= config.run_ms {
+            return;
+        }
+        let plan =
+            grant(&format!("p{made}"), log_uniform(&mut chance, granted / 64 + 1, granted / 2 + 2), None);
+        let plan = NewGrant { kind: GrantKind::Plan, term: Term::Cycle(rollover(&mut chance)), ..plan };
+        step(at_ms, &mut chance, Change::MakeGrant(plan));
+        at_ms += log_uniform(&mut chance, 5_000, 120_000);
+    }
+}
+
+fn rollover(chance: &mut Stream) -> Rollover {
+    let keep = match chance.random_range(0..4) {
+        0 => Keep::None,
+        1 => Keep::All,
+        2 => Keep::UpTo(micros(chance.random_range(0..50_000_000))),
+        _ => Keep::Percent(chance.random_range(0..=100)),
+    };
+    Rollover { keep, cycles: chance.random_bool(0.5).then(|| chance.random_range(1..4)) }
 }
 
 /// At most one node is given up that might wake: what was its credits' is lost, or spent twice.
@@ -195,7 +252,7 @@ fn forgets(config: &Config, chance: &mut Stream) -> Option<AdminStep> {
 }
 
 fn settings(durability: Option<Durability>) -> WorkspaceSettings {
-    WorkspaceSettings { name: None, membership: None, durability }
+    WorkspaceSettings { durability, ..WorkspaceSettings::unchanged() }
 }
 
 /// Some workspaces ask for more than the default from their first day on.
@@ -217,6 +274,7 @@ fn grant(id: &str, amount: u64, ends_ms: Option<u64>) -> NewGrant {
         paid: true,
         starts_at: None,
         expires_at: ends_ms.map(|ms| START.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX))),
+        term: Term::Lasting,
     }
 }
 

@@ -17,7 +17,7 @@ use ledger::{Denial, DenialReason, LineMessage, LineRejection, LineResult, Wish}
 use platform::Clock;
 use std::rc::Rc;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, CycleNumber, Durability, LineNumber};
+use types::{Credits, Durability, LineNumber};
 
 /// Why a consume that waited gets none.
 #[derive(Clone, Debug)]
@@ -265,7 +265,7 @@ impl Allocation {
             epoch: self.epoch.number(),
             workspace: self.handle.workspace.clone(),
             user: self.handle.user.clone(),
-            cycle: CycleNumber::FIRST,
+            cycle: self.running.cycle_of(&self.handle.workspace),
             team: None,
         };
         let number = self.running.journal.open_line(wish).await?;
@@ -362,7 +362,10 @@ impl Allocation {
                                 &format!("line {number:?}: {rejection}"),
                             );
                         }
-                        LineRejection::StaleLine { .. } | LineRejection::OtherCycle { .. } => {}
+                        LineRejection::OtherCycle { now } => {
+                            self.running.set_cycle(&self.handle.workspace, now);
+                        }
+                        LineRejection::StaleLine { .. } => {}
                     }
                     self.close().await;
                 }

@@ -2,6 +2,7 @@
 //! Volatile: a new leader finds frozen lines in the ledger and starts over. Not here: agreement (`shard`).
 
 use super::World;
+use super::dues;
 use super::film::Step as Film;
 use super::node::Running;
 use super::rounds::Rounds;
@@ -23,7 +24,7 @@ use std::rc::Rc;
 use types::planted::{Mistake, is_planted};
 use types::{Credits, Durability, HolderId, LineId, LineNumber, NodeId, WorkspaceId};
 
-const PATIENCE_MS: u64 = 500;
+pub const PATIENCE_MS: u64 = 500;
 const RECALL_LINES_MAX: usize = 200;
 pub const SWEEP_MS: u64 = 1_000;
 
@@ -39,7 +40,7 @@ pub struct Desk {
 
 type Answered = Result<LeaderAnswer, LeaderRefusal>;
 
-fn state<T>(world: &World, me: Index, see: impl FnOnce(&State) -> T) -> T {
+pub fn state<T>(world: &World, me: Index, see: impl FnOnce(&State) -> T) -> T {
     let replica = world.nodes[me].replica.as_ref().expect("only replicas lead").borrow();
     see(&replica.state)
 }
@@ -111,7 +112,7 @@ fn is_heard(world: &World, me: &Running, node: NodeId) -> bool {
     heard.is_some_and(|then| me.clock.boottime_ms().saturating_sub(then) < quiet_ms)
 }
 
-async fn propose(
+pub async fn propose(
     world: &Rc<World>,
     me: &Rc<Running>,
     command: Command,
@@ -351,9 +352,10 @@ async fn book_answer(
 async fn command_of(
     world: &Rc<World>,
     me: &Rc<Running>,
-    command: Command,
+    mut command: Command,
     within_ms: u64,
 ) -> Result<Committed, LeaderRefusal> {
+    dues::with_ends(&mut command, world.agreed_now(me.node));
     let end_ms = me.time.now_ms() + within_ms;
     if let Command::Register { holder, .. } = &command {
         hear(me, holder.node);

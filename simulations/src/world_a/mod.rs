@@ -12,6 +12,7 @@ mod clients;
 mod config;
 mod consume;
 mod desk;
+mod dues;
 mod faults;
 mod film;
 mod handle;

@@ -28,7 +28,7 @@ use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, DiskId, HolderId, LineId, LineNumber, UserId, WorkspaceId};
+use types::{Credits, CycleNumber, DiskId, HolderId, LineId, LineNumber, UserId, WorkspaceId};
 
 pub const ASK_MS: u64 = 4_000;
 pub const ATTEMPT_MS: u64 = 2_000;
@@ -102,6 +102,8 @@ pub struct Running {
     registered: Cell<bool>,
     reported: Cell<u64>,
     hint: Cell<Option<Index>>,
+    /// As far as it was told.
+    cycles: RefCell<BTreeMap<WorkspaceId, CycleNumber>>,
     handles: RefCell<BTreeMap<(WorkspaceId, UserId), Rc<Handle>>>,
     pools: RefCell<BTreeMap<WorkspaceId, UnboundedSender<PoolMessage>>>,
     recovered: RefCell<BTreeMap<WorkspaceId, Vec<LineView>>>,
@@ -158,6 +160,7 @@ impl Running {
             registered: Cell::new(false),
             reported: Cell::new(0),
             hint: Cell::new(None),
+            cycles: RefCell::default(),
             handles: RefCell::default(),
             pools: RefCell::default(),
             recovered: RefCell::new(recovered),
@@ -498,6 +501,15 @@ impl Running {
             then.kill(node);
             then.give_up(node);
         });
+    }
+
+    /// The cycle a new line is opened in.
+    pub fn cycle_of(&self, workspace: &WorkspaceId) -> CycleNumber {
+        self.cycles.borrow().get(workspace).copied().unwrap_or(CycleNumber::FIRST)
+    }
+
+    pub fn set_cycle(&self, workspace: &WorkspaceId, cycle: CycleNumber) {
+        self.cycles.borrow_mut().insert(workspace.clone(), cycle);
     }
 
     /// Answered when what was spent on this line up to now is committed.

@@ -1,6 +1,7 @@
 //! The one who knows: applies every committed entry first, keeps what clients were told, and judges with the sentences
 //! of `testkit`. Not here: the sentences themselves.
 
+use super::dues::note_rollover;
 use super::shard::Entry;
 use super::words::{Charge, Consume};
 use crate::crossings::{Crossing, Seen};
@@ -103,7 +104,7 @@ impl Oracle {
                 keys_told_ms: BTreeMap::new(),
                 ghost: Ghost { fenced, ..Ghost::default() },
                 told: Told::default(),
-                reference: Reference::new(None),
+                reference: Reference::default(),
             }
         })
     }
@@ -132,14 +133,26 @@ impl Oracle {
         for workspace in touched {
             let known = self.state.workspaces.get(&workspace);
             let finals = known.map(|known| Reference::about_to_apply(known, command)).unwrap_or_default();
-            let copy = known.filter(|_| by_step).cloned();
+            let is_due = |known: &&Arc<Workspace>| {
+                known.next_due.is_some_and(|due| due <= entry.at.max(self.state.now))
+            };
+            let is_late = |known: &&Arc<Workspace>| match &**command {
+                Command::Holder(batch) => batch.lines.iter().any(|message| message.cycle < known.cycle),
+                _ => false,
+            };
+            let copy = known.filter(|known| by_step || is_due(known) || is_late(known)).cloned();
             before.push((workspace, finals, copy));
         }
+        let is_due = |state: &State| {
+            let due = command.workspace().and_then(|id| state.workspace(id)).and_then(|w| w.next_due);
+            due.is_some_and(|due| due <= entry.at.max(state.now))
+        };
+        let was_due = is_due(&self.state);
         let revision =
             |state: &State| command.workspace().and_then(|id| state.workspace(id)).map(|w| w.revision);
         let was = revision(&self.state);
         let applied = self.state.apply(entry.at, command);
-        let changes = was != revision(&self.state);
+        let changes = was != revision(&self.state) && !was_due;
         self.judge(self.a_repeated_change_changes_nothing(command, changes), now_ms);
         self.judge(checkers::a_forget_does_what_was_asked(command, &applied), now_ms);
         for (workspace, finals, copy) in before {
@@ -181,10 +194,9 @@ impl Oracle {
         }
         told::nobody_was_told_more_than_the_pool_was_granted(after, told)?;
         told::what_was_told_is_gone_from_the_pool(after, told)?;
-        match before {
-            Some(before) => checkers::all_of_a_step(before, command, after),
-            None => Ok(()),
-        }
+        let Some(before) = before else { return Ok(()) };
+        note_rollover(&mut |crossing| self.seen.saw(crossing), before, after);
+        checkers::all_of_a_step(before, command, after)
     }
 
     /// S7 of administrators: the same key is the same change.
@@ -237,7 +249,7 @@ impl Oracle {
         /// How far a median of right clocks may be off: they are read a round trip ago.
         const SLACK_MS: i64 = 2_000;
         let pools = self.state.workspaces.values().filter(|_| clocks_are_right);
-        let judge = |pool: &Arc<Workspace>| checkers::no_grant_ends_early(pool, true_now.plus_ms(SLACK_MS));
+        let judge = |pool: &Arc<Workspace>| checkers::nothing_ends_early(pool, true_now.plus_ms(SLACK_MS));
         let verdicts: Vec<Verdict> = pools.map(judge).collect();
         verdicts.into_iter().for_each(|verdict| self.judge(verdict, now_ms));
     }
@@ -382,12 +394,14 @@ impl Oracle {
     /// Nothing is out any more but on lost holders' lines.
     pub fn judge_rest(&mut self, now_ms: u64) {
         let now = self.state.now;
-        let pools = std::mem::take(&mut self.pools);
-        for (id, Pool { told, reference, .. }) in pools {
-            let Some(workspace) = self.state.workspaces.get(&id).cloned() else { continue };
-            self.judge(told::at_rest_used_is_what_was_told(&*workspace, &told), now_ms);
-            self.judge(reference.compare(&workspace, now), now_ms);
-        }
+        let known = self.pools.iter().filter_map(|(id, pool)| Some((self.state.workspaces.get(id)?, pool)));
+        let judged: Vec<Verdict> = known
+            .flat_map(|(workspace, Pool { told, reference, .. })| {
+                let used = told::at_rest_used_is_what_was_told(&**workspace, told);
+                [used, reference.compare(workspace, now)]
+            })
+            .collect();
+        judged.into_iter().for_each(|verdict| self.judge(verdict, now_ms));
     }
 
     // ---- crossings
@@ -504,7 +518,10 @@ impl Oracle {
                     self.seen.saw(Crossing::ExposureIsBooked);
                 }
             }
-            Command::Register { .. } | Command::SetRateCard { .. } | Command::Tick { .. } => {}
+            Command::Register { .. }
+            | Command::SetRateCard { .. }
+            | Command::Tick { .. }
+            | Command::SetCycleEnds { .. } => {}
         }
         for event in &applied.events {
             if let (ledger::Event::Recall { line, .. }, Some(workspace)) = (event, command.workspace()) {

@@ -7,9 +7,9 @@ use super::consume;
 use super::film::Step;
 use super::shard::ELECTION_MS;
 use super::words::{Charge, Consume, Index, Refusal};
-use ledger::{Change, Command, GrantKind, NewGrant};
+use ledger::{Change, Command, GrantKind, NewGrant, WorkspaceSettings};
 use std::rc::Rc;
-use types::{Credits, GrantId, LineId, Source, UserId, WorkspaceId};
+use types::{CivilDate, Credits, CycleDays, Every, GrantId, LineId, Source, UserId, WorkspaceId};
 
 /// A process that could not start is started again within this; then all run.
 const START_MS: u64 = 1_200;
@@ -40,6 +40,8 @@ pub async fn come_to_rest(world: Rc<World>) {
     let mut number = NUMBERS_FROM;
     for workspace in &workspaces {
         number += 1;
+        no_cycle_ends_meanwhile(&world, number, workspace).await;
+        number += 1;
         give(&world, number, workspace).await;
     }
     every_node_serves(&world, &workspaces).await;
@@ -64,15 +66,37 @@ fn up(world: &World) -> Vec<Index> {
     world.nodes.iter().filter(|node| node.is_up()).map(|node| node.index).collect()
 }
 
+/// From now on cycles are long: what is given now is there until the last question.
+async fn no_cycle_ends_meanwhile(world: &Rc<World>, number: u64, workspace: &WorkspaceId) {
+    let has_cycles = |pool: &ledger::Workspace| pool.cycle_rule.is_some();
+    if !world.oracle.borrow().state.workspace(workspace).is_some_and(has_cycles) {
+        return;
+    }
+    let anchor = CivilDate::new(2026, 1, 31).expect("a date");
+    let cycle = Some(CycleDays { every: Every::Year, anchor });
+    let change = Change::PutWorkspace(WorkspaceSettings { cycle, ..WorkspaceSettings::unchanged() });
+    let node = up(world).first().copied().unwrap_or(0);
+    let asked = administer(world, number, node, workspace.clone(), change);
+    if world.time.within(LEADER_MS, asked).await.is_none() {
+        world.broken("a change is answered once faults have stopped", format!("cycles of {workspace}"));
+    }
+}
+
 async fn give(world: &Rc<World>, number: u64, workspace: &WorkspaceId) {
+    // What allocations are short of is set aside out of it at once.
+    let short = world.oracle.borrow().state.workspace(workspace).map_or(0, |pool| {
+        let allocations = pool.users.values().filter_map(|user| user.allocation.as_ref());
+        allocations.map(|allocation| allocation.short.micros()).sum()
+    });
     let grant = NewGrant {
         id: GrantId::parse(&format!("gift{number}")).expect("a valid id"),
         kind: GrantKind::Correction,
-        amount: Credits::from_micros(GIFT).expect("a small number"),
+        amount: Credits::from_micros(GIFT + short).expect("a small number"),
         priority: ledger::limits::PRIORITY_DEFAULT,
         paid: false,
         starts_at: None,
         expires_at: None,
+        term: ledger::Term::Lasting,
     };
     let node = up(world).first().copied().unwrap_or(0);
     let gift = administer(world, number, node, workspace.clone(), Change::MakeGrant(grant));

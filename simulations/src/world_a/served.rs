@@ -83,7 +83,8 @@ pub fn a_single_counter_has(
             all += if is_his { amount } else { 0 };
         }
     }
-    match entry.and_then(|entry| entry.limit.map(|(limit, _)| (limit, entry.used))) {
+    match entry.and_then(|entry| entry.limit.map(|(limit, _)| (limit, entry.used.saturating_add(entry.late))))
+    {
         Some((limit, used)) => all.min(limit.micros().saturating_sub(used.micros() + unreported)),
         None => all,
     }
@@ -277,7 +278,7 @@ mod tests {
         fn new() -> Self {
             let mut desk = Self { state: State::new(), told: Told::default() };
             let settings =
-                WorkspaceSettings { name: None, membership: Some(Membership::Open), durability: None };
+                WorkspaceSettings { membership: Some(Membership::Open), ..WorkspaceSettings::unchanged() };
             desk.change(Change::PutWorkspace(settings));
             desk.change(Change::MakeGrant(NewGrant {
                 id: GrantId::parse("g").unwrap(),
@@ -287,6 +288,7 @@ mod tests {
                 paid: true,
                 starts_at: None,
                 expires_at: None,
+                term: ledger::Term::Lasting,
             }));
             desk.apply(&Command::Register { holder: HOLDER, journal_sequence: 0 });
             desk

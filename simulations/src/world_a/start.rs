@@ -3,6 +3,7 @@
 
 use super::World;
 use super::desk;
+use super::dues;
 use super::film::Step;
 use super::node::{Node, Running};
 use super::shard::HEARTBEAT_MS;
@@ -122,6 +123,7 @@ impl World {
             self.time.spawn(index + 1, heartbeats(self.clone(), index));
             self.time.spawn(index + 1, ask_the_time(self.clone(), index));
             self.time.spawn(index + 1, desk::keep_sweeping(self.clone(), running.clone()));
+            self.time.spawn(index + 1, dues::keep_time(self.clone(), running.clone()));
         }
     }
 

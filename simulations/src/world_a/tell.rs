@@ -250,6 +250,9 @@ impl World {
             }
             Command::SetRateCard { .. } => format!("a rate card{refused}"),
             Command::Tick { workspace } => format!("time passes in {workspace}{refused}"),
+            Command::SetCycleEnds { workspace, cycle, .. } => {
+                format!("the ends of cycle {} and the next ones of {workspace} are known{refused}", cycle.0)
+            }
         }
     }
 }

@@ -218,7 +218,7 @@ impl Judge {
             let judge = |(id, pool): (&WorkspaceId, &Arc<Workspace>)| {
                 let known = self.pools.entry(id.clone()).or_default();
                 let on_time = match most_clocks_are_right {
-                    true => checkers::no_grant_ends_early(pool, latest),
+                    true => checkers::nothing_ends_early(pool, latest),
                     false => Ok(()),
                 };
                 on_time.and_then(|()| known.judge(pool, state, index, record.pool(id)))

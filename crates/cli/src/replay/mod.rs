@@ -115,7 +115,8 @@ async fn prepare(target: &Target, replay: &Replay) -> Result<Prepared, Failure> 
     });
     let action = Action { workspace, feature, model: Some(model), input_unit, output_unit };
     let workspace = &action.workspace;
-    let unchanged = json::PutWorkspace { name: None, membership: None, durability: None };
+    let (membership, durability, timezone, cycle) = (None, None, None, None);
+    let unchanged = json::PutWorkspace { name: None, membership, durability, timezone, cycle };
     client.put_workspace(workspace, &unchanged, &Conditions::NONE).await?;
     if let Some(credits) = credits {
         let made = client.make_grant(workspace, &grant(replay.seed, credits), &Conditions::NONE).await;
@@ -167,6 +168,7 @@ fn grant(seed: u64, credits: Credits) -> json::PutGrant {
         paid: None,
         starts_at: None,
         expires_at: None,
+        rollover: None,
     }
 }
 

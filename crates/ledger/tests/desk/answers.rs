@@ -7,7 +7,7 @@ use ledger::{
     WorkspaceView,
 };
 use std::fmt::Write as _;
-use types::{Backing, Credits, Source, Timestamp};
+use types::{Backing, Credits, CycleNumber, Source, Timestamp};
 
 pub fn applied(state: &State, command: &Command, applied: &Applied) -> String {
     let workspace = command.workspace().and_then(|id| state.workspace(id));
@@ -89,7 +89,11 @@ fn grant(grant: &Grant, out: &[Pending]) -> String {
         ("exposure", books.exposure),
     ]);
     let (available, amount) = (books.available, books.amount);
-    format!("{}{state}: {available} of {amount} available{places}{}\n", grant.id, pending(out))
+    let rolled = grant.rolled.map_or_else(String::new, |rolled| {
+        let until = rolled.last.map_or_else(String::new, |last| format!(" to the end of cycle {}", last.0));
+        format!(", kept {} of {}{until}", rolled.kept, rolled.left)
+    });
+    format!("{}{state}: {available} of {amount} available{places}{rolled}{}\n", grant.id, pending(out))
 }
 
 fn line(workspace: Option<&Workspace>, answer: &LineAnswer) -> String {
@@ -114,7 +118,8 @@ fn allocation(answer: &AllocationAnswer) -> String {
     let Some(amount) = answer.amount else {
         return format!("{user} has no allocation{}\n", pending(&answer.pending));
     };
-    let said = parts(&[("every next cycle", answer.standing), ("used", answer.used)]);
+    let said =
+        parts(&[("every next cycle", answer.standing), ("short", answer.short), ("used", answer.used)]);
     let overflow = match answer.overflow {
         Overflow::None => "",
         Overflow::Shared => ", then shared",
@@ -134,6 +139,7 @@ fn member(view: &MemberView) -> String {
     let team = view.team.as_ref().map_or_else(String::new, |team| format!(", team {team}"));
     let said = parts(&[
         ("allocation", view.allocation.unwrap_or(Credits::ZERO)),
+        ("short", view.short),
         ("pending", view.pending),
         ("limit", view.limit.unwrap_or(Credits::ZERO)),
         ("used", view.used),
@@ -149,13 +155,16 @@ fn pool(view: &WorkspaceView) -> String {
         ("available", view.available),
         ("leased", view.leased),
         ("allocated", view.allocated),
+        ("short", view.short),
         ("shared", view.shared),
         ("unattributed", view.unattributed),
         ("written off", view.written_off),
         ("exposure", view.exposure),
         ("pending", view.pending),
     ]);
-    format!("granted {}{said}\n", view.granted)
+    let cycle =
+        if view.cycle == CycleNumber::FIRST { String::new() } else { format!("cycle {}: ", view.cycle.0) };
+    format!("{cycle}granted {}{said}\n", view.granted)
 }
 
 fn usage(report: &UsageReport) -> String {
@@ -185,8 +194,10 @@ pub fn lines(workspace: &Workspace) -> String {
     for (id, line) in &workspace.lines {
         let marks = [(line.frozen, ", frozen"), (line.written_off, ", written off")];
         let marks = marks.iter().filter(|(is, _)| *is).fold(String::new(), |text, (_, mark)| text + mark);
-        writeln!(out, "{} of {}{marks}{}", line_text(*id), line.user, parts(&[("pledged", line.pledged())]))
-            .unwrap();
+        let cycle =
+            if line.cycle == workspace.cycle { String::new() } else { format!(" in cycle {}", line.cycle.0) };
+        let pledged = parts(&[("pledged", line.pledged())]);
+        writeln!(out, "{} of {}{cycle}{marks}{pledged}", line_text(*id), line.user).unwrap();
         for n in &line.backings {
             let said = parts(&[
                 ("drawn", n.drawn),

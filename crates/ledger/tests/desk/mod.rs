@@ -51,7 +51,11 @@ impl Desk {
         let shown = match verb.as_str() {
             "time" => self.set_time(words.time(START)?)?,
             "repeat" => return self.repeat(line),
-            "cycle-ends" => self.set_cycle_end(&workspace, words.time(START)?),
+            "look-up" => {
+                let cycle = CycleNumber(words.parsed("a cycle")?);
+                let ends = words.cycle_ends(START)?;
+                self.apply(&Command::SetCycleEnds { workspace, cycle, ends })
+            }
             "register" | "forget" | "tick" | "prices" => {
                 self.holder_or_clock(&verb, workspace, &mut words)?
             }
@@ -66,13 +70,6 @@ impl Desk {
     fn set_time(&mut self, at: Timestamp) -> Result<String, Bad> {
         self.at = at;
         Ok(String::new())
-    }
-
-    /// Until there is a command for cycles: an end is written into the workspace as it was found.
-    fn set_cycle_end(&mut self, workspace: &WorkspaceId, at: Timestamp) -> String {
-        let known = self.state.workspaces.get_mut(workspace).expect("a workspace that was made");
-        Arc::make_mut(known).cycle_ends_at = Some(at);
-        String::new()
     }
 
     /// `repeat 3 grant g{} 1`: the last answer is shown.
@@ -188,7 +185,7 @@ impl Desk {
         let message = LineMessage {
             number,
             user,
-            cycle: CycleNumber(words.option_or("cycle", "1")?),
+            cycle: words.option("cycle")?.map_or(self.cycle(&workspace, id), CycleNumber),
             team: words.option("team")?,
             returned: words.returned(grant)?,
             used: words.used(grant, self.at.day())?,
@@ -203,6 +200,12 @@ impl Desk {
             workspace,
             lines: vec![message],
         })))
+    }
+
+    /// An open line's own, a new one's is this one.
+    fn cycle(&self, workspace: &WorkspaceId, line: LineId) -> CycleNumber {
+        let Some(known) = self.state.workspace(workspace) else { return CycleNumber::FIRST };
+        known.lines.get(&line).map_or(known.cycle, |line| line.cycle)
     }
 
     fn grant(&self, workspace: &WorkspaceId, id: &str) -> Option<GrantNo> {

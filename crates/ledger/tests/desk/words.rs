@@ -1,12 +1,14 @@
 //! Words of one script line: positions, `name=value` options, and the ledger's commands they spell.
 
-use ledger::{Change, ForgetMode, GrantKind, GroupBy, Interval, Membership, NewGrant, Overflow, Page, Role};
-use ledger::{UsageKey, UsageQuery, Used, WorkspaceSettings, limits};
+use ledger::{
+    Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, Membership, NewGrant, Overflow, Page,
+    Role, Rollover, Term, UsageKey, UsageQuery, Used, WorkspaceSettings, limits,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 use types::{
-    Backing, Credits, Day, DiskId, Durability, Feature, GrantNo, HolderId, LineNumber, Meter, Metered, Model,
-    Revision, Source, Timestamp, Unit,
+    Backing, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Feature, GrantNo, HolderId,
+    LineNumber, Meter, Metered, Model, Revision, Source, Timestamp, Unit, ZoneName,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +139,7 @@ impl Words {
     pub fn change(&mut self, verb: &str, start: Timestamp) -> Result<Change, Bad> {
         Ok(match verb {
             "workspace" => Change::PutWorkspace(self.settings()?),
+            "cycles" => Change::PutWorkspace(self.cycles(start)?),
             "grant" => Change::MakeGrant(self.new_grant(start)?),
             "void" => Change::VoidGrant { grant: self.parsed("a grant")? },
             "member" => Change::PutMember {
@@ -180,7 +183,44 @@ impl Words {
             self.one_of("membership", &[("open", Membership::Open), ("listed", Membership::Listed)])?;
         let durability =
             [("local", Durability::Local), ("disk", Durability::Disk), ("quorum", Durability::Quorum)];
-        Ok(WorkspaceSettings { name, membership, durability: self.one_of("durability", &durability)? })
+        let durability = self.one_of("durability", &durability)?;
+        Ok(WorkspaceSettings { name, membership, durability, ..WorkspaceSettings::unchanged() })
+    }
+
+    /// `cycles month 2026-01-31 zone=UTC ends=10d,41d`: the ends are as scripts please.
+    fn cycles(&mut self, start: Timestamp) -> Result<WorkspaceSettings, Bad> {
+        let zone = self.options.get("zone").map(|text| zone(text)).transpose()?;
+        let ends = self.cycle_ends(start)?;
+        let cycle = Some(ends.rule.days());
+        Ok(WorkspaceSettings { timezone: zone, cycle, ends: Some(ends), ..WorkspaceSettings::unchanged() })
+    }
+
+    /// `month 2026-01-31 zone=UTC ends=10d,41d`.
+    pub fn cycle_ends(&mut self, start: Timestamp) -> Result<CycleEnds, Bad> {
+        let every = match self.next("month or year")?.as_str() {
+            "month" => types::Every::Month,
+            "year" => types::Every::Year,
+            other => return Err(Bad::Unknown(other.to_owned())),
+        };
+        let anchor: CivilDate = self.parsed("an anchor")?;
+        let zone = zone(&self.options.remove("zone").unwrap_or_else(|| "UTC".to_owned()))?;
+        let rule = CycleRule::of(CycleDays { every, anchor }, zone);
+        let text = self.options.remove("ends").unwrap_or_default();
+        let ends = text.split(',').filter(|part| !part.is_empty()).map(|part| instant(part, start));
+        Ok(CycleEnds { rule, ends: ends.collect::<Result<_, _>>()? })
+    }
+
+    /// `keep=all|none|12.5|30%`, `for=2` cycles; without a `keep` it lasts.
+    fn term(&mut self) -> Result<Term, Bad> {
+        let cycles = self.option("for")?;
+        let Some(text) = self.options.remove("keep") else { return Ok(Term::Lasting) };
+        let keep = match (text.as_str(), text.strip_suffix('%')) {
+            ("all", _) => Keep::All,
+            ("none", _) => Keep::None,
+            (_, Some(percent)) => Keep::Percent(read(percent)?),
+            (amount, None) => Keep::UpTo(read(amount)?),
+        };
+        Ok(Term::Cycle(Rollover { keep, cycles }))
     }
 
     fn new_grant(&mut self, start: Timestamp) -> Result<NewGrant, Bad> {
@@ -199,7 +239,8 @@ impl Words {
         let (starts_at, expires_at) = (time("starts")?, time("expires")?);
         let priority = self.option("priority")?.unwrap_or(limits::PRIORITY_DEFAULT);
         let paid = paid.unwrap_or(kind.is_paid_by_default());
-        Ok(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at })
+        let term = self.term()?;
+        Ok(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term })
     }
 
     /// `own/g1:3,shared/g2:0.5` by the name of the option.
@@ -263,6 +304,10 @@ fn metered(text: &str, today: Day) -> Result<(Meter, Metered), Bad> {
     };
     let tokens = tokens.map(|n| Ok::<_, Bad>((read::<Unit>("token")?, read(n)?))).transpose()?;
     Ok((meter, Metered { credits: read(credits)?, calls: 1, units: tokens.into_iter().collect() }))
+}
+
+fn zone(text: &str) -> Result<ZoneName, Bad> {
+    ZoneName::parse(text).map_err(|_| Bad::Unknown(text.to_owned()))
 }
 
 fn instant(text: &str, start: Timestamp) -> Result<Timestamp, Bad> {

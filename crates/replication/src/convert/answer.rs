@@ -6,18 +6,18 @@ shaped! {
     struct ledger::Applied { result, events }
     struct ledger::GrantAnswer { grant, pending, at }
     struct ledger::Pending { node, amount }
-    struct ledger::AllocationAnswer { user, amount, standing, overflow, used, pending, revision, at }
+    struct ledger::AllocationAnswer { user, amount, standing, overflow, used, short, pending, revision, at }
     struct ledger::ReallocationAnswer { id, from, to, asked, moved, lapsed, pending, at }
     struct ledger::LineAnswer { number, result }
     struct ledger::Denial { reason, available, elsewhere }
     struct ledger::WorkspaceView {
-        id, name, membership, durability, cycle, cycle_starts_at, cycle_ends_at, granted, used, held, available,
-        leased, leased_by_node, allocated, reserved, shared, unattributed, written_off, exposure, pending,
+        id, name, membership, durability, cycle, cycle_starts_at, cycle_ends_at, timezone, cycle_rule, granted, used, held,
+        available, leased, leased_by_node, allocated, short, reserved, shared, unattributed, written_off, exposure, pending,
         revision, at,
     }
     struct ledger::MemberView {
-        user, listed, ai_access, team, role, allocation, overflow, pending, limit, used, leased, remaining,
-        revision,
+        user, listed, ai_access, team, role, allocation, overflow, short, pending, limit, used, leased,
+        remaining, revision,
     }
 }
 
@@ -40,13 +40,14 @@ shaped! {
         KeyWindowFull { max }, Stale { now }, InsufficientShared { available, elsewhere },
         InsufficientAllocation { user, available }, NoAllocation(user),
         GrantBacksAllocations { earmarked, missing }, TooMuch, TooMany { what, max }, NeverValid, SameUser,
-        Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known },
+        Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, CyclesChanged, BadRollover,
     }
     enum ledger::Event { Recall { line, user }, HolderFenced { holder } }
 }
 
 /// Every word a [`ledger::Rejection`] names a kind of thing by.
-const THINGS: [&str; 5] = ["users", "grant", "grants", "reallocation", "reallocations in a cycle"];
+const THINGS: [&str; 5] =
+    ["users", "grant", "grants", "reallocation", "reallocations in this cycle and the one before"];
 
 impl Shaped for &'static str {
     type Shape = String;

@@ -5,7 +5,7 @@ use super::shaped;
 shaped! {
     enum ledger::Command {
         Admin(admin), Holder(batch), Register { holder, journal_sequence }, Forget { holder, mode },
-        SetRateCard { prices, if_match }, Tick { workspace },
+        SetRateCard { prices, if_match }, Tick { workspace }, SetCycleEnds { workspace, cycle, ends },
     }
     enum ledger::ForgetMode { Charge, Credit }
     enum ledger::Change {
@@ -14,6 +14,9 @@ shaped! {
         AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
         SetLimit { user, amount },
     }
+    enum ledger::Term { Lasting, Cycle(rollover) }
+    enum ledger::Keep { None, All, UpTo(most), Percent(percent) }
+    enum types::Every { Month, Year }
     enum ledger::Overflow { None, Shared }
     enum ledger::Membership { Open, Listed }
     enum ledger::Role { Owner, Admin, Member }
@@ -27,8 +30,12 @@ shaped! {
 shaped! {
     struct ledger::AdminCommand { workspace, keyed, if_match, change }
     struct ledger::KeyedBy { key, command_hash }
-    struct ledger::WorkspaceSettings { name, membership, durability }
-    struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at }
+    struct ledger::WorkspaceSettings { name, membership, durability, timezone, cycle, ends }
+    struct ledger::CycleEnds { rule, ends }
+    struct types::CycleDays { every, anchor }
+    struct types::CycleRule { every, anchor, zone }
+    struct ledger::Rollover { keep, cycles }
+    struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }
     struct ledger::HolderBatch { holder, journal_sequence, workspace, lines }
     struct ledger::LineMessage { number, user, cycle, team, returned, used, held, confirmed, wish }
     struct ledger::Used { by_backing, by_meter }

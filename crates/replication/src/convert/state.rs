@@ -11,21 +11,23 @@ shaped! {
     struct ledger::Meta { prices, rate_card }
     struct ledger::HolderRecord { journal_sequence, status }
     struct ledger::Grant {
-        no, id, kind, priority, paid, created_at, starts_at, expires_at, state, made, revision, books,
+        no, id, kind, priority, paid, created_at, starts_at, expires_at, term, rolled, state, made, revision, books,
     }
     struct ledger::GrantBooks {
         amount, available, earmarked, out, used, unattributed, written_off, expired, voided, refunded, exposure,
     }
-    struct ledger::User { member, allocation, limit, used, out, lines }
+    struct ledger::Rolled { cycle, last, left, kept }
+    struct ledger::Spent { used, unattributed, written_off }
+    struct ledger::User { member, allocation, limit, used, late, past, out, lines }
     struct ledger::Member { ai_access, team, role, revision }
-    struct ledger::Allocation { no, standing, overflow, used, out, pledged, earmarks, revision }
+    struct ledger::Allocation { no, standing, overflow, used, out, pledged, earmarks, short, revision }
     struct ledger::Line {
         user, cycle, team, backings, meters, held, confirmed, allocation, frozen, written_off, pledges, heard_at,
     }
     struct ledger::BackingNumbers { backing, drawn, used, returned, unattributed, written_off }
     struct ledger::Pledge { intent, amount }
     struct ledger::Intent {
-        reallocation, from, from_allocation, to, asked, moved, lapsed, lines, first_answer,
+        cycle, reallocation, from, from_allocation, to, asked, moved, lapsed, lines, first_answer,
     }
 }
 
@@ -63,7 +65,11 @@ impl Shaped for Workspace {
             revision,
             cycle,
             cycle_starts_at,
-            cycle_ends_at,
+            timezone,
+            cycle_rule,
+            cycle_ends,
+            spent_before,
+            next_due: _,
             grants,
             grant_ids: _,
             burn_order: _,
@@ -74,6 +80,7 @@ impl Shaped for Workspace {
             next_intent,
             reallocations,
             next_allocation,
+            short: _,
             meters,
             meter_numbers: _,
             metered_names,
@@ -99,7 +106,10 @@ impl Shaped for Workspace {
             revision: revision.shape(),
             cycle: cycle.shape(),
             cycle_starts_at: cycle_starts_at.shape(),
-            cycle_ends_at: cycle_ends_at.shape(),
+            timezone: timezone.shape(),
+            cycle_rule: cycle_rule.shape(),
+            cycle_ends: cycle_ends.shape(),
+            spent_before: spent_before.shape(),
             grants: grants.shape(),
             users: users.shape(),
             lines: if is_planted(Mistake::SnapshotWithoutLines) { Vec::new() } else { lines.shape() },
@@ -131,7 +141,7 @@ impl Shaped for Workspace {
             keys.insert(key.clone(), KeyRecord { command_hash, outcome });
             key_order.push_back((Shaped::from_shape(at)?, key));
         }
-        Ok(Self {
+        let mut workspace = Self {
             id: Shaped::from_shape(shape.id)?,
             name: shape.name,
             membership: Shaped::from_shape(shape.membership)?,
@@ -141,9 +151,13 @@ impl Shaped for Workspace {
             revision: Shaped::from_shape(shape.revision)?,
             cycle: Shaped::from_shape(shape.cycle)?,
             cycle_starts_at: Shaped::from_shape(shape.cycle_starts_at)?,
-            cycle_ends_at: Shaped::from_shape(shape.cycle_ends_at)?,
+            timezone: Shaped::from_shape(shape.timezone)?,
+            cycle_rule: Shaped::from_shape(shape.cycle_rule)?,
+            cycle_ends: Shaped::from_shape(shape.cycle_ends)?,
+            spent_before: Shaped::from_shape(shape.spent_before)?,
+            next_due: None,
             grant_ids: grants.iter().map(|grant| (grant.id.clone(), grant.no)).collect(),
-            burn_order: burn_order(&grants),
+            burn_order: Vec::new(),
             totals: totals(&grants)?,
             grants,
             users: Shaped::from_shape(shape.users)?,
@@ -153,6 +167,7 @@ impl Shaped for Workspace {
             next_intent: Shaped::from_shape(shape.next_intent)?,
             reallocations: Shaped::from_shape(shape.reallocations)?,
             next_allocation: Shaped::from_shape(shape.next_allocation)?,
+            short: BTreeMap::new(),
             meter_numbers: (0_u32..).zip(&meters).map(|(number, meter)| (meter.clone(), number)).collect(),
             meters,
             metered_names: Shaped::from_shape(shape.metered_names)?,
@@ -161,14 +176,12 @@ impl Shaped for Workspace {
             key_order,
             shared_out: Shaped::from_shape(shape.shared_out)?,
             frozen_out: shape.frozen_out,
-        })
+        };
+        workspace.short = workspace.short_allocations();
+        workspace.sort_burn_order();
+        workspace.look_ahead();
+        Ok(workspace)
     }
-}
-
-fn burn_order(grants: &[Grant]) -> Vec<GrantNo> {
-    let mut order: Vec<&Grant> = grants.iter().collect();
-    order.sort_by(|a, b| a.burn_key().cmp(&b.burn_key()));
-    order.into_iter().map(|grant| grant.no).collect()
 }
 
 fn totals(grants: &[Grant]) -> Result<GrantBooks, Misshapen> {

@@ -7,7 +7,6 @@ use crate::shapes;
 use ledger::{State, Workspace};
 use platform::DiskFile;
 use std::io;
-use std::sync::Arc;
 use wire::envelope::{Frozen, decode, encode};
 use wire::{ledger as ledger_shape, raft as raft_shape};
 
@@ -83,7 +82,7 @@ pub(crate) fn read(group: u16, file: &dyn DiskFile) -> io::Result<(Replicated, [
     state.holders = Shaped::from_shape(state_head.holders).map_err(damaged)?;
     for _ in 0..state_head.workspaces {
         let workspace: Workspace = from_bytes(&frames.next()?).map_err(damaged)?;
-        state.workspaces.insert(workspace.id.clone(), Arc::new(workspace));
+        state.put(workspace);
     }
     let mut digest = [0; DIGEST_BYTES];
     file.read_at(end, &mut digest)?;
@@ -96,7 +95,7 @@ pub(crate) fn read(group: u16, file: &dyn DiskFile) -> io::Result<(Replicated, [
 }
 
 fn state_frames(state: &State, put: &mut impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    let State { now, meta, holders, workspaces } = state;
+    let State { now, meta, holders, workspaces, schedule: _ } = state;
     let head = ledger_shape::StateHead {
         now: now.shape(),
         meta: meta.shape(),

@@ -267,7 +267,7 @@ pub fn register(number: u16) -> Command {
 }
 
 pub fn put_workspace(name: &str) -> Command {
-    let settings = WorkspaceSettings { name: Some(name.to_owned()), membership: None, durability: None };
+    let settings = WorkspaceSettings { name: Some(name.to_owned()), ..WorkspaceSettings::unchanged() };
     Command::Admin(AdminCommand {
         workspace: "w".parse().unwrap(),
         keyed: None,
@@ -286,6 +286,7 @@ pub fn make_grant(id: &str) -> Command {
         paid: true,
         starts_at: None,
         expires_at: None,
+        term: ledger::Term::Lasting,
     };
     Command::Admin(AdminCommand {
         workspace: "w".parse().unwrap(),

@@ -136,6 +136,7 @@ fn answers() -> Vec<Answer> {
         amount: None,
         standing: credits(1),
         overflow: ledger::Overflow::Shared,
+        short: credits(7),
         used: credits(2),
         pending: pending(),
         revision: Revision(3),
@@ -168,7 +169,7 @@ fn answers() -> Vec<Answer> {
 fn answers_of_a_ledger() -> Vec<Answer> {
     let mut state = ledger::State::default();
     let at = Timestamp::from_millis(1_000);
-    let settings = ledger::WorkspaceSettings { name: None, membership: None, durability: None };
+    let settings = ledger::WorkspaceSettings::unchanged();
     let grant = ledger::NewGrant {
         id: id("g"),
         kind: ledger::GrantKind::Pack,
@@ -177,6 +178,7 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         paid: true,
         starts_at: None,
         expires_at: Some(Timestamp::from_millis(9_000)),
+        term: ledger::Term::Lasting,
     };
     for change in [
         ledger::Change::PutWorkspace(settings),

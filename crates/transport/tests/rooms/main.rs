@@ -25,7 +25,7 @@ async fn administer(node: &Node, change: Change) -> Outcome {
 
 /// A workspace with so many credits, made by whichever node.
 async fn workspace(node: &Node, amount: Credits) {
-    let settings = WorkspaceSettings { name: Some("W".into()), membership: None, durability: None };
+    let settings = WorkspaceSettings { name: Some("W".into()), ..WorkspaceSettings::unchanged() };
     administer(node, Change::PutWorkspace(settings)).await;
     let grant = NewGrant {
         id: "plan".parse().unwrap(),
@@ -35,6 +35,7 @@ async fn workspace(node: &Node, amount: Credits) {
         paid: true,
         starts_at: None,
         expires_at: None,
+        term: ledger::Term::Lasting,
     };
     administer(node, Change::MakeGrant(grant)).await;
 }

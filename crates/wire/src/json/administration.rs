@@ -4,9 +4,9 @@ use crate::json::object::{not_null, there};
 use crate::json::{
     Amount, Cycle, DurabilityText, GivenAmount, GivenCount, GivenDelta, GivenDurability, GivenForgetMode,
     GivenGrantId, GivenGrantKind, GivenInstant, GivenMembership, GivenOverflow, GivenReallocationId,
-    GivenRole, GivenTeam, GivenUser, GivenWindow, GrantKindText, GrantStateText, GrantText, Instant,
-    MembershipText, NodeText, OverflowText, ReallocationText, RoleText, TeamText, UserText, WindowText,
-    WorkspaceText,
+    GivenRole, GivenTeam, GivenUser, GivenWindow, GivenZone, GrantKindText, GrantStateText, GrantText,
+    Instant, MembershipText, NodeText, OverflowText, PutCycle, PutRollover, ReallocationText, RoleText,
+    Rollover, TeamText, UserText, WindowText, WorkspaceText, ZoneText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,6 +25,15 @@ pub struct PutWorkspace {
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub durability: Option<GivenDurability>,
+    /// Where the days of its cycles are; `UTC` where it was never said. A change ends this cycle where the next one
+    /// begins by the new zone.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub timezone: Option<GivenZone>,
+    /// A change ends this cycle where the next one begins by the new days.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub cycle: Option<PutCycle>,
 }
 
 /// The settings of a workspace. ETag.
@@ -34,6 +43,7 @@ pub struct Settings {
     pub name: String,
     pub membership: MembershipText,
     pub durability: DurabilityText,
+    pub timezone: ZoneText,
     pub cycle: Cycle,
 }
 
@@ -57,6 +67,10 @@ pub struct PutGrant {
     /// Valid before this instant; left out: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<GivenInstant>,
+    /// Left out: it lasts over the ends of cycles. Given: it ends with its cycle, and so much is kept.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rollover: Option<PutRollover>,
 }
 
 /// A grant and where its credits are. ETag.
@@ -74,6 +88,8 @@ pub struct Grant {
     pub starts_at: Instant,
     /// `null`: never.
     pub expires_at: Option<Instant>,
+    /// `null`: it lasts over the ends of cycles.
+    pub rollover: Option<Rollover>,
     pub available: Amount,
     /// Out on leases.
     pub leased: Amount,
@@ -126,6 +142,8 @@ pub struct Member {
     /// `null`: he draws on what is shared.
     pub allocation: Option<Amount>,
     pub overflow: Option<OverflowText>,
+    /// Missing from his allocation, because the pool had too little.
+    pub short: Amount,
     /// The part of his leases that is promised away and comes back.
     pub pending: Amount,
     pub limit: Option<Amount>,
@@ -167,6 +185,8 @@ pub struct Allocation {
     pub standing: Amount,
     pub overflow: OverflowText,
     pub used: Amount,
+    /// Missing from it, because the pool had too little; what comes back of the ended cycle, and grants, make up for it.
+    pub short: Amount,
     pub pending: Amount,
     pub pending_from: Vec<PendingFrom>,
 }
@@ -278,7 +298,7 @@ mod tests {
         for body in [r#"{"team":null}"#, r#"{"role":null}"#, r#"{"ai_access":null}"#] {
             assert!(read::<PutMember>(body.as_bytes()).is_err(), "{body}");
         }
-        for body in [r#"{"name":null}"#, r#"{"durability":null}"#, r#"{"timezone":"UTC"}"#] {
+        for body in [r#"{"name":null}"#, r#"{"durability":null}"#, r#"{"time_zone":"UTC"}"#] {
             assert!(read::<PutWorkspace>(body.as_bytes()).is_err(), "{body}");
         }
     }

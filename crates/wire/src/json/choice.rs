@@ -64,6 +64,10 @@ choices! {
     Overflow { None = "none", Shared = "shared" }
     /// What a limit counts in.
     Window { Cycle = "cycle" }
+    /// How long cycles are.
+    Every { Month = "month", Year = "year" }
+    /// What is kept of what is left of a grant when its cycle ends.
+    Keep { None = "none", All = "all", UpTo = "up_to", Percent = "percent" }
     /// What becomes of the credits that were out on a lost node: charged, or credited back as a booked exposure.
     ForgetMode { Charge = "charge", Credit = "credit" }
     GroupBy { User = "user", Team = "team", Feature = "feature", Model = "model" }

@@ -2,9 +2,9 @@
 
 use crate::json::object::objects;
 use crate::json::{
-    Amount, Date, DurabilityText, FeatureText, GivenAmount, GivenCount, GivenFeature, GivenModel, GivenUnit,
-    GrantText, Instant, MembershipText, ModelText, NodeText, TeamText, UnitCounts, UnitText, UserText,
-    WorkspaceText,
+    Amount, Cycle, Date, DurabilityText, FeatureText, GivenAmount, GivenCount, GivenFeature, GivenModel,
+    GivenUnit, GrantText, Instant, MembershipText, ModelText, NodeText, TeamText, UnitCounts, UnitText,
+    UserText, WorkspaceText, ZoneText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,10 +18,11 @@ pub struct Workspace {
     pub name: String,
     pub membership: MembershipText,
     pub durability: DurabilityText,
+    pub timezone: ZoneText,
     pub cycle: Cycle,
-    /// Net of expired and voided.
+    /// What this cycle had and has to spend: net of expired and voided.
     pub granted: Amount,
-    /// Includes unattributed and written off; trails the holders by at most a second while they are reachable.
+    /// In this cycle. Includes unattributed and written off; trails the holders by at most a second while they are reachable.
     pub used: Amount,
     pub held: Amount,
     pub remaining: Amount,
@@ -31,6 +32,9 @@ pub struct Workspace {
     /// Out on nodes not heard of within a session.
     pub unreachable: Amount,
     pub allocated: Amount,
+    /// Missing from allocations, because the pool had too little; what comes back of the ended cycle, and grants, make up
+    /// for it.
+    pub short: Amount,
     pub reserved: Amount,
     pub shared: Amount,
     /// Charged, detail lost in a power failure.
@@ -42,14 +46,6 @@ pub struct Workspace {
     /// On its way from one allocation to another.
     pub pending: Amount,
     pub as_of: AsOf,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Cycle {
-    pub number: u32,
-    pub starts_at: Instant,
-    /// `null`: not set.
-    pub ends_at: Option<Instant>,
 }
 
 /// How fresh an answer is.

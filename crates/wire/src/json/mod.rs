@@ -9,6 +9,7 @@
 mod administration;
 mod choice;
 mod consume;
+mod cycle;
 mod inspection;
 mod number;
 mod object;
@@ -22,14 +23,15 @@ pub use administration::{
     PutGrant, PutLimit, PutMember, PutWorkspace, Reallocate, Reallocation, Settings,
 };
 pub use choice::{
-    BadChoice, Durability, ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, Overflow, Role,
-    SourceKind, Window,
+    BadChoice, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, Interval, Keep, Membership,
+    Overflow, Role, SourceKind, Window,
 };
 pub use consume::{
     Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
 };
+pub use cycle::{Cycle, PutCycle, PutRollover, Rollover};
 pub use inspection::{
-    AsOf, Cluster, Conservation, Cycle, GrantTerms, Group, Holder, Node, Pool, Price, PutPrice, PutRateCard,
+    AsOf, Cluster, Conservation, GrantTerms, Group, Holder, Node, Pool, Price, PutPrice, PutRateCard,
     QuotePart, RateCard, RateCardSet, Replica, UsageGroup, UsageReport, Violation, Workspace,
 };
 pub use number::{BadAmount, BadCount};
@@ -40,8 +42,8 @@ pub use usage::{GivenUsage, USAGE_UNITS_MAX, UnitCounts};
 pub use word::{Form, Given, Shown, Text, Word};
 
 use types::{
-    ChargeId, Credits, CreditsDelta, Day, Feature, GrantId, IdempotencyKey, Model, NodeId, ReallocationId,
-    TeamId, Timestamp, Unit, UserId, WorkspaceId,
+    ChargeId, CivilDate, Credits, CreditsDelta, Day, Feature, GrantId, IdempotencyKey, Model, NodeId,
+    ReallocationId, TeamId, Timestamp, Unit, UserId, WorkspaceId, ZoneName,
 };
 
 pub type GivenAmount = Given<Credits>;
@@ -63,6 +65,10 @@ pub type GivenRole = Given<Role>;
 pub type GivenOverflow = Given<Overflow>;
 pub type GivenWindow = Given<Window>;
 pub type GivenForgetMode = Given<ForgetMode>;
+pub type GivenZone = Given<ZoneName>;
+pub type GivenCivilDate = Given<CivilDate>;
+pub type GivenEvery = Given<Every>;
+pub type GivenKeep = Given<Keep>;
 
 pub type Amount = Text<Credits>;
 pub type Instant = Text<Timestamp>;
@@ -85,3 +91,7 @@ pub type RoleText = Text<Role>;
 pub type OverflowText = Text<Overflow>;
 pub type WindowText = Text<Window>;
 pub type SourceText = Text<SourceKind>;
+pub type ZoneText = Text<ZoneName>;
+pub type CivilDateText = Text<CivilDate>;
+pub type EveryText = Text<Every>;
+pub type KeepText = Text<Keep>;

@@ -1,6 +1,6 @@
 //! What the ledger answers, as it travels to another node and is kept under idempotency keys.
 
-use super::{Backing, Durability, Grant, HolderId, Membership, Overflow, Role};
+use super::{Backing, CycleRule, Durability, Grant, HolderId, Membership, Overflow, Role};
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,7 @@ shapes! {
         pub standing: u64,
         pub overflow: Overflow,
         pub used: u64,
+        pub short: u64,
         pub pending: Vec<Pending>,
         pub revision: u64,
         pub at: i64,
@@ -113,6 +114,8 @@ shapes! {
         Fenced,
         RolledBack { known: u64 },
         OtherDisk { node: u16, known: u64 },
+        CyclesChanged,
+        BadRollover,
     }
 
     pub enum Event {
@@ -133,6 +136,8 @@ shapes! {
         pub cycle: u32,
         pub cycle_starts_at: i64,
         pub cycle_ends_at: Option<i64>,
+        pub timezone: String,
+        pub cycle_rule: Option<CycleRule>,
         pub granted: u64,
         pub used: u64,
         pub held: u64,
@@ -140,6 +145,7 @@ shapes! {
         pub leased: u64,
         pub leased_by_node: Vec<(u16, u64)>,
         pub allocated: u64,
+        pub short: u64,
         pub reserved: u64,
         pub shared: u64,
         pub unattributed: u64,
@@ -158,6 +164,7 @@ shapes! {
         pub role: Role,
         pub allocation: Option<u64>,
         pub overflow: Option<Overflow>,
+        pub short: u64,
         pub pending: u64,
         pub limit: Option<u64>,
         pub used: u64,
@@ -169,6 +176,6 @@ shapes! {
 
 impl Frozen for Applied {
     const TYPE_ID: u8 = 42;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     const BYTES_MAX: usize = 4 * 1024 * 1024;
 }

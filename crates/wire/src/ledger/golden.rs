@@ -1,5 +1,5 @@
 //! The bytes of every shape, every variant of them at least once, as they are for ever: `golden.txt` has a name and
-//! the bytes in a line. A line is added with a new shape and never changed.
+//! the bytes in a line. A line is added with a new shape and, from the first release on, never changed.
 
 use super::*;
 use crate::envelope::{Frozen, decode, encode};
@@ -42,15 +42,33 @@ fn metered() -> Metered {
     Metered { credits: 1_500_000, calls: 2, units: vec![("u".into(), 70_000)] }
 }
 
+fn rule(every: Every) -> CycleRule {
+    CycleRule { every, anchor: (2026, 1, 31), zone: "Europe/Berlin".into() }
+}
+
 fn price() -> Price {
     Price { feature: "chat".into(), model: None, unit: "u".into(), per: 1_000, credits: 5 }
 }
 
 fn commands() -> Vec<(&'static str, Command)> {
     let settings = |membership, durability| {
-        Change::PutWorkspace(WorkspaceSettings { name: some("n"), membership, durability })
+        let (timezone, cycle, ends) = Default::default();
+        Change::PutWorkspace(WorkspaceSettings {
+            name: some("n"),
+            membership,
+            durability,
+            timezone,
+            cycle,
+            ends,
+        })
     };
-    let grant = |kind| {
+    let cycles = |every: Every| {
+        let ends = Some(CycleEnds { rule: rule(every.clone()), ends: vec![1, 300] });
+        let (timezone, cycle) = (some("UTC"), Some(CycleDays { every, anchor: (2026, 1, 31) }));
+        let (name, membership, durability) = Default::default();
+        Change::PutWorkspace(WorkspaceSettings { name, membership, durability, timezone, cycle, ends })
+    };
+    let grant_for = |kind, term| {
         Change::MakeGrant(NewGrant {
             id: "g".into(),
             kind,
@@ -59,8 +77,11 @@ fn commands() -> Vec<(&'static str, Command)> {
             paid: true,
             starts_at: None,
             expires_at: Some(-1),
+            term,
         })
     };
+    let grant = |kind| grant_for(kind, Term::Lasting);
+    let rolling = |keep, cycles| grant_for(GrantKind::Plan, Term::Cycle(Rollover { keep, cycles }));
     let member = |role| Change::PutMember {
         user: "a".into(),
         ai_access: Some(false),
@@ -102,6 +123,12 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("make-trial", admin(grant(GrantKind::Trial))),
         ("make-promotion", admin(grant(GrantKind::Promotion))),
         ("make-correction", admin(grant(GrantKind::Correction))),
+        ("make-keep-none", admin(rolling(Keep::None, None))),
+        ("make-keep-all", admin(rolling(Keep::All, Some(1)))),
+        ("make-keep-up-to", admin(rolling(Keep::UpTo(300), Some(2)))),
+        ("make-keep-percent", admin(rolling(Keep::Percent(50), None))),
+        ("cycles-month", admin(cycles(Every::Month))),
+        ("cycles-year", admin(cycles(Every::Year))),
         ("void", admin(Change::VoidGrant { grant: "g".into() })),
         ("owner", admin(member(Role::Owner))),
         ("admin", admin(member(Role::Admin))),
@@ -122,6 +149,14 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("forget-credit", Command::Forget { holder: holder(), mode: ForgetMode::Credit }),
         ("rate-card", Command::SetRateCard { prices: vec![price()], if_match: None }),
         ("tick", Command::Tick { workspace: "w".into() }),
+        (
+            "cycle-ends",
+            Command::SetCycleEnds {
+                workspace: "w".into(),
+                cycle: 3,
+                ends: CycleEnds { rule: rule(Every::Year), ends: vec![7] },
+            },
+        ),
     ]
 }
 
@@ -165,6 +200,8 @@ fn grant(no: u32, state: GrantState) -> Grant {
         created_at: 2,
         starts_at: 3,
         expires_at: Some(4),
+        term: Term::Cycle(Rollover { keep: Keep::All, cycles: Some(1) }),
+        rolled: Some(Rolled { cycle: 1, last: Some(2), left: 3, kept: 4 }),
         state,
         made: 5,
         revision: 6,
@@ -181,6 +218,8 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         cycle: 1,
         cycle_starts_at: 2,
         cycle_ends_at: Some(3),
+        timezone: "Europe/Berlin".into(),
+        cycle_rule: Some(rule(Every::Month)),
         granted: 4,
         used: 5,
         held: 6,
@@ -188,6 +227,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         leased: 8,
         leased_by_node: vec![(1, 8)],
         allocated: 9,
+        short: 18,
         reserved: 10,
         shared: 11,
         unattributed: 12,
@@ -205,6 +245,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         role: Role::Member,
         allocation: Some(1),
         overflow: Some(Overflow::Shared),
+        short: 8,
         pending: 2,
         limit: Some(3),
         used: 4,
@@ -218,6 +259,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         standing: 2,
         overflow: Overflow::None,
         used: 3,
+        short: 6,
         pending: pending(),
         revision: 4,
         at: 5,
@@ -281,6 +323,8 @@ fn rejections() -> Vec<(&'static str, Rejection)> {
         ("fenced", Rejection::Fenced),
         ("rolled-back", Rejection::RolledBack { known: 1 }),
         ("other-disk", Rejection::OtherDisk { node: 1, known: 2 }),
+        ("cycles-changed", Rejection::CyclesChanged),
+        ("bad-rollover", Rejection::BadRollover),
     ]
 }
 
@@ -308,6 +352,7 @@ fn workspace() -> Workspace {
         heard_at: 3,
     };
     let intent = |to| Intent {
+        cycle: 1,
         reallocation: some("r"),
         from: "a".into(),
         from_allocation: 1,
@@ -326,6 +371,7 @@ fn workspace() -> Workspace {
         out: 4,
         pledged: 5,
         earmarks: vec![(0, 6)],
+        short: 8,
         revision: 7,
     };
     let member = Member { ai_access: true, team: None, role: Role::Owner, revision: 1 };
@@ -334,6 +380,8 @@ fn workspace() -> Workspace {
         allocation: Some(allocation),
         limit: Some((1, 2)),
         used: 3,
+        late: 5,
+        past: 6,
         out: 4,
         lines: vec![line_id()],
     };
@@ -348,7 +396,10 @@ fn workspace() -> Workspace {
         revision: 3,
         cycle: 4,
         cycle_starts_at: 5,
-        cycle_ends_at: None,
+        timezone: "UTC".into(),
+        cycle_rule: Some(rule(Every::Year)),
+        cycle_ends: vec![6, 7],
+        spent_before: Spent { used: 1, unattributed: 2, written_off: 3 },
         grants: (0..).zip(states).map(|(no, state)| grant(no, state)).collect(),
         users: vec![("a".into(), user)],
         lines: vec![(line_id(), line)],

@@ -3,8 +3,8 @@
 //! What can be computed from the rest (burn order, indexes by name, sums over grants) is not stored.
 
 use super::{
-    Backing, Durability, GrantKind, HolderId, LineId, Membership, Meter, Metered, Outcome, Overflow, Price,
-    ReallocationAnswer, Role,
+    Backing, CycleRule, Durability, GrantKind, HolderId, LineId, Membership, Meter, Metered, Outcome,
+    Overflow, Price, ReallocationAnswer, Role, Term,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,10 @@ shapes! {
         pub revision: u64,
         pub cycle: u32,
         pub cycle_starts_at: i64,
-        pub cycle_ends_at: Option<i64>,
+        pub timezone: String,
+        pub cycle_rule: Option<CycleRule>,
+        pub cycle_ends: Vec<i64>,
+        pub spent_before: Spent,
         pub grants: Vec<Grant>,
         pub users: Vec<(String, User)>,
         pub lines: Vec<(LineId, Line)>,
@@ -67,10 +70,25 @@ shapes! {
         pub created_at: i64,
         pub starts_at: i64,
         pub expires_at: Option<i64>,
+        pub term: Term,
+        pub rolled: Option<Rolled>,
         pub state: GrantState,
         pub made: u64,
         pub revision: u64,
         pub books: GrantBooks,
+    }
+
+    pub struct Rolled {
+        pub cycle: u32,
+        pub last: Option<u32>,
+        pub left: u64,
+        pub kept: u64,
+    }
+
+    pub struct Spent {
+        pub used: u64,
+        pub unattributed: u64,
+        pub written_off: u64,
     }
 
     pub enum GrantState { Live, Expired, Voided }
@@ -94,6 +112,8 @@ shapes! {
         pub allocation: Option<Allocation>,
         pub limit: Option<(u64, u64)>,
         pub used: u64,
+        pub late: u64,
+        pub past: u64,
         pub out: u64,
         pub lines: Vec<LineId>,
     }
@@ -113,6 +133,7 @@ shapes! {
         pub out: u64,
         pub pledged: u64,
         pub earmarks: Vec<(u32, u64)>,
+        pub short: u64,
         pub revision: u64,
     }
 
@@ -146,6 +167,7 @@ shapes! {
     }
 
     pub struct Intent {
+        pub cycle: u32,
         pub reallocation: Option<String>,
         pub from: String,
         pub from_allocation: u32,
@@ -178,7 +200,7 @@ impl Frozen for StateHead {
 
 impl Frozen for Workspace {
     const TYPE_ID: u8 = 44;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     /// A million users with a few meters each.
     const BYTES_MAX: usize = 2 * 1024 * 1024 * 1024 - 1;
 }

@@ -43,11 +43,11 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5001 0101000209070177010101750100010101030401010103050601016600010501010174fb2c01020301080706",
+        "5002 0101000209070177010101750100010101030401010103050601016600010501010174fb2c01020301080706",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
-    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5001 0001050177");
-    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5001 00020209");
+    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5002 0001050177");
+    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5002 00020209");
 }
 
 #[test]
@@ -55,13 +55,13 @@ fn what_is_read() {
     let read = |query, fresh| Ask { group: Group::Meta, request: LeaderRequest::Read { query, fresh } };
     let id = || "w".to_owned();
     let page = || Page { after: Some("x".into()), limit: 9 };
-    golden(&read(Query::Workspace { id: id() }, true), "5001 000300017701");
-    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5001 0003010177016700");
-    golden(&read(Query::Grants { id: id(), page: page() }, false), "5001 00030201770101780900");
-    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5001 0003030177017500");
-    golden(&read(Query::Members { id: id(), page: page() }, false), "5001 00030401770101780900");
-    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5001 0003050177017500");
-    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5001 0003060177017200");
+    golden(&read(Query::Workspace { id: id() }, true), "5002 000300017701");
+    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5002 0003010177016700");
+    golden(&read(Query::Grants { id: id(), page: page() }, false), "5002 00030201770101780900");
+    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5002 0003030177017500");
+    golden(&read(Query::Members { id: id(), page: page() }, false), "5002 00030401770101780900");
+    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5002 0003050177017500");
+    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5002 0003060177017200");
     let query = UsageQuery {
         group_by: vec![GroupBy::User, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
         interval: Some(Interval::Month),
@@ -72,7 +72,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5001 00030701770400010203010101020001010101017500010166000900",
+        "5002 00030701770400010203010101020001010101017500010166000900",
     );
 }
 
@@ -87,15 +87,15 @@ fn what_a_leader_answers() {
         durability: log::Durability::Quorum,
         cut_off: true,
     };
-    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5101 00000101000101010308010100010201090201");
+    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5102 00000101000101010308010100010201090201");
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
-    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5101 0001fb2c01010400");
-    golden(&Led(Ok(LeaderAnswer::Renewed)), "5101 0002");
-    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5101 01000103");
-    golden(&Led(Err(LeaderRefusal::Overloaded)), "5101 0101");
-    golden(&Led(Err(LeaderRefusal::Unknown)), "5101 0102");
-    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5101 01030173");
-    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5101 010410");
+    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5102 0001fb2c01010400");
+    golden(&Led(Ok(LeaderAnswer::Renewed)), "5102 0002");
+    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5102 01000103");
+    golden(&Led(Err(LeaderRefusal::Overloaded)), "5102 0101");
+    golden(&Led(Err(LeaderRefusal::Unknown)), "5102 0102");
+    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5102 01030173");
+    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5102 010410");
 }
 
 #[test]
@@ -104,15 +104,15 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5101 00030100017701570101010401060405060708010208090a0b0c0d0e0f10220102",
+        "5102 00030100017701570101010401060355544300040506070801020809120a0b0c0d0e0f10220102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
-        "5101 00030101010101670232010406000204050102030405060708090a0b0102040c0102",
+        "5102 000301010101016702320104060000000204050102030405060708090a0b0102040c0102",
     );
     golden(
         &read(ReadAnswer::Members(vec![member()])),
-        "5101 00030102010175010001017401010101000200030405060102",
+        "5102 0003010201017501000101740101010100070200030405060102",
     );
     let allocation = log::AllocationAnswer {
         user: "u".into(),
@@ -120,11 +120,12 @@ fn what_was_read() {
         standing: 2,
         overflow: log::Overflow::Shared,
         used: 3,
+        short: 7,
         pending: pending(),
         revision: 5,
         at: 6,
     };
-    golden(&read(ReadAnswer::Allocation(allocation)), "5101 0003010301750101020103010204050c0102");
+    golden(&read(ReadAnswer::Allocation(allocation)), "5102 000301030175010102010307010204050c0102");
     let reallocation = log::ReallocationAnswer {
         id: "r".into(),
         from: "a".into(),
@@ -135,13 +136,13 @@ fn what_was_read() {
         pending: pending(),
         at: 6,
     };
-    golden(&read(ReadAnswer::Reallocation(reallocation)), "5101 000301040172016101620903020102040c0102");
+    golden(&read(ReadAnswer::Reallocation(reallocation)), "5102 000301040172016101620903020102040c0102");
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6 })),
-        "5101 0003010501010101017500010166000501010174fb2c01070c0102",
+        "5102 0003010501010101017500010166000501010174fb2c01070c0102",
     );
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5101 00030106040102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5102 00030106040102");
 }
 
 fn usage_key() -> UsageKey {
@@ -157,6 +158,8 @@ fn workspace() -> log::WorkspaceView {
         cycle: 1,
         cycle_starts_at: 2,
         cycle_ends_at: Some(3),
+        timezone: "UTC".into(),
+        cycle_rule: None,
         granted: 4,
         used: 5,
         held: 6,
@@ -164,6 +167,7 @@ fn workspace() -> log::WorkspaceView {
         leased: 8,
         leased_by_node: vec![(2, 8)],
         allocated: 9,
+        short: 18,
         reserved: 10,
         shared: 11,
         unattributed: 12,
@@ -198,6 +202,8 @@ fn grant() -> log::Grant {
         created_at: 2,
         starts_at: 3,
         expires_at: None,
+        term: log::Term::Lasting,
+        rolled: None,
         state: log::GrantState::Voided,
         made: 4,
         revision: 5,
@@ -214,6 +220,7 @@ fn member() -> log::MemberView {
         role: log::Role::Admin,
         allocation: Some(1),
         overflow: Some(log::Overflow::None),
+        short: 7,
         pending: 2,
         limit: None,
         used: 3,

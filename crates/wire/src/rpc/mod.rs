@@ -15,10 +15,10 @@ macro_rules! shapes {
 }
 
 macro_rules! frozen {
-    ($($shape:ident $type_id:literal at most $bytes:expr;)*) => {$(
+    ($($shape:ident $type_id:literal version $version:literal at most $bytes:expr;)*) => {$(
         impl Frozen for $shape {
             const TYPE_ID: u8 = $type_id;
-            const VERSION: u8 = 1;
+            const VERSION: u8 = $version;
             const BYTES_MAX: usize = $bytes;
         }
     )*};
@@ -80,11 +80,11 @@ shapes! {
 }
 
 frozen! {
-    Introduce 86 at most 64;
-    Known 87 at most 64;
-    AskTime 88 at most 64;
-    Time 89 at most 64;
-    Heard 90 at most 64;
+    Introduce 86 version 1 at most 64;
+    Known 87 version 1 at most 64;
+    AskTime 88 version 1 at most 64;
+    Time 89 version 1 at most 64;
+    Heard 90 version 1 at most 64;
 }
 
 #[cfg(test)]

@@ -233,7 +233,7 @@ impl Pool {
             AdminStep { at_ms, node, what: Wanted::Change { workspace, change } }
         };
         let open = Some(Membership::Open);
-        let settings = WorkspaceSettings { name: None, membership: open, durability: None };
+        let settings = WorkspaceSettings { membership: open, ..WorkspaceSettings::unchanged() };
         let share = granted.micros() / 100 * self.allocated_percent / self.members as u64;
         let share = Credits::from_micros(share).unwrap_or(Credits::ZERO);
         let mut allocations = Vec::new();
@@ -301,6 +301,7 @@ fn grant(id: &str, amount: Credits) -> Change {
         paid: true,
         starts_at: None,
         expires_at: None,
+        term: ledger::Term::Lasting,
     })
 }
 

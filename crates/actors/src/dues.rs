@@ -1,0 +1,130 @@
+//! What time alone does to the pools this node leads: grants and cycles end though nobody asks for anything, and the ends
+//! of cycles to come are looked up before they are needed.
+//!
+//! Not here: what then happens (`ledger::cycle`), the calendar's rule (`calendar`), the recalls that follow (`desk`).
+
+use crate::desk::{Desk, PATIENCE};
+use crate::shards::Shards;
+use calendar::Calendar;
+use ledger::{Command, CycleEnds, Workspace, limits};
+use replication::Group;
+use std::sync::Arc;
+use std::time::Duration;
+use types::Timestamp;
+
+/// Pools of one group that are settled in one turn, the longest due first. What is due everywhere at once is spread over
+/// many turns: a pool that somebody asks does not wait for its own, his entry settles it.
+const SETTLED_AT_ONCE: usize = 256;
+/// Pools of one group whose ends are looked up in one turn.
+const LOOKED_UP_AT_ONCE: usize = 64;
+
+impl Desk {
+    /// Sees to what is due in the groups this node leads, a turn at a time. Ends when it is dropped.
+    pub async fn keep_time(self: Arc<Self>, shards: Arc<Shards>, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            let led = shards.replica().groups().filter(|group| group.is_leader());
+            futures::future::join_all(led.map(|group| self.see_to_dues(group))).await;
+        }
+    }
+
+    async fn see_to_dues(&self, group: &Group) {
+        let now = self.now();
+        let commands = group.peek(|state| {
+            let due = state.schedule.due(now, SETTLED_AT_ONCE);
+            let ending = state.schedule.short_of_ends(LOOKED_UP_AT_ONCE);
+            let looked_up = ending.iter().filter_map(|id| look_up(state.workspace(id)?));
+            let ticks = due.into_iter().map(|workspace| Command::Tick { workspace });
+            ticks.chain(looked_up).collect::<Vec<_>>()
+        });
+        // What is not taken now is found due again at the next turn.
+        let proposed = commands.into_iter().map(|command| self.propose(group, command, PATIENCE));
+        futures::future::join_all(proposed).await;
+    }
+}
+
+/// The end of this cycle stays as it was told; those after it are the calendar's. `None` where it knows no more.
+fn look_up(workspace: &Workspace) -> Option<Command> {
+    let rule = workspace.cycle_rule.clone()?;
+    let calendar = match Calendar::new(&rule) {
+        Ok(calendar) => calendar,
+        Err(unknown) => {
+            // Another node's program knew the zone.
+            tracing::warn!(workspace = %workspace.id, %unknown, "the end of the next cycle cannot be looked up here");
+            return None;
+        }
+    };
+    let known = workspace.cycle_ends_at();
+    let after = known.unwrap_or(workspace.cycle_starts_at);
+    let later = calendar.starts_after(after).map(|start| start.at);
+    let ends: Vec<Timestamp> = known.into_iter().chain(later).take(limits::CYCLE_ENDS_MAX).collect();
+    let is_news = ends != workspace.cycle_ends;
+    let ends = CycleEnds { rule, ends };
+    is_news.then(|| Command::SetCycleEnds { workspace: workspace.id.clone(), cycle: workspace.cycle, ends })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::{AdminCommand, Change, State, WorkspaceSettings};
+    use types::{CycleDays, CycleRule, Every, WorkspaceId, ZoneName};
+
+    fn at(text: &str) -> Timestamp {
+        let days = types::Day(text.parse().unwrap());
+        days.starts_at()
+    }
+
+    /// A workspace whose months begin on the 31st, made on day 20,456 (2026-01-03), knowing these ends.
+    fn state(ends: &[&str]) -> (State, WorkspaceId) {
+        let id = WorkspaceId::parse("w").unwrap();
+        let cycle = CycleDays { every: Every::Month, anchor: types::CivilDate::new(2026, 1, 31).unwrap() };
+        let rule = CycleRule::of(cycle, ZoneName::utc());
+        let ends = Some(CycleEnds { rule, ends: ends.iter().map(|day| at(day)).collect() });
+        let change = Change::PutWorkspace(WorkspaceSettings {
+            cycle: Some(cycle),
+            ends,
+            ..WorkspaceSettings::unchanged()
+        });
+        let admin = AdminCommand { workspace: id.clone(), keyed: None, if_match: None, change };
+        let mut state = State::new();
+        state.apply(at("20456"), &Command::Admin(admin)).result.unwrap();
+        (state, id)
+    }
+
+    fn ends_of(command: Option<Command>) -> Vec<i32> {
+        let Some(Command::SetCycleEnds { ends, .. }) = command else { return Vec::new() };
+        ends.ends.into_iter().map(|end| end.day().0).collect()
+    }
+
+    #[test]
+    fn what_was_told_stays_and_what_follows_is_the_calendars() {
+        // The 31st of January, the 28th of February, the 31st of March, the 30th of April.
+        let (state, id) = state(&["20484"]);
+        let found = look_up(state.workspace(&id).unwrap());
+        assert_eq!(ends_of(found.clone()), [20_484, 20_512, 20_543, 20_573]);
+        let mut after = state;
+        assert!(after.schedule.short_of_ends(9).contains(&id));
+        after.apply(at("20456"), &found.unwrap()).result.unwrap();
+        assert_eq!(after.schedule.short_of_ends(9), []);
+        assert_eq!(look_up(after.workspace(&id).unwrap()), None, "nothing new");
+        // An end that is not the calendar's (its zones have changed since it was told) stays too.
+        let (state, id) = self::state(&["20490"]);
+        assert_eq!(ends_of(look_up(state.workspace(&id).unwrap())), [20_490, 20_512, 20_543, 20_573]);
+    }
+
+    #[test]
+    fn where_no_end_is_known_every_one_that_was_missed_is_found() {
+        let (mut state, id) = state(&["20484"]);
+        state.apply(at("20600"), &Command::Tick { workspace: id.clone() }).result.unwrap();
+        let workspace = state.workspace(&id).unwrap();
+        assert_eq!((workspace.cycle.0, workspace.cycle_ends_at()), (2, None));
+        let found = look_up(workspace);
+        assert_eq!(ends_of(found.clone()), [20_512, 20_543, 20_573, 20_604]);
+        state.apply(at("20600"), &found.unwrap()).result.unwrap();
+        assert_eq!(state.schedule.due(at("20600"), 9), std::slice::from_ref(&id));
+        state.apply(at("20600"), &Command::Tick { workspace: id.clone() }).result.unwrap();
+        assert_eq!(state.workspace(&id).unwrap().cycle.0, 5);
+        assert!(state.schedule.due(at("20603"), 9).is_empty());
+        assert_eq!(state.schedule.due(at("20604"), 9), [id]);
+    }
+}

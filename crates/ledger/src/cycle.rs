@@ -1,0 +1,304 @@
+//! Cycles: when one ends and what happens then.
+//!
+//! A boundary is reached with the first entry for the workspace whose time is not before it, whatever that entry asks
+//! for: nothing is ever decided by the books of a cycle that is over. When boundaries come was looked up in the calendar
+//! by whoever proposed them, and stands in the state before it is needed; nothing here knows a zone.
+//!
+//! At a boundary, always in this order:
+//!
+//! 1. Grants whose own window ends there expire.
+//! 2. Transfer intents end: what is still owed lapses.
+//! 3. Every open line is frozen and recalled. It may still report, return and close, on the books of its own cycle.
+//! 4. Allocations end, and what was set aside is free.
+//! 5. What is left of grants that end with the cycle goes by their rule: kept, or expired. What their lines still return
+//!    goes by the same rule. Other grants are kept whole.
+//! 6. The next cycle begins. Nobody has used anything in it.
+//! 7. Standing allocations are set aside anew, those first that were given first. What the pool has too little for is
+//!    `short`, and is made up for, in the same order, by what comes back from the ended cycle and by the grants that are
+//!    made in this one.
+//!
+//! Not here: the rule of the calendar (`calendar`), who notices that it is time (the leader).
+
+use crate::allocation::{Allocation, Earmarks, Overflow};
+use crate::command::{CycleEnds, WorkspaceSettings};
+use crate::grant::{Grant, GrantState};
+use crate::limits;
+use crate::line::Growth;
+use crate::outcome::{Event, Outcome, Rejection};
+use crate::workspace::Workspace;
+use types::planted::{Mistake, is_planted};
+use types::{Credits, CycleNumber, GrantNo, LineId, Timestamp, UserId};
+
+/// What was charged, by how it came to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    pub used: Credits,
+    pub unattributed: Credits,
+    pub written_off: Credits,
+}
+
+/// A standing allocation between two cycles.
+struct Standing {
+    user: UserId,
+    amount: Credits,
+    overflow: Overflow,
+}
+
+impl Workspace {
+    /// `None`: it has no end, or none that is known yet.
+    pub fn cycle_ends_at(&self) -> Option<Timestamp> {
+        self.cycle_ends.first().copied()
+    }
+
+    /// Makes happen what is due, each thing at its own instant.
+    pub(crate) fn settle_due(&mut self, at: Timestamp, events: &mut Vec<Event>) {
+        let at = if is_planted(Mistake::BoundaryEarly) { at.plus_ms(5_000) } else { at };
+        while let Some(due) = self.next_due.filter(|due| *due <= at) {
+            self.expire(due, events);
+            if self.cycle_ends_at().is_some_and(|end| end <= due) {
+                self.roll_over(due, events);
+                if is_planted(Mistake::RollsTwice) && !self.cycle_ends.is_empty() {
+                    self.roll_over(due, events);
+                }
+            }
+            self.look_ahead();
+        }
+    }
+
+    /// Notes what is due next.
+    pub fn look_ahead(&mut self) {
+        self.next_due = self.first_due();
+    }
+
+    pub(crate) fn first_due(&self) -> Option<Timestamp> {
+        let live = self.grants.iter().filter(|grant| grant.state == GrantState::Live);
+        live.filter_map(|grant| grant.expires_at).chain(self.cycle_ends_at()).min()
+    }
+
+    /// Ends the grants whose time is over. Allocations that stood on them shrink with them.
+    fn expire(&mut self, at: Timestamp, events: &mut Vec<Event>) {
+        let over = |g: &&Grant| g.state == GrantState::Live && g.is_over(at);
+        let due: Vec<GrantNo> = self.grants.iter().filter(over).map(|g| g.no).collect();
+        for no in due {
+            let earmarked = self.grant(no).books.earmarked;
+            if !earmarked.is_zero() {
+                for user in self.users.values_mut() {
+                    if let Some(allocation) = &mut user.allocation {
+                        allocation.earmarks.remove(no, allocation.earmarks.on(no));
+                    }
+                }
+                self.on_grant(no, |g| g.release(earmarked));
+            }
+            let revision = self.next_revision();
+            self.on_grant(no, |g| g.end(GrantState::Expired, revision));
+            self.grant_ended();
+            let lines = self.lines_on(no);
+            self.recall(&lines, events);
+        }
+    }
+
+    fn roll_over(&mut self, at: Timestamp, events: &mut Vec<Event>) {
+        let ended = self.cycle;
+        self.end_intents(ended);
+        let open: Vec<LineId> = self.lines.keys().copied().collect();
+        if !is_planted(Mistake::EndedLinesDraw) {
+            self.recall(&open, events);
+        }
+        let standing = self.end_allocations();
+        self.roll_grants(ended, at);
+        self.cycle = ended.next();
+        self.cycle_starts_at = at;
+        self.cycle_ends.remove(0);
+        self.spent_before = self.spent();
+        for user in self.users.values_mut() {
+            user.past.grow(user.used);
+            (user.used, user.late) = (Credits::ZERO, Credits::ZERO);
+        }
+        self.users.retain(|_, user| !user.is_nobody());
+        self.sort_burn_order();
+        standing.into_iter().for_each(|standing| self.renew(standing, at));
+    }
+
+    /// What is still owed lapses. Reallocations are remembered to the end of the cycle after theirs.
+    fn end_intents(&mut self, ended: CycleNumber) {
+        for line in self.lines.values_mut() {
+            line.pledges.clear();
+        }
+        for intent in self.intents.values_mut() {
+            intent.lapsed.grow(intent.pending());
+            intent.lines.clear();
+        }
+        self.intents.retain(|_, intent| intent.reallocation.is_some() && intent.cycle == ended);
+        let Self { reallocations, intents, .. } = self;
+        reallocations.retain(|_, no| intents.contains_key(no));
+    }
+
+    /// Releases all that is set aside. Answers the allocations that come again, those first that were given first.
+    fn end_allocations(&mut self) -> Vec<Standing> {
+        self.short.clear();
+        let mut ended = Vec::new();
+        for (name, user) in &mut self.users {
+            if let Some(allocation) = user.allocation.take() {
+                ended.push((name.clone(), allocation));
+            }
+        }
+        ended.sort_by_key(|(_, allocation)| allocation.no);
+        for (_, allocation) in &ended {
+            for (grant, amount) in allocation.earmarks.iter() {
+                self.on_grant(grant, |g| g.release(amount));
+            }
+        }
+        // None of one's own and then what is shared: as if he had none.
+        let comes_again =
+            |(_, a): &(UserId, Allocation)| !a.standing.is_zero() || a.overflow == Overflow::None;
+        let standing = |(user, a): (UserId, Allocation)| {
+            let Allocation { standing: amount, overflow, .. } = a;
+            Standing { user, amount, overflow }
+        };
+        ended.into_iter().filter(comes_again).map(standing).collect()
+    }
+
+    /// Grants that began before `at` and end with their cycle. Those that begin with the next one or later wait for theirs.
+    fn roll_grants(&mut self, ended: CycleNumber, at: Timestamp) {
+        let begun = |g: &&Grant| g.state == GrantState::Live && g.starts_at < at;
+        let rolling: Vec<GrantNo> = self.grants.iter().filter(begun).map(|g| g.no).collect();
+        for no in rolling {
+            let revision = self.next_revision();
+            self.on_grant(no, |g| g.roll(ended, revision));
+        }
+        self.grant_ended();
+    }
+
+    /// Gives a standing allocation its next life, as far as the pool can fund it.
+    fn renew(&mut self, standing: Standing, at: Timestamp) {
+        let Standing { user, amount, overflow } = standing;
+        let no = self.next_allocation;
+        self.next_allocation = no.next();
+        let revision = self.next_revision();
+        let allocation = Allocation { standing: amount, revision, ..Allocation::new(no, overflow) };
+        self.user_mut(&user).allocation = Some(allocation);
+        self.set_short(&user, amount);
+        self.make_up(&user, at);
+    }
+
+    /// So much is missing from the user's allocation.
+    pub(crate) fn set_short(&mut self, user: &UserId, short: Credits) {
+        let allocation = self.user_mut(user).allocation.as_mut().expect("somebody's allocation is short");
+        allocation.short = short;
+        let no = allocation.no;
+        if short.is_zero() {
+            self.short.remove(&no);
+        } else {
+            self.short.insert(no, user.clone());
+        }
+    }
+
+    /// Sets aside what is missing from allocations, as far as what has come can fund it.
+    pub(crate) fn make_up_for_shortfalls(&mut self, at: Timestamp) {
+        while let Some(user) = self.short.values().next().cloned() {
+            self.make_up(&user, at);
+            // What the first one still misses nobody behind him gets.
+            if self.short.values().next() == Some(&user) {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn make_up(&mut self, user: &UserId, at: Timestamp) {
+        let short = self.user(user).and_then(|u| u.allocation.as_ref()).map_or(Credits::ZERO, |a| a.short);
+        let (fund, missing) = self.fundable_parts(short, None, &Earmarks::default(), at);
+        for (grant, amount) in fund.iter() {
+            self.on_grant(grant, |g| g.earmark(amount));
+        }
+        let allocation = self.user_mut(user).allocation.as_mut().expect("somebody's allocation is short");
+        fund.iter().for_each(|(grant, amount)| allocation.earmarks.add(grant, amount));
+        self.set_short(user, missing);
+    }
+
+    /// Charged in all cycles.
+    pub fn spent(&self) -> Spent {
+        let totals = &self.totals;
+        Spent { used: totals.used, unattributed: totals.unattributed, written_off: totals.written_off }
+    }
+
+    /// A line of an earlier cycle tells late what was charged on it.
+    pub(crate) fn charge_before(&mut self, step: &Growth) {
+        self.spent_before.used.grow(step.used);
+        self.spent_before.unattributed.grow(step.unattributed);
+    }
+
+    /// Where settings make another rule, it has to come with its ends.
+    pub(crate) fn decide_cycles(&self, settings: &WorkspaceSettings, at: Timestamp) -> Result<(), Rejection> {
+        let rule = settings.rule_after(&self.timezone, self.cycle_rule.as_ref());
+        if rule == self.cycle_rule {
+            return Ok(());
+        }
+        let are_its_own =
+            |known: &&CycleEnds| Some(&known.rule) == rule.as_ref() && is_ascending(&known.ends);
+        let known = settings.ends.as_ref().filter(are_its_own).ok_or(Rejection::CyclesChanged)?;
+        let are_to_come = known.ends.first().is_none_or(|first| *first > at);
+        if are_to_come { Ok(()) } else { Err(Rejection::CyclesChanged) }
+    }
+
+    pub(crate) fn commit_cycles(&mut self, settings: &WorkspaceSettings, at: Timestamp) {
+        let rule = settings.rule_after(&self.timezone, self.cycle_rule.as_ref());
+        if let Some(zone) = &settings.timezone {
+            self.timezone.clone_from(zone);
+        }
+        if rule != self.cycle_rule {
+            self.cycle_rule = rule;
+            self.cycle_ends = settings.ends.as_ref().expect("decided with its ends").ends.clone();
+            self.ends_changed();
+            self.leave_what_no_longer_lasts();
+            self.make_up_for_shortfalls(at);
+        }
+    }
+
+    /// R12: what is set aside on grants that end before the cycle now does is free again, and missing.
+    fn leave_what_no_longer_lasts(&mut self) {
+        let end = self.cycle_ends_at();
+        let ends_before = |no: &GrantNo| !self.grant(*no).lasts_to(end);
+        let leaving: Vec<GrantNo> = self.burn_order.iter().copied().filter(ends_before).collect();
+        for no in leaving {
+            for (name, user) in &mut self.users {
+                let Some(allocation) = &mut user.allocation else { continue };
+                let amount = allocation.earmarks.on(no);
+                if !amount.is_zero() {
+                    allocation.earmarks.remove(no, amount);
+                    allocation.short.grow(amount);
+                    self.short.insert(allocation.no, name.clone());
+                }
+            }
+            let earmarked = self.grant(no).books.earmarked;
+            self.on_grant(no, |g| g.release(earmarked));
+        }
+    }
+
+    /// What comes after this cycle is replaced; when this one ends was told, and stays.
+    pub(crate) fn set_cycle_ends(
+        &mut self,
+        cycle: CycleNumber,
+        known: &CycleEnds,
+    ) -> Result<Outcome, Rejection> {
+        let CycleEnds { rule, ends } = known;
+        let goes_on = match (self.cycle_ends_at(), ends.first()) {
+            (Some(known), first) => first == Some(&known),
+            (None, first) => first.is_none_or(|first| *first > self.cycle_starts_at),
+        };
+        if self.cycle != cycle || self.cycle_rule.as_ref() != Some(rule) || !goes_on || !is_ascending(ends) {
+            return Err(Rejection::CyclesChanged);
+        }
+        self.cycle_ends.clone_from(ends);
+        self.ends_changed();
+        Ok(Outcome::Ticked)
+    }
+
+    fn ends_changed(&mut self) {
+        self.sort_burn_order();
+        self.look_ahead();
+    }
+}
+
+fn is_ascending(ends: &[Timestamp]) -> bool {
+    ends.len() <= limits::CYCLE_ENDS_MAX && ends.is_sorted_by(|a, b| a < b)
+}

@@ -1,0 +1,93 @@
+//! What usage is counted by: meters of lines, interned by their workspace, and bounded. S8 is held at this door.
+//!
+//! Not here: what use does to the books (`draw`).
+
+use crate::command::Used;
+use crate::limits;
+use crate::line::{Growth, Line};
+use crate::outcome::LineRejection;
+use crate::workspace::Workspace;
+use types::{Credits, Feature, LineId, METERS_PER_LINE_MAX, Meter, Metered, UNITS_PER_METER_MAX};
+
+impl Workspace {
+    pub(crate) fn commit_meters(&mut self, id: LineId, used: &Used) {
+        for (meter, metered) in self.counted(used) {
+            let no = self.meter_number(meter);
+            let line = self.lines.get_mut(&id).expect("a report belongs to a line");
+            match line.meters.binary_search_by_key(&no, |(known, _)| *known) {
+                Ok(i) => line.meters[i].1.max(&metered),
+                Err(i) => line.meters.insert(i, (no, metered)),
+            }
+        }
+    }
+
+    /// Usage by the meters it is counted under. Names past the bound are counted together as `other`; which ones
+    /// these are never changes again.
+    fn counted(&self, used: &Used) -> Vec<(Meter, Metered)> {
+        let mut room = limits::METERED_NAMES_MAX.saturating_sub(self.metered_names.len());
+        let mut counted: Vec<(Meter, Metered)> = Vec::with_capacity(used.by_meter.len());
+        for (meter, metered) in &used.by_meter {
+            let name = (meter.feature.clone(), meter.model.clone());
+            let said = |(m, _): &(Meter, Metered)| (&m.feature, &m.model) == (&name.0, &name.1);
+            let is_known = self.metered_names.contains(&name) || counted.iter().any(said);
+            let meter = if is_known || room > 0 {
+                room = room.saturating_sub(usize::from(!is_known));
+                meter.clone()
+            } else {
+                let other = Feature::parse("other").expect("a valid id");
+                Meter { feature: other, model: None, day: meter.day }
+            };
+            match counted.iter_mut().find(|(known, _)| *known == meter) {
+                Some((_, sum)) => sum.add(metered),
+                None => counted.push((meter, metered.clone())),
+            }
+        }
+        counted
+    }
+
+    fn meter_number(&mut self, meter: Meter) -> u32 {
+        if let Some(no) = self.meter_numbers.get(&meter) {
+            return *no;
+        }
+        if self.metered_names.len() < limits::METERED_NAMES_MAX {
+            self.metered_names.insert((meter.feature.clone(), meter.model.clone()));
+        }
+        let no = u32::try_from(self.meters.len()).expect("2^32 meters do not happen");
+        self.meters.push(meter.clone());
+        self.meter_numbers.insert(meter, no);
+        no
+    }
+
+    /// S8 beyond one message: merged into what is known, usage by meter grows by what usage by backing grows.
+    pub(crate) fn check_meters_grow_alike(
+        &self,
+        line: &Line,
+        used: &Used,
+        growth: &[Growth],
+    ) -> Result<(), LineRejection> {
+        let known = |meter: &Meter| {
+            let no = self.meter_numbers.get(meter)?;
+            let i = line.meters.binary_search_by_key(no, |(known, _)| *known).ok()?;
+            Some(line.meters[i].1.credits)
+        };
+        let grown = |(meter, metered): (Meter, Metered)| {
+            metered.credits.saturating_sub(known(&meter).unwrap_or(Credits::ZERO))
+        };
+        let by_meter = Credits::checked_sum(self.counted(used).into_iter().map(grown));
+        let by_backing = Credits::checked_sum(growth.iter().map(|step| step.used));
+        if by_meter == by_backing { Ok(()) } else { Err(LineRejection::MetersDisagree) }
+    }
+}
+
+/// S8 at the door: usage by meter is the same usage as by backing, once more.
+pub(crate) fn check_meters(used: &Used) -> Result<(), LineRejection> {
+    let by_backing = Credits::checked_sum(used.by_backing.iter().map(|(_, u, _)| *u));
+    let by_meter = Credits::checked_sum(used.by_meter.iter().map(|(_, metered)| metered.credits));
+    let bounded = used.by_meter.len() <= METERS_PER_LINE_MAX
+        && used.by_meter.iter().all(|(_, metered)| metered.units.len() <= UNITS_PER_METER_MAX);
+    if by_backing.is_some() && by_backing == by_meter && bounded {
+        Ok(())
+    } else {
+        Err(LineRejection::MetersDisagree)
+    }
+}

@@ -1,0 +1,59 @@
+//! Settings that change when cycles begin: the new ends are looked up in the calendar, then go with the change.
+//!
+//! Not here: the calendar's rule (`calendar`), what happens when a cycle ends (`ledger`), the ends that come after
+//! (`actors`).
+
+use crate::{AdminCommand, Change, Outcome, Quota, Refusal, WorkspaceSettings};
+use actors::{LeaderAnswer, LeaderRequest};
+use calendar::Calendar;
+use ledger::{Command, CycleEnds, Rejection, limits};
+use types::{CycleRule, Timestamp, WorkspaceId, ZoneName};
+
+/// Somebody else changed the cycles between the look and the change, so often in turn: then the caller is told.
+const TRIES: usize = 4;
+
+impl Quota {
+    /// An administrator's write that says something of cycles.
+    pub(crate) async fn administer_cycles(&self, mut command: AdminCommand) -> Result<Outcome, Refusal> {
+        let group = self.group_of(&command.workspace);
+        for _ in 0..TRIES {
+            let Change::PutWorkspace(settings) = &mut command.change else { break };
+            settings.ends = self.ends_for(&command.workspace, settings).await?;
+            let request = LeaderRequest::Command(Box::new(Command::Admin(command.clone())));
+            match self.ask(group, request).await? {
+                LeaderAnswer::Applied { applied, .. } => match applied.result {
+                    Err(Rejection::CyclesChanged) => {}
+                    result => return result.map_err(Refusal::from_rejection),
+                },
+                LeaderAnswer::Batch(_) | LeaderAnswer::Renewed | LeaderAnswer::Read { .. } => {
+                    return Err(Refusal::OutcomeUnknown);
+                }
+            }
+        }
+        Err(Refusal::from_rejection(Rejection::CyclesChanged))
+    }
+
+    async fn ends_for(
+        &self,
+        id: &WorkspaceId,
+        settings: &WorkspaceSettings,
+    ) -> Result<Option<CycleEnds>, Refusal> {
+        let (timezone, rule, at) = match self.workspace(id, false).await {
+            Ok(known) => (known.view.timezone, known.view.cycle_rule, known.view.at),
+            Err(Refusal::UnknownWorkspace) => (ZoneName::utc(), None, self.clock().now()),
+            Err(refusal) => return Err(refusal),
+        };
+        if let Some(zone) = &settings.timezone {
+            calendar::check(zone).map_err(|unknown| Refusal::Invalid(format!("timezone: {unknown}")))?;
+        }
+        let Some(next) = settings.rule_after(&timezone, rule.as_ref()) else { return Ok(None) };
+        ends_after(next, at.max(self.clock().now())).map(Some)
+    }
+}
+
+fn ends_after(rule: CycleRule, at: Timestamp) -> Result<CycleEnds, Refusal> {
+    let calendar =
+        Calendar::new(&rule).map_err(|unknown| Refusal::Invalid(format!("timezone: {unknown}")))?;
+    let ends = calendar.starts_after(at).take(limits::CYCLE_ENDS_MAX).map(|start| start.at).collect();
+    Ok(CycleEnds { rule, ends })
+}
