@@ -38,7 +38,7 @@ pub(crate) fn between_rooms(metadata: &Metadata) -> Vec<Import> {
 
 /// What builds and runs leave behind; the same as in `.gitignore`, and git's own.
 pub(crate) fn left_by_tools(name: &str) -> bool {
-    ["target", "tranche-data", ".git"].contains(&name)
+    ["target", "tranche-data", "figures", ".git"].contains(&name)
         || name.starts_with("target-")
         || name.ends_with(".profraw")
 }

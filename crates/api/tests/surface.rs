@@ -275,7 +275,12 @@ async fn a_body_of_the_wrong_shape_is_malformed_and_a_wrong_value_is_invalid() {
         }
     }
     for (route, body, code) in [
-        ("PUT /v1/workspaces/acme", r#"{"timezone":"UTC"}"#, "malformed"),
+        ("PUT /v1/workspaces/acme", r#"{"time_zone":"UTC"}"#, "malformed"),
+        ("PUT /v1/workspaces/acme", r#"{"timezone":"UTC"}"#, "no_leader"),
+        ("PUT /v1/workspaces/acme", r#"{"timezone":"+02:00"}"#, "invalid"),
+        ("PUT /v1/workspaces/acme", r#"{"cycle":{"every":"month"}}"#, "malformed"),
+        ("PUT /v1/workspaces/acme", r#"{"cycle":{"every":"week","anchor":"2026-01-31"}}"#, "invalid"),
+        ("PUT /v1/workspaces/acme", r#"{"cycle":{"every":"month","anchor":"2026-02-30"}}"#, "invalid"),
         ("PUT /v1/workspaces/acme", r#"{"name":""}"#, "invalid"),
         ("POST /v1/workspaces/acme/grants", r#"{"kind":"plan","amount":"1"}"#, "malformed"),
         ("POST /v1/workspaces/acme/grants", r#"{"id":"g","kind":"gift","amount":"1"}"#, "invalid"),
