@@ -30,7 +30,8 @@ pub struct Allocation {
     pub pledged: Credits,
     /// Set aside and not drawn.
     pub earmarks: Earmarks,
-    /// Missing from `standing` because the pool had too little when the cycle began; grants that come make up for it.
+    /// Missing, because the pool had too little when the cycle began or came to end later; what comes back of the ended cycle
+    /// and grants that are made make up for it.
     pub short: Credits,
     pub revision: Revision,
 }

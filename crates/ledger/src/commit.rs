@@ -91,14 +91,9 @@ impl Workspace {
             for (user, other) in rebacked {
                 let moved = other.total();
                 self.on_grant(no, |g| g.release(moved));
-                for (grant, amount) in other.iter() {
-                    self.on_grant(grant, |g| g.earmark(amount));
-                }
                 let allocation = self.user_mut(&user).allocation.as_mut().expect("decided on an allocation");
                 allocation.earmarks.remove(no, moved);
-                for (grant, amount) in other.iter() {
-                    allocation.earmarks.add(grant, amount);
-                }
+                self.earmark_for(&user, &other);
             }
             let revision = self.next_revision();
             self.on_grant(no, |g| g.end(GrantState::Voided, revision));
@@ -144,16 +139,13 @@ impl Workspace {
         events: &mut Vec<Event>,
     ) {
         let Shift { fund, release, pledge } = shift;
-        for (grant, amount) in fund.iter() {
-            self.on_grant(grant, |g| g.earmark(amount));
-        }
+        self.earmark_for(user, &fund);
         for (grant, amount) in release.iter() {
             self.on_grant(grant, |g| g.release(amount));
         }
         let pledged =
             Credits::checked_sum(pledge.iter().map(|(_, amount)| *amount)).expect("parts of one pool");
         let allocation = self.user_mut(user).allocation.as_mut().expect("a shift is of an allocation");
-        fund.iter().for_each(|(grant, amount)| allocation.earmarks.add(grant, amount));
         release.iter().for_each(|(grant, amount)| allocation.earmarks.remove(grant, amount));
         allocation.pledged.grow(pledged);
         let from_allocation = allocation.no;
@@ -211,17 +203,22 @@ impl Workspace {
         let allocation_no = self.user(to).and_then(|u| u.allocation.as_ref()).expect("made above").no;
         let recipient = Recipient::Allocation(to.clone(), allocation_no);
         self.commit_shift(from, shift, &recipient, Some((id.clone(), amount)), events);
-        for (grant, part) in gift.iter() {
-            self.on_grant(grant, |g| g.earmark(part));
-        }
-        let allocation = self.user_mut(to).allocation.as_mut().expect("made above");
-        gift.iter().for_each(|(grant, part)| allocation.earmarks.add(grant, part));
-        allocation.revision = revision;
+        self.earmark_for(to, &gift);
+        self.user_mut(to).allocation.as_mut().expect("made above").revision = revision;
         self.user_mut(from).allocation.as_mut().expect("decided on it").revision = revision;
         let answer = self.reallocation_answer(id, at).expect("made above");
         let no = self.reallocations[id];
         self.intents.get_mut(&no).expect("made above").first_answer = Some(answer.clone());
         Outcome::Reallocation(answer)
+    }
+
+    /// Sets these aside for a user who has an allocation.
+    pub(crate) fn earmark_for(&mut self, user: &UserId, parts: &Earmarks) {
+        for (grant, amount) in parts.iter() {
+            self.on_grant(grant, |g| g.earmark(amount));
+            let allocation = self.user_mut(user).allocation.as_mut().expect("set aside for an allocation");
+            allocation.earmarks.add(grant, amount);
+        }
     }
 
     /// Freezes lines and asks for a recall of each that was not frozen before.

@@ -1,8 +1,9 @@
 //! Cycles: when one ends and what happens then.
 //!
 //! A boundary is reached with the first entry for the workspace whose time is not before it, whatever that entry asks
-//! for: nothing is ever decided by the books of a cycle that is over. When boundaries come was looked up in the calendar
-//! by whoever proposed them, and stands in the state before it is needed; nothing here knows a zone.
+//! for: nothing is decided by the books of a cycle that is over. When boundaries come was looked up in the calendar by
+//! whoever proposed them, and stands in the state before it is needed; nothing here knows a zone. A cycle whose end is not
+//! known goes on until it is.
 //!
 //! At a boundary, always in this order:
 //!
@@ -80,21 +81,32 @@ impl Workspace {
         let over = |g: &&Grant| g.state == GrantState::Live && g.is_over(at);
         let due: Vec<GrantNo> = self.grants.iter().filter(over).map(|g| g.no).collect();
         for no in due {
-            let earmarked = self.grant(no).books.earmarked;
-            if !earmarked.is_zero() {
-                for user in self.users.values_mut() {
-                    if let Some(allocation) = &mut user.allocation {
-                        allocation.earmarks.remove(no, allocation.earmarks.on(no));
-                    }
-                }
-                self.on_grant(no, |g| g.release(earmarked));
-            }
+            let _shrunk = self.free_what_is_set_aside_on(no);
             let revision = self.next_revision();
             self.on_grant(no, |g| g.end(GrantState::Expired, revision));
             self.grant_ended();
             let lines = self.lines_on(no);
             self.recall(&lines, events);
         }
+    }
+
+    /// Nothing is set aside on this grant any more. Answers whose it was, and how much.
+    fn free_what_is_set_aside_on(&mut self, no: GrantNo) -> Vec<(UserId, Credits)> {
+        let mut freed = Vec::new();
+        let earmarked = self.grant(no).books.earmarked;
+        if earmarked.is_zero() {
+            return freed;
+        }
+        for (name, user) in &mut self.users {
+            let Some(allocation) = &mut user.allocation else { continue };
+            let amount = allocation.earmarks.on(no);
+            if !amount.is_zero() {
+                allocation.earmarks.remove(no, amount);
+                freed.push((name.clone(), amount));
+            }
+        }
+        self.on_grant(no, |g| g.release(earmarked));
+        freed
     }
 
     fn roll_over(&mut self, at: Timestamp, events: &mut Vec<Event>) {
@@ -116,7 +128,8 @@ impl Workspace {
         }
         self.users.retain(|_, user| !user.is_nobody());
         self.sort_burn_order();
-        standing.into_iter().for_each(|standing| self.renew(standing, at));
+        standing.into_iter().for_each(|standing| self.renew(standing));
+        self.make_up_for_shortfalls(at);
     }
 
     /// What is still owed lapses. Reallocations are remembered to the end of the cycle after theirs.
@@ -169,8 +182,8 @@ impl Workspace {
         self.grant_ended();
     }
 
-    /// Gives a standing allocation its next life, as far as the pool can fund it.
-    fn renew(&mut self, standing: Standing, at: Timestamp) {
+    /// Gives a standing allocation its next life: to begin with all of it is missing.
+    fn renew(&mut self, standing: Standing) {
         let Standing { user, amount, overflow } = standing;
         let no = self.next_allocation;
         self.next_allocation = no.next();
@@ -178,7 +191,6 @@ impl Workspace {
         let allocation = Allocation { standing: amount, revision, ..Allocation::new(no, overflow) };
         self.user_mut(&user).allocation = Some(allocation);
         self.set_short(&user, amount);
-        self.make_up(&user, at);
     }
 
     /// So much is missing from the user's allocation.
@@ -205,14 +217,13 @@ impl Workspace {
     }
 
     pub(crate) fn make_up(&mut self, user: &UserId, at: Timestamp) {
-        let short = self.user(user).and_then(|u| u.allocation.as_ref()).map_or(Credits::ZERO, |a| a.short);
-        let (fund, missing) = self.fundable_parts(short, None, &Earmarks::default(), at);
-        for (grant, amount) in fund.iter() {
-            self.on_grant(grant, |g| g.earmark(amount));
-        }
-        let allocation = self.user_mut(user).allocation.as_mut().expect("somebody's allocation is short");
-        fund.iter().for_each(|(grant, amount)| allocation.earmarks.add(grant, amount));
+        let (fund, missing) = self.fundable_parts(self.short_of(user), None, &Earmarks::default(), at);
+        self.earmark_for(user, &fund);
         self.set_short(user, missing);
+    }
+
+    fn short_of(&self, user: &UserId) -> Credits {
+        self.user(user).and_then(|u| u.allocation.as_ref()).map_or(Credits::ZERO, |a| a.short)
     }
 
     /// Charged in all cycles.
@@ -260,17 +271,10 @@ impl Workspace {
         let ends_before = |no: &GrantNo| !self.grant(*no).lasts_to(end);
         let leaving: Vec<GrantNo> = self.burn_order.iter().copied().filter(ends_before).collect();
         for no in leaving {
-            for (name, user) in &mut self.users {
-                let Some(allocation) = &mut user.allocation else { continue };
-                let amount = allocation.earmarks.on(no);
-                if !amount.is_zero() {
-                    allocation.earmarks.remove(no, amount);
-                    allocation.short.grow(amount);
-                    self.short.insert(allocation.no, name.clone());
-                }
+            for (user, amount) in self.free_what_is_set_aside_on(no) {
+                let short = self.short_of(&user).checked_add(amount);
+                self.set_short(&user, short.expect("parts of one pool sum within its bound"));
             }
-            let earmarked = self.grant(no).books.earmarked;
-            self.on_grant(no, |g| g.release(earmarked));
         }
     }
 

@@ -47,7 +47,7 @@ pub struct AllocationAnswer {
     pub standing: Credits,
     pub overflow: Overflow,
     pub used: Credits,
-    /// Missing from `standing` since the cycle began, because the pool had too little.
+    /// Missing from it, because the pool had too little.
     pub short: Credits,
     pub pending: Vec<Pending>,
     pub revision: Revision,

@@ -33,7 +33,7 @@ pub struct WorkspaceView {
     /// Out by node, held or not.
     pub leased_by_node: BTreeMap<NodeId, Credits>,
     pub allocated: Credits,
-    /// Missing from standing allocations, because the pool had too little when the cycle began.
+    /// Missing from allocations, because the pool had too little.
     pub short: Credits,
     pub reserved: Credits,
     pub shared: Credits,
@@ -55,7 +55,7 @@ pub struct MemberView {
     pub role: Role,
     pub allocation: Option<Credits>,
     pub overflow: Option<Overflow>,
-    /// Missing from what every cycle is to begin with, because the pool had too little.
+    /// Missing from his allocation, because the pool had too little.
     pub short: Credits,
     pub pending: Credits,
     pub limit: Option<Credits>,
