@@ -39,8 +39,11 @@ pub enum Unavailable {
     Refused(LeaderRefusal),
 }
 
-/// Between two attempts while there is no leader.
+/// Between two attempts while there is no leader; after each turn over all replicas it is twice as long.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// The longest of these: less than an election takes.
+const LEADERLESS_PAUSE_MAX: Duration = Duration::from_millis(160);
 
 /// The longest, where a leader did not know what becomes of the request, or wants something given back first: each time
 /// it says so the next pause is twice as long.
@@ -109,7 +112,7 @@ impl Shards {
         let may_repeat = request.may_repeat();
         let mut unknown = false;
         let mut candidate = self.first_candidate(group);
-        let (mut turn, mut pause) = (0, PAUSE);
+        let (mut turn, mut pause, mut leaderless) = (0, PAUSE, PAUSE);
         // While one hands over to the other each names the other: nobody is asked twice without a breath.
         let mut asked_in_one_breath = BTreeSet::new();
         loop {
@@ -149,7 +152,10 @@ impl Shards {
             candidate = replicas.get(turn % replicas.len().max(1)).copied().unwrap_or(self.me);
             turn += 1;
             asked_in_one_breath.clear();
-            let breath = if is_unknown { pause } else { PAUSE };
+            let breath = if is_unknown { pause } else { leaderless };
+            if turn.is_multiple_of(replicas.len().max(1)) {
+                leaderless = (leaderless * 2).min(LEADERLESS_PAUSE_MAX);
+            }
             tokio::time::sleep(breath.min(left)).await;
         }
     }

@@ -89,11 +89,14 @@ impl Reading<'_> {
         if self.sealed_bytes.is_some() && at != bytes.len() {
             return Err(self.damaged(at, &"it ends before its end"));
         }
-        if marks(&bytes[at..]).any(|mark| mark.synced_bytes() > at as u64) {
+        let rest = &bytes[at..];
+        let written = without_zeros(rest);
+        // The last bytes of a mark may be zeros.
+        if marks(&rest[..rest.len().min(written + MARK_BYTES)]).any(|mark| mark.synced_bytes() > at as u64) {
             return Err(self.damaged(at, &"what stood here had been synced"));
         }
         folded.bytes = at as u64;
-        folded.whole = bytes[at..].iter().all(|byte| *byte == 0);
+        folded.whole = written == 0;
         Ok(folded)
     }
 
@@ -120,6 +123,15 @@ impl Reading<'_> {
         };
         Ok((folded, at))
     }
+}
+
+/// Its length without the zeros at its end, of which a file that grows ahead has many.
+fn without_zeros(bytes: &[u8]) -> usize {
+    const AT_ONCE: usize = 4_096;
+    let is_zero = |block: &&[u8]| block.iter().fold(0, |all, byte| all | byte) == 0;
+    let zeros: usize = bytes.rchunks(AT_ONCE).take_while(is_zero).map(<[u8]>::len).sum();
+    let last = &bytes[..bytes.len() - zeros];
+    last.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1)
 }
 
 /// `snapshot` counts the records of the snapshot until it has ended.

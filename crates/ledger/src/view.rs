@@ -190,18 +190,19 @@ impl Workspace {
         }
     }
 
+    /// What usage sums up from, by user and number of its meter: first that of folded lines, then that of open ones.
+    pub fn usage_parts(&self) -> impl Iterator<Item = (&UserId, u32, &Metered)> {
+        let folded = self.usage.iter();
+        let folded = folded.flat_map(|(user, meters)| meters.iter().map(move |(no, part)| (user, *no, part)));
+        let open = self.lines.values();
+        folded.chain(open.flat_map(|line| line.meters.iter().map(|(no, part)| (&line.user, *no, part))))
+    }
+
     /// All usage the ledger knows: of folded lines and of open ones.
     pub fn usage_rows(&self) -> Vec<UsageRow> {
         let mut rows: BTreeMap<(&UserId, u32), Metered> = BTreeMap::new();
-        for (user, meters) in &self.usage {
-            for (meter, metered) in meters {
-                rows.entry((user, *meter)).or_default().add(metered);
-            }
-        }
-        for line in self.lines.values() {
-            for (meter, metered) in &line.meters {
-                rows.entry((&line.user, *meter)).or_default().add(metered);
-            }
+        for (user, meter, metered) in self.usage_parts() {
+            rows.entry((user, meter)).or_default().add(metered);
         }
         let row = |((user, meter), metered): ((&UserId, u32), Metered)| UsageRow {
             user: user.clone(),

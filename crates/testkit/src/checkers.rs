@@ -203,9 +203,9 @@ pub fn draws_reach_no_further_than_their_target(
 /// S8: usage by user and meter sums to what is used; users' sums are the pool's.
 pub fn usage_by_meter_sums_to_used(workspace: &Workspace) -> Verdict {
     let sentence = "S8 usage by meter sums to used";
-    let mut metered: BTreeMap<UserId, u64> = BTreeMap::new();
-    for row in workspace.usage_rows() {
-        *metered.entry(row.user).or_default() += row.metered.credits.micros();
+    let mut metered: BTreeMap<&UserId, u64> = BTreeMap::new();
+    for (user, _, part) in workspace.usage_parts() {
+        *metered.entry(user).or_default() += part.credits.micros();
     }
     let sum: u64 = metered.values().sum();
     let used = workspace.totals.used.micros();

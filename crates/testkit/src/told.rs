@@ -212,10 +212,13 @@ impl From<&Workspace> for Books {
 
 pub fn metered(workspace: &Workspace) -> Metered {
     let mut metered = Metered::new();
-    for row in workspace.usage_rows() {
-        let sum = metered.entry(row.user).or_default();
-        sum.calls += row.metered.calls;
-        sum.micros += row.metered.credits.micros();
+    for (user, _, part) in workspace.usage_parts() {
+        if !metered.contains_key(user) {
+            metered.insert(user.clone(), Sum::default());
+        }
+        let sum = metered.get_mut(user).expect("just put there");
+        sum.calls += part.calls;
+        sum.micros += part.credits.micros();
     }
     metered
 }

@@ -22,13 +22,12 @@ impl World {
     pub(super) async fn on_node<T: 'static, F: Future<Output = T> + 'static>(
         &self,
         node: Index,
-        work: impl FnOnce(Rc<Running>) -> F,
+        work: impl FnOnce(Rc<Running>) -> F + 'static,
     ) -> Option<T> {
         let running = self.nodes[node].running()?;
         let (reply, answer) = oneshot::channel();
-        let work = work(running);
         self.time.spawn(node + 1, async move {
-            let _gone = reply.send(work.await);
+            let _gone = reply.send(work(running).await);
         });
         answer.await.ok()
     }

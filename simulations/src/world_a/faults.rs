@@ -337,7 +337,7 @@ impl World {
             let then = world.clone();
             self.time.spawn(WORLD, async move {
                 let life = then.nodes[index].lives.get();
-                then.on_node(index, |_| async move { running.drain(DRAIN_MS.min(for_ms)).await }).await;
+                then.on_node(index, move |_| async move { running.drain(DRAIN_MS.min(for_ms)).await }).await;
                 if then.nodes[index].lives.get() == life {
                     then.kill(index);
                 }

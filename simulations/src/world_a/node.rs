@@ -33,6 +33,7 @@ use types::{Credits, CycleNumber, DiskId, HolderId, LineId, LineNumber, UserId, 
 pub const ASK_MS: u64 = 4_000;
 pub const ATTEMPT_MS: u64 = 2_000;
 const PAUSE_MS: u64 = 20;
+const LEADERLESS_PAUSE_MAX_MS: u64 = 160;
 const PAUSE_MAX_MS: u64 = 500;
 /// The only shard.
 const GROUP: &str = "0";
@@ -322,7 +323,7 @@ impl Running {
         let mut unknown = false;
         let here = world.nodes[self.node].replica.as_ref().and_then(|replica| replica.borrow().leader);
         let mut candidate = here.or(self.hint.get()).unwrap_or(0);
-        let (mut turn, mut pause_ms) = (0, PAUSE_MS);
+        let (mut turn, mut pause_ms, mut leaderless_ms) = (0, PAUSE_MS, PAUSE_MS);
         let mut asked_in_one_breath = BTreeSet::new();
         loop {
             let left = end_ms.saturating_sub(self.time.now_ms());
@@ -367,7 +368,10 @@ impl Running {
             candidate = world.config.replica_at(turn);
             turn += 1;
             asked_in_one_breath.clear();
-            let breath_ms = if is_unknown { pause_ms } else { PAUSE_MS };
+            let breath_ms = if is_unknown { pause_ms } else { leaderless_ms };
+            if turn.is_multiple_of(world.config.replicas) {
+                leaderless_ms = (leaderless_ms * 2).min(LEADERLESS_PAUSE_MAX_MS);
+            }
             self.time.sleep(breath_ms.min(left)).await;
         }
     }
