@@ -169,16 +169,19 @@ impl Desk {
         command: Command,
         deadline: Duration,
     ) -> Result<Committed, LeaderRefusal> {
-        let workspace = command.workspace().cloned();
-        let mut unheard = Unheard { desk: self, group: group.id(), workspace };
+        let workspaces = match command {
+            Command::Forget { holder, .. } => group.peek(|state| state.with_lines_of(holder)),
+            _ => command.workspace().cloned().into_iter().collect(),
+        };
+        let mut unheard = Unheard { desk: self, group: group.id(), workspaces };
         let proposed = group.propose(command, deadline).await;
         if proposed == Err(ProposeError::Unknown) {
             return Err(LeaderRefusal::Unknown);
         }
-        let workspace = unheard.workspace.take();
+        let workspaces = std::mem::take(&mut unheard.workspaces);
         let committed = proposed.map_err(not_proposed)?;
-        if let Some(workspace) = workspace.filter(|_| !committed.applied.events.is_empty()) {
-            self.watch(group.id(), workspace);
+        if !committed.applied.events.is_empty() {
+            workspaces.into_iter().for_each(|workspace| self.watch(group.id(), workspace));
         }
         Ok(committed)
     }
@@ -492,17 +495,17 @@ impl Desk {
     }
 }
 
-/// A command about a workspace, until it is heard what became of it. One that nobody hears of may be applied all the same,
+/// A command about workspaces, until it is heard what became of it. One that nobody hears of may be applied all the same,
 /// and what it took away is to be recalled: its proposer gave up, and a repeat of it changes nothing.
 struct Unheard<'a> {
     desk: &'a Desk,
     group: GroupId,
-    workspace: Option<WorkspaceId>,
+    workspaces: Vec<WorkspaceId>,
 }
 
 impl Drop for Unheard<'_> {
     fn drop(&mut self) {
-        if let Some(workspace) = self.workspace.take() {
+        for workspace in self.workspaces.drain(..) {
             self.desk.watched.doubt(self.group, workspace);
             self.desk.to_sweep.notify_one();
         }

@@ -5,69 +5,88 @@
 
 use crate::desk::{Desk, PATIENCE};
 use crate::shards::Shards;
-use calendar::Calendar;
+use calendar::{Calendar, UnknownZone};
 use ledger::{Command, CycleEnds, Workspace, limits};
 use replication::Group;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use types::Timestamp;
+use types::{CycleNumber, Timestamp, WorkspaceId, ZoneName};
 
 /// Pools of one group that are settled in one turn, the longest due first. What is due everywhere at once is spread over
 /// many turns: a pool that somebody asks does not wait for its own, his entry settles it.
 const SETTLED_AT_ONCE: usize = 256;
+/// No cycle is as short as this, and no zone's clocks are put by as much.
+const SAME_DAY_MS: i64 = 2 * 24 * 60 * 60 * 1_000;
 /// Pools of one group whose ends are looked up in one turn.
 const LOOKED_UP_AT_ONCE: usize = 64;
 
 impl Desk {
     /// Sees to what is due in the groups this node leads, a turn at a time. Ends when it is dropped.
     pub async fn keep_time(self: Arc<Self>, shards: Arc<Shards>, every: Duration) {
+        let mut unknown = BTreeSet::new();
         loop {
             tokio::time::sleep(every).await;
             let led = shards.replica().groups().filter(|group| group.is_leader());
-            futures::future::join_all(led.map(|group| self.see_to_dues(group))).await;
+            let seen = futures::future::join_all(led.map(|group| self.see_to_dues(group))).await;
+            for (zone, workspace) in seen.into_iter().flatten() {
+                // Another node's program knew the zone. Said once for each.
+                if unknown.insert(zone.clone()) {
+                    tracing::warn!(
+                        %zone, %workspace,
+                        "this program does not know the zone: its workspaces' cycles go on without an end while it leads"
+                    );
+                }
+            }
         }
     }
 
-    async fn see_to_dues(&self, group: &Group) {
+    /// Answers zones that are not known here, each with a workspace in it.
+    async fn see_to_dues(&self, group: &Group) -> BTreeMap<ZoneName, WorkspaceId> {
         let now = self.now();
+        let mut unknown = BTreeMap::new();
         let commands = group.peek(|state| {
             let due = state.schedule.due(now, SETTLED_AT_ONCE);
-            let ending = state.schedule.short_of_ends(LOOKED_UP_AT_ONCE);
-            let looked_up = ending.iter().filter_map(|id| look_up(state.workspace(id)?));
+            let ending = state.schedule.short_of_ends().filter_map(|id| state.workspace(id));
+            // Those whose zone is not known stand in nobody's way.
+            let looked_up = ending.filter_map(|workspace| {
+                look_up(workspace).unwrap_or_else(|UnknownZone(zone)| {
+                    unknown.insert(zone, workspace.id.clone());
+                    None
+                })
+            });
             let ticks = due.into_iter().map(|workspace| Command::Tick { workspace });
-            ticks.chain(looked_up).collect::<Vec<_>>()
+            ticks.chain(looked_up.take(LOOKED_UP_AT_ONCE)).collect::<Vec<_>>()
         });
         // What is not taken now is found due again at the next turn.
         let proposed = commands.into_iter().map(|command| self.propose(group, command, PATIENCE));
         futures::future::join_all(proposed).await;
+        unknown
     }
 }
 
 /// The end of this cycle stays as it was told; those after it are the calendar's. `None` where it knows no more.
-fn look_up(workspace: &Workspace) -> Option<Command> {
-    let rule = workspace.cycle_rule.clone()?;
-    let calendar = match Calendar::new(&rule) {
-        Ok(calendar) => calendar,
-        Err(unknown) => {
-            // Another node's program knew the zone.
-            tracing::warn!(workspace = %workspace.id, %unknown, "the end of the next cycle cannot be looked up here");
-            return None;
-        }
-    };
+fn look_up(workspace: &Workspace) -> Result<Option<Command>, UnknownZone> {
+    let Some(rule) = workspace.cycle_rule.clone() else { return Ok(None) };
+    let calendar = Calendar::new(&rule)?;
     let known = workspace.cycle_ends_at();
-    let after = known.unwrap_or(workspace.cycle_starts_at);
+    // Where the zone's clocks have changed since an end was told, the same day may begin a little later now. What a first
+    // cycle begins with is no such day.
+    let was_told = known.is_some() || workspace.cycle != CycleNumber::FIRST;
+    let after = known.unwrap_or(workspace.cycle_starts_at).plus_ms(if was_told { SAME_DAY_MS } else { 0 });
     let later = calendar.starts_after(after).map(|start| start.at);
     let ends: Vec<Timestamp> = known.into_iter().chain(later).take(limits::CYCLE_ENDS_MAX).collect();
     let is_news = ends != workspace.cycle_ends;
     let ends = CycleEnds { rule, ends };
-    is_news.then(|| Command::SetCycleEnds { workspace: workspace.id.clone(), cycle: workspace.cycle, ends })
+    let found = Command::SetCycleEnds { workspace: workspace.id.clone(), cycle: workspace.cycle, ends };
+    Ok(is_news.then_some(found))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use ledger::{AdminCommand, Change, State, WorkspaceSettings};
-    use types::{CycleDays, CycleRule, Every, WorkspaceId, ZoneName};
+    use types::{CycleDays, CycleRule, Every};
 
     fn at(text: &str) -> Timestamp {
         let days = types::Day(text.parse().unwrap());
@@ -91,6 +110,10 @@ mod tests {
         (state, id)
     }
 
+    fn looked_up(state: &State, id: &WorkspaceId) -> Option<Command> {
+        look_up(state.workspace(id).unwrap()).unwrap()
+    }
+
     fn ends_of(command: Option<Command>) -> Vec<i32> {
         let Some(Command::SetCycleEnds { ends, .. }) = command else { return Vec::new() };
         ends.ends.into_iter().map(|end| end.day().0).collect()
@@ -100,16 +123,35 @@ mod tests {
     fn what_was_told_stays_and_what_follows_is_the_calendars() {
         // The 31st of January, the 28th of February, the 31st of March, the 30th of April.
         let (state, id) = state(&["20484"]);
-        let found = look_up(state.workspace(&id).unwrap());
+        let found = looked_up(&state, &id);
         assert_eq!(ends_of(found.clone()), [20_484, 20_512, 20_543, 20_573]);
         let mut after = state;
-        assert!(after.schedule.short_of_ends(9).contains(&id));
+        assert_eq!(after.schedule.short_of_ends().collect::<Vec<_>>(), [&id]);
         after.apply(at("20456"), &found.unwrap()).result.unwrap();
-        assert_eq!(after.schedule.short_of_ends(9), []);
-        assert_eq!(look_up(after.workspace(&id).unwrap()), None, "nothing new");
-        // An end that is not the calendar's (its zones have changed since it was told) stays too.
+        assert_eq!(after.schedule.short_of_ends().count(), 0);
+        assert_eq!(looked_up(&after, &id), None, "nothing new");
+        // An end that is not the calendar's stays too.
         let (state, id) = self::state(&["20490"]);
-        assert_eq!(ends_of(look_up(state.workspace(&id).unwrap())), [20_490, 20_512, 20_543, 20_573]);
+        assert_eq!(ends_of(looked_up(&state, &id)), [20_490, 20_512, 20_543, 20_573]);
+    }
+
+    #[test]
+    fn an_end_told_before_the_zones_clocks_were_put_differently_is_no_day_of_its_own() {
+        let (mut state, id) = state(&["20484"]);
+        let told = state.workspace(&id).unwrap();
+        let rule = told.cycle_rule.clone().unwrap();
+        // Told an hour before the calendar's now: the 28th of February.
+        let hour_early = at("20512").plus_ms(-3_600_000);
+        let ends = CycleEnds { rule, ends: vec![at("20484"), hour_early] };
+        let command = Command::SetCycleEnds { workspace: id.clone(), cycle: told.cycle, ends };
+        state.apply(at("20456"), &command).result.unwrap();
+        state.apply(at("20484"), &Command::Tick { workspace: id.clone() }).result.unwrap();
+        let found = looked_up(&state, &id);
+        assert_eq!(ends_of(found.clone()), [20_511, 20_543, 20_573, 20_604]);
+        // Also where it was the last one that was known.
+        state.apply(hour_early, &Command::Tick { workspace: id.clone() }).result.unwrap();
+        assert_eq!(state.workspace(&id).unwrap().cycle_ends_at(), None);
+        assert_eq!(ends_of(looked_up(&state, &id)), [20_543, 20_573, 20_604, 20_634]);
     }
 
     #[test]
@@ -118,7 +160,7 @@ mod tests {
         state.apply(at("20600"), &Command::Tick { workspace: id.clone() }).result.unwrap();
         let workspace = state.workspace(&id).unwrap();
         assert_eq!((workspace.cycle.0, workspace.cycle_ends_at()), (2, None));
-        let found = look_up(workspace);
+        let found = looked_up(&state, &id);
         assert_eq!(ends_of(found.clone()), [20_512, 20_543, 20_573, 20_604]);
         state.apply(at("20600"), &found.unwrap()).result.unwrap();
         assert_eq!(state.schedule.due(at("20600"), 9), std::slice::from_ref(&id));

@@ -1,16 +1,25 @@
 //! Tests of what a desk sees to after changes, on one node. Not here: which lines are recalled (`leasing`).
 
 use crate::leader::{LeaderAnswer, LeaderRequest};
-use crate::one_node::{GUARD, SHARD, actor_options, change, funded, node, spend, workspace};
+use crate::one_node::{
+    GUARD, SHARD, actor_options, change, funded, node, one, spend, with_a_line, workspace,
+};
 use crate::{Options, Shards};
-use ledger::{AdminCommand, Change, Command, State};
+use ledger::{
+    AdminCommand, Change, Command, CycleEnds, ForgetMode, HolderBatch, LineMessage, State, Used, Wish,
+    WorkspaceSettings,
+};
+use platform::{Clock, SystemClock};
 use std::time::Duration;
-use types::{Credits, UserId};
+use types::{
+    CivilDate, Credits, CycleDays, CycleNumber, CycleRule, DiskId, Every, HolderId, LineNumber, NodeId,
+    UserId, ZoneName,
+};
 
 fn frozen(shards: &Shards) -> usize {
     let count = |state: &State| {
         let lines = &state.workspace(&workspace()).unwrap().lines;
-        lines.values().filter(|line| line.frozen).count()
+        lines.values().filter(|line| line.frozen && !line.written_off).count()
     };
     shards.replica().group(SHARD).unwrap().peek(count)
 }
@@ -52,4 +61,46 @@ async fn what_a_change_took_away_that_nobody_heard_of_is_recalled() {
     }
     until(|| frozen(&shards) == 0).await;
     sweeping.abort();
+}
+
+/// With the pool's entry its cycle ended as well, and that took away what others had.
+#[tokio::test]
+async fn what_comes_with_the_loss_of_a_holder_is_recalled_from_others() {
+    let (_holder, shards, ..) = with_a_line(Options { tick_ms: 60_000, ..actor_options() }).await;
+    let lost = HolderId { node: NodeId(2), disk: DiskId(7) };
+    let command = |command| shards.ask(SHARD, LeaderRequest::Command(Box::new(command)), GUARD);
+    command(Command::Register { holder: lost, journal_sequence: 0 }).await.unwrap();
+    let draw = LineMessage {
+        number: LineNumber(1),
+        user: UserId::parse("bob").unwrap(),
+        cycle: CycleNumber::FIRST,
+        team: None,
+        returned: Vec::new(),
+        used: Used::default(),
+        wish: Wish::Draw { target: one(), floor: one(), need: one() },
+        confirmed: Credits::ZERO,
+        held: Credits::ZERO,
+    };
+    let lines = vec![draw];
+    let batch = HolderBatch { holder: lost, journal_sequence: 0, workspace: workspace(), lines };
+    shards.ask(SHARD, LeaderRequest::Batch(batch), GUARD).await.unwrap();
+    let cycle = CycleDays { every: Every::Month, anchor: CivilDate::new(2026, 1, 31).unwrap() };
+    let rule = CycleRule::of(cycle, ZoneName::utc());
+    let clock = SystemClock::new();
+    let ends_at = clock.now().plus_ms(300);
+    let ends = Some(CycleEnds { rule, ends: vec![ends_at] });
+    let settings = WorkspaceSettings { cycle: Some(cycle), ends, ..WorkspaceSettings::unchanged() };
+    change(&shards, Change::PutWorkspace(settings)).await;
+    let sweeping =
+        tokio::spawn(shards.desk().clone().keep_sweeping(shards.clone(), Duration::from_millis(10)));
+    until(|| clock.now() > ends_at).await;
+    assert_eq!(frozen(&shards), 0, "nobody has asked the pool for anything since");
+    command(Command::Forget { holder: lost, mode: ForgetMode::Charge }).await.unwrap();
+    assert_eq!(cycle_number(&shards), 2);
+    until(|| frozen(&shards) == 0).await;
+    sweeping.abort();
+}
+
+fn cycle_number(shards: &Shards) -> u32 {
+    shards.replica().group(SHARD).unwrap().peek(|state| state.workspace(&workspace()).unwrap().cycle.0)
 }

@@ -56,6 +56,8 @@ impl Workspace {
                 Outcome::Limit { user, amount, revision }
             }
         };
+        // Whatever it was that is free now.
+        self.make_up_for_shortfalls(at);
         (outcome, events)
     }
 
@@ -73,9 +75,9 @@ impl Workspace {
         let no = GrantNo(u32::try_from(self.grants.len()).expect("bounded by GRANTS_MAX"));
         let revision = self.next_revision();
         let grant = Grant::new(no, new, at, revision);
+        self.begun_to = at;
         let answer = grant.answer_when_made();
         self.add_grant(grant);
-        self.make_up_for_shortfalls(at);
         Outcome::Grant(Box::new(answer))
     }
 
@@ -98,6 +100,7 @@ impl Workspace {
             let revision = self.next_revision();
             self.on_grant(no, |g| g.end(GrantState::Voided, revision));
             self.grant_ended();
+            self.look_ahead();
             self.recall(freeze, events);
         }
         let pending = self.pending_on(no);

@@ -15,8 +15,7 @@
 //!    goes by the same rule. Other grants are kept whole.
 //! 6. The next cycle begins. Nobody has used anything in it.
 //! 7. Standing allocations are set aside anew, those first that were given first. What the pool has too little for is
-//!    `short`, and is made up for, in the same order, by what comes back from the ended cycle and by the grants that are
-//!    made in this one.
+//!    `short`, and is made up for, in the same order, as soon as anything is free.
 //!
 //! Not here: the rule of the calendar (`calendar`), who notices that it is time (the leader).
 
@@ -51,10 +50,12 @@ impl Workspace {
         self.cycle_ends.first().copied()
     }
 
-    /// Makes happen what is due, each thing at its own instant.
+    /// Makes happen what is due, each thing at its own instant. A grant that begins is not a change; what was short may be
+    /// made up for by it.
     pub(crate) fn settle_due(&mut self, at: Timestamp, events: &mut Vec<Event>) {
         let at = if is_planted(Mistake::BoundaryEarly) { at.plus_ms(5_000) } else { at };
         while let Some(due) = self.next_due.filter(|due| *due <= at) {
+            self.begun_to = self.begun_to.max(due);
             self.expire(due, events);
             if self.cycle_ends_at().is_some_and(|end| end <= due) {
                 self.roll_over(due, events);
@@ -62,6 +63,8 @@ impl Workspace {
                     self.roll_over(due, events);
                 }
             }
+            // An end that was looked up late lies before what has begun since.
+            self.make_up_for_shortfalls(self.begun_to);
             self.look_ahead();
         }
     }
@@ -73,7 +76,9 @@ impl Workspace {
 
     pub(crate) fn first_due(&self) -> Option<Timestamp> {
         let live = self.grants.iter().filter(|grant| grant.state == GrantState::Live);
-        live.filter_map(|grant| grant.expires_at).chain(self.cycle_ends_at()).min()
+        let begins = |grant: &Grant| Some(grant.starts_at).filter(|start| *start > self.begun_to);
+        let instants = live.flat_map(|grant| [grant.expires_at, begins(grant)]).flatten();
+        instants.chain(self.cycle_ends_at()).min()
     }
 
     /// Ends the grants whose time is over. Allocations that stood on them shrink with them.
@@ -129,7 +134,6 @@ impl Workspace {
         self.users.retain(|_, user| !user.is_nobody());
         self.sort_burn_order();
         standing.into_iter().for_each(|standing| self.renew(standing));
-        self.make_up_for_shortfalls(at);
     }
 
     /// What is still owed lapses. Reallocations are remembered to the end of the cycle after theirs.
@@ -216,7 +220,7 @@ impl Workspace {
         }
     }
 
-    pub(crate) fn make_up(&mut self, user: &UserId, at: Timestamp) {
+    fn make_up(&mut self, user: &UserId, at: Timestamp) {
         let (fund, missing) = self.fundable_parts(self.short_of(user), None, &Earmarks::default(), at);
         self.earmark_for(user, &fund);
         self.set_short(user, missing);
@@ -283,6 +287,7 @@ impl Workspace {
         &mut self,
         cycle: CycleNumber,
         known: &CycleEnds,
+        at: Timestamp,
     ) -> Result<Outcome, Rejection> {
         let CycleEnds { rule, ends } = known;
         let goes_on = match (self.cycle_ends_at(), ends.first()) {
@@ -294,6 +299,8 @@ impl Workspace {
         }
         self.cycle_ends.clone_from(ends);
         self.ends_changed();
+        // While no end was known, only grants without one could back an allocation.
+        self.make_up_for_shortfalls(at);
         Ok(Outcome::Ticked)
     }
 

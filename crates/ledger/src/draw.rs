@@ -204,19 +204,16 @@ impl Workspace {
         let drawn_in = self.lines[&id].cycle;
         let to = self.on_grant(backing.grant, |g| g.take_back(amount, drawn_in));
         self.book_out(id, backing, amount, false);
-        if drawn_in < self.cycle && !self.short.is_empty() {
-            self.make_up_for_shortfalls(at);
+        // Where the grant or its cycle has ended there is nothing to pay with: what cannot be paid any more lapses.
+        if backing.source == Source::Allocation && to == ReturnedTo::Available {
+            let for_donor = self.pay_pledges(id, backing.grant, amount);
+            let line = &self.lines[&id];
+            let (user, allocation) = (line.user.clone(), line.allocation);
+            if let Some(allocation) = allocation.filter(|_| !is_planted(Mistake::ReturnLosesEarmark)) {
+                self.set_aside(&user, allocation, backing.grant, for_donor);
+            }
         }
-        if backing.source != Source::Allocation || to != ReturnedTo::Available {
-            // Where the grant or its cycle has ended there is nothing to pay with: what cannot be paid any more lapses.
-            return;
-        }
-        let for_donor = self.pay_pledges(id, backing.grant, amount, at);
-        let line = &self.lines[&id];
-        let (user, allocation) = (line.user.clone(), line.allocation);
-        if let Some(allocation) = allocation.filter(|_| !is_planted(Mistake::ReturnLosesEarmark)) {
-            self.set_aside(&user, allocation, backing.grant, for_donor, at);
-        }
+        self.make_up_for_shortfalls(at);
     }
 
     fn grant_wish(&mut self, id: LineId, message: &LineMessage, at: Timestamp) -> LineResult {

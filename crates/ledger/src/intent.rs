@@ -6,7 +6,7 @@
 //! Not here: who may promise what (`admin`), when returns arrive (`draw`).
 
 use crate::{AllocationNo, ReallocationAnswer, Workspace};
-use types::{Credits, CycleNumber, GrantNo, LineId, ReallocationId, Timestamp, UserId};
+use types::{Credits, CycleNumber, GrantNo, LineId, ReallocationId, UserId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IntentNo(pub u64);
@@ -57,13 +57,7 @@ impl Intent {
 impl Workspace {
     /// Pays `amount` of allocation credits on `grant`, just returned on `line`, to the intents it is pledged to.
     /// Answers what is left for the donor himself.
-    pub(crate) fn pay_pledges(
-        &mut self,
-        line: LineId,
-        grant: GrantNo,
-        amount: Credits,
-        at: Timestamp,
-    ) -> Credits {
+    pub(crate) fn pay_pledges(&mut self, line: LineId, grant: GrantNo, amount: Credits) -> Credits {
         let mut left = amount;
         while !left.is_zero() {
             let Some(entry) = self.lines.get_mut(&line) else { break };
@@ -79,7 +73,7 @@ impl Workspace {
             self.settle_pledge(intent, line, paid, Settled::Paid);
             if let Some(Recipient::Allocation(user, allocation)) = recipient {
                 // They keep their grant and change their earmark. Where the allocation is gone they are shared.
-                self.set_aside(&user, allocation, grant, paid, at);
+                self.set_aside(&user, allocation, grant, paid);
             }
         }
         left
@@ -135,7 +129,6 @@ impl Workspace {
         allocation: AllocationNo,
         grant: GrantNo,
         amount: Credits,
-        at: Timestamp,
     ) {
         let lasts = self.grant(grant).lasts_to(self.cycle_ends_at());
         let Some(entry) = self.current_allocation(user, allocation).filter(|_| !amount.is_zero()) else {
@@ -147,7 +140,6 @@ impl Workspace {
         } else {
             let short = entry.short.saturating_add(amount);
             self.set_short(user, short);
-            self.make_up(user, at);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The ledger's invariants as functions named as sentences, recounted in full. S1 and S2 are asserted on running
 //! totals after every command as well; this is the slow second opinion that tests and operators ask for.
 
+use crate::allocation::Earmarks;
 use crate::schedule::{Agenda, Schedule};
 use crate::workspace::Workspace;
 use crate::{GrantBooks, State};
@@ -60,7 +61,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 12] = [
+        let checks: [(&'static str, Option<String>); 13] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
@@ -73,6 +74,7 @@ impl Workspace {
             ("S9 what was charged is of this cycle or of one before", self.charges_are_of_their_cycles()),
             ("S18 nothing that is due is passed over", self.nothing_due_is_passed_over()),
             ("who is short is known by name", self.who_is_short_is_known()),
+            ("nobody is short of what is free", self.nobody_is_short_of_what_is_free()),
         ];
         let broken = checks.into_iter().filter_map(|(invariant, what)| Some((invariant, what?)));
         broken.map(|(invariant, what)| Violation { invariant, workspace: self.id.clone(), what }).collect()
@@ -150,8 +152,7 @@ impl Workspace {
                 return Some(format!("{id:?}: used {used:?}, metered {metered:?}"));
             }
         }
-        let rows = self.usage_rows();
-        let metered = Credits::checked_sum(rows.iter().map(|row| row.metered.credits));
+        let metered = Credits::checked_sum(self.usage_parts().map(|(_, _, metered)| metered.credits));
         (metered != Some(self.totals.used)).then(|| format!("used {}, metered {metered:?}", self.totals.used))
     }
 
@@ -196,15 +197,15 @@ impl Workspace {
         (short != self.short).then(|| format!("{:?}, allocations say {short:?}", self.short))
     }
 
+    fn nobody_is_short_of_what_is_free(&self) -> Option<String> {
+        let any = Credits::from_micros(1).filter(|_| !self.short.is_empty())?;
+        let (free, missing) = self.fundable_parts(any, None, &Earmarks::default(), self.begun_to);
+        missing.is_zero().then(|| format!("{:?} are short, {free:?} is free", self.short))
+    }
+
     fn nothing_due_is_passed_over(&self) -> Option<String> {
         let due = self.first_due();
-        // A grant that was voided may leave an instant behind at which nothing happens.
-        let late = match (self.next_due, due) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(noted), Some(due)) => noted > due,
-        };
-        late.then(|| format!("{:?} is noted, {due:?} is due", self.next_due))
+        (self.next_due != due).then(|| format!("{:?} is noted, {due:?} is due", self.next_due))
     }
 
     fn every_intent_is_moved_pending_or_lapsed(&self) -> Option<String> {

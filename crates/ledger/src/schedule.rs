@@ -36,9 +36,9 @@ impl Schedule {
         due.take(most).map(|(_, id)| id.clone()).collect()
     }
 
-    /// Those of which too few ends of cycles are known; at most `most`.
-    pub fn short_of_ends(&self, most: usize) -> Vec<WorkspaceId> {
-        self.ending.iter().take(most).cloned().collect()
+    /// Those of which too few ends of cycles are known.
+    pub fn short_of_ends(&self) -> impl Iterator<Item = &WorkspaceId> {
+        self.ending.iter()
     }
 
     /// `was`: what it had in the schedule so far.

@@ -83,12 +83,19 @@ impl State {
                 self.on_workspace(workspace, &mut events, |_, _| Ok(Outcome::Ticked))
             }
             Command::SetCycleEnds { workspace, cycle, ends } => {
+                let now = self.now;
                 self.on_workspace(workspace, &mut events, |workspace, _| {
-                    workspace.set_cycle_ends(*cycle, ends)
+                    workspace.set_cycle_ends(*cycle, ends, now)
                 })
             }
         };
         Applied { result, events }
+    }
+
+    /// The workspaces in which the holder has lines.
+    pub fn with_lines_of(&self, holder: HolderId) -> Vec<WorkspaceId> {
+        let has_lines = |w: &&Arc<Workspace>| w.lines.keys().any(|line| line.holder == holder);
+        self.workspaces.values().filter(has_lines).map(|workspace| workspace.id.clone()).collect()
     }
 
     /// Whether a batch could change anything but when it was heard, for checkers.
@@ -207,6 +214,7 @@ impl State {
                 written_off = written_off.saturating_add(lost);
                 lines = lines.saturating_add(1);
             }
+            workspace.make_up_for_shortfalls(self.now);
         }
         Ok(Outcome::Forgotten { lines, written_off, exposure })
     }

@@ -33,7 +33,9 @@ pub struct Workspace {
     pub cycle_ends: Vec<Timestamp>,
     /// Charged on lines of earlier cycles, whenever that became known.
     pub spent_before: Spent,
-    /// The first instant at which time alone changes something here: a grant's end or a cycle's.
+    /// Grants whose time begins later have not begun.
+    pub begun_to: Timestamp,
+    /// The first instant at which time alone may change something here: a grant begins or ends, a cycle ends.
     pub next_due: Option<Timestamp>,
     /// By grant number.
     pub grants: Vec<Grant>,
@@ -125,6 +127,7 @@ impl Workspace {
             cycle_rule: None,
             cycle_ends: Vec::new(),
             spent_before: Spent::default(),
+            begun_to: at,
             next_due: None,
             grants: Vec::new(),
             grant_ids: BTreeMap::new(),

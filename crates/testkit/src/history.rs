@@ -282,7 +282,7 @@ impl History {
             cycles::ends_of(rule.days(), pool.cycle_ends_at().map_or(self.at, |end| end.plus_ms(-1)));
         // The end that was told stays, also where it is not one of the rule's.
         ends.ends.retain(|end| pool.cycle_ends_at().is_none_or(|known| *end >= known));
-        self.naive.cycle_ends.clone_from(&ends.ends);
+        self.naive.know_ends(&ends, self.at);
         let workspace = self.workspace.clone();
         let applied = self.apply(Command::SetCycleEnds { workspace, cycle, ends })?;
         same("ends of cycles are taken", "looked up just now", applied.result, Ok(Outcome::Ticked))

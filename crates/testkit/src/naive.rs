@@ -3,7 +3,7 @@
 //! Written from the surface's rules, not from the ledger's code, so that the two can be compared. A change is tried on
 //! a copy and kept only if it is allowed. Not here: holders, lines, intents, keys.
 
-use ledger::{Change, Keep, Membership, NewGrant, Overflow, Term, WorkspaceSettings};
+use ledger::{Change, CycleEnds, Keep, Membership, NewGrant, Overflow, Term, WorkspaceSettings};
 use std::collections::BTreeMap;
 use types::{CreditsDelta, CycleRule, GrantId, ReallocationId, Source, Timestamp, UserId};
 
@@ -15,7 +15,8 @@ pub struct Pool {
     /// From 1.
     pub cycle: u32,
     /// When this cycle ends and those after it, as far as that is known.
-    pub cycle_ends: Vec<Timestamp>,
+    cycle_ends: Vec<Timestamp>,
+    settled_to: Timestamp,
     rule: Option<CycleRule>,
     /// With the cycle in which it was asked for.
     reallocations: BTreeMap<ReallocationId, (u32, (UserId, UserId, u64))>,
@@ -145,7 +146,18 @@ impl Default for Pool {
     fn default() -> Self {
         let (grants, users, cycle_ends, reallocations) = Default::default();
         let (is_listed, rule, allocations_made) = (false, None, 0);
-        Self { grants, users, is_listed, cycle: 1, cycle_ends, rule, reallocations, allocations_made }
+        let (cycle, settled_to) = (1, Timestamp::from_millis(0));
+        Self {
+            grants,
+            users,
+            is_listed,
+            cycle,
+            cycle_ends,
+            settled_to,
+            rule,
+            reallocations,
+            allocations_made,
+        }
     }
 }
 
@@ -155,6 +167,7 @@ impl Pool {
         self.settle(now);
         let mut next = self.clone();
         next.try_change(change, now)?;
+        next.make_up_for_shortfalls(now);
         *self = next;
         Ok(())
     }
@@ -164,7 +177,7 @@ impl Pool {
             Change::PutWorkspace(settings) => {
                 self.is_listed =
                     settings.membership.map_or(self.is_listed, |membership| membership == Membership::Listed);
-                self.set_cycles(settings, now);
+                self.set_cycles(settings);
                 Ok(())
             }
             Change::MakeGrant(new) => self.make_grant(new, now),
@@ -213,13 +226,33 @@ impl Pool {
         !self.is_listed || self.users.get(user).is_some_and(|user| user.is_member)
     }
 
-    /// All that time alone does: grants end, cycles end, each at its instant.
+    /// All that time alone does: grants begin and end, cycles end, each at its instant.
     pub fn settle(&mut self, now: Timestamp) {
-        while let Some(end) = self.cycle_ends.first().copied().filter(|end| *end <= now) {
-            self.expire(end);
-            self.roll_over(end);
+        loop {
+            let instants =
+                self.grants.values().flat_map(|grant| [Some(grant.starts_at()), grant.made.expires_at]);
+            let instants = instants.flatten().filter(|at| *at > self.settled_to);
+            let next = instants.chain(self.cycle_ends.first().copied()).min();
+            let Some(at) = next.filter(|at| *at <= now) else { break };
+            self.expire(at);
+            if self.cycle_ends.first().is_some_and(|end| *end <= at) {
+                self.roll_over(at);
+            }
+            self.settled_to = self.settled_to.max(at);
+            self.make_up_for_shortfalls(self.settled_to);
         }
-        self.expire(now);
+        self.settled_to = self.settled_to.max(now);
+    }
+
+    /// The ends of this cycle and of the next ones were looked up.
+    pub fn know_ends(&mut self, ends: &CycleEnds, now: Timestamp) {
+        self.settle(now);
+        self.cycle_ends.clone_from(&ends.ends);
+        self.make_up_for_shortfalls(now);
+    }
+
+    pub fn cycle_ends_at(&self) -> Option<Timestamp> {
+        self.cycle_ends.first().copied()
     }
 
     /// Ends the grants whose time is over, and what was set aside on them.
@@ -232,7 +265,7 @@ impl Pool {
         }
     }
 
-    fn set_cycles(&mut self, settings: &WorkspaceSettings, now: Timestamp) {
+    fn set_cycles(&mut self, settings: &WorkspaceSettings) {
         if let (Some(_), Some(ends)) = (settings.cycle, &settings.ends)
             && self.rule.as_ref() != Some(&ends.rule)
         {
@@ -251,7 +284,6 @@ impl Pool {
                 allocation.set_aside.retain(|id, _| !over(&grants[id]));
                 allocation.short += leaving;
             }
-            self.make_up_for_shortfalls(now);
         }
     }
 
@@ -353,7 +385,6 @@ impl Pool {
         let (spent, rolled, ended) = Default::default();
         let grant = Grant { made: new.clone(), created_at: now, spent, rolled, exposure: 0, ended };
         self.grants.insert(new.id.clone(), grant);
-        self.make_up_for_shortfalls(now);
         Ok(())
     }
 

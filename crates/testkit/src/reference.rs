@@ -85,11 +85,11 @@ impl Reference {
                 *self.charged.entry((user, after.grant(grant).id.clone(), cycle)).or_default() += amount;
             }
         }
-        if self.naive.cycle_ends.first().is_some_and(|end| *end <= now) {
+        if self.naive.cycle_ends_at().is_some_and(|end| end <= now) {
             self.naive.settle(now);
         }
         if let Command::SetCycleEnds { ends, .. } = command {
-            self.naive.cycle_ends.clone_from(&ends.ends);
+            self.naive.know_ends(ends, now);
         }
         let Command::Admin(admin) = command else { return Ok(()) };
         let tells_books = match &admin.change {

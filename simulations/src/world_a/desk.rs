@@ -118,7 +118,10 @@ pub async fn propose(
     command: Command,
     within_ms: u64,
 ) -> Result<Committed, LeaderRefusal> {
-    let workspace = command.workspace().cloned();
+    let workspaces: Vec<WorkspaceId> = match command {
+        Command::Forget { holder, .. } => state(world, me.node, |state| state.with_lines_of(holder)),
+        _ => command.workspace().cloned().into_iter().collect(),
+    };
     let replica = world.nodes[me.node].replica.as_ref().expect("only replicas lead");
     let leader = replica.borrow().leader.filter(|leader| *leader != me.node);
     let proposed = replica.borrow_mut().propose(world.agreed_now(me.node), command);
@@ -126,13 +129,11 @@ pub async fn propose(
     let Some(answer) = proposed else { return Err(LeaderRefusal::NotLeader { leader }) };
     let Some(Ok(committed)) = me.time.within(within_ms, answer).await else {
         world.saw(Crossing::ProposalIsUnknown);
-        if let Some(workspace) = workspace {
-            watch(me, workspace, true);
-        }
+        workspaces.into_iter().for_each(|workspace| watch(me, workspace, true));
         return Err(LeaderRefusal::Unknown);
     };
-    if let Some(workspace) = workspace.filter(|_| !committed.applied.events.is_empty()) {
-        watch(me, workspace, false);
+    if !committed.applied.events.is_empty() {
+        workspaces.into_iter().for_each(|workspace| watch(me, workspace, false));
     }
     Ok(committed)
 }

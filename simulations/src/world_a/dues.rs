@@ -25,8 +25,8 @@ pub async fn keep_time(world: Rc<World>, me: Rc<Running>) {
         let now = world.agreed_now(me.node);
         let commands = desk::state(&world, me.node, |state| {
             let due = state.schedule.due(now, SETTLED_AT_ONCE);
-            let ending = state.schedule.short_of_ends(LOOKED_UP_AT_ONCE);
-            let looked_up = ending.iter().filter_map(|id| look_up(state.workspace(id)?));
+            let ending = state.schedule.short_of_ends().filter_map(|id| look_up(state.workspace(id)?));
+            let looked_up = ending.take(LOOKED_UP_AT_ONCE);
             let ticks = due.into_iter().map(|workspace| Command::Tick { workspace });
             ticks.chain(looked_up).collect::<Vec<_>>()
         });
@@ -46,8 +46,9 @@ fn look_up(workspace: &Workspace) -> Option<Command> {
     let known = workspace.cycle_ends_at();
     let later = ends_after(rule.days(), known.unwrap_or(workspace.cycle_starts_at));
     let ends: Vec<Timestamp> = known.into_iter().chain(later).take(limits::CYCLE_ENDS_MAX).collect();
+    let is_news = ends != workspace.cycle_ends;
     let ends = CycleEnds { rule, ends };
-    Some(Command::SetCycleEnds { workspace: workspace.id.clone(), cycle: workspace.cycle, ends })
+    is_news.then(|| Command::SetCycleEnds { workspace: workspace.id.clone(), cycle: workspace.cycle, ends })
 }
 
 /// Settings that say something of cycles go with their ends.

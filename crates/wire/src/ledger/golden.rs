@@ -400,6 +400,7 @@ fn workspace() -> Workspace {
         cycle_rule: Some(rule(Every::Year)),
         cycle_ends: vec![6, 7],
         spent_before: Spent { used: 1, unattributed: 2, written_off: 3 },
+        begun_to: 8,
         grants: (0..).zip(states).map(|(no, state)| grant(no, state)).collect(),
         users: vec![("a".into(), user)],
         lines: vec![(line_id(), line)],

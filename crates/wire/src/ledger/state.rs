@@ -44,6 +44,7 @@ shapes! {
         pub cycle_rule: Option<CycleRule>,
         pub cycle_ends: Vec<i64>,
         pub spent_before: Spent,
+        pub begun_to: i64,
         pub grants: Vec<Grant>,
         pub users: Vec<(String, User)>,
         pub lines: Vec<(LineId, Line)>,
@@ -200,7 +201,7 @@ impl Frozen for StateHead {
 
 impl Frozen for Workspace {
     const TYPE_ID: u8 = 44;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     /// A million users with a few meters each.
     const BYTES_MAX: usize = 2 * 1024 * 1024 * 1024 - 1;
 }
