@@ -2,55 +2,13 @@
 //! calendar's rule for every zone (`calendar`), what else happens at a boundary (`ledger`'s scripts).
 
 use serde_json::{Value, json};
-use tests::{Api, Cluster, PATIENCE, assert_conserved, eventually, text};
-use tokio::time::Instant;
-use types::Timestamp;
-use wire::json::Word;
+use tests::{Api, Cluster, PATIENCE, Real, assert_conserved, cycle_is, eventually, instant_ms, text};
 
 const WORKSPACE: &str = "/v1/workspaces/acme";
 const ANN: &str = "/v1/workspaces/acme/allocations/ann";
 
-fn instant_ms(value: &Value) -> i64 {
-    Timestamp::read(&text(value)).expect("an instant").millis()
-}
-
-/// What the nodes' clocks said before any was put.
-struct Real {
-    at: Instant,
-    ms: i64,
-}
-
-impl Real {
-    async fn of(api: &mut Api) -> Self {
-        let at = Instant::now();
-        Self { at, ms: instant_ms(&api.read(WORKSPACE).await["as_of"]["time"]) }
-    }
-
-    fn now_ms(&self) -> i64 {
-        self.ms + i64::try_from(self.at.elapsed().as_millis()).expect("not for long")
-    }
-
-    /// From now on it is `eve_ms` before that instant, everywhere.
-    fn put_clocks_before(&self, cluster: &mut Cluster, instant_ms: i64, eve_ms: i64) {
-        for node in cluster.numbers() {
-            cluster.node(node).clock().set_ms(instant_ms - eve_ms - self.now_ms());
-        }
-    }
-}
-
 async fn grant(api: &mut Api, body: Value) {
     api.write("POST", &format!("{WORKSPACE}/grants"), &body.to_string()).await.expect(201);
-}
-
-/// Without anybody asking for more than to look.
-async fn cycle_is(api: &mut Api, number: u64) -> Value {
-    let what = format!("cycle {number} begins by itself");
-    eventually(&what, PATIENCE, async || {
-        let answer = api.answer("GET", WORKSPACE, None).await;
-        let pool = (answer.status == 200).then(|| answer.json())?;
-        (pool["cycle"]["number"] == number).then_some(pool)
-    })
-    .await
 }
 
 async fn spend(cluster: &Cluster, node: u16, amount: &str) -> Value {
@@ -66,7 +24,7 @@ async fn a_month_ends_in_berlin_and_nothing_is_lost_or_made() {
     let set = admin.write("PUT", WORKSPACE, &cycles.to_string()).await.expect(200).json();
     assert_eq!((&set["timezone"], &set["cycle"]["number"]), (&json!("Europe/Berlin"), &json!(1)));
     let first_end = instant_ms(&set["cycle"]["ends_at"]);
-    let real = Real::of(&mut admin).await;
+    let real = Real::of(&mut admin, WORKSPACE).await;
     assert!((1..32 * 86_400_000).contains(&(first_end - real.now_ms())), "{set}");
 
     grant(&mut admin, json!({"id": "plan-1", "kind": "plan", "amount": "100", "rollover": {"keep": "none"}}))
@@ -85,7 +43,7 @@ async fn a_month_ends_in_berlin_and_nothing_is_lost_or_made() {
     }
 
     real.put_clocks_before(&mut cluster, first_end, 1_500);
-    let pool = cycle_is(&mut admin, 2).await;
+    let pool = cycle_is(&mut admin, WORKSPACE, 2).await;
     assert_eq!(instant_ms(&pool["cycle"]["starts_at"]), first_end, "at its instant");
     let second_end = instant_ms(&pool["cycle"]["ends_at"]);
     let days = (second_end - first_end) / 86_400_000;
@@ -131,7 +89,7 @@ async fn a_month_ends_in_berlin_and_nothing_is_lost_or_made() {
     real.put_clocks_before(&mut cluster, second_end, -60_000);
     cluster.all_back().await;
     admin.hang_up();
-    let pool = cycle_is(&mut admin, 3).await;
+    let pool = cycle_is(&mut admin, WORKSPACE, 3).await;
     assert_eq!(instant_ms(&pool["cycle"]["starts_at"]), second_end);
     let bonus = admin.read(&format!("{WORKSPACE}/grants/bonus")).await;
     assert_eq!(bonus["state"], "expired", "it was kept for one cycle: {bonus}");

@@ -8,7 +8,7 @@
 //! Frozen: two nodes of different versions must agree. A changed encoding is a new domain.
 
 use crate::translate;
-use quota::{Change, Keep, NewGrant, Rollover, Term, WorkspaceSettings};
+use quota::{Change, Keep, NewGrant, Plan, PlanChange, Rollover, Term, WorkspaceSettings};
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
 use wire::json::{Durability, Shown, Word};
 
@@ -45,14 +45,8 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             print.number(u64::from(*priority)).flag(*paid);
             print.maybe(starts_at.as_ref(), |print, at| print.instant(*at));
             print.maybe(expires_at.as_ref(), |print, at| print.instant(*at));
-            if let Term::Cycle(Rollover { keep, cycles }) = term {
-                match keep {
-                    Keep::None => print.tag(1),
-                    Keep::All => print.tag(2),
-                    Keep::UpTo(amount) => print.tag(3).credits(*amount),
-                    Keep::Percent(percent) => print.tag(4).tag(*percent),
-                };
-                print.maybe(*cycles, |print, cycles| print.number(u64::from(cycles)));
+            if let Term::Cycle(rollover) = term {
+                print.rollover(rollover);
             }
         }
         Change::VoidGrant { grant } => {
@@ -83,6 +77,14 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
         Change::SetLimit { user, amount } => {
             print.tag(9).word(user).maybe(amount.as_ref(), |print, amount| print.credits(*amount));
         }
+        Change::Plan(PlanChange::Set { plan, when }) => {
+            let Plan { id, allowance, per_seat, paid, rollover, mid_cycle } = plan;
+            print.tag(10).word(id).credits(*allowance).credits(*per_seat).flag(*paid).rollover(rollover);
+            print.word(&translate::mid_cycle_json(*mid_cycle)).word(&translate::when_json(*when));
+        }
+        Change::Plan(PlanChange::Cancel) => {
+            print.tag(11);
+        }
     }
     *print.0.finalize().as_bytes()
 }
@@ -106,6 +108,16 @@ impl Fingerprint {
 
     fn credits(&mut self, credits: Credits) -> &mut Self {
         self.number(credits.micros())
+    }
+
+    fn rollover(&mut self, Rollover { keep, cycles }: &Rollover) -> &mut Self {
+        match keep {
+            Keep::None => self.tag(1),
+            Keep::All => self.tag(2),
+            Keep::UpTo(amount) => self.tag(3).credits(*amount),
+            Keep::Percent(percent) => self.tag(4).tag(*percent),
+        };
+        self.maybe(*cycles, |print, cycles| print.number(u64::from(cycles)))
     }
 
     fn instant(&mut self, at: Timestamp) -> &mut Self {
@@ -135,7 +147,7 @@ impl Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quota::{GrantKind, Membership, Overflow, Role};
+    use quota::{GrantKind, Membership, MidCycle, Overflow, Role, When};
     use types::{Every, GrantId, ReallocationId, TeamId, UserId, ZoneName};
 
     fn credits(micros: u64) -> Credits {
@@ -192,7 +204,25 @@ mod tests {
             to: user(to),
             amount: credits(amount),
         };
+        let plan = |id: &str, allowance, per_seat, paid, keep, mid_cycle, when| {
+            let rollover = Rollover { keep, cycles: None };
+            let (id, allowance, per_seat) = (id.parse().unwrap(), credits(allowance), credits(per_seat));
+            Change::Plan(PlanChange::Set {
+                plan: Plan { id, allowance, per_seat, paid, rollover, mid_cycle },
+                when,
+            })
+        };
+        let (whole, now) = (MidCycle::Whole, When::Now);
         vec![
+            plan("p", 1, 2, true, Keep::None, whole, now),
+            plan("q", 1, 2, true, Keep::None, whole, now),
+            plan("p", 2, 2, true, Keep::None, whole, now),
+            plan("p", 1, 1, true, Keep::None, whole, now),
+            plan("p", 1, 2, false, Keep::None, whole, now),
+            plan("p", 1, 2, true, Keep::All, whole, now),
+            plan("p", 1, 2, true, Keep::None, MidCycle::Prorated, now),
+            plan("p", 1, 2, true, Keep::None, whole, When::NextCycle),
+            Change::Plan(PlanChange::Cancel),
             settings(None, None, None),
             settings(Some("a"), None, None),
             settings(Some("b"), None, None),

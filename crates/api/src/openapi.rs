@@ -3,7 +3,8 @@
 
 use crate::error::{Code, Row};
 use crate::{
-    allocations, cluster, consume, grants, members, operation, rate_card, reallocations, usage, workspaces,
+    allocations, cluster, consume, grants, members, operation, plans, rate_card, reallocations, usage,
+    workspaces,
 };
 use std::fmt::Write;
 use types::{GrantId, IdempotencyKey, NodeId, ReallocationId, UserId, WorkspaceId};
@@ -25,6 +26,7 @@ use wire::json::{Given, Problem};
         members::list, members::put, members::get,
         allocations::put, allocations::get, allocations::remove, allocations::adjust, allocations::set_limit,
         reallocations::make, reallocations::get,
+        plans::put, plans::get, plans::cancel, plans::preview,
         usage::usage, rate_card::get, rate_card::put,
         cluster::cluster, cluster::forget, cluster::conservation,
         operation::healthz, operation::readyz, operation::metrics, operation::openapi_json, operation::docs,
@@ -80,7 +82,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
         return;
     }
     operation.security = Some(vec![SecurityRequirement::new::<_, _, String>("key", [])]);
-    let has_effect = *method != HttpMethod::Get && !path.ends_with("/quote");
+    let has_effect = *method != HttpMethod::Get && !path.ends_with("/quote") && !path.ends_with("/preview");
     let keyed = has_effect
         && !["/v1/rate-card", "/v1/nodes/{node}/forget"].contains(&path)
         && !path.ends_with("/batch");

@@ -5,7 +5,8 @@ use crate::door::{self, Door};
 use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
-    allocations, cluster, consume, grants, members, operation, rate_card, reallocations, usage, workspaces,
+    allocations, cluster, consume, grants, members, operation, plans, rate_card, reallocations, usage,
+    workspaces,
 };
 use axum::Router;
 use axum::extract::{Request, State};
@@ -55,6 +56,10 @@ pub(crate) fn all() -> Vec<Route> {
         route("POST /v1/workspaces/{ws}/reallocations", post(reallocations::make)),
         route("GET /v1/workspaces/{ws}/reallocations/{reallocation}", get(reallocations::get)),
         route("PUT /v1/workspaces/{ws}/limits/{user}", put(allocations::set_limit)),
+        route("PUT /v1/workspaces/{ws}/plan", put(plans::put)),
+        route("GET /v1/workspaces/{ws}/plan", get(plans::get)),
+        route("DELETE /v1/workspaces/{ws}/plan", delete(plans::cancel)),
+        route("POST /v1/workspaces/{ws}/plan/preview", post(plans::preview)),
         route("GET /v1/workspaces/{ws}/usage", get(usage::usage)),
         route("GET /v1/rate-card", get(rate_card::get)),
         route("PUT /v1/rate-card", put(rate_card::put)),

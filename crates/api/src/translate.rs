@@ -1,6 +1,8 @@
 //! Between the product's choices and the wire's. Exhaustive both ways, so that neither grows unseen.
 
-use quota::{ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, Overflow, Role};
+use quota::{
+    ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, MidCycle, Overflow, Role, When,
+};
 use types::Every;
 use wire::json;
 
@@ -26,6 +28,8 @@ both_ways! {
     role, role_json: Role { Owner, Admin, Member }
     overflow, overflow_json: Overflow { None, Shared }
     every, every_json: Every { Month, Year }
+    mid_cycle, mid_cycle_json: MidCycle { Whole, Prorated }
+    when, when_json: When { Now, NextCycle }
 }
 
 pub(crate) fn grant_state_json(state: GrantState) -> json::GrantState {

@@ -128,7 +128,7 @@ pub enum Kept {
 }
 
 impl Kept {
-    fn asked(self, cycles: Option<u64>) -> json::PutRollover {
+    pub(crate) fn asked(self, cycles: Option<u64>) -> json::PutRollover {
         let (keep, amount, percent) = match self {
             Self::None => (Keep::None, None, None),
             Self::All => (Keep::All, None, None),
@@ -140,7 +140,7 @@ impl Kept {
     }
 }
 
-fn kept(text: &str) -> Result<Kept, String> {
+pub(crate) fn kept(text: &str) -> Result<Kept, String> {
     let wrong = || "it is none, all, an amount such as 500, or a percentage such as 50%".to_owned();
     match (text, text.strip_suffix('%')) {
         ("none", _) => Ok(Kept::None),
@@ -150,7 +150,7 @@ fn kept(text: &str) -> Result<Kept, String> {
     }
 }
 
-fn told(rollover: &json::Rollover) -> String {
+pub(crate) fn told(rollover: &json::Rollover) -> String {
     let json::Rollover { keep, amount, percent, cycles, left, kept } = rollover;
     let keeps = match (amount, percent) {
         (Some(amount), _) => format!("keeps up to {}", amount.0),

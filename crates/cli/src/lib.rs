@@ -10,6 +10,7 @@ mod consume;
 mod grant;
 mod member;
 mod node;
+mod plan;
 mod rate_card;
 mod replay;
 mod table;
@@ -22,6 +23,7 @@ pub use consume::{Consume, Quote};
 pub use grant::GrantCommand;
 pub use member::MemberCommand;
 pub use node::NodeCommand;
+pub use plan::PlanCommand;
 pub use rate_card::RateCardCommand;
 pub use replay::Replay;
 pub use target::{Group, Single, Target, When};
@@ -39,6 +41,8 @@ pub enum Command {
     Workspace(Group<WorkspaceCommand>),
     /// Grants: credits put into a pool
     Grant(Group<GrantCommand>),
+    /// Plans: what a workspace has subscribed to
+    Plan(Group<PlanCommand>),
     /// Members and their balance
     Member(Group<MemberCommand>),
     /// Allocations: funded amounts set aside for one user
@@ -80,6 +84,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Workspace(Group { target, what }) => Box::pin(workspace::run(&target, what)).await,
         Command::Grant(Group { target, what }) => Box::pin(grant::run(&target, what)).await,
+        Command::Plan(Group { target, what }) => Box::pin(plan::run(&target, what)).await,
         Command::Member(Group { target, what }) => Box::pin(member::run(&target, what)).await,
         Command::Allocation(Group { target, what }) => Box::pin(allocation::run(&target, what)).await,
         Command::Reallocate(Single { target, what }) => Box::pin(allocation::reallocate(&target, what)).await,
@@ -123,6 +128,11 @@ mod tests {
             "grant list acme --json",
             "grant show acme plan-1",
             "grant void acme plan-1 --if-match 7",
+            "plan set acme pro --allowance 350000 --per-seat 500 --rollover 50% --rollover-cycles 1 --mid-cycle prorated",
+            "plan set acme free --next-cycle --idempotency-key k-1",
+            "plan preview acme pro --allowance 1000 --paid false",
+            "plan show acme",
+            "plan cancel acme --if-match 7",
             "member set acme ann --ai-access false --team design --role admin",
             "member show acme ann",
             "member list acme",

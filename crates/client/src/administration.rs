@@ -92,6 +92,41 @@ impl Client {
         self.page(Ask::read(path(&["v1", "workspaces", workspace.as_str(), "grants"])?), cursor).await
     }
 
+    /// Subscribes to a plan or changes to another one.
+    pub async fn put_plan(
+        &self,
+        workspace: &WorkspaceId,
+        plan: &json::PutPlan,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Plan>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "plan"])?;
+        self.ask_versioned(&conditions.ask(Method::PUT, path, plan)).await
+    }
+
+    /// What [`Client::put_plan`] would answer. Changes nothing.
+    pub async fn preview_plan(
+        &self,
+        workspace: &WorkspaceId,
+        plan: &json::PutPlan,
+    ) -> Result<json::Plan, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "plan", "preview"])?;
+        self.ask(&Ask::send(Method::POST, path, plan, Repeat::Harmless)).await
+    }
+
+    pub async fn plan(&self, workspace: &WorkspaceId) -> Result<Versioned<json::Plan>, Error> {
+        self.read(&["v1", "workspaces", workspace.as_str(), "plan"]).await
+    }
+
+    /// The plan ends with this cycle.
+    pub async fn cancel_plan(
+        &self,
+        workspace: &WorkspaceId,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Plan>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "plan"])?;
+        self.ask_versioned(&conditions.ask_bare(Method::DELETE, path)).await
+    }
+
     /// Makes or changes a member; what is left out stays as it is.
     pub async fn put_member(
         &self,

@@ -8,6 +8,7 @@ use crate::command::{Change, Membership, NewGrant, Role, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
 use crate::limits;
 use crate::outcome::{Outcome, Rejection};
+use crate::plan::{PlanChange, RESERVED_IDS};
 use crate::rollover::Term;
 use crate::workspace::{Member, Workspace};
 use types::{
@@ -17,7 +18,7 @@ use types::{
 
 /// A decided change: nothing in it can be refused any more.
 #[derive(Debug)]
-pub(crate) enum Plan {
+pub(crate) enum Decided {
     Replay(Outcome),
     Settings {
         settings: WorkspaceSettings,
@@ -58,6 +59,7 @@ pub(crate) enum Plan {
         amount: Option<Credits>,
         freeze: Vec<LineId>,
     },
+    Plan(PlanChange),
 }
 
 /// How an allocation changes: what is newly set aside, what is released at once, what is promised out of lines.
@@ -68,12 +70,12 @@ pub(crate) struct Shift {
     pub(crate) pledge: Vec<(LineId, Credits)>,
 }
 
-type Decision = Result<Plan, Rejection>;
+type Decision = Result<Decided, Rejection>;
 
 impl Workspace {
     pub(crate) fn decide(&self, change: &Change, if_match: Option<Revision>, at: Timestamp) -> Decision {
         if let Some(answered) = self.answered_before(change) {
-            return answered.map(Plan::Replay);
+            return answered.map(Decided::Replay);
         }
         let (resource, user) = self.target(change);
         if let Some(expected) = if_match
@@ -102,6 +104,7 @@ impl Workspace {
             Change::RemoveAllocation { user } => self.decide_remove_allocation(user),
             Change::Reallocate { id, from, to, amount } => self.decide_reallocate(id, from, to, *amount),
             Change::SetLimit { user, amount } => self.decide_limit(user, *amount),
+            Change::Plan(change) => self.decide_plan(change).map(|()| Decided::Plan(change.clone())),
         }
     }
 
@@ -125,7 +128,8 @@ impl Workspace {
             | Change::SetAllocation { .. }
             | Change::AdjustAllocation { .. }
             | Change::RemoveAllocation { .. }
-            | Change::SetLimit { .. } => return None,
+            | Change::SetLimit { .. }
+            | Change::Plan(_) => return None,
         };
         Some(answer.ok_or(Rejection::IdConflict { what }))
     }
@@ -151,6 +155,7 @@ impl Workspace {
                 (of_user(from, |u| u.allocation.as_ref().map(|a| a.revision)), Some(to))
             }
             Change::SetLimit { user, .. } => (of_user(user, |u| u.limit.map(|(_, r)| r)), Some(user)),
+            Change::Plan(_) => (self.subscription.as_ref().map_or(Revision(0), |s| s.revision), None),
         }
     }
 
@@ -164,12 +169,15 @@ impl Workspace {
         let lists = settings.membership == Some(Membership::Listed);
         let is_stranger = |line: &crate::Line| self.user(&line.user).is_none_or(|u| u.member.is_none());
         let strangers = self.lines.iter().filter(|(_, line)| lists && is_stranger(line));
-        Ok(Plan::Settings { settings: settings.clone(), freeze: strangers.map(|(id, _)| *id).collect() })
+        Ok(Decided::Settings { settings: settings.clone(), freeze: strangers.map(|(id, _)| *id).collect() })
     }
 
     fn decide_grant(&self, new: &NewGrant, at: Timestamp) -> Decision {
         if self.grants.len() >= limits::GRANTS_MAX {
             return Err(Rejection::TooMany { what: "grants", max: limits::GRANTS_MAX });
+        }
+        if RESERVED_IDS.iter().any(|reserved| new.id.as_str().starts_with(reserved)) {
+            return Err(Rejection::ReservedId);
         }
         let starts_at = new.starts_at.unwrap_or(at);
         if new.expires_at.is_some_and(|end| end <= at || end <= starts_at) {
@@ -184,13 +192,13 @@ impl Workspace {
         if given.and_then(|given| given.checked_add(new.amount)).is_none() {
             return Err(Rejection::TooMuch);
         }
-        Ok(Plan::MakeGrant(new.clone()))
+        Ok(Decided::MakeGrant(new.clone()))
     }
 
     fn decide_void(&self, id: &GrantId, at: Timestamp) -> Decision {
         let no = *self.grant_ids.get(id).ok_or(Rejection::UnknownGrant)?;
         if self.grant(no).state != GrantState::Live {
-            return Ok(Plan::VoidGrant { grant: no, rebacked: Vec::new(), freeze: Vec::new() });
+            return Ok(Decided::VoidGrant { grant: no, rebacked: Vec::new(), freeze: Vec::new() });
         }
         // Allocations that stand on it must stand on something else first.
         let mut taken = Earmarks::default();
@@ -211,7 +219,7 @@ impl Workspace {
             }
             rebacked.push((user.clone(), other));
         }
-        Ok(Plan::VoidGrant { grant: no, rebacked, freeze: self.lines_on(no) })
+        Ok(Decided::VoidGrant { grant: no, rebacked, freeze: self.lines_on(no) })
     }
 
     /// Open lines with something out on a grant.
@@ -230,7 +238,7 @@ impl Workspace {
         ai_access: Option<bool>,
         team: Option<&TeamId>,
         role: Option<Role>,
-    ) -> Plan {
+    ) -> Decided {
         let known = self.user(user).and_then(|u| u.member.as_deref().cloned());
         let was = known.unwrap_or(Member {
             ai_access: true,
@@ -247,7 +255,7 @@ impl Workspace {
         // A line's team is fixed for its life, and a user without access holds no lines.
         let chain_changed = !member.ai_access || member.team != was.team;
         let freeze = if chain_changed { self.lines_of(user, |_| true) } else { Vec::new() };
-        Plan::Member { user: user.clone(), member, freeze }
+        Decided::Member { user: user.clone(), member, freeze }
     }
 
     fn lines_of(&self, user: &UserId, which: impl Fn(&crate::Line) -> bool) -> Vec<LineId> {
@@ -294,14 +302,14 @@ impl Workspace {
         let keeps_to_himself = overflow == Overflow::None;
         let freeze =
             self.lines_of(user, |line| keeps_to_himself && !line.outstanding_from(Source::Shared).is_zero());
-        Ok(Plan::Allocation { user: user.clone(), standing, overflow, shift, short, freeze })
+        Ok(Decided::Allocation { user: user.clone(), standing, overflow, shift, short, freeze })
     }
 
     fn decide_remove_allocation(&self, user: &UserId) -> Decision {
         let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
         let allocation = allocation.ok_or_else(|| Rejection::NoAllocation(user.clone()))?;
         let (release, pledge) = self.give_up(user, allocation.unused());
-        Ok(Plan::RemoveAllocation {
+        Ok(Decided::RemoveAllocation {
             user: user.clone(),
             shift: Shift { release, pledge, ..Shift::default() },
         })
@@ -335,7 +343,7 @@ impl Workspace {
         }
         let (release, pledge) = self.give_up(from, amount);
         let shift = Shift { release, pledge, ..Shift::default() };
-        Ok(Plan::Reallocate { id: id.clone(), from: from.clone(), to: to.clone(), amount, shift })
+        Ok(Decided::Reallocate { id: id.clone(), from: from.clone(), to: to.clone(), amount, shift })
     }
 
     fn decide_limit(&self, user: &UserId, amount: Option<Credits>) -> Decision {
@@ -345,7 +353,7 @@ impl Workspace {
         let counted = self.user(user).map_or(Credits::ZERO, crate::User::counted);
         let is_over = amount.is_some_and(|limit| counted > limit);
         let freeze = self.lines_of(user, |_| is_over);
-        Ok(Plan::Limit { user: user.clone(), amount, freeze })
+        Ok(Decided::Limit { user: user.clone(), amount, freeze })
     }
 
     /// What of the pool could back another allocation to the end of the cycle.

@@ -1,5 +1,6 @@
 //! What can be asked of the ledger. Plain data, checked at the edge: no empty id, no zero amount gets here.
 
+use crate::plan::PlanChange;
 use crate::rollover::Term;
 use pricing::Price;
 use types::{
@@ -91,6 +92,7 @@ pub enum Change {
         user: UserId,
         amount: Option<Credits>,
     },
+    Plan(PlanChange),
 }
 
 pub use crate::allocation::Overflow;

@@ -2,40 +2,40 @@
 //!
 //! Not here: the decisions (`admin`), what returns do to intents (`intent`).
 
-use crate::admin::{Plan, Shift};
+use crate::admin::{Decided, Shift};
 use crate::allocation::{Allocation, Earmarks, Overflow};
 use crate::command::{NewGrant, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
 use crate::intent::{Intent, Pledge, Recipient};
 use crate::outcome::{Event, GrantAnswer, Outcome, ReallocationAnswer};
-use crate::workspace::Workspace;
+use crate::workspace::{Member, Workspace};
 use types::{Credits, GrantNo, LineId, ReallocationId, Timestamp, UserId};
 
 impl Workspace {
-    pub(crate) fn commit(&mut self, plan: Plan, at: Timestamp) -> (Outcome, Vec<Event>) {
+    pub(crate) fn commit(&mut self, plan: Decided, at: Timestamp) -> (Outcome, Vec<Event>) {
         let mut events = Vec::new();
         let outcome = match plan {
-            Plan::Replay(outcome) => outcome,
-            Plan::Settings { settings, freeze } => {
+            Decided::Replay(outcome) => outcome,
+            Decided::Settings { settings, freeze } => {
                 self.recall(&freeze, &mut events);
                 self.commit_settings(settings, at)
             }
-            Plan::MakeGrant(new) => self.commit_grant(new, at),
-            Plan::VoidGrant { grant, rebacked, freeze } => {
+            Decided::MakeGrant(new) => self.commit_grant(new, at),
+            Decided::VoidGrant { grant, rebacked, freeze } => {
                 self.commit_void(grant, rebacked, at, &mut events, &freeze)
             }
-            Plan::Member { user, mut member, freeze } => {
+            Decided::Member { user, mut member, freeze } => {
                 member.revision = self.next_revision();
-                self.user_mut(&user).member = Some(Box::new(member));
+                self.put_member(&user, member, at);
                 self.recall(&freeze, &mut events);
                 Outcome::Member(Box::new(self.member_view(&user, self.shared_at(at)).expect("just written")))
             }
-            Plan::Allocation { user, standing, overflow, shift, short, freeze } => {
+            Decided::Allocation { user, standing, overflow, shift, short, freeze } => {
                 self.commit_allocation(&user, standing, overflow, shift, short, &mut events);
                 self.recall(&freeze, &mut events);
                 Outcome::Allocation(self.allocation_answer(&user, at))
             }
-            Plan::RemoveAllocation { user, shift } => {
+            Decided::RemoveAllocation { user, shift } => {
                 self.commit_shift(&user, shift, &Recipient::Shared, None, &mut events);
                 if let Some(allocation) = self.user_mut(&user).allocation.take() {
                     self.short.remove(&allocation.no);
@@ -45,20 +45,33 @@ impl Workspace {
                 self.drop_nobody(&user);
                 Outcome::Allocation(answer)
             }
-            Plan::Reallocate { id, from, to, amount, shift } => {
+            Decided::Reallocate { id, from, to, amount, shift } => {
                 self.commit_reallocation(&id, &from, &to, amount, shift, at, &mut events)
             }
-            Plan::Limit { user, amount, freeze } => {
+            Decided::Limit { user, amount, freeze } => {
                 let revision = self.next_revision();
                 self.user_mut(&user).limit = amount.map(|amount| (amount, revision));
                 self.drop_nobody(&user);
                 self.recall(&freeze, &mut events);
                 Outcome::Limit { user, amount, revision }
             }
+            Decided::Plan(change) => {
+                self.commit_plan(&change, at);
+                Outcome::Plan(Box::new(self.plan_answer(at)))
+            }
         };
         // Whatever it was that is free now.
         self.make_up_for_shortfalls(at);
         (outcome, events)
+    }
+
+    fn put_member(&mut self, user: &UserId, member: Member, at: Timestamp) {
+        let entry = self.user_mut(user);
+        let had_seat = entry.has_seat();
+        entry.member = Some(Box::new(member));
+        let has_seat = entry.has_seat();
+        self.seats = self.seats.saturating_sub(u64::from(had_seat)).saturating_add(u64::from(has_seat));
+        self.seats_changed(at);
     }
 
     fn commit_settings(&mut self, settings: WorkspaceSettings, at: Timestamp) -> Outcome {

@@ -14,7 +14,8 @@
 //! 5. What is left of grants that end with the cycle goes by their rule: kept, or expired. What their lines still return
 //!    goes by the same rule. Other grants are kept whole.
 //! 6. The next cycle begins. Nobody has used anything in it.
-//! 7. Standing allocations are set aside anew, those first that were given first. What the pool has too little for is
+//! 7. The plan gives what it owes for it.
+//! 8. Standing allocations are set aside anew, those first that were given first. What the pool has too little for is
 //!    `short`, and is made up for, in the same order, as soon as anything is free.
 //!
 //! Not here: the rule of the calendar (`calendar`), who notices that it is time (the leader).
@@ -133,6 +134,7 @@ impl Workspace {
         }
         self.users.retain(|_, user| !user.is_nobody());
         self.sort_burn_order();
+        self.renew_plan(at);
         standing.into_iter().for_each(|standing| self.renew(standing));
     }
 

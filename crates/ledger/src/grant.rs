@@ -266,6 +266,22 @@ impl Grant {
         }
     }
 
+    /// So much more was given.
+    pub(crate) fn raise(&mut self, amount: Credits, revision: Revision) {
+        self.books.amount.grow(amount);
+        self.books.available.grow(amount);
+        self.revision = revision;
+        self.assert_conserved();
+    }
+
+    /// So much of what is shared is taken back.
+    pub(crate) fn lower(&mut self, amount: Credits, revision: Revision) {
+        self.books.available.shrink(amount);
+        self.books.voided.grow(amount);
+        self.revision = revision;
+        self.assert_conserved();
+    }
+
     pub(crate) fn write_off(&mut self, amount: Credits) {
         self.books.out.shrink(amount);
         self.books.written_off.grow(amount);

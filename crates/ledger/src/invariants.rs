@@ -61,7 +61,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 13] = [
+        let checks: [(&'static str, Option<String>); 14] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
@@ -73,6 +73,7 @@ impl Workspace {
             ("S9 no line of an ended cycle draws", self.no_line_of_an_ended_cycle_draws()),
             ("S9 what was charged is of this cycle or of one before", self.charges_are_of_their_cycles()),
             ("S18 nothing that is due is passed over", self.nothing_due_is_passed_over()),
+            ("seats are members with AI access", self.seats_are_counted()),
             ("who is short is known by name", self.who_is_short_is_known()),
             ("nobody is short of what is free", self.nobody_is_short_of_what_is_free()),
         ];
@@ -190,6 +191,11 @@ impl Workspace {
             && before.unattributed <= totals.unattributed
             && before.written_off <= totals.written_off;
         (!is_part).then(|| format!("{before:?} before, of {totals:?}"))
+    }
+
+    fn seats_are_counted(&self) -> Option<String> {
+        let counted = self.counted_seats();
+        (counted != self.seats).then(|| format!("{} are known, {counted} there are", self.seats))
     }
 
     fn who_is_short_is_known(&self) -> Option<String> {

@@ -31,6 +31,7 @@ mod line;
 mod meta;
 mod meters;
 mod outcome;
+mod plan;
 mod query;
 mod rollover;
 mod schedule;
@@ -53,8 +54,9 @@ pub use line::{BackingNumbers, Line};
 pub use meta::Meta;
 pub use outcome::{
     AllocationAnswer, Denial, DenialReason, Event, GrantAnswer, LineAnswer, LineRejection, LineResult,
-    Outcome, Pending, ReallocationAnswer, Rejection, Retry,
+    Outcome, Pending, PlanAnswer, ReallocationAnswer, Rejection, Retry,
 };
+pub use plan::{Due, MidCycle, Next, Plan, PlanChange, RESERVED_IDS, Subscription, When};
 pub use query::{
     Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery, UsageReport,
 };

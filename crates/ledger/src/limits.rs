@@ -1,6 +1,6 @@
 //! Every bound of the replicated state, in one place. Past a bound the command is rejected and nothing changes.
 
-/// Grants in one workspace, voided and expired ones included.
+/// Grants in one workspace, voided and expired ones included. What its plan gives with a cycle is given beyond it.
 pub const GRANTS_MAX: usize = 10_000;
 /// Users one workspace knows: members, allocations, limits, and whoever holds a line.
 pub const USERS_MAX: usize = 1_000_000;

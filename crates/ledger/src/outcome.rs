@@ -1,5 +1,6 @@
 //! What the ledger answers: outcomes, rejections that say whether a retry can end differently, and events.
 
+use crate::plan::{Due, Next, Plan};
 use crate::view::{MemberView, WorkspaceView};
 use crate::{Grant, Overflow};
 use types::{
@@ -21,6 +22,24 @@ pub enum Outcome {
     Forgotten { lines: u64, written_off: Credits, exposure: Credits },
     RateCard { revision: Revision },
     Ticked,
+    Plan(Box<PlanAnswer>),
+}
+
+/// What a workspace has subscribed to, and what came of it in this cycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanAnswer {
+    pub plan: Option<Plan>,
+    pub next: Option<Next>,
+    /// When what is next begins; `None`: that is not known.
+    pub cycle_ends_at: Option<Timestamp>,
+    /// Members with AI access.
+    pub seats: u64,
+    /// The most of them that there were in this cycle: so many are paid for.
+    pub seats_paid: u64,
+    pub allowance: Due,
+    pub for_seats: Due,
+    pub revision: Revision,
+    pub at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +172,10 @@ pub enum Rejection {
     CyclesChanged,
     #[error("a rollover keeps 0 to 100 percent, for one cycle or more")]
     BadRollover,
+    #[error("ids that begin with `plan:` or `seats:` are those of grants that plans make; take another one")]
+    ReservedId,
+    #[error("the workspace has no plan")]
+    NoPlan,
     #[error("the resource changed meanwhile; read it again and repeat the change")]
     Stale { now: Revision },
     #[error("only {available} credits of what is shared can back this to the end of the cycle")]
@@ -211,6 +234,7 @@ impl Rejection {
             | Self::KeyConflict
             | Self::NeverValid
             | Self::BadRollover
+            | Self::ReservedId
             | Self::SameUser
             | Self::Fenced
             | Self::RolledBack { .. } => Retry::Never,
@@ -222,6 +246,7 @@ impl Rejection {
             | Self::InsufficientShared { .. }
             | Self::InsufficientAllocation { .. }
             | Self::NoAllocation(_)
+            | Self::NoPlan
             | Self::GrantBacksAllocations { .. }
             | Self::TooMuch
             | Self::TooMany { .. }

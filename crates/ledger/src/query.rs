@@ -2,7 +2,8 @@
 //!
 //! Not here: at which index it is read, and how fresh that is (`replication`, `quota`).
 
-use crate::outcome::{AllocationAnswer, GrantAnswer, ReallocationAnswer};
+use crate::outcome::{AllocationAnswer, GrantAnswer, PlanAnswer, ReallocationAnswer};
+use crate::plan::PlanChange;
 use crate::state::State;
 use crate::view::{MemberView, UsageRow, WorkspaceView};
 use crate::workspace::Workspace;
@@ -15,14 +16,45 @@ use types::{
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
-    Workspace { id: WorkspaceId },
-    Grant { id: WorkspaceId, grant: GrantId },
-    Grants { id: WorkspaceId, page: Page },
-    Member { id: WorkspaceId, user: UserId },
-    Members { id: WorkspaceId, page: Page },
-    Allocation { id: WorkspaceId, user: UserId },
-    Reallocation { id: WorkspaceId, reallocation: ReallocationId },
-    Usage { id: WorkspaceId, query: UsageQuery },
+    Workspace {
+        id: WorkspaceId,
+    },
+    Grant {
+        id: WorkspaceId,
+        grant: GrantId,
+    },
+    Grants {
+        id: WorkspaceId,
+        page: Page,
+    },
+    Member {
+        id: WorkspaceId,
+        user: UserId,
+    },
+    Members {
+        id: WorkspaceId,
+        page: Page,
+    },
+    Allocation {
+        id: WorkspaceId,
+        user: UserId,
+    },
+    Reallocation {
+        id: WorkspaceId,
+        reallocation: ReallocationId,
+    },
+    Usage {
+        id: WorkspaceId,
+        query: UsageQuery,
+    },
+    Plan {
+        id: WorkspaceId,
+    },
+    /// What there would be after a change that is not made.
+    PlanAfter {
+        id: WorkspaceId,
+        change: PlanChange,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +66,7 @@ pub enum Answer {
     Reallocation(ReallocationAnswer),
     Usage(UsageReport),
     Unknown(UnknownThing),
+    Plan(Box<PlanAnswer>),
 }
 
 /// What is not there.
@@ -44,6 +77,7 @@ pub enum UnknownThing {
     User,
     Allocation,
     Reallocation,
+    Plan,
 }
 
 /// A part of a long list: at most `limit` rows (1 to 1,000) behind the id `after`.
@@ -128,7 +162,9 @@ impl State {
         | Query::Members { id, .. }
         | Query::Allocation { id, .. }
         | Query::Reallocation { id, .. }
-        | Query::Usage { id, .. }) = query;
+        | Query::Usage { id, .. }
+        | Query::Plan { id }
+        | Query::PlanAfter { id, .. }) = query;
         let Some(workspace) = self.workspace(id) else { return Answer::Unknown(UnknownThing::Workspace) };
         workspace.answer(query, at).unwrap_or_else(Answer::Unknown)
     }
@@ -167,6 +203,18 @@ impl Workspace {
                 Answer::Reallocation(answer.ok_or(UnknownThing::Reallocation)?)
             }
             Query::Usage { query, .. } => Answer::Usage(self.usage_report(query, at)),
+            Query::Plan { .. } => {
+                let answer = self.subscription.as_ref().map(|_| self.plan_answer(at));
+                Answer::Plan(Box::new(answer.ok_or(UnknownThing::Plan)?))
+            }
+            Query::PlanAfter { change, .. } => {
+                // Whatever would happen happens to a copy.
+                let mut copy = self.clone();
+                copy.settle_due(at, &mut Vec::new());
+                copy.decide_plan(change).map_err(|_| UnknownThing::Plan)?;
+                copy.commit_plan(change, at);
+                Answer::Plan(Box::new(copy.plan_answer(at)))
+            }
         })
     }
 

@@ -1,7 +1,8 @@
 //! What can be read of a workspace, as plain data. Not here: freshness, sessions, who may read.
 
 use crate::grant::GrantState;
-use crate::outcome::{AllocationAnswer, Pending};
+use crate::outcome::{AllocationAnswer, Pending, PlanAnswer};
+use crate::plan::Due;
 use crate::workspace::Workspace;
 use crate::{IntentNo, Membership, Overflow, Role};
 use std::collections::BTreeMap;
@@ -210,6 +211,21 @@ impl Workspace {
             metered,
         };
         rows.into_iter().map(row).collect()
+    }
+
+    pub fn plan_answer(&self, at: Timestamp) -> PlanAnswer {
+        let known = self.subscription.as_deref();
+        PlanAnswer {
+            plan: known.and_then(|s| s.plan.clone()),
+            next: known.and_then(|s| s.next.clone()),
+            cycle_ends_at: self.cycle_ends_at(),
+            seats: self.seats,
+            seats_paid: known.map_or(0, |s| s.seats),
+            allowance: known.map_or_else(Due::default, |s| s.allowance),
+            for_seats: known.map_or_else(Due::default, |s| s.for_seats),
+            revision: known.map_or(Revision(0), |s| s.revision),
+            at,
+        }
     }
 
     pub fn allocation_answer(&self, user: &UserId, at: Timestamp) -> AllocationAnswer {

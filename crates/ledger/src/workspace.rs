@@ -5,6 +5,7 @@
 use crate::cycle::Spent;
 use crate::grant::GrantState;
 use crate::line::BackingNumbers;
+use crate::plan::Subscription;
 use crate::{Allocation, AllocationNo, Grant, GrantBooks, Intent, IntentNo, Line, Membership, Outcome, Role};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
@@ -33,6 +34,10 @@ pub struct Workspace {
     pub cycle_ends: Vec<Timestamp>,
     /// Charged on lines of earlier cycles, whenever that became known.
     pub spent_before: Spent,
+    /// What it has subscribed to.
+    pub subscription: Option<Box<Subscription>>,
+    /// Running number of members with AI access.
+    pub seats: u64,
     /// Grants whose time begins later have not begun.
     pub begun_to: Timestamp,
     /// The first instant at which time alone may change something here: a grant begins or ends, a cycle ends.
@@ -106,6 +111,10 @@ impl User {
         self.member.as_ref().is_none_or(|member| member.ai_access)
     }
 
+    pub fn has_seat(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| member.ai_access)
+    }
+
     pub(crate) fn is_nobody(&self) -> bool {
         *self == Self::default()
     }
@@ -127,6 +136,8 @@ impl Workspace {
             cycle_rule: None,
             cycle_ends: Vec::new(),
             spent_before: Spent::default(),
+            subscription: None,
+            seats: 0,
             begun_to: at,
             next_due: None,
             grants: Vec::new(),

@@ -3,14 +3,14 @@
 //! Keys, lines per holder and metered names are scripts.
 
 use ledger::{
-    AdminCommand, Change, Command, GrantKind, HolderBatch, LineMessage, NewGrant, Outcome, Rejection, State,
-    Used, Wish, WorkspaceSettings, limits,
+    AdminCommand, Change, Command, CycleEnds, GrantKind, HolderBatch, LineMessage, MidCycle, NewGrant,
+    Outcome, Plan, PlanChange, Rejection, Rollover, State, Used, When, Wish, WorkspaceSettings, limits,
 };
 use std::sync::Arc;
 use types::{
-    BACKINGS_PER_LINE_MAX, Backing, Credits, CycleNumber, DiskId, Feature, GrantId, GrantNo, HolderId,
-    LineNumber, METERS_PER_LINE_MAX, Meter, Metered, NodeId, Source, Timestamp, UNITS_PER_METER_MAX, Unit,
-    UserId, WorkspaceId,
+    BACKINGS_PER_LINE_MAX, Backing, CivilDate, Credits, CycleDays, CycleNumber, CycleRule, DiskId, Every,
+    Feature, GrantId, GrantNo, HolderId, LineNumber, METERS_PER_LINE_MAX, Meter, Metered, NodeId, Source,
+    Timestamp, UNITS_PER_METER_MAX, Unit, UserId, WorkspaceId, ZoneName,
 };
 
 const AT: Timestamp = Timestamp::from_millis(1_000);
@@ -74,6 +74,42 @@ fn grants_of_a_workspace() {
     let past = grant(&mut state, limits::GRANTS_MAX);
     assert_eq!(past, Err(Rejection::TooMany { what: "grants", max: limits::GRANTS_MAX }));
     assert!(grant(&mut state, 7).is_ok(), "one that was made is answered as at first");
+}
+
+#[test]
+fn grants_of_plans_within_a_cycle_and_with_one() {
+    let mut state = state();
+    let (later, ends_at) = (AT.plus_ms(1), AT.plus_ms(86_400_000));
+    let days = CycleDays { every: Every::Month, anchor: CivilDate::new(2026, 1, 31).unwrap() };
+    let ends = Some(CycleEnds { rule: CycleRule::of(days, ZoneName::utc()), ends: vec![ends_at] });
+    let settings = WorkspaceSettings { cycle: Some(days), ends, ..WorkspaceSettings::unchanged() };
+    admin(&mut state, Change::PutWorkspace(settings)).unwrap();
+    for i in 1..limits::GRANTS_MAX {
+        grant(&mut state, i).unwrap();
+    }
+    let mut put = |allowance, paid| {
+        let (per_seat, rollover, mid_cycle) = (Credits::ZERO, Rollover::NONE, MidCycle::Whole);
+        let allowance = credits(allowance);
+        let plan = Plan { id: "p".parse().unwrap(), allowance, per_seat, paid, rollover, mid_cycle };
+        let change = Change::Plan(PlanChange::Set { plan, when: When::Now });
+        let command = AdminCommand { workspace: workspace(), keyed: None, if_match: None, change };
+        match state.apply(later, &Command::Admin(command)).result {
+            Ok(Outcome::Plan(answer)) => [answer.allowance.owed.micros(), answer.allowance.given.micros()],
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(put(10, true), [10, 10], "the last grant there may be");
+    assert_eq!(put(15, true), [15, 15], "it is raised");
+    assert_eq!(put(20, false), [20, 15], "other terms would need one more");
+    state.apply(ends_at, &Command::Tick { workspace: workspace() }).result.unwrap();
+    let pool = state.workspace(&workspace()).unwrap();
+    assert_eq!(pool.grants.len(), limits::GRANTS_MAX + 1);
+    assert_eq!(
+        pool.subscription.as_ref().unwrap().allowance.given,
+        credits(20),
+        "a cycle's own come all the same"
+    );
+    assert_eq!(state.violations(), []);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use crate::{
     AllocationAnswer, ClusterView, Conservation, GrantAnswer, GroupView, HolderView, MemberView, NodeView,
-    Page, PeerStatus, Quota, ReallocationAnswer, Refusal, ReplicaView, Summary, UsageQuery, UsageReport,
+    Page, PeerStatus, PlanAnswer, PlanChange, Quota, ReallocationAnswer, Refusal, ReplicaView, Summary,
+    UsageQuery, UsageReport,
 };
 use actors::{LeaderAnswer, LeaderRequest};
 use ledger::{Answer, HolderStatus, Query, UnknownThing};
@@ -82,6 +83,22 @@ impl Quota {
         let query = Query::Reallocation { id: id.clone(), reallocation: reallocation.clone() };
         match self.read(id, query, false).await?.answer {
             Answer::Reallocation(reallocation) => Ok(reallocation),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    pub async fn plan(&self, id: &WorkspaceId) -> Result<PlanAnswer, Refusal> {
+        self.read_plan(id, Query::Plan { id: id.clone() }).await
+    }
+
+    /// What there would be after a change that is not made.
+    pub async fn plan_after(&self, id: &WorkspaceId, change: PlanChange) -> Result<PlanAnswer, Refusal> {
+        self.read_plan(id, Query::PlanAfter { id: id.clone(), change }).await
+    }
+
+    async fn read_plan(&self, id: &WorkspaceId, query: Query) -> Result<PlanAnswer, Refusal> {
+        match self.read(id, query, false).await?.answer {
+            Answer::Plan(plan) => Ok(*plan),
             _ => Err(Refusal::NoLeader),
         }
     }
@@ -227,5 +244,6 @@ fn unknown(thing: UnknownThing) -> Refusal {
         UnknownThing::User => Refusal::NotFound("member"),
         UnknownThing::Allocation => Refusal::NotFound("allocation"),
         UnknownThing::Reallocation => Refusal::NotFound("reallocation"),
+        UnknownThing::Plan => Refusal::NotFound("plan"),
     }
 }

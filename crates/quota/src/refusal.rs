@@ -84,6 +84,7 @@ impl Refusal {
                 Self::InsufficientAllocation { user, available }
             }
             Rejection::NoAllocation(_) => Self::NotFound("allocation"),
+            Rejection::NoPlan => Self::NotFound("plan"),
             Rejection::GrantBacksAllocations { .. }
             | Rejection::CyclesChanged
             | Rejection::Unregistered
@@ -94,6 +95,7 @@ impl Refusal {
             | Rejection::TooMany { .. }
             | Rejection::NeverValid
             | Rejection::BadRollover
+            | Rejection::ReservedId
             | Rejection::SameUser => Self::Invalid(rejection.to_string()),
         }
     }

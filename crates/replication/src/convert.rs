@@ -10,7 +10,7 @@ mod state;
 use std::collections::{BTreeMap, BTreeSet};
 use types::{
     CivilDate, Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey, LineNumber,
-    Model, NodeId, ReallocationId, Revision, TeamId, Timestamp, Unit, UserId, WorkspaceId, ZoneName,
+    Model, NodeId, PlanId, ReallocationId, Revision, TeamId, Timestamp, Unit, UserId, WorkspaceId, ZoneName,
 };
 
 /// A type with a frozen shape.
@@ -134,6 +134,7 @@ as_text!(
     UserId,
     TeamId,
     GrantId,
+    PlanId,
     ReallocationId,
     Feature,
     Model,

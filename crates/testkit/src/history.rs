@@ -90,6 +90,7 @@ impl History {
         let settings = WorkspaceSettings { cycle, ends, ..WorkspaceSettings::unchanged() };
         let change = Change::PutWorkspace(settings);
         let mut naive = Pool::default();
+        naive.began_at(START);
         naive.change(&change, START).expect("settings are allowed");
         let admin = AdminCommand { workspace: workspace.clone(), keyed: None, if_match: None, change };
         fresh.apply(START, &Command::Admin(admin));
@@ -157,6 +158,7 @@ impl History {
         checkers::all_of_a_step(was, &command, pool)?;
         checkers::nothing_is_pending_when_nothing_is_out(pool)?;
         view_sums_are_right(pool, self.at)?;
+        checkers::a_preview_of_a_plan_is_what_happens(&before, self.at, &command, &applied)?;
         if let Command::Holder(batch) = &command
             && !before.would_change(batch, self.at)
         {
@@ -313,7 +315,9 @@ impl History {
             self.saw("a reallocation left a pending part");
         }
         let tells_books = match change {
-            Change::MakeGrant(_) | Change::VoidGrant { .. } => true,
+            Change::MakeGrant(_) | Change::VoidGrant { .. } | Change::PutMember { .. } | Change::Plan(_) => {
+                true
+            }
             Change::PutWorkspace(settings) => settings.cycle.is_some(),
             _ => false,
         };
@@ -326,6 +330,7 @@ impl History {
         if tells_books && applied.result.is_ok() {
             let allowed = self.naive.change(change, self.at);
             same("grants are made and voided alike", &format!("{change:?}"), Ok(()), allowed)?;
+            self.naive.took_back_as(self.state.workspace(&self.workspace).expect("made at the start"));
         }
         Ok(())
     }

@@ -3,6 +3,10 @@
 //! Written from the surface's rules, not from the ledger's code, so that the two can be compared. A change is tried on
 //! a copy and kept only if it is allowed. Not here: holders, lines, intents, keys.
 
+mod plans;
+
+pub use plans::{Subscribed, plan};
+
 use ledger::{Change, CycleEnds, Keep, Membership, NewGrant, Overflow, Term, WorkspaceSettings};
 use std::collections::BTreeMap;
 use types::{CreditsDelta, CycleRule, GrantId, ReallocationId, Source, Timestamp, UserId};
@@ -16,7 +20,9 @@ pub struct Pool {
     pub cycle: u32,
     /// When this cycle ends and those after it, as far as that is known.
     cycle_ends: Vec<Timestamp>,
+    cycle_starts_at: Timestamp,
     settled_to: Timestamp,
+    subscribed: Option<Subscribed>,
     rule: Option<CycleRule>,
     /// With the cycle in which it was asked for.
     reallocations: BTreeMap<ReallocationId, (u32, (UserId, UserId, u64))>,
@@ -33,6 +39,8 @@ pub struct Grant {
     rolled: Option<u32>,
     /// Given back although it may have been spent.
     pub exposure: u64,
+    /// By a plan that became smaller.
+    taken_back: u64,
     pub ended: Option<Ended>,
 }
 
@@ -70,14 +78,14 @@ impl Grant {
 
     /// Where the grant has ended, this is what expired or was voided.
     pub fn unspent(&self) -> u64 {
-        self.made.amount.micros() + self.exposure - self.spent() - self.not_kept()
+        self.made.amount.micros() + self.exposure - self.spent() - self.not_kept() - self.taken_back
     }
 
     pub fn expired_and_voided(&self) -> (u64, u64) {
         match self.ended {
-            None => (self.not_kept(), 0),
-            Some(Ended::Expired) => (self.not_kept() + self.unspent(), 0),
-            Some(Ended::Voided) => (self.not_kept(), self.unspent()),
+            None => (self.not_kept(), self.taken_back),
+            Some(Ended::Expired) => (self.not_kept() + self.unspent(), self.taken_back),
+            Some(Ended::Voided) => (self.not_kept(), self.taken_back + self.unspent()),
         }
     }
 
@@ -95,7 +103,7 @@ impl Grant {
     pub fn not_kept(&self) -> u64 {
         let (Some(cycle), Term::Cycle(rule)) = (self.rolled, self.made.term) else { return 0 };
         let spent_then: u64 = self.spent.range(..=cycle).map(|(_, amount)| amount).sum();
-        let left = self.made.amount.micros() + self.exposure - spent_then;
+        let left = self.made.amount.micros() + self.exposure - spent_then - self.taken_back;
         left - match rule.keep {
             Keep::None => 0,
             Keep::All => left,
@@ -147,13 +155,16 @@ impl Default for Pool {
         let (grants, users, cycle_ends, reallocations) = Default::default();
         let (is_listed, rule, allocations_made) = (false, None, 0);
         let (cycle, settled_to) = (1, Timestamp::from_millis(0));
+        let (cycle_starts_at, subscribed) = (settled_to, None);
         Self {
             grants,
             users,
             is_listed,
             cycle,
             cycle_ends,
+            cycle_starts_at,
             settled_to,
+            subscribed,
             rule,
             reallocations,
             allocations_made,
@@ -180,12 +191,14 @@ impl Pool {
                 self.set_cycles(settings);
                 Ok(())
             }
+            Change::Plan(change) => self.change_plan(change, now),
             Change::MakeGrant(new) => self.make_grant(new, now),
             Change::VoidGrant { grant } => self.void(grant, now),
             Change::PutMember { user, ai_access, .. } => {
                 let user = self.user(user);
                 user.is_member = true;
                 user.has_no_access = ai_access.map_or(user.has_no_access, |on| !on);
+                self.pay_for_new_seats(now);
                 Ok(())
             }
             Change::SetAllocation { user, amount, overflow } => {
@@ -242,6 +255,13 @@ impl Pool {
             self.make_up_for_shortfalls(self.settled_to);
         }
         self.settled_to = self.settled_to.max(now);
+    }
+
+    /// The first cycle began.
+    pub fn began_at(&mut self, at: Timestamp) {
+        if self.cycle == 1 {
+            self.cycle_starts_at = at;
+        }
     }
 
     /// The ends of this cycle and of the next ones were looked up.
@@ -315,6 +335,8 @@ impl Pool {
         self.reallocations.retain(|_, (then, _)| *then == cycle);
         self.cycle += 1;
         self.cycle_ends.remove(0);
+        self.cycle_starts_at = at;
+        self.renew_plan(at);
         for (_, name, Allocation { standing, overflows, .. }) in standing {
             let allocation = Allocation { standing, short: standing, ..self.fresh_allocation(overflows) };
             self.user(&name).allocation = Some(allocation);
@@ -383,7 +405,8 @@ impl Pool {
         let starts_at = new.starts_at.unwrap_or(now);
         allow(new.expires_at.is_none_or(|end| end > now && end > starts_at))?;
         let (spent, rolled, ended) = Default::default();
-        let grant = Grant { made: new.clone(), created_at: now, spent, rolled, exposure: 0, ended };
+        let (exposure, taken_back) = (0, 0);
+        let grant = Grant { made: new.clone(), created_at: now, spent, rolled, exposure, taken_back, ended };
         self.grants.insert(new.id.clone(), grant);
         Ok(())
     }

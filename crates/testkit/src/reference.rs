@@ -93,14 +93,18 @@ impl Reference {
         }
         let Command::Admin(admin) = command else { return Ok(()) };
         let tells_books = match &admin.change {
-            Change::MakeGrant(_) | Change::VoidGrant { .. } => true,
+            Change::MakeGrant(_) | Change::VoidGrant { .. } | Change::PutMember { .. } | Change::Plan(_) => {
+                true
+            }
             Change::PutWorkspace(settings) => settings.cycle.is_some(),
             _ => false,
         };
         if !tells_books {
             return Ok(());
         }
+        self.naive.began_at(after.created_at);
         let allowed = self.naive.change(&admin.change, now);
+        self.naive.took_back_as(after);
         let what = || format!("{:?} was taken", admin.change);
         allowed.map_err(|_| Broken { sentence: "grants are made and voided as without leases", what: what() })
     }

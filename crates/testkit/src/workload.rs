@@ -3,9 +3,10 @@
 //!
 //! Not here: what a step does (`history`).
 
+use crate::naive::plan;
 use ledger::{
-    Change, ForgetMode, GrantKind, Keep, Membership, NewGrant, Overflow, Rollover, Term, WorkspaceSettings,
-    limits,
+    Change, ForgetMode, GrantKind, Keep, Membership, MidCycle, NewGrant, Overflow, Plan, PlanChange,
+    Rollover, Term, When, WorkspaceSettings, limits,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -178,7 +179,8 @@ fn wait(rng: &mut SmallRng) -> Step {
 
 fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
     let amount = |rng: &mut SmallRng| credits(rng.random_range(0..AMOUNT_MAX));
-    match rng.random_range(0..26) {
+    match rng.random_range(0..28) {
+        26..=27 => Change::Plan(plan_change(rng)),
         0..=3 => Change::MakeGrant(new_grant(rng, start)),
         4..=5 => Change::VoidGrant { grant: grant_id(rng) },
         6..=7 => Change::PutMember {
@@ -217,6 +219,22 @@ fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
         // One grant of a history is large, so that there is something to spend at the end as well.
         _ => Change::MakeGrant(NewGrant { amount: credits(20 * AMOUNT_MAX), ..new_grant(rng, start) }),
     }
+}
+
+fn plan_change(rng: &mut SmallRng) -> PlanChange {
+    if rng.random_bool(0.1) {
+        return PlanChange::Cancel;
+    }
+    let keep = [Keep::None, Keep::None, Keep::All, Keep::Percent(30)][rng.random_range(0..4)];
+    let plan = Plan {
+        allowance: credits(rng.random_range(0..4 * AMOUNT_MAX)),
+        per_seat: credits(rng.random_range(0..AMOUNT_MAX / 2)),
+        paid: rng.random_bool(0.9),
+        rollover: Rollover { keep, cycles: (keep != Keep::None).then_some(2) },
+        mid_cycle: if rng.random() { MidCycle::Whole } else { MidCycle::Prorated },
+        ..plan(["basic", "pro"][rng.random_range(0..2)])
+    };
+    PlanChange::Set { plan, when: if rng.random_bool(0.7) { When::Now } else { When::NextCycle } }
 }
 
 fn overflow(rng: &mut SmallRng) -> Option<Overflow> {

@@ -89,6 +89,8 @@ text_id! {
     TeamId;
     /// A grant, named by whoever made it; permanent within its workspace.
     GrantId;
+    /// What a workspace has subscribed to.
+    PlanId;
     /// A reallocation, named by whoever asked for it; permanent within its workspace.
     ReallocationId;
     /// What is being paid for: `chat`, `image`.

@@ -12,8 +12,8 @@ mod time;
 pub use credits::{BadCredits, Credits, CreditsDelta, MICROS_PER_CREDIT};
 pub use cycle::{BadCycle, CivilDate, CycleDays, CycleRule, Every, ZONE_BYTES_MAX, ZoneName, days_in_month};
 pub use id::{
-    BadId, DiskId, Feature, GrantId, HolderId, ID_BYTES_MAX, IdempotencyKey, Model, NodeId, ReallocationId,
-    ShardId, TeamId, Unit, UserId, WorkspaceId,
+    BadId, DiskId, Feature, GrantId, HolderId, ID_BYTES_MAX, IdempotencyKey, Model, NodeId, PlanId,
+    ReallocationId, ShardId, TeamId, Unit, UserId, WorkspaceId,
 };
 pub use line::{
     BACKINGS_PER_LINE_MAX, Backing, ChargeId, CycleNumber, Durability, GrantNo, LineId, LineNumber,

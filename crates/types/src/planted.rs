@@ -67,6 +67,8 @@ mistakes! {
     EndedLinesDraw = "ended-lines-draw" "S9": "lines of a cycle that has ended draw on",
     LateChargeHere = "late-charge-here" "S9": "what was charged in a cycle that has ended counts in the one it became known in",
     ReturnsAreKept = "returns-are-kept" "S9": "what comes back of an ended cycle is kept whole, whatever its grant's rule says",
+    SeatPaidAgain = "seat-paid-again" "S1": "a seat that is freed and taken again is paid for again in the same cycle",
+    KeptIsForgotten = "kept-is-forgotten" "S1": "what a smaller plan could not take back is forgotten, and a larger one gives it again",
     KeyNotKept = "key-not-kept" "S7": "a charge's key is not remembered",
     KeyNotJournalled = "key-not-journalled" "S7": "a charge's key is in memory only",
     OwnWallEndsKeys = "own-wall-ends-keys" "S7": "keys expire by this machine's own clock",

@@ -66,7 +66,26 @@ shapes! {
         RemoveAllocation { user: String },
         Reallocate { id: String, from: String, to: String, amount: u64 },
         SetLimit { user: String, amount: Option<u64> },
+        Plan(PlanChange),
     }
+
+    pub enum PlanChange {
+        Set { plan: Plan, when: When },
+        Cancel,
+    }
+
+    pub enum When { Now, NextCycle }
+
+    pub struct Plan {
+        pub id: String,
+        pub allowance: u64,
+        pub per_seat: u64,
+        pub paid: bool,
+        pub rollover: Rollover,
+        pub mid_cycle: MidCycle,
+    }
+
+    pub enum MidCycle { Whole, Prorated }
 
     pub enum Overflow { None, Shared }
 

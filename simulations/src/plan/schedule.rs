@@ -106,8 +106,9 @@ fn what(change: &Change) -> Option<What> {
         Change::PutMember { user, ai_access, .. } => {
             What::Access { user: user.to_string(), on: ai_access.unwrap_or(true) }
         }
-        Change::VoidGrant { .. } | Change::AdjustAllocation { .. } | Change::RemoveAllocation { .. } => {
-            return None;
-        }
+        Change::VoidGrant { .. }
+        | Change::AdjustAllocation { .. }
+        | Change::RemoveAllocation { .. }
+        | Change::Plan(_) => return None,
     })
 }

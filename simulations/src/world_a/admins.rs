@@ -12,11 +12,12 @@ use crate::crossings::Crossing;
 use crate::fault::{Fault as PlannedFault, What as Fault};
 use crate::swarm::log_uniform;
 use ledger::{
-    AdminCommand, Applied, Change, Command, ForgetMode, GrantKind, Keep, KeyedBy, NewGrant, Overflow,
-    Rollover, Term, WorkspaceSettings,
+    AdminCommand, Applied, Change, Command, ForgetMode, GrantKind, Keep, KeyedBy, MidCycle, NewGrant,
+    Overflow, Plan, PlanChange, Rollover, Term, When, WorkspaceSettings,
 };
 use rand::Rng;
 use std::rc::Rc;
+use testkit::naive::plan;
 use types::{
     CivilDate, Credits, CreditsDelta, CycleDays, Durability, Every, GrantId, IdempotencyKey, ReallocationId,
     UserId, WorkspaceId,
@@ -170,6 +171,7 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
     }
     for at in 0..config.workspaces.len() {
         cycles(config, seed, at, &mut steps);
+        steps.extend(plans(config, seed, at));
     }
     steps.extend(forgets(config, &mut chance));
     steps.extend(storms.iter().flat_map(|storm| storm.changes(config, &mut chance)));
@@ -218,6 +220,47 @@ fn cycles(config: &Config, seed: u64, at: usize, steps: &mut Vec<AdminStep>) {
         step(at_ms, &mut chance, Change::MakeGrant(plan));
         at_ms += log_uniform(&mut chance, 5_000, 120_000);
     }
+}
+
+/// Some workspaces subscribe to plans, with and without cycles, change them and cancel them; seats come and go with access.
+fn plans(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
+    let mut chance = stream(seed, &format!("plans of {at}"));
+    let mut steps = Vec::new();
+    if !chance.random_bool(0.3) {
+        return steps;
+    }
+    let workspace = &config.workspaces[at];
+    let most = workspace.granted.micros() / 4 + 2;
+    let mut at_ms = log_uniform(&mut chance, 1_000, 60_000);
+    while at_ms < config.run_ms {
+        let change = if chance.random_bool(0.15) {
+            PlanChange::Cancel
+        } else {
+            let plan = Plan {
+                allowance: micros(chance.random_range(0..most)),
+                per_seat: micros(chance.random_range(0..most) / workspace.users as u64),
+                rollover: rollover(&mut chance),
+                mid_cycle: if chance.random_bool(0.5) { MidCycle::Whole } else { MidCycle::Prorated },
+                ..plan(["basic", "pro"][chance.random_range(0..2)])
+            };
+            let when = if chance.random_bool(0.6) { When::Now } else { When::NextCycle };
+            PlanChange::Set { plan, when }
+        };
+        let node = chance.random_range(0..config.nodes);
+        steps.push(AdminStep {
+            at_ms,
+            node,
+            what: Wanted::Change { workspace: at, change: Change::Plan(change) },
+        });
+        for _ in 0..chance.random_range(0..4) {
+            let user = user_id(chance.random_range(0..workspace.users));
+            let change = Change::PutMember { user, ai_access: Some(true), team: None, role: None };
+            let at_ms = at_ms + chance.random_range(1..5_000);
+            steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
+        }
+        at_ms += log_uniform(&mut chance, 3_000, 240_000);
+    }
+    steps
 }
 
 fn rollover(chance: &mut Stream) -> Rollover {

@@ -5,7 +5,7 @@ use super::desk;
 use super::node::Running;
 use super::{START, World};
 use crate::crossings::Crossing;
-use ledger::{Change, Command, CycleEnds, Workspace, limits};
+use ledger::{Change, Command, CycleEnds, Subscription, Workspace, limits};
 use std::rc::Rc;
 use types::{CycleDays, CycleRule, Every, Timestamp, ZoneName};
 
@@ -80,6 +80,7 @@ pub fn note_rollover(world_saw: &mut impl FnMut(Crossing), before: &Workspace, a
             world_saw(Crossing::CycleEndsWhilePending);
         }
     }
+    note_plan(world_saw, before, after);
     if before.cycle == after.cycle {
         let left = |workspace: &Workspace| -> u64 {
             workspace.grants.iter().filter_map(|grant| grant.rolled).map(|rolled| rolled.left.micros()).sum()
@@ -90,5 +91,21 @@ pub fn note_rollover(world_saw: &mut impl FnMut(Crossing), before: &Workspace, a
         if after.spent_before.used > before.spent_before.used {
             world_saw(Crossing::LateReport);
         }
+    }
+}
+
+fn note_plan(world_saw: &mut impl FnMut(Crossing), before: &Workspace, after: &Workspace) {
+    let Some(plan) = &after.subscription else { return };
+    let in_use = |plan: &Subscription| plan.allowance.given > plan.allowance.owed;
+    if after.cycle > before.cycle && !plan.allowance.given.is_zero() {
+        world_saw(Crossing::PlanGives);
+    }
+    if in_use(plan) && !before.subscription.as_deref().is_some_and(in_use) {
+        world_saw(Crossing::PlanFindsItInUse);
+    }
+    if after.seats > before.seats
+        && before.subscription.as_deref().is_some_and(|known| known.seats == plan.seats)
+    {
+        world_saw(Crossing::PaidSeatIsTaken);
     }
 }

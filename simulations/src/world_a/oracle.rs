@@ -151,7 +151,15 @@ impl Oracle {
         let revision =
             |state: &State| command.workspace().and_then(|id| state.workspace(id)).map(|w| w.revision);
         let was = revision(&self.state);
+        let plans = matches!(&**command, Command::Admin(AdminCommand { change: Change::Plan(_), .. }));
+        let previewed = plans.then(|| self.state.clone());
         let applied = self.state.apply(entry.at, command);
+        if let Some(before) = previewed {
+            self.judge(
+                checkers::a_preview_of_a_plan_is_what_happens(&before, entry.at, command, &applied),
+                now_ms,
+            );
+        }
         let changes = was != revision(&self.state) && !was_due;
         self.judge(self.a_repeated_change_changes_nothing(command, changes), now_ms);
         self.judge(checkers::a_forget_does_what_was_asked(command, &applied), now_ms);

@@ -7,7 +7,9 @@ use super::node::Running;
 use super::words::{Charge, Consume, Index, index_of};
 use crate::fault::Fault;
 use crate::scene::{Lease, Line, Pool, Scene, Shot};
-use ledger::{AdminCommand, Applied, Change, Command, LineResult, Outcome, State, Wish, Workspace};
+use ledger::{
+    AdminCommand, Applied, Change, Command, LineResult, Outcome, PlanChange, State, When, Wish, Workspace,
+};
 use types::{Credits, CreditsDelta, HolderId, LineId, LineNumber, UserId, WorkspaceId};
 
 impl World {
@@ -286,7 +288,7 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::RemoveAllocation { user }
         | Change::SetLimit { user, .. } => Some(user),
         Change::Reallocate { from, .. } => Some(from),
-        Change::PutWorkspace(_) | Change::MakeGrant(_) | Change::VoidGrant { .. } => None,
+        Change::PutWorkspace(_) | Change::MakeGrant(_) | Change::VoidGrant { .. } | Change::Plan(_) => None,
     }
 }
 
@@ -311,6 +313,12 @@ fn change(change: &Change) -> String {
         Change::Reallocate { id, from, to, amount } => format!("{amount} of {from} go to {to} ({id})"),
         Change::SetLimit { user, amount: Some(amount) } => format!("{user} may spend {amount} at most"),
         Change::SetLimit { user, amount: None } => format!("{user} has no limit"),
+        Change::Plan(PlanChange::Set { plan, when }) => {
+            let when = if *when == When::Now { "now" } else { "from the next cycle on" };
+            let (allowance, per_seat) = (plan.allowance, plan.per_seat);
+            format!("the plan is {}, {allowance} and {per_seat} a seat, {when}", plan.id)
+        }
+        Change::Plan(PlanChange::Cancel) => "the plan ends with its cycle".into(),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::{holder_text, is_quiet, line_text};
 use ledger::{
-    AllocationAnswer, Answer, Applied, Command, Event, Grant, GrantState, Intent, LineAnswer, LineResult,
-    MemberView, Outcome, Overflow, Pending, ReallocationAnswer, Rejection, State, UsageReport, Workspace,
-    WorkspaceView,
+    AllocationAnswer, Answer, Applied, Command, Due, Event, Grant, GrantState, Intent, LineAnswer,
+    LineResult, MemberView, Next, Outcome, Overflow, Pending, Plan, PlanAnswer, ReallocationAnswer,
+    Rejection, State, UsageReport, Workspace, WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, CycleNumber, Source, Timestamp};
@@ -47,6 +47,7 @@ fn outcome(workspace: Option<&Workspace>, outcome: &Outcome) -> String {
             format!("forgotten: {lines} lines, written off {written_off}, exposure {exposure}\n")
         }
         Outcome::RateCard { revision } => format!("rate card {}\n", revision.0),
+        Outcome::Plan(answer) => plan(answer),
     }
 }
 
@@ -94,6 +95,30 @@ fn grant(grant: &Grant, out: &[Pending]) -> String {
         format!(", kept {} of {}{until}", rolled.kept, rolled.left)
     });
     format!("{}{state}: {available} of {amount} available{places}{rolled}{}\n", grant.id, pending(out))
+}
+
+fn plan(answer: &PlanAnswer) -> String {
+    let id = |plan: &Plan| plan.id.to_string();
+    let name = answer.plan.as_ref().map_or_else(|| "no plan".to_owned(), id);
+    let next = answer.next.as_ref().map_or_else(String::new, |next| match next {
+        Next::Plan(plan) => format!(", {} with the next cycle", plan.id),
+        Next::Ends => ", which ends with its cycle".to_owned(),
+    });
+    let due = |what, Due { owed, given }: Due| {
+        let given = if owed == given { String::new() } else { format!(", {given} given") };
+        if owed.is_zero() && given.is_empty() { String::new() } else { format!("; {what} {owed}{given}") }
+    };
+    let seats = format!("seats {}", answer.seats);
+    let seats = if answer.seats_paid == answer.seats {
+        seats
+    } else {
+        format!("{seats}, {} paid", answer.seats_paid)
+    };
+    format!(
+        "{name}{next}; {seats}{}{}\n",
+        due("allowance", answer.allowance),
+        due("for seats", answer.for_seats)
+    )
 }
 
 fn line(workspace: Option<&Workspace>, answer: &LineAnswer) -> String {
@@ -232,5 +257,6 @@ pub fn answer(answer: &Answer) -> String {
         Answer::Reallocation(answer) => reallocation(answer),
         Answer::Usage(report) => usage(report),
         Answer::Unknown(what) => format!("unknown {what:?}\n"),
+        Answer::Plan(answer) => plan(answer),
     }
 }

@@ -224,6 +224,8 @@ impl Desk {
             "member" => Query::Member { id, user: words.parsed("a user")? },
             "allocation" => Query::Allocation { id, user: words.parsed("a user")? },
             "reallocation" => Query::Reallocation { id, reallocation: words.parsed("an id")? },
+            "plan" => Query::Plan { id },
+            "plan-after" => Query::PlanAfter { id, change: words.plan()? },
             "usage" => Query::Usage { id, query: words.usage_query(START.day())? },
             _ => return Err(Bad::Unknown(what)),
         };

@@ -1,8 +1,9 @@
 //! Words of one script line: positions, `name=value` options, and the ledger's commands they spell.
 
 use ledger::{
-    Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, Membership, NewGrant, Overflow, Page,
-    Role, Rollover, Term, UsageKey, UsageQuery, Used, WorkspaceSettings, limits,
+    Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, Membership, MidCycle, NewGrant,
+    Overflow, Page, Plan, PlanChange, Role, Rollover, Term, UsageKey, UsageQuery, Used, When,
+    WorkspaceSettings, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
@@ -173,6 +174,8 @@ impl Words {
                 let amount = if amount == "none" { None } else { Some(read(&amount)?) };
                 Change::SetLimit { user, amount }
             }
+            "plan" => Change::Plan(self.plan()?),
+            "cancel-plan" => Change::Plan(PlanChange::Cancel),
             _ => return Err(Bad::Unknown(verb.to_owned())),
         })
     }
@@ -223,6 +226,22 @@ impl Words {
         Ok(Term::Cycle(Rollover { keep, cycles }))
     }
 
+    /// `pro 1000 seat=50 mid=prorated when=next keep=30% paid=no`.
+    pub fn plan(&mut self) -> Result<PlanChange, Bad> {
+        let (id, allowance) = (self.parsed("a plan")?, self.parsed("an allowance")?);
+        let per_seat = self.option("seat")?.unwrap_or(Credits::ZERO);
+        let paid = self.one_of("paid", &[("yes", true), ("no", false)])?.unwrap_or(true);
+        let mid = [("whole", MidCycle::Whole), ("prorated", MidCycle::Prorated)];
+        let mid_cycle = self.one_of("mid", &mid)?.unwrap_or(MidCycle::Whole);
+        let when =
+            self.one_of("when", &[("now", When::Now), ("next", When::NextCycle)])?.unwrap_or(When::Now);
+        let rollover = match self.term()? {
+            Term::Lasting => Rollover::NONE,
+            Term::Cycle(rollover) => rollover,
+        };
+        Ok(PlanChange::Set { plan: Plan { id, allowance, per_seat, paid, rollover, mid_cycle }, when })
+    }
+
     fn new_grant(&mut self, start: Timestamp) -> Result<NewGrant, Bad> {
         let (id, amount) = (self.parsed("a grant")?, self.parsed("an amount")?);
         let kinds = [
@@ -251,7 +270,7 @@ impl Words {
     ) -> Result<Vec<(Backing, Credits)>, Bad> {
         let text = self.options.remove(name).unwrap_or_default();
         let one = |part: &str| {
-            let (backing, amount) = pair(part, ":")?;
+            let (backing, amount) = part.rsplit_once(':').ok_or_else(|| Bad::Unknown(part.to_owned()))?;
             let (source, id) = pair(backing, "/")?;
             let source = match source {
                 "own" => Source::Allocation,

@@ -8,6 +8,9 @@ shaped! {
     struct ledger::Pending { node, amount }
     struct ledger::AllocationAnswer { user, amount, standing, overflow, used, short, pending, revision, at }
     struct ledger::ReallocationAnswer { id, from, to, asked, moved, lapsed, pending, at }
+    struct ledger::PlanAnswer {
+        plan, next, cycle_ends_at, seats, seats_paid, allowance, for_seats, revision, at,
+    }
     struct ledger::LineAnswer { number, result }
     struct ledger::Denial { reason, available, elsewhere }
     struct ledger::WorkspaceView {
@@ -25,7 +28,7 @@ shaped! {
     enum ledger::Outcome {
         Workspace(view), Grant(answer), Member(view), Allocation(answer), Reallocation(answer),
         Limit { user, amount, revision }, Lines(answers), Registered,
-        Forgotten { lines, written_off, exposure }, RateCard { revision }, Ticked,
+        Forgotten { lines, written_off, exposure }, RateCard { revision }, Ticked, Plan(answer),
     }
     enum ledger::LineResult { Line { drawn, frozen, denied }, Closed, Rejected(why) }
     enum ledger::DenialReason {
@@ -41,6 +44,7 @@ shaped! {
         InsufficientAllocation { user, available }, NoAllocation(user),
         GrantBacksAllocations { earmarked, missing }, TooMuch, TooMany { what, max }, NeverValid, SameUser,
         Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, CyclesChanged, BadRollover,
+        ReservedId, NoPlan,
     }
     enum ledger::Event { Recall { line, user }, HolderFenced { holder } }
 }

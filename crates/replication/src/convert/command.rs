@@ -12,8 +12,11 @@ shaped! {
         PutWorkspace(settings), MakeGrant(grant), VoidGrant { grant },
         PutMember { user, ai_access, team, role }, SetAllocation { user, amount, overflow },
         AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
-        SetLimit { user, amount },
+        SetLimit { user, amount }, Plan(change),
     }
+    enum ledger::PlanChange { Set { plan, when }, Cancel }
+    enum ledger::When { Now, NextCycle }
+    enum ledger::MidCycle { Whole, Prorated }
     enum ledger::Term { Lasting, Cycle(rollover) }
     enum ledger::Keep { None, All, UpTo(most), Percent(percent) }
     enum types::Every { Month, Year }
@@ -35,6 +38,7 @@ shaped! {
     struct types::CycleDays { every, anchor }
     struct types::CycleRule { every, anchor, zone }
     struct ledger::Rollover { keep, cycles }
+    struct ledger::Plan { id, allowance, per_seat, paid, rollover, mid_cycle }
     struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }
     struct ledger::HolderBatch { holder, journal_sequence, workspace, lines }
     struct ledger::LineMessage { number, user, cycle, team, returned, used, held, confirmed, wish }

@@ -18,6 +18,8 @@ shaped! {
     }
     struct ledger::Rolled { cycle, last, left, kept }
     struct ledger::Spent { used, unattributed, written_off }
+    struct ledger::Subscription { plan, next, seats, allowance, for_seats, revision }
+    struct ledger::Due { owed, given }
     struct ledger::User { member, allocation, limit, used, late, past, out, lines }
     struct ledger::Member { ai_access, team, role, revision }
     struct ledger::Allocation { no, standing, overflow, used, out, pledged, earmarks, short, revision }
@@ -34,6 +36,7 @@ shaped! {
 shaped! {
     enum ledger::HolderStatus { Active, Fenced }
     enum ledger::GrantState { Live, Expired, Voided }
+    enum ledger::Next { Plan(plan), Ends }
     enum ledger::Recipient { Shared, Allocation(user, allocation) }
 }
 
@@ -69,6 +72,8 @@ impl Shaped for Workspace {
             cycle_rule,
             cycle_ends,
             spent_before,
+            subscription,
+            seats: _,
             begun_to,
             next_due: _,
             grants,
@@ -111,6 +116,7 @@ impl Shaped for Workspace {
             cycle_rule: cycle_rule.shape(),
             cycle_ends: cycle_ends.shape(),
             spent_before: spent_before.shape(),
+            subscription: subscription.shape(),
             begun_to: begun_to.shape(),
             grants: grants.shape(),
             users: users.shape(),
@@ -157,6 +163,8 @@ impl Shaped for Workspace {
             cycle_rule: Shaped::from_shape(shape.cycle_rule)?,
             cycle_ends: Shaped::from_shape(shape.cycle_ends)?,
             spent_before: Shaped::from_shape(shape.spent_before)?,
+            subscription: Shaped::from_shape(shape.subscription)?,
+            seats: 0,
             begun_to: Shaped::from_shape(shape.begun_to)?,
             next_due: None,
             grant_ids: grants.iter().map(|grant| (grant.id.clone(), grant.no)).collect(),
@@ -181,6 +189,7 @@ impl Shaped for Workspace {
             frozen_out: shape.frozen_out,
         };
         workspace.short = workspace.short_allocations();
+        workspace.seats = workspace.counted_seats();
         workspace.sort_burn_order();
         workspace.look_ahead();
         Ok(workspace)

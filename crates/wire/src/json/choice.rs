@@ -68,6 +68,10 @@ choices! {
     Every { Month = "month", Year = "year" }
     /// What is kept of what is left of a grant when its cycle ends.
     Keep { None = "none", All = "all", UpTo = "up_to", Percent = "percent" }
+    /// What a change of plan or a new seat within a cycle brings for the rest of it: as much as for a whole cycle, or by the
+    /// days that are left.
+    MidCycle { Whole = "whole", Prorated = "prorated" }
+    When { Now = "now", NextCycle = "next_cycle" }
     /// What becomes of the credits that were out on a lost node: charged, or credited back as a booked exposure.
     ForgetMode { Charge = "charge", Credit = "credit" }
     GroupBy { User = "user", Team = "team", Feature = "feature", Model = "model" }

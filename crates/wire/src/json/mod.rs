@@ -13,6 +13,7 @@ mod cycle;
 mod inspection;
 mod number;
 mod object;
+mod plan;
 mod problem;
 mod time;
 mod usage;
@@ -24,7 +25,7 @@ pub use administration::{
 };
 pub use choice::{
     BadChoice, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, Interval, Keep, Membership,
-    Overflow, Role, SourceKind, Window,
+    MidCycle, Overflow, Role, SourceKind, When, Window,
 };
 pub use consume::{
     Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
@@ -36,13 +37,14 @@ pub use inspection::{
 };
 pub use number::{BadAmount, BadCount};
 pub use object::{Malformed, read, write};
+pub use plan::{NextPlan, Plan, PlanCredits, PlanTerms, PutPlan, Seats};
 pub use problem::Problem;
 pub use time::{BadDay, BadInstant};
 pub use usage::{GivenUsage, USAGE_UNITS_MAX, UnitCounts};
 pub use word::{Form, Given, Shown, Text, Word};
 
 use types::{
-    ChargeId, CivilDate, Credits, CreditsDelta, Day, Feature, GrantId, IdempotencyKey, Model, NodeId,
+    ChargeId, CivilDate, Credits, CreditsDelta, Day, Feature, GrantId, IdempotencyKey, Model, NodeId, PlanId,
     ReallocationId, TeamId, Timestamp, Unit, UserId, WorkspaceId, ZoneName,
 };
 
@@ -69,6 +71,9 @@ pub type GivenZone = Given<ZoneName>;
 pub type GivenCivilDate = Given<CivilDate>;
 pub type GivenEvery = Given<Every>;
 pub type GivenKeep = Given<Keep>;
+pub type GivenPlan = Given<PlanId>;
+pub type GivenMidCycle = Given<MidCycle>;
+pub type GivenWhen = Given<When>;
 
 pub type Amount = Text<Credits>;
 pub type Instant = Text<Timestamp>;
@@ -95,3 +100,5 @@ pub type ZoneText = Text<ZoneName>;
 pub type CivilDateText = Text<CivilDate>;
 pub type EveryText = Text<Every>;
 pub type KeepText = Text<Keep>;
+pub type PlanText = Text<PlanId>;
+pub type MidCycleText = Text<MidCycle>;

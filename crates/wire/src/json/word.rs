@@ -197,6 +197,7 @@ ids! {
     UserId "ann";
     TeamId "design";
     GrantId "plan-2026-11";
+    PlanId "pro";
     ReallocationId "move-17";
     Feature "chat";
     Model "m-1";

@@ -1,6 +1,6 @@
 //! What the ledger answers, as it travels to another node and is kept under idempotency keys.
 
-use super::{Backing, CycleRule, Durability, Grant, HolderId, Membership, Overflow, Role};
+use super::{Backing, CycleRule, Due, Durability, Grant, HolderId, Membership, Next, Overflow, Plan, Role};
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,19 @@ shapes! {
         Forgotten { lines: u64, written_off: u64, exposure: u64 },
         RateCard { revision: u64 },
         Ticked,
+        Plan(Box<PlanAnswer>),
+    }
+
+    pub struct PlanAnswer {
+        pub plan: Option<Plan>,
+        pub next: Option<Next>,
+        pub cycle_ends_at: Option<i64>,
+        pub seats: u64,
+        pub seats_paid: u64,
+        pub allowance: Due,
+        pub for_seats: Due,
+        pub revision: u64,
+        pub at: i64,
     }
 
     pub struct GrantAnswer {
@@ -116,6 +129,8 @@ shapes! {
         OtherDisk { node: u16, known: u64 },
         CyclesChanged,
         BadRollover,
+        ReservedId,
+        NoPlan,
     }
 
     pub enum Event {

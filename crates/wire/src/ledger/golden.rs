@@ -46,6 +46,25 @@ fn rule(every: Every) -> CycleRule {
     CycleRule { every, anchor: (2026, 1, 31), zone: "Europe/Berlin".into() }
 }
 
+fn plan(mid_cycle: MidCycle) -> Plan {
+    let rollover = Rollover { keep: Keep::None, cycles: None };
+    Plan { id: "p".into(), allowance: 1, per_seat: 2, paid: true, rollover, mid_cycle }
+}
+
+fn plan_answer() -> PlanAnswer {
+    PlanAnswer {
+        plan: None,
+        next: Some(Next::Ends),
+        cycle_ends_at: Some(1),
+        seats: 2,
+        seats_paid: 3,
+        allowance: Due { owed: 4, given: 5 },
+        for_seats: Due { owed: 6, given: 7 },
+        revision: 8,
+        at: 9,
+    }
+}
+
 fn price() -> Price {
     Price { feature: "chat".into(), model: None, unit: "u".into(), per: 1_000, credits: 5 }
 }
@@ -143,6 +162,12 @@ fn commands() -> Vec<(&'static str, Command)> {
             admin(Change::Reallocate { id: "r".into(), from: "a".into(), to: "b".into(), amount: 1 }),
         ),
         ("limit", admin(Change::SetLimit { user: "a".into(), amount: Some(1) })),
+        ("plan-set", admin(Change::Plan(PlanChange::Set { plan: plan(MidCycle::Whole), when: When::Now }))),
+        (
+            "plan-next",
+            admin(Change::Plan(PlanChange::Set { plan: plan(MidCycle::Prorated), when: When::NextCycle })),
+        ),
+        ("plan-cancel", admin(Change::Plan(PlanChange::Cancel))),
         ("holder", Command::Holder(batch)),
         ("register", Command::Register { holder: holder(), journal_sequence: 1 }),
         ("forget-charge", Command::Forget { holder: holder(), mode: ForgetMode::Charge }),
@@ -299,6 +324,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("forgotten", Outcome::Forgotten { lines: 1, written_off: 2, exposure: 3 }),
         ("rate-card-set", Outcome::RateCard { revision: 1 }),
         ("ticked", Outcome::Ticked),
+        ("plan", Outcome::Plan(Box::new(plan_answer()))),
     ]
 }
 
@@ -325,6 +351,8 @@ fn rejections() -> Vec<(&'static str, Rejection)> {
         ("other-disk", Rejection::OtherDisk { node: 1, known: 2 }),
         ("cycles-changed", Rejection::CyclesChanged),
         ("bad-rollover", Rejection::BadRollover),
+        ("reserved-id", Rejection::ReservedId),
+        ("no-plan", Rejection::NoPlan),
     ]
 }
 
@@ -386,6 +414,14 @@ fn workspace() -> Workspace {
         lines: vec![line_id()],
     };
     let states = [GrantState::Live, GrantState::Expired, GrantState::Voided];
+    let subscription = Subscription {
+        plan: Some(plan(MidCycle::Prorated)),
+        next: Some(Next::Plan(plan(MidCycle::Whole))),
+        seats: 3,
+        allowance: Due { owed: 4, given: 5 },
+        for_seats: Due { owed: 6, given: 7 },
+        revision: 8,
+    };
     Workspace {
         id: "w".into(),
         name: "n".into(),
@@ -400,6 +436,7 @@ fn workspace() -> Workspace {
         cycle_rule: Some(rule(Every::Year)),
         cycle_ends: vec![6, 7],
         spent_before: Spent { used: 1, unattributed: 2, written_off: 3 },
+        subscription: Some(Box::new(subscription)),
         begun_to: 8,
         grants: (0..).zip(states).map(|(no, state)| grant(no, state)).collect(),
         users: vec![("a".into(), user)],

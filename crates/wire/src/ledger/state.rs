@@ -4,7 +4,7 @@
 
 use super::{
     Backing, CycleRule, Durability, GrantKind, HolderId, LineId, Membership, Meter, Metered, Outcome,
-    Overflow, Price, ReallocationAnswer, Role, Term,
+    Overflow, Plan, Price, ReallocationAnswer, Role, Term,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,7 @@ shapes! {
         pub cycle_rule: Option<CycleRule>,
         pub cycle_ends: Vec<i64>,
         pub spent_before: Spent,
+        pub subscription: Option<Box<Subscription>>,
         pub begun_to: i64,
         pub grants: Vec<Grant>,
         pub users: Vec<(String, User)>,
@@ -60,6 +61,22 @@ shapes! {
         pub keys: Vec<KeyEntry>,
         pub shared_out: u64,
         pub frozen_out: u64,
+    }
+
+    pub struct Subscription {
+        pub plan: Option<Plan>,
+        pub next: Option<Next>,
+        pub seats: u64,
+        pub allowance: Due,
+        pub for_seats: Due,
+        pub revision: u64,
+    }
+
+    pub enum Next { Plan(Plan), Ends }
+
+    pub struct Due {
+        pub owed: u64,
+        pub given: u64,
     }
 
     pub struct Grant {

@@ -62,6 +62,9 @@ fn what_is_read() {
     golden(&read(Query::Members { id: id(), page: page() }, false), "5002 00030401770101780900");
     golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5002 0003050177017500");
     golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5002 0003060177017200");
+    golden(&read(Query::Plan { id: id() }, false), "5002 000308017700");
+    let change = log::PlanChange::Cancel;
+    golden(&read(Query::PlanAfter { id: id(), change }, false), "5002 00030901770100");
     let query = UsageQuery {
         group_by: vec![GroupBy::User, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
         interval: Some(Interval::Month),
@@ -143,6 +146,19 @@ fn what_was_read() {
         "5102 0003010501010101017500010166000501010174fb2c01070c0102",
     );
     golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5102 00030106040102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5102 00030106050102");
+    let plan = log::PlanAnswer {
+        plan: None,
+        next: Some(log::Next::Ends),
+        cycle_ends_at: None,
+        seats: 2,
+        seats_paid: 3,
+        allowance: log::Due { owed: 4, given: 5 },
+        for_seats: log::Due { owed: 6, given: 7 },
+        revision: 8,
+        at: 9,
+    };
+    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5102 000301070001010002030405060708120102");
 }
 
 fn usage_key() -> UsageKey {

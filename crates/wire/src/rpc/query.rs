@@ -1,6 +1,9 @@
 //! What can be read of a shard, and the answers. Not here: who may read.
 
-use crate::ledger::{AllocationAnswer, GrantAnswer, MemberView, Metered, ReallocationAnswer, WorkspaceView};
+use crate::ledger::{
+    AllocationAnswer, GrantAnswer, MemberView, Metered, PlanAnswer, PlanChange, ReallocationAnswer,
+    WorkspaceView,
+};
 use serde::{Deserialize, Serialize};
 
 shapes! {
@@ -13,6 +16,8 @@ shapes! {
         Allocation { id: String, user: String },
         Reallocation { id: String, reallocation: String },
         Usage { id: String, query: UsageQuery },
+        Plan { id: String },
+        PlanAfter { id: String, change: PlanChange },
     }
 
     pub struct Page {
@@ -41,9 +46,10 @@ shapes! {
         Reallocation(ReallocationAnswer),
         Usage(UsageReport),
         Unknown(UnknownThing),
+        Plan(Box<PlanAnswer>),
     }
 
-    pub enum UnknownThing { Workspace, Grant, User, Allocation, Reallocation }
+    pub enum UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan }
 
     pub struct UsageReport {
         pub rows: Vec<UsageGroup>,

@@ -1,0 +1,329 @@
+//! What a workspace has subscribed to, and the credits that come of it: an allowance with each cycle, and so much for each
+//! seat.
+//!
+//! With a cycle's first entry its grants are made, `plan:<cycle>` and `seats:<cycle>`. In mid-cycle the plan is changed, or
+//! more members have AI access than had in this cycle so far. Then other credits are owed for the cycle than were given:
+//! what is missing is given, what is too much is taken back as far as it is neither used, nor out, nor set aside. Owed and
+//! given are kept apart, so that whoever changes to and fro, or switches access off and on, is given nothing twice.
+//!
+//! Not here: when cycles end (`cycle`), what becomes of what they leave (`rollover`).
+
+use crate::command::{GrantKind, NewGrant};
+use crate::grant::{Grant, GrantState};
+use crate::limits;
+use crate::outcome::Rejection;
+use crate::rollover::{Rollover, Term};
+use crate::workspace::Workspace;
+use types::planted::{Mistake, is_planted};
+use types::{Credits, CycleNumber, GrantId, GrantNo, PlanId, Revision, Timestamp};
+
+/// Terms, as they were when they were subscribed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub id: PlanId,
+    /// For each cycle, however many seats there are.
+    pub allowance: Credits,
+    /// For each cycle and each seat.
+    pub per_seat: Credits,
+    pub paid: bool,
+    /// What is kept of what a cycle leaves.
+    pub rollover: Rollover,
+    pub mid_cycle: MidCycle,
+}
+
+/// What is owed for a part of a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MidCycle {
+    /// As much as for all of it.
+    Whole,
+    /// By the days that are left of it, counted back from its end, the one that has begun included; rounded down to a
+    /// micro-credit. So a preview stays true for the day. As much as for all of it where its end is not known.
+    Prorated,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanChange {
+    /// Also takes back what was to come with the next cycle.
+    Set { plan: Plan, when: When },
+    /// The plan ends with its cycle.
+    Cancel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Now,
+    NextCycle,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// `None`: the first one comes with the next cycle.
+    pub plan: Option<Plan>,
+    pub next: Option<Next>,
+    /// The most seats that there were in this cycle under a plan.
+    pub seats: u64,
+    pub allowance: Due,
+    pub for_seats: Due,
+    pub revision: Revision,
+}
+
+/// From the next cycle on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    Plan(Plan),
+    Ends,
+}
+
+/// Of one cycle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    pub owed: Credits,
+    /// Net of what was taken back. Less than is owed where the pool cannot have more, more where it was in use.
+    pub given: Credits,
+}
+
+/// What a plan brings credits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    Cycle,
+    Seats,
+}
+
+const DAY_MS: u128 = 24 * 60 * 60 * 1_000;
+
+/// Ids that begin with these are the plan's own.
+pub const RESERVED_IDS: [&str; 2] = ["plan:", "seats:"];
+
+impl For {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Cycle => RESERVED_IDS[0],
+            Self::Seats => RESERVED_IDS[1],
+        }
+    }
+
+    fn kind(self) -> GrantKind {
+        match self {
+            Self::Cycle => GrantKind::Plan,
+            Self::Seats => GrantKind::Seat,
+        }
+    }
+
+    fn due(self, subscription: &mut Subscription) -> &mut Due {
+        match self {
+            Self::Cycle => &mut subscription.allowance,
+            Self::Seats => &mut subscription.for_seats,
+        }
+    }
+
+    /// For a whole cycle with so many seats.
+    fn of(self, plan: Option<&Plan>, seats: u64) -> Credits {
+        let Some(plan) = plan else { return Credits::ZERO };
+        match self {
+            Self::Cycle => plan.allowance,
+            Self::Seats => times(plan.per_seat, seats),
+        }
+    }
+}
+
+/// As much as a pool can have at most.
+fn times(amount: Credits, count: u64) -> Credits {
+    let product = amount.micros().saturating_mul(count);
+    Credits::from_micros(product).unwrap_or(Credits::MAX)
+}
+
+impl Workspace {
+    pub(crate) fn decide_plan(&self, change: &PlanChange) -> Result<(), Rejection> {
+        match change {
+            PlanChange::Set { plan, .. } if !plan.rollover.is_valid() => Err(Rejection::BadRollover),
+            PlanChange::Set { .. } => Ok(()),
+            PlanChange::Cancel => self.subscription.as_ref().map(|_| ()).ok_or(Rejection::NoPlan),
+        }
+    }
+
+    pub(crate) fn commit_plan(&mut self, change: &PlanChange, at: Timestamp) {
+        let revision = self.next_revision();
+        let none = || Subscription {
+            plan: None,
+            next: None,
+            seats: 0,
+            allowance: Due::default(),
+            for_seats: Due::default(),
+            revision,
+        };
+        let mut subscription = self.subscription.take().map_or_else(none, |known| *known);
+        subscription.revision = revision;
+        match change {
+            PlanChange::Set { plan, when: When::Now } => {
+                subscription.next = None;
+                let seats = self.seats.max(subscription.seats);
+                self.owe(&mut subscription, Some(plan.clone()), seats, plan.mid_cycle, at);
+            }
+            PlanChange::Set { plan, when: When::NextCycle } => {
+                subscription.next =
+                    Some(Next::Plan(plan.clone())).filter(|_| subscription.plan.as_ref() != Some(plan));
+            }
+            PlanChange::Cancel => {
+                subscription.next = Some(Next::Ends);
+                if subscription.plan.is_none() {
+                    return;
+                }
+            }
+        }
+        self.subscription = Some(Box::new(subscription));
+    }
+
+    /// There are more or fewer seats than before. Those that are free stay paid for until the cycle ends.
+    pub(crate) fn seats_changed(&mut self, at: Timestamp) {
+        let Some(mut subscription) = self.subscription.take() else { return };
+        if is_planted(Mistake::SeatPaidAgain) {
+            subscription.seats = subscription.seats.min(self.seats);
+        }
+        if let Some(plan) = subscription.plan.clone()
+            && self.seats > subscription.seats
+        {
+            let (seats, mid_cycle) = (self.seats, plan.mid_cycle);
+            self.owe(&mut subscription, Some(plan), seats, mid_cycle, at);
+        }
+        self.subscription = Some(subscription);
+    }
+
+    /// A cycle has begun, with what was to come with it.
+    pub(crate) fn renew_plan(&mut self, at: Timestamp) {
+        let Some(mut subscription) = self.subscription.take() else { return };
+        if let Some(next) = subscription.next.take() {
+            subscription.revision = self.next_revision();
+            subscription.plan = match next {
+                Next::Plan(plan) => Some(plan),
+                Next::Ends => return,
+            };
+        }
+        let plan = subscription.plan.take();
+        (subscription.seats, subscription.allowance, subscription.for_seats) =
+            (0, Due::default(), Due::default());
+        let seats = self.seats;
+        self.owe(&mut subscription, plan, seats, MidCycle::Whole, at);
+        self.subscription = Some(subscription);
+    }
+
+    /// For the rest of the cycle it is this plan with so many seats. Gives what is missing, takes back what is too much.
+    fn owe(
+        &mut self,
+        subscription: &mut Subscription,
+        plan: Option<Plan>,
+        seats: u64,
+        mid_cycle: MidCycle,
+        at: Timestamp,
+    ) {
+        for what in [For::Cycle, For::Seats] {
+            let was = self.part(what.of(subscription.plan.as_ref(), subscription.seats), mid_cycle, at);
+            let is = self.part(what.of(plan.as_ref(), seats), mid_cycle, at);
+            let due = what.due(subscription);
+            due.owed = due.owed.saturating_sub(was).saturating_add(is);
+            let Due { owed, given } = *due;
+            due.given = if owed < given && is_planted(Mistake::KeptIsForgotten) {
+                self.take_from_plan(what, given.saturating_sub(owed));
+                owed
+            } else if owed > given {
+                let terms = plan.as_ref().expect("only a plan owes anything");
+                given.saturating_add(self.give(what, terms, owed.saturating_sub(given), at))
+            } else {
+                given.saturating_sub(self.take_from_plan(what, given.saturating_sub(owed)))
+            };
+        }
+        (subscription.plan, subscription.seats) = (plan, seats);
+    }
+
+    /// What is owed for the rest of the cycle, of so much for all of it.
+    fn part(&self, amount: Credits, mid_cycle: MidCycle, at: Timestamp) -> Credits {
+        let (MidCycle::Prorated, Some(end)) = (mid_cycle, self.cycle_ends_at()) else { return amount };
+        let days = |from: Timestamp| u128::try_from(end.since_ms(from)).unwrap_or(0).div_ceil(DAY_MS);
+        let (length, left) = (days(self.cycle_starts_at), days(at));
+        let part = u128::from(amount.micros()).saturating_mul(left).checked_div(length);
+        let part = part.and_then(|part| Credits::from_micros(u64::try_from(part).ok()?));
+        part.map_or(amount, |part| part.min(amount))
+    }
+
+    /// Answers how much of it the pool could have.
+    fn give(&mut self, what: For, plan: &Plan, amount: Credits, at: Timestamp) -> Credits {
+        let (had, _) = self.totals.sides();
+        let amount = amount.min(Credits::MAX.saturating_sub(had.expect("one pool's credits have a sum")));
+        if amount.is_zero() {
+            return amount;
+        }
+        let (id, known) = self.place_for(what, plan);
+        // Only a cycle's own are made beyond the bound, two a cycle.
+        let comes_with_cycle = at == self.cycle_starts_at;
+        if known.is_none() && self.grants.len() >= limits::GRANTS_MAX && !comes_with_cycle {
+            return Credits::ZERO;
+        }
+        let revision = self.next_revision();
+        match known {
+            Some(no) => self.on_grant(no, |grant| grant.raise(amount, revision)),
+            None => {
+                let no =
+                    GrantNo(u32::try_from(self.grants.len()).expect("two grants a cycle beside GRANTS_MAX"));
+                let new = NewGrant {
+                    id,
+                    kind: what.kind(),
+                    amount,
+                    priority: limits::PRIORITY_DEFAULT,
+                    paid: plan.paid,
+                    starts_at: None,
+                    expires_at: None,
+                    term: Term::Cycle(plan.rollover),
+                };
+                self.begun_to = self.begun_to.max(at);
+                self.add_grant(Grant::new(no, new, at, revision));
+            }
+        }
+        amount
+    }
+
+    /// Answers how much of it was neither used, nor out, nor set aside.
+    fn take_from_plan(&mut self, what: For, amount: Credits) -> Credits {
+        let mut left = amount;
+        for no in self.given_in(what, self.cycle).into_iter().rev() {
+            let part = left.min(self.grant(no).shared());
+            if !part.is_zero() && self.grant(no).state == GrantState::Live {
+                let revision = self.next_revision();
+                self.on_grant(no, |grant| grant.lower(part, revision));
+                left.shrink(part);
+            }
+        }
+        amount.saturating_sub(left)
+    }
+
+    /// The grant of this cycle that can be raised, having the same terms and not having been voided; or the id of a new one.
+    fn place_for(&self, what: For, plan: &Plan) -> (GrantId, Option<GrantNo>) {
+        let given = self.given_in(what, self.cycle);
+        let fits = |no: &GrantNo| {
+            let grant = self.grant(*no);
+            let same = (grant.paid, grant.term) == (plan.paid, Term::Cycle(plan.rollover));
+            grant.state == GrantState::Live && same
+        };
+        let known = given.iter().copied().find(fits);
+        (grant_id(what, self.cycle, given.len()), known)
+    }
+
+    /// What a plan has given in a cycle, in its order.
+    fn given_in(&self, what: For, cycle: CycleNumber) -> Vec<GrantNo> {
+        let ids = (0..).map(|number| grant_id(what, cycle, number));
+        ids.map_while(|id| self.grant_ids.get(&id).copied()).collect()
+    }
+
+    /// Counted again.
+    pub fn counted_seats(&self) -> u64 {
+        self.users.values().filter(|user| user.has_seat()).count() as u64
+    }
+}
+
+/// `plan:7`, then `plan:7.2`, `plan:7.3`.
+fn grant_id(what: For, cycle: CycleNumber, number: usize) -> GrantId {
+    let (prefix, cycle) = (what.prefix(), cycle.0);
+    let text = match number {
+        0 => format!("{prefix}{cycle}"),
+        _ => format!("{prefix}{cycle}.{}", number.saturating_add(1)),
+    };
+    GrantId::parse(&text).expect("a valid id")
+}

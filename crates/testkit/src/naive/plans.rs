@@ -1,0 +1,175 @@
+//! Plans of the naive pool: what is owed for a cycle and what was given, each a plain number.
+
+use super::{Allowed, Grant, NotAllowed, Pool};
+use ledger::{
+    GrantKind, GrantState, MidCycle, NewGrant, Next, Plan, PlanChange, Rollover, Term, When, Workspace,
+};
+use types::{Credits, GrantId, Timestamp};
+
+const KINDS: [(&str, GrantKind); 2] = [("plan", GrantKind::Plan), ("seats", GrantKind::Seat)];
+
+#[derive(Clone, Debug, Default)]
+pub struct Subscribed {
+    plan: Option<Plan>,
+    next: Option<Next>,
+    /// The most that there were in this cycle.
+    seats: u64,
+    /// For the allowance, for seats.
+    owed: [u64; 2],
+    given: [u64; 2],
+}
+
+impl Subscribed {
+    fn whole(&self) -> [u64; 2] {
+        let of = |plan: &Plan| [plan.allowance.micros(), plan.per_seat.micros() * self.seats];
+        self.plan.as_ref().map_or([0; 2], of)
+    }
+}
+
+impl Pool {
+    pub(super) fn change_plan(&mut self, change: &PlanChange, now: Timestamp) -> Allowed {
+        match change {
+            PlanChange::Set { plan, when: When::Now } => {
+                let seats = self.seats().max(self.subscribed.as_ref().map_or(0, |known| known.seats));
+                self.subscribed.get_or_insert_default().next = None;
+                self.follow(plan, seats, plan.mid_cycle, now);
+            }
+            PlanChange::Set { plan, when: When::NextCycle } => {
+                let known = self.subscribed.get_or_insert_default();
+                known.next = (known.plan.as_ref() != Some(plan)).then(|| Next::Plan(plan.clone()));
+            }
+            PlanChange::Cancel => {
+                let known = self.subscribed.as_mut().ok_or(NotAllowed)?;
+                known.next = Some(Next::Ends);
+                self.subscribed.take_if(|known| known.plan.is_none());
+            }
+        }
+        Ok(())
+    }
+
+    /// Members who may spend.
+    fn seats(&self) -> u64 {
+        self.users.values().filter(|user| user.is_member && !user.has_no_access).count() as u64
+    }
+
+    pub(super) fn pay_for_new_seats(&mut self, now: Timestamp) {
+        let seats = self.seats();
+        let Some(Subscribed { plan: Some(plan), seats: paid, .. }) = self.subscribed.clone() else { return };
+        if seats > paid {
+            self.follow(&plan, seats, plan.mid_cycle, now);
+        }
+    }
+
+    /// A cycle has begun.
+    pub(super) fn renew_plan(&mut self, now: Timestamp) {
+        let Some(Subscribed { plan, next, .. }) = self.subscribed.take() else { return };
+        let plan = match next {
+            None => plan,
+            Some(Next::Plan(plan)) => Some(plan),
+            Some(Next::Ends) => None,
+        };
+        if let Some(plan) = plan {
+            self.subscribed = Some(Subscribed::default());
+            self.follow(&plan, self.seats(), MidCycle::Whole, now);
+        }
+    }
+
+    fn follow(&mut self, plan: &Plan, seats: u64, mid_cycle: MidCycle, now: Timestamp) {
+        let known = self.subscribed.as_mut().expect("somebody subscribed");
+        let was = known.whole();
+        (known.plan, known.seats) = (Some(plan.clone()), seats);
+        let is = known.whole();
+        let days = |from: Timestamp, to: Timestamp| (to.since_ms(from) + 86_399_999) / 86_400_000;
+        let part = |whole: u64| match (mid_cycle, self.cycle_ends.first()) {
+            (MidCycle::Prorated, Some(end)) => {
+                let (left, all) = (days(now, *end), days(self.cycle_starts_at, *end));
+                u64::try_from(i128::from(whole) * i128::from(left) / i128::from(all)).expect("a part of it")
+            }
+            _ => whole,
+        };
+        for (what, (was, is)) in was.into_iter().zip(is).enumerate() {
+            known.owed[what] = known.owed[what].saturating_sub(part(was)) + part(is);
+        }
+        for what in 0..KINDS.len() {
+            let Subscribed { owed, given, .. } = self.subscribed.as_ref().expect("as above");
+            let (owed, given) = (owed[what], given[what]);
+            let taken = self.take_from_plan(what, given.saturating_sub(owed));
+            self.give(what, plan, owed.saturating_sub(given), now);
+            self.subscribed.as_mut().expect("as above").given[what] = given.max(owed) - taken;
+        }
+    }
+
+    fn give(&mut self, what: usize, plan: &Plan, amount: u64, now: Timestamp) {
+        if amount == 0 {
+            return;
+        }
+        let ids = self.given_by_plan(what);
+        let same = |grant: &Grant| {
+            grant.ended.is_none()
+                && grant.made.paid == plan.paid
+                && grant.made.term == Term::Cycle(plan.rollover)
+        };
+        if let Some(id) = ids.iter().find(|id| same(&self.grants[*id])) {
+            let made = &mut self.grants.get_mut(id).expect("just found").made;
+            made.amount = Credits::from_micros(made.amount.micros() + amount).expect("small");
+            return;
+        }
+        let new = NewGrant {
+            id: self.plan_grant(what, ids.len()),
+            kind: KINDS[what].1,
+            amount: Credits::from_micros(amount).expect("small"),
+            priority: ledger::limits::PRIORITY_DEFAULT,
+            paid: plan.paid,
+            starts_at: None,
+            expires_at: None,
+            term: Term::Cycle(plan.rollover),
+        };
+        self.make_grant(&new, now).expect("nobody else has such ids");
+    }
+
+    fn take_from_plan(&mut self, what: usize, amount: u64) -> u64 {
+        let mut left = amount;
+        for id in self.given_by_plan(what).iter().rev() {
+            let part = left.min(self.free_on(id));
+            self.grants.get_mut(id).expect("a known grant").taken_back += part;
+            left -= part;
+        }
+        amount - left
+    }
+
+    fn plan_grant(&self, what: usize, number: usize) -> GrantId {
+        let first = format!("{}:{}", KINDS[what].0, self.cycle);
+        let text = if number == 0 { first } else { format!("{first}.{}", number + 1) };
+        GrantId::parse(&text).expect("a valid id")
+    }
+
+    fn given_by_plan(&self, what: usize) -> Vec<GrantId> {
+        let ids = (0..).map(|number| self.plan_grant(what, number));
+        ids.take_while(|id| self.grants.contains_key(id)).collect()
+    }
+
+    /// How much of what was given nobody used is not to be known here where credits are out on leases: `ledger`, just
+    /// after the change, says what it took back.
+    pub fn took_back_as(&mut self, ledger: &Workspace) {
+        for what in 0..KINDS.len() {
+            for id in self.given_by_plan(what) {
+                let theirs = ledger.grant_ids.get(&id).map(|no| ledger.grant(*no));
+                let grant = self.grants.get_mut(&id).expect("a known grant");
+                if let Some(theirs) = theirs.filter(|theirs| theirs.state == GrantState::Live)
+                    && let Some(known) = &mut self.subscribed
+                {
+                    let taken_back = theirs.books.voided.micros();
+                    known.given[what] = known.given[what] + grant.taken_back - taken_back;
+                    grant.taken_back = taken_back;
+                }
+            }
+        }
+    }
+}
+
+/// A plan that gives nothing, for tests to build on.
+pub fn plan(id: &str) -> Plan {
+    let (allowance, per_seat) = (Credits::ZERO, Credits::ZERO);
+    let (rollover, mid_cycle) = (Rollover::NONE, MidCycle::Whole);
+    Plan { id: id.parse().expect("a valid id"), allowance, per_seat, paid: true, rollover, mid_cycle }
+}

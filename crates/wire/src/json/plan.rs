@@ -1,0 +1,104 @@
+//! Plans: what a workspace has subscribed to, and what came of it. Not here: grants (`administration`).
+
+use crate::json::object::not_null;
+use crate::json::{
+    Amount, GivenAmount, GivenMidCycle, GivenPlan, GivenWhen, Instant, MidCycleText, PlanText, PutRollover,
+    Rollover,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Subscribes a workspace to a plan, or changes to another one. It gives credits with each cycle: the grants `plan:N` and
+/// `seats:N` of cycle N.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutPlan {
+    pub id: GivenPlan,
+    /// For each cycle; left out: 0.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub allowance: Option<GivenAmount>,
+    /// For each cycle and each member with AI access; left out: 0.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub per_seat: Option<GivenAmount>,
+    /// Left out: yes.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub paid: Option<bool>,
+    /// What is kept of what a cycle leaves; left out: nothing.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rollover: Option<PutRollover>,
+    /// What a change or a new seat within a cycle brings for the rest of it; left out: `whole`.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub mid_cycle: Option<GivenMidCycle>,
+    /// Left out: `now`.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub when: Option<GivenWhen>,
+}
+
+/// What a workspace has subscribed to, and what came of it in this cycle. ETag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Plan {
+    /// `null`: the first one comes with the next cycle, or there is none any more.
+    pub plan: Option<PlanTerms>,
+    /// What the next cycle brings in its stead; `null`: the same.
+    pub next: Option<NextPlan>,
+    pub seats: Seats,
+    pub allowance: PlanCredits,
+    pub for_seats: PlanCredits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanTerms {
+    pub id: PlanText,
+    pub allowance: Amount,
+    pub per_seat: Amount,
+    pub paid: bool,
+    pub rollover: Rollover,
+    pub mid_cycle: MidCycleText,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NextPlan {
+    /// `null`: the plan ends.
+    pub plan: Option<PlanTerms>,
+    /// `null`: not known, or never.
+    pub starts_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Seats {
+    /// Members with AI access.
+    pub enabled: u64,
+    /// The most of them in this cycle: so many seats have their credits. Who takes a free one brings none.
+    pub paid: u64,
+}
+
+/// What a plan owes a cycle, and what it gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanCredits {
+    pub owed: Amount,
+    /// Net of what was taken back: more than is owed where it was in use when the plan became smaller.
+    pub given: Amount,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{read, write};
+
+    #[test]
+    fn there_and_back() {
+        let body = r#"{"id":"pro","allowance":"1000","per_seat":"50","paid":true,"rollover":{"keep":"percent","percent":50},"mid_cycle":"prorated","when":"next_cycle"}"#;
+        let asked: PutPlan = read(body.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(write(&asked)).unwrap(), body);
+        let short: PutPlan = read(br#"{"id":"free"}"#).unwrap();
+        assert_eq!(String::from_utf8(write(&short)).unwrap(), r#"{"id":"free"}"#);
+        assert!(read::<PutPlan>(br#"{"id":"free","when":null}"#).is_err());
+        assert!(read::<PutPlan>(br#"{"id":"free","seats":3}"#).is_err());
+    }
+}
