@@ -98,7 +98,7 @@ fn plan_json(answer: PlanAnswer) -> (json::Plan, Revision) {
         Next::Plan(plan) => json::NextPlan { plan: Some(terms_json(plan)), starts_at },
         Next::Ends => json::NextPlan { plan: None, starts_at },
     });
-    let credits = |Due { owed, given }| json::PlanCredits { owed: Text(owed), given: Text(given) };
+    let credits = |Due { owed, given, most: _ }| json::PlanCredits { owed: Text(owed), given: Text(given) };
     let plan = json::Plan {
         plan: plan.map(terms_json),
         next,
@@ -174,8 +174,10 @@ mod tests {
 
     #[test]
     fn what_is_shown() {
-        let due =
-            |owed, given| Due { owed: Credits::whole(owed).unwrap(), given: Credits::whole(given).unwrap() };
+        let due = |owed, given| {
+            let whole = |credits| Credits::whole(credits).unwrap();
+            Due { owed: whole(owed), given: whole(given), most: whole(given) }
+        };
         let answer = PlanAnswer {
             plan: Some(plan()),
             next: Some(Next::Ends),

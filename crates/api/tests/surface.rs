@@ -19,6 +19,7 @@ fn surface() -> Router {
         operator_key: OperatorKey::parse(KEY).unwrap(),
         deadlines: Deadlines { body_read_ms: 50, answer_ms: 1_000 },
         metrics: Metrics::new(prometheus_client::registry::Registry::default()),
+        test_clock: None,
     }))
 }
 
@@ -78,7 +79,7 @@ const CONSUME: &str = "POST /v1/workspaces/acme/consume";
 const BODY: &str = r#"{"user":"ann","feature":"chat","amount":"1.5"}"#;
 
 /// Each route with a request that is in order.
-const IN_ORDER: [(&str, &str); 25] = [
+const IN_ORDER: [(&str, &str); 29] = [
     (CONSUME, BODY),
     ("POST /v1/workspaces/acme/quote", BODY),
     (
@@ -90,6 +91,10 @@ const IN_ORDER: [(&str, &str); 25] = [
     ("POST /v1/workspaces/acme/grants", r#"{"id":"g","kind":"plan","amount":"100"}"#),
     ("GET /v1/workspaces/acme/grants?limit=500&cursor=g", ""),
     ("GET /v1/workspaces/acme/grants/g", ""),
+    ("PUT /v1/workspaces/acme/plan", r#"{"id":"pro","allowance":"100"}"#),
+    ("GET /v1/workspaces/acme/plan", ""),
+    ("POST /v1/workspaces/acme/plan/preview", r#"{"id":"pro"}"#),
+    ("DELETE /v1/workspaces/acme/plan", ""),
     ("DELETE /v1/workspaces/acme/grants/g", ""),
     ("GET /v1/workspaces/acme/members", ""),
     ("PUT /v1/workspaces/acme/members/ann", r#"{"ai_access":true,"team":"design","role":"member"}"#),

@@ -110,7 +110,7 @@ impl Client {
         plan: &json::PutPlan,
     ) -> Result<json::Plan, Error> {
         let path = path(&["v1", "workspaces", workspace.as_str(), "plan", "preview"])?;
-        self.ask(&Ask::send(Method::POST, path, plan, Repeat::Harmless)).await
+        self.ask(&Ask::send(Method::POST, path, plan, Repeat::Effectless)).await
     }
 
     pub async fn plan(&self, workspace: &WorkspaceId) -> Result<Versioned<json::Plan>, Error> {

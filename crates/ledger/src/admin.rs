@@ -8,7 +8,7 @@ use crate::command::{Change, Membership, NewGrant, Role, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
 use crate::limits;
 use crate::outcome::{Outcome, Rejection};
-use crate::plan::{PlanChange, RESERVED_IDS};
+use crate::plan::{PlanChange, is_of_plan};
 use crate::rollover::Term;
 use crate::workspace::{Member, Workspace};
 use types::{
@@ -176,7 +176,7 @@ impl Workspace {
         if self.grants.len() >= limits::GRANTS_MAX {
             return Err(Rejection::TooMany { what: "grants", max: limits::GRANTS_MAX });
         }
-        if RESERVED_IDS.iter().any(|reserved| new.id.as_str().starts_with(reserved)) {
+        if is_of_plan(&new.id) {
             return Err(Rejection::ReservedId);
         }
         let starts_at = new.starts_at.unwrap_or(at);

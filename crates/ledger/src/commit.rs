@@ -72,6 +72,7 @@ impl Workspace {
         let has_seat = entry.has_seat();
         self.seats = self.seats.saturating_sub(u64::from(had_seat)).saturating_add(u64::from(has_seat));
         self.seats_changed(at);
+        self.make_up_for_shortfalls(at);
     }
 
     fn commit_settings(&mut self, settings: WorkspaceSettings, at: Timestamp) -> Outcome {

@@ -274,10 +274,10 @@ impl Grant {
         self.assert_conserved();
     }
 
-    /// So much of what is shared is taken back.
+    /// So much of what is shared was never given.
     pub(crate) fn lower(&mut self, amount: Credits, revision: Revision) {
+        self.books.amount.shrink(amount);
         self.books.available.shrink(amount);
-        self.books.voided.grow(amount);
         self.revision = revision;
         self.assert_conserved();
     }

@@ -2,6 +2,7 @@
 //! totals after every command as well; this is the slow second opinion that tests and operators ask for.
 
 use crate::allocation::Earmarks;
+use crate::plan::Due;
 use crate::schedule::{Agenda, Schedule};
 use crate::workspace::Workspace;
 use crate::{GrantBooks, State};
@@ -61,7 +62,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 14] = [
+        let checks: [(&'static str, Option<String>); 15] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
@@ -74,6 +75,7 @@ impl Workspace {
             ("S9 what was charged is of this cycle or of one before", self.charges_are_of_their_cycles()),
             ("S18 nothing that is due is passed over", self.nothing_due_is_passed_over()),
             ("seats are members with AI access", self.seats_are_counted()),
+            ("a plan gives a cycle no more than its largest one", self.plans_give_no_more_than_the_largest()),
             ("who is short is known by name", self.who_is_short_is_known()),
             ("nobody is short of what is free", self.nobody_is_short_of_what_is_free()),
         ];
@@ -191,6 +193,12 @@ impl Workspace {
             && before.unattributed <= totals.unattributed
             && before.written_off <= totals.written_off;
         (!is_part).then(|| format!("{before:?} before, of {totals:?}"))
+    }
+
+    fn plans_give_no_more_than_the_largest(&self) -> Option<String> {
+        let plan = self.subscription.as_deref()?;
+        let over = |due: &Due| due.owed > due.most || due.given > due.most;
+        [plan.allowance, plan.for_seats].iter().any(over).then(|| format!("{plan:?}"))
     }
 
     fn seats_are_counted(&self) -> Option<String> {

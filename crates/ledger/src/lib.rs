@@ -56,7 +56,7 @@ pub use outcome::{
     AllocationAnswer, Denial, DenialReason, Event, GrantAnswer, LineAnswer, LineRejection, LineResult,
     Outcome, Pending, PlanAnswer, ReallocationAnswer, Rejection, Retry,
 };
-pub use plan::{Due, MidCycle, Next, Plan, PlanChange, RESERVED_IDS, Subscription, When};
+pub use plan::{Due, MidCycle, Next, Plan, PlanChange, Subscription, When, is_of_plan};
 pub use query::{
     Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery, UsageReport,
 };

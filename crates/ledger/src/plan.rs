@@ -4,7 +4,8 @@
 //! With a cycle's first entry its grants are made, `plan:<cycle>` and `seats:<cycle>`. In mid-cycle the plan is changed, or
 //! more members have AI access than had in this cycle so far. Then other credits are owed for the cycle than were given:
 //! what is missing is given, what is too much is taken back as far as it is neither used, nor out, nor set aside. Owed and
-//! given are kept apart, so that whoever changes to and fro, or switches access off and on, is given nothing twice.
+//! given are kept apart, so that whoever changes to and fro, or switches access off and on, is given nothing twice; and no
+//! more is ever owed for a cycle than what the largest plan in it owes for all of it.
 //!
 //! Not here: when cycles end (`cycle`), what becomes of what they leave (`rollover`).
 
@@ -80,6 +81,19 @@ pub struct Due {
     pub owed: Credits,
     /// Net of what was taken back. Less than is owed where the pool cannot have more, more where it was in use.
     pub given: Credits,
+    /// What the largest plan so far owes for all of the cycle. Neither of the two is ever more.
+    pub most: Credits,
+}
+
+/// When a plan gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Two grants a cycle, also beyond the bound of grants.
+    Cycle,
+    /// Or takes back.
+    Change,
+    /// Gives, whatever was given too much before.
+    Seat,
 }
 
 /// What a plan brings credits for.
@@ -91,14 +105,16 @@ enum For {
 
 const DAY_MS: u128 = 24 * 60 * 60 * 1_000;
 
-/// Ids that begin with these are the plan's own.
-pub const RESERVED_IDS: [&str; 2] = ["plan:", "seats:"];
+/// Whether a grant of that id is a plan's: nobody else makes one.
+pub fn is_of_plan(id: &GrantId) -> bool {
+    [For::Cycle, For::Seats].iter().any(|what| id.as_str().starts_with(what.prefix()))
+}
 
 impl For {
     fn prefix(self) -> &'static str {
         match self {
-            Self::Cycle => RESERVED_IDS[0],
-            Self::Seats => RESERVED_IDS[1],
+            Self::Cycle => "plan:",
+            Self::Seats => "seats:",
         }
     }
 
@@ -156,8 +172,13 @@ impl Workspace {
         match change {
             PlanChange::Set { plan, when: When::Now } => {
                 subscription.next = None;
-                let seats = self.seats.max(subscription.seats);
-                self.owe(&mut subscription, Some(plan.clone()), seats, plan.mid_cycle, at);
+                // Seats are paid for by a plan that has a price for them.
+                let were_paid = subscription.plan.as_ref().is_some_and(|known| !known.per_seat.is_zero());
+                let seats = if were_paid { self.seats.max(subscription.seats) } else { self.seats };
+                for what in [For::Cycle, For::Seats] {
+                    self.owe(&mut subscription, what, plan, seats, at, At::Change);
+                }
+                (subscription.plan, subscription.seats) = (Some(plan.clone()), seats);
             }
             PlanChange::Set { plan, when: When::NextCycle } => {
                 subscription.next =
@@ -182,8 +203,8 @@ impl Workspace {
         if let Some(plan) = subscription.plan.clone()
             && self.seats > subscription.seats
         {
-            let (seats, mid_cycle) = (self.seats, plan.mid_cycle);
-            self.owe(&mut subscription, Some(plan), seats, mid_cycle, at);
+            self.owe(&mut subscription, For::Seats, &plan, self.seats, at, At::Seat);
+            subscription.seats = self.seats;
         }
         self.subscription = Some(subscription);
     }
@@ -198,11 +219,15 @@ impl Workspace {
                 Next::Ends => return,
             };
         }
-        let plan = subscription.plan.take();
         (subscription.seats, subscription.allowance, subscription.for_seats) =
-            (0, Due::default(), Due::default());
-        let seats = self.seats;
-        self.owe(&mut subscription, plan, seats, MidCycle::Whole, at);
+            (self.seats, Due::default(), Due::default());
+        if let Some(plan) = subscription.plan.clone() {
+            for what in [For::Cycle, For::Seats] {
+                let all = what.of(Some(&plan), self.seats);
+                let given = self.give(what, &plan, all, at, At::Cycle);
+                *what.due(&mut subscription) = Due { owed: all, given, most: all };
+            }
+        }
         self.subscription = Some(subscription);
     }
 
@@ -210,33 +235,40 @@ impl Workspace {
     fn owe(
         &mut self,
         subscription: &mut Subscription,
-        plan: Option<Plan>,
+        what: For,
+        plan: &Plan,
         seats: u64,
-        mid_cycle: MidCycle,
         at: Timestamp,
+        when: At,
     ) {
-        for what in [For::Cycle, For::Seats] {
-            let was = self.part(what.of(subscription.plan.as_ref(), subscription.seats), mid_cycle, at);
-            let is = self.part(what.of(plan.as_ref(), seats), mid_cycle, at);
-            let due = what.due(subscription);
-            due.owed = due.owed.saturating_sub(was).saturating_add(is);
-            let Due { owed, given } = *due;
-            due.given = if owed < given && is_planted(Mistake::KeptIsForgotten) {
-                self.take_from_plan(what, given.saturating_sub(owed));
-                owed
-            } else if owed > given {
-                let terms = plan.as_ref().expect("only a plan owes anything");
-                given.saturating_add(self.give(what, terms, owed.saturating_sub(given), at))
-            } else {
-                given.saturating_sub(self.take_from_plan(what, given.saturating_sub(owed)))
-            };
-        }
-        (subscription.plan, subscription.seats) = (plan, seats);
+        let was = what.of(subscription.plan.as_ref(), subscription.seats);
+        let is = what.of(Some(plan), seats);
+        let due = what.due(subscription);
+        due.most = due.most.max(is);
+        due.owed = match plan.mid_cycle {
+            MidCycle::Whole => is,
+            // The plan before keeps its share of the days that are over.
+            MidCycle::Prorated => {
+                let (was, is) = (self.part(was, at), self.part(is, at));
+                due.owed.saturating_sub(was).saturating_add(is).min(due.most)
+            }
+        };
+        let Due { owed, given, .. } = *due;
+        due.given = if owed < given && is_planted(Mistake::KeptIsForgotten) {
+            self.take_from_plan(what, given.saturating_sub(owed));
+            owed
+        } else if owed > given {
+            given.saturating_add(self.give(what, plan, owed.saturating_sub(given), at, when))
+        } else if when == At::Change {
+            given.saturating_sub(self.take_from_plan(what, given.saturating_sub(owed)))
+        } else {
+            given
+        };
     }
 
     /// What is owed for the rest of the cycle, of so much for all of it.
-    fn part(&self, amount: Credits, mid_cycle: MidCycle, at: Timestamp) -> Credits {
-        let (MidCycle::Prorated, Some(end)) = (mid_cycle, self.cycle_ends_at()) else { return amount };
+    fn part(&self, amount: Credits, at: Timestamp) -> Credits {
+        let Some(end) = self.cycle_ends_at() else { return amount };
         let days = |from: Timestamp| u128::try_from(end.since_ms(from)).unwrap_or(0).div_ceil(DAY_MS);
         let (length, left) = (days(self.cycle_starts_at), days(at));
         let part = u128::from(amount.micros()).saturating_mul(left).checked_div(length);
@@ -245,16 +277,14 @@ impl Workspace {
     }
 
     /// Answers how much of it the pool could have.
-    fn give(&mut self, what: For, plan: &Plan, amount: Credits, at: Timestamp) -> Credits {
+    fn give(&mut self, what: For, plan: &Plan, amount: Credits, at: Timestamp, when: At) -> Credits {
         let (had, _) = self.totals.sides();
         let amount = amount.min(Credits::MAX.saturating_sub(had.expect("one pool's credits have a sum")));
         if amount.is_zero() {
             return amount;
         }
         let (id, known) = self.place_for(what, plan);
-        // Only a cycle's own are made beyond the bound, two a cycle.
-        let comes_with_cycle = at == self.cycle_starts_at;
-        if known.is_none() && self.grants.len() >= limits::GRANTS_MAX && !comes_with_cycle {
+        if known.is_none() && self.grants.len() >= limits::GRANTS_MAX && when != At::Cycle {
             return Credits::ZERO;
         }
         let revision = self.next_revision();
@@ -269,7 +299,8 @@ impl Workspace {
                     amount,
                     priority: limits::PRIORITY_DEFAULT,
                     paid: plan.paid,
-                    starts_at: None,
+                    // With its cycle, so that it ends with it whenever that becomes known.
+                    starts_at: Some(self.cycle_starts_at),
                     expires_at: None,
                     term: Term::Cycle(plan.rollover),
                 };
@@ -310,6 +341,24 @@ impl Workspace {
     fn given_in(&self, what: For, cycle: CycleNumber) -> Vec<GrantNo> {
         let ids = (0..).map(|number| grant_id(what, cycle, number));
         ids.map_while(|id| self.grant_ids.get(&id).copied()).collect()
+    }
+
+    /// All that a change of plan looks at or changes: of a million users nobody is copied.
+    pub(crate) fn without_users(&self) -> Self {
+        Self {
+            revision: self.revision,
+            cycle: self.cycle,
+            cycle_starts_at: self.cycle_starts_at,
+            cycle_ends: self.cycle_ends.clone(),
+            subscription: self.subscription.clone(),
+            seats: self.seats,
+            begun_to: self.begun_to,
+            grants: self.grants.clone(),
+            grant_ids: self.grant_ids.clone(),
+            burn_order: self.burn_order.clone(),
+            totals: self.totals,
+            ..Self::new(self.id.clone(), self.created_at)
+        }
     }
 
     /// Counted again.

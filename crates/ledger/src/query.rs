@@ -208,8 +208,9 @@ impl Workspace {
                 Answer::Plan(Box::new(answer.ok_or(UnknownThing::Plan)?))
             }
             Query::PlanAfter { change, .. } => {
-                // Whatever would happen happens to a copy.
-                let mut copy = self.clone();
+                // Whatever would happen happens to a copy: of all of it only where a cycle has ended and nobody has said so yet.
+                let is_due = self.next_due.is_some_and(|due| due <= at);
+                let mut copy = if is_due { self.clone() } else { self.without_users() };
                 copy.settle_due(at, &mut Vec::new());
                 copy.decide_plan(change).map_err(|_| UnknownThing::Plan)?;
                 copy.commit_plan(change, at);

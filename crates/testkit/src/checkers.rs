@@ -7,7 +7,7 @@
 use crate::ghost::Ghost;
 use ledger::{
     AdminCommand, Answer, Applied, Change, Command, ForgetMode, Grant, GrantState, HolderBatch, HolderStatus,
-    Line, Outcome, Query, RESERVED_IDS, Spent, State, Term, Wish, Workspace,
+    Line, Outcome, Query, Spent, State, Term, Wish, Workspace, is_of_plan,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -81,14 +81,14 @@ pub fn each_grant_is_conserved(workspace: &Workspace, ghost: &Ghost) -> Verdict 
             [books.available, books.used, books.unattributed, books.written_off, books.expired, books.voided];
         let places: u64 = settled.iter().map(|part| part.micros()).sum();
         let made = ghost.granted.get(&grant.id).copied();
-        let given = made.filter(|_| !is_of_plan(grant)).unwrap_or_else(|| plan_gave(grant))
+        let given = made.filter(|_| !is_of_plan(&grant.id)).unwrap_or_else(|| plan_gave(grant))
             + books.exposure.micros()
             + books.refunded.micros();
         holds(places + on_lines == given + unattributed_on_lines, "S1 each grant is conserved", || {
             format!("{}: {books:?}, on lines {on_lines}, given {given}", grant.id)
         })?;
     }
-    let made = workspace.grants.iter().filter(|grant| !is_of_plan(grant)).count();
+    let made = workspace.grants.iter().filter(|grant| !is_of_plan(&grant.id)).count();
     holds(made == ghost.granted.len(), "S1 each grant is conserved", || {
         format!("{made} grants, {} were made", ghost.granted.len())
     })
@@ -117,13 +117,9 @@ pub fn a_preview_of_a_plan_is_what_happens(
     })
 }
 
-/// Given by the workspace's plan, not made by anybody: how much that is to be is `naive`'s to say.
-fn is_of_plan(grant: &Grant) -> bool {
-    RESERVED_IDS.iter().any(|reserved| grant.id.as_str().starts_with(reserved))
-}
-
+/// What the workspace's plan gave, and nobody made: how much that is to be is `naive`'s to say.
 fn plan_gave(grant: &Grant) -> u64 {
-    if is_of_plan(grant) { grant.books.amount.micros() } else { 0 }
+    if is_of_plan(&grant.id) { grant.books.amount.micros() } else { 0 }
 }
 
 fn of_lines(workspace: &Workspace, of: impl Fn(&ledger::BackingNumbers) -> u64) -> u64 {

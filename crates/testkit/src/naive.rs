@@ -39,8 +39,6 @@ pub struct Grant {
     rolled: Option<u32>,
     /// Given back although it may have been spent.
     pub exposure: u64,
-    /// By a plan that became smaller.
-    taken_back: u64,
     pub ended: Option<Ended>,
 }
 
@@ -78,14 +76,14 @@ impl Grant {
 
     /// Where the grant has ended, this is what expired or was voided.
     pub fn unspent(&self) -> u64 {
-        self.made.amount.micros() + self.exposure - self.spent() - self.not_kept() - self.taken_back
+        self.made.amount.micros() + self.exposure - self.spent() - self.not_kept()
     }
 
     pub fn expired_and_voided(&self) -> (u64, u64) {
         match self.ended {
-            None => (self.not_kept(), self.taken_back),
-            Some(Ended::Expired) => (self.not_kept() + self.unspent(), self.taken_back),
-            Some(Ended::Voided) => (self.not_kept(), self.taken_back + self.unspent()),
+            None => (self.not_kept(), 0),
+            Some(Ended::Expired) => (self.not_kept() + self.unspent(), 0),
+            Some(Ended::Voided) => (self.not_kept(), self.unspent()),
         }
     }
 
@@ -103,7 +101,7 @@ impl Grant {
     pub fn not_kept(&self) -> u64 {
         let (Some(cycle), Term::Cycle(rule)) = (self.rolled, self.made.term) else { return 0 };
         let spent_then: u64 = self.spent.range(..=cycle).map(|(_, amount)| amount).sum();
-        let left = self.made.amount.micros() + self.exposure - spent_then - self.taken_back;
+        let left = self.made.amount.micros() + self.exposure - spent_then;
         left - match rule.keep {
             Keep::None => 0,
             Keep::All => left,
@@ -405,8 +403,7 @@ impl Pool {
         let starts_at = new.starts_at.unwrap_or(now);
         allow(new.expires_at.is_none_or(|end| end > now && end > starts_at))?;
         let (spent, rolled, ended) = Default::default();
-        let (exposure, taken_back) = (0, 0);
-        let grant = Grant { made: new.clone(), created_at: now, spent, rolled, exposure, taken_back, ended };
+        let grant = Grant { made: new.clone(), created_at: now, spent, rolled, exposure: 0, ended };
         self.grants.insert(new.id.clone(), grant);
         Ok(())
     }

@@ -113,10 +113,13 @@ impl Reference {
     pub fn compare(&self, workspace: &Workspace, now: Timestamp) -> Verdict {
         let mut pool = self.naive.clone();
         pool.settle(now);
+        let sentence = "at rest grants are as without leases (available, spent, expired, voided)";
         for ((user, grant, cycle), amount) in &self.charged {
+            if !pool.grants.contains_key(grant) {
+                return Err(Broken { sentence, what: format!("{grant} was charged and never made") });
+            }
             pool.charge(user, grant, *amount, *cycle);
         }
-        let sentence = "at rest grants are as without leases (available, spent, expired, voided)";
         for grant in &workspace.grants {
             let books = &grant.books;
             let Some(naive) = pool.grants.get_mut(&grant.id) else {

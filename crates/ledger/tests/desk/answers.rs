@@ -104,7 +104,7 @@ fn plan(answer: &PlanAnswer) -> String {
         Next::Plan(plan) => format!(", {} with the next cycle", plan.id),
         Next::Ends => ", which ends with its cycle".to_owned(),
     });
-    let due = |what, Due { owed, given }: Due| {
+    let due = |what, Due { owed, given, most: _ }: Due| {
         let given = if owed == given { String::new() } else { format!(", {given} given") };
         if owed.is_zero() && given.is_empty() { String::new() } else { format!("; {what} {owed}{given}") }
     };

@@ -19,7 +19,7 @@ shaped! {
     struct ledger::Rolled { cycle, last, left, kept }
     struct ledger::Spent { used, unattributed, written_off }
     struct ledger::Subscription { plan, next, seats, allowance, for_seats, revision }
-    struct ledger::Due { owed, given }
+    struct ledger::Due { owed, given, most }
     struct ledger::User { member, allocation, limit, used, late, past, out, lines }
     struct ledger::Member { ai_access, team, role, revision }
     struct ledger::Allocation { no, standing, overflow, used, out, pledged, earmarks, short, revision }

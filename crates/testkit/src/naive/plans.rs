@@ -17,9 +17,15 @@ pub struct Subscribed {
     /// For the allowance, for seats.
     owed: [u64; 2],
     given: [u64; 2],
+    /// What the largest plan of the cycle owes for all of it.
+    most: [u64; 2],
 }
 
 impl Subscribed {
+    fn paid_seats(&self) -> u64 {
+        self.plan.as_ref().filter(|plan| !plan.per_seat.is_zero()).map_or(0, |_| self.seats)
+    }
+
     fn whole(&self) -> [u64; 2] {
         let of = |plan: &Plan| [plan.allowance.micros(), plan.per_seat.micros() * self.seats];
         self.plan.as_ref().map_or([0; 2], of)
@@ -30,9 +36,9 @@ impl Pool {
     pub(super) fn change_plan(&mut self, change: &PlanChange, now: Timestamp) -> Allowed {
         match change {
             PlanChange::Set { plan, when: When::Now } => {
-                let seats = self.seats().max(self.subscribed.as_ref().map_or(0, |known| known.seats));
+                let paid = self.subscribed.get_or_insert_default().paid_seats();
                 self.subscribed.get_or_insert_default().next = None;
-                self.follow(plan, seats, plan.mid_cycle, now);
+                self.follow(plan, self.seats().max(paid), now, [0, 1]);
             }
             PlanChange::Set { plan, when: When::NextCycle } => {
                 let known = self.subscribed.get_or_insert_default();
@@ -56,7 +62,7 @@ impl Pool {
         let seats = self.seats();
         let Some(Subscribed { plan: Some(plan), seats: paid, .. }) = self.subscribed.clone() else { return };
         if seats > paid {
-            self.follow(&plan, seats, plan.mid_cycle, now);
+            self.follow(&plan, seats, now, [1, 1]);
         }
     }
 
@@ -70,30 +76,42 @@ impl Pool {
         };
         if let Some(plan) = plan {
             self.subscribed = Some(Subscribed::default());
-            self.follow(&plan, self.seats(), MidCycle::Whole, now);
+            // All of it is left: prorated or not.
+            let whole = Plan { mid_cycle: MidCycle::Whole, ..plan.clone() };
+            self.follow(&whole, self.seats(), now, [0, 1]);
+            self.subscribed.as_mut().expect("just put there").plan = Some(plan);
         }
     }
 
-    fn follow(&mut self, plan: &Plan, seats: u64, mid_cycle: MidCycle, now: Timestamp) {
+    /// From now on it is this plan with so many seats, as far as `what` is concerned.
+    fn follow(&mut self, plan: &Plan, seats: u64, now: Timestamp, what: [usize; 2]) {
+        // A new seat takes nothing away.
+        let is_change = what[0] == 0;
         let known = self.subscribed.as_mut().expect("somebody subscribed");
         let was = known.whole();
         (known.plan, known.seats) = (Some(plan.clone()), seats);
         let is = known.whole();
         let days = |from: Timestamp, to: Timestamp| (to.since_ms(from) + 86_399_999) / 86_400_000;
-        let part = |whole: u64| match (mid_cycle, self.cycle_ends.first()) {
-            (MidCycle::Prorated, Some(end)) => {
+        let part = |whole: u64| match self.cycle_ends.first() {
+            Some(end) => {
                 let (left, all) = (days(now, *end), days(self.cycle_starts_at, *end));
                 u64::try_from(i128::from(whole) * i128::from(left) / i128::from(all)).expect("a part of it")
             }
-            _ => whole,
+            None => whole,
         };
-        for (what, (was, is)) in was.into_iter().zip(is).enumerate() {
-            known.owed[what] = known.owed[what].saturating_sub(part(was)) + part(is);
+        for what in what[0]..=what[1] {
+            known.most[what] = known.most[what].max(is[what]);
+            let so_far = known.owed[what].saturating_sub(part(was[what])) + part(is[what]);
+            known.owed[what] = match plan.mid_cycle {
+                MidCycle::Whole => is[what],
+                MidCycle::Prorated => so_far.min(known.most[what]),
+            };
         }
-        for what in 0..KINDS.len() {
+        for what in what[0]..=what[1] {
             let Subscribed { owed, given, .. } = self.subscribed.as_ref().expect("as above");
             let (owed, given) = (owed[what], given[what]);
-            let taken = self.take_from_plan(what, given.saturating_sub(owed));
+            let too_much = if is_change { given.saturating_sub(owed) } else { 0 };
+            let taken = self.take_from_plan(what, too_much);
             self.give(what, plan, owed.saturating_sub(given), now);
             self.subscribed.as_mut().expect("as above").given[what] = given.max(owed) - taken;
         }
@@ -120,7 +138,7 @@ impl Pool {
             amount: Credits::from_micros(amount).expect("small"),
             priority: ledger::limits::PRIORITY_DEFAULT,
             paid: plan.paid,
-            starts_at: None,
+            starts_at: Some(self.cycle_starts_at),
             expires_at: None,
             term: Term::Cycle(plan.rollover),
         };
@@ -131,7 +149,8 @@ impl Pool {
         let mut left = amount;
         for id in self.given_by_plan(what).iter().rev() {
             let part = left.min(self.free_on(id));
-            self.grants.get_mut(id).expect("a known grant").taken_back += part;
+            let made = &mut self.grants.get_mut(id).expect("a known grant").made;
+            made.amount = made.amount.saturating_sub(Credits::from_micros(part).expect("small"));
             left -= part;
         }
         amount - left
@@ -154,13 +173,13 @@ impl Pool {
         for what in 0..KINDS.len() {
             for id in self.given_by_plan(what) {
                 let theirs = ledger.grant_ids.get(&id).map(|no| ledger.grant(*no));
-                let grant = self.grants.get_mut(&id).expect("a known grant");
+                let made = &mut self.grants.get_mut(&id).expect("a known grant").made;
                 if let Some(theirs) = theirs.filter(|theirs| theirs.state == GrantState::Live)
                     && let Some(known) = &mut self.subscribed
                 {
-                    let taken_back = theirs.books.voided.micros();
-                    known.given[what] = known.given[what] + grant.taken_back - taken_back;
-                    grant.taken_back = taken_back;
+                    known.given[what] =
+                        known.given[what] + theirs.books.amount.micros() - made.amount.micros();
+                    made.amount = theirs.books.amount;
                 }
             }
         }

@@ -58,8 +58,8 @@ fn plan_answer() -> PlanAnswer {
         cycle_ends_at: Some(1),
         seats: 2,
         seats_paid: 3,
-        allowance: Due { owed: 4, given: 5 },
-        for_seats: Due { owed: 6, given: 7 },
+        allowance: Due { owed: 4, given: 5, most: 1 },
+        for_seats: Due { owed: 6, given: 7, most: 2 },
         revision: 8,
         at: 9,
     }
@@ -418,8 +418,8 @@ fn workspace() -> Workspace {
         plan: Some(plan(MidCycle::Prorated)),
         next: Some(Next::Plan(plan(MidCycle::Whole))),
         seats: 3,
-        allowance: Due { owed: 4, given: 5 },
-        for_seats: Due { owed: 6, given: 7 },
+        allowance: Due { owed: 4, given: 5, most: 1 },
+        for_seats: Due { owed: 6, given: 7, most: 2 },
         revision: 8,
     };
     Workspace {

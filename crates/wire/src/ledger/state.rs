@@ -77,6 +77,7 @@ shapes! {
     pub struct Due {
         pub owed: u64,
         pub given: u64,
+        pub most: u64,
     }
 
     pub struct Grant {
@@ -218,7 +219,7 @@ impl Frozen for StateHead {
 
 impl Frozen for Workspace {
     const TYPE_ID: u8 = 44;
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     /// A million users with a few meters each.
     const BYTES_MAX: usize = 2 * 1024 * 1024 * 1024 - 1;
 }

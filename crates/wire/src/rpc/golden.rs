@@ -153,12 +153,12 @@ fn what_was_read() {
         cycle_ends_at: None,
         seats: 2,
         seats_paid: 3,
-        allowance: log::Due { owed: 4, given: 5 },
-        for_seats: log::Due { owed: 6, given: 7 },
+        allowance: log::Due { owed: 4, given: 5, most: 1 },
+        for_seats: log::Due { owed: 6, given: 7, most: 2 },
         revision: 8,
         at: 9,
     };
-    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5102 000301070001010002030405060708120102");
+    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5102 0003010700010100020304050106070208120102");
 }
 
 fn usage_key() -> UsageKey {
