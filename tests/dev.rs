@@ -4,7 +4,9 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
-use tests::{Api, PATIENCE, Process, Signal, binary, eventually, one_at_a_time};
+use tests::{
+    Api, PATIENCE, Process, Signal, assert_conserved, binary, eventually, instant_ms, one_at_a_time, text,
+};
 
 const LAST_LINE: &str = "Ctrl-C drains and stops.";
 
@@ -23,8 +25,12 @@ fn base_port(nodes: u16) -> u16 {
 }
 
 async fn started(data: &Path, port: u16, nodes: u16) -> Process {
+    started_with(data, port, nodes, &[]).await
+}
+
+async fn started_with(data: &Path, port: u16, nodes: u16, more: &[&str]) -> Process {
     let (port, nodes) = (port.to_string(), nodes.to_string());
-    let mut command = dev(data, &["--port", &port, "--nodes", &nodes]);
+    let mut command = dev(data, &[&["--port", &*port, "--nodes", &*nodes], more].concat());
     let mut process = Process::start("dev", &mut command, &data.with_extension("log"));
     eventually("dev says what to try", PATIENCE, async || {
         assert!(process.ended().is_none(), "it ended: {}", process.log());
@@ -126,6 +132,68 @@ async fn a_cluster_of_one_and_one_that_keeps_nothing() {
     let before = kept();
     interrupted(process).await;
     assert_eq!(kept(), before - 1, "its directory went with it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_lives_through_a_year_in_seconds() {
+    let _turn = one_at_a_time().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let port = base_port(3);
+    let process = started_with(&data, port, 3, &["--test-clock"]).await;
+    let key = std::fs::read_to_string(data.join("operator.key")).expect("the key is kept");
+    let api = |node: u16| Api::new((Ipv4Addr::LOCALHOST, port + node).into(), key.trim());
+    let (workspace, mut admin) = ("/v1/workspaces/acme", api(1));
+    let cycles = r#"{"cycle":{"every":"month","anchor":"2026-01-31"}}"#;
+    admin.write("PUT", workspace, cycles).await.expect(200);
+    let plan = r#"{"id":"pro","allowance":"100","rollover":{"keep":"none"}}"#;
+    admin.write("PUT", &format!("{workspace}/plan"), plan).await.expect(200);
+    api(2).consume("acme", "ann", "70").await.allowed();
+
+    // Pack and plan, renewal, and what an old lease gives back: at once, for whoever asks any node.
+    let before = instant_ms(&admin.read(workspace).await["as_of"]["time"]);
+    let advance = |span: &str| format!(r#"{{"advance":"{span}"}}"#);
+    let clock = admin.answer("POST", "/v1/test/clock", Some(&advance("32d"))).await.expect(200).json();
+    let passed = instant_ms(&clock["now"]) - before;
+    assert!((32 * 86_400_000..32 * 86_400_000 + 600_000).contains(&passed), "{clock}");
+    let pool = admin.read(workspace).await;
+    assert_eq!(pool["cycle"]["number"], 2, "{pool}");
+    assert_eq!(text(&pool["used"]), "0", "{pool}");
+    for node in 1..=3 {
+        assert_eq!(text(&api(node).read(&format!("{workspace}/plan")).await["allowance"]["given"]), "100");
+        api(node).consume("acme", "ann", "30").await.allowed();
+    }
+    // A year has more months than are known ahead.
+    api(3).answer("POST", "/v1/test/clock", Some(&advance("366d"))).await.expect(200);
+    let pool = admin.read(workspace).await;
+    assert!(pool["cycle"]["number"].as_u64().is_some_and(|number| (13..=15).contains(&number)), "{pool}");
+    assert_eq!(text(&pool["available"]), "100", "{pool}");
+    for (span, why) in
+        [("0d", "a stretch of time is"), ("367d", "a stretch of time is"), ("-1d", "a stretch of time is")]
+    {
+        let answer = admin.answer("POST", "/v1/test/clock", Some(&advance(span))).await.expect(422);
+        assert!(answer.detail().contains(why), "{}", answer.text());
+    }
+    assert_conserved(&mut admin).await;
+    interrupted(process).await;
+
+    // Such data cannot go back to the machine's time.
+    let output = dev(&data, &["--port", &port.to_string()]).output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("start it with --test-clock"), "{said}");
+    let process = started_with(&data, port, 3, &["--test-clock"]).await;
+    let pool = api(1).read(workspace).await;
+    assert!(instant_ms(&pool["as_of"]["time"]) - before > 397 * 86_400_000, "{pool}");
+    api(2).consume("acme", "ann", "1").await.allowed();
+    interrupted(process).await;
+
+    // Without the flag there is no such clock.
+    let process = started(&directory.path().join("plain"), port, 1).await;
+    let key = std::fs::read_to_string(directory.path().join("plain/operator.key")).expect("the key is kept");
+    let mut api = Api::new((Ipv4Addr::LOCALHOST, port + 1).into(), key.trim());
+    let answer = api.answer("POST", "/v1/test/clock", Some(&advance("1d"))).await.expect(404);
+    assert!(answer.detail().contains("tranche dev --test-clock"), "{}", answer.text());
+    interrupted(process).await;
 }
 
 /// Runs `tranche replay` where `dev` keeps its data, as the README does.

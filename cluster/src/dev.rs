@@ -3,6 +3,7 @@
 use crate::node::{Linked, Node, NodeFault, World};
 use crate::serve::Signal;
 use crate::settings::{BadSettings, RaftSettings, Settings};
+use crate::test_clock::{KeptTestClock, kept_ahead_ms};
 use api::OperatorKey;
 use leasing::LeasePolicy;
 use placement::{Membership, MembershipEpoch, Node as PlacedNode};
@@ -11,6 +12,7 @@ use quota::{AdminCommand, Change, GrantKind, ListedNode, NewGrant, Refusal, Term
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use types::{Credits, GrantId, NodeId, Revision, WorkspaceId};
 
 #[derive(Debug, clap::Args)]
@@ -27,6 +29,9 @@ pub struct Dev {
     /// Keeps nothing: data in a fresh temporary directory, removed at the end.
     #[arg(long, conflicts_with = "data")]
     ephemeral: bool,
+    /// All nodes' clock can be put ahead, for a program's own tests: POST /v1/test/clock {"advance":"10d"}
+    #[arg(long)]
+    test_clock: bool,
 }
 
 fn node_count(text: &str) -> Result<u16, String> {
@@ -44,6 +49,10 @@ pub enum DevFault {
         "{path} was made for {made} nodes; start it with --nodes {made}, or give another directory with --data"
     )]
     OtherNodeCount { path: PathBuf, made: String },
+    #[error(
+        "{path} has lived ahead of the machine's clock; start it with --test-clock, or give another directory with --data"
+    )]
+    Ahead { path: PathBuf },
     #[error("port {port} + {nodes} is past 65535; give a lower --port")]
     Port { port: u16, nodes: u16 },
     #[error("node n{node}: {source}")]
@@ -97,9 +106,10 @@ async fn start(home: &Home, arguments: &Dev) -> Result<Vec<Node>, DevFault> {
     let Dev { port, nodes, .. } = *arguments;
     let _last = port.checked_add(nodes).ok_or(DevFault::Port { port, nodes })?;
     let mut linked = Vec::new();
+    let world = home.world(arguments.test_clock)?;
     for i in 1..=arguments.nodes {
         let settings = home.settings(i, arguments)?;
-        let opened = Linked::open(settings, World::real()).await;
+        let opened = Linked::open(settings, world.clone()).await;
         linked.push(opened.map_err(|source| DevFault::Node { node: i, source })?);
     }
     let addresses: Vec<(NodeId, SocketAddr)> = linked.iter().map(|l| (l.node(), l.peer_address())).collect();
@@ -194,6 +204,19 @@ impl Home {
         let cluster = keep(&path.join("cluster"), || format!("dev-{}", random_hex(8)))?;
         let operator_key = keep(&path.join("operator.key"), || format!("tk_{}", random_hex(32)))?;
         Ok(Self { path: path.to_owned(), cluster, operator_key })
+    }
+
+    /// With a clock that can be put ahead, or the machine's.
+    fn world(&self, test_clock: bool) -> Result<World, DevFault> {
+        let fault = |source| DevFault::Io { path: self.path.clone(), source };
+        if test_clock {
+            let kept = Arc::new(KeptTestClock::open(&self.path).map_err(fault)?);
+            return Ok(World { clock: kept.clock(), test_clock: Some(kept), ..World::real() });
+        }
+        match kept_ahead_ms(&self.path).map_err(fault)? {
+            Some(ahead_ms) if ahead_ms > 0 => Err(DevFault::Ahead { path: self.path.clone() }),
+            Some(_) | None => Ok(World::real()),
+        }
     }
 
     fn settings(&self, i: u16, arguments: &Dev) -> Result<Settings, DevFault> {

@@ -11,6 +11,7 @@ mod metrics;
 mod node;
 mod serve;
 mod settings;
+mod test_clock;
 mod time;
 
 pub use dev::{Dev, dev};

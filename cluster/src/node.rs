@@ -33,6 +33,8 @@ pub struct World {
     pub entropy: Arc<dyn Entropy>,
     pub disk: Arc<dyn Disk>,
     pub net: Arc<dyn Net>,
+    /// Only where the clock may be put ahead.
+    pub test_clock: Option<Arc<dyn api::TestClock>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -169,7 +171,7 @@ impl Linked {
         let Directories { root, journal, raft } = directories;
         let link = Arc::new(Link::new(&mux));
         let agreed = Arc::new(AgreedClock::new(world.clock.clone(), settings.others().len()));
-        let front = Front::open(&settings, world.net.as_ref(), &served, &mux, &agreed).await?;
+        let front = Front::open(&settings, &world, &served, &mux, &agreed).await?;
         if is_new {
             introduce(&link, &settings, identity.disk).await?;
         } else {
@@ -220,20 +222,21 @@ struct Front {
 impl Front {
     async fn open(
         settings: &Settings,
-        net: &dyn Net,
+        world: &World,
         served: &Arc<OnceLock<Quota>>,
         mux: &Arc<Mux>,
         agreed: &Arc<AgreedClock>,
     ) -> Result<Self, NodeFault> {
         let wanted = settings.api_listen;
         let fault = |source| NodeFault::Listen { address: wanted, source };
-        let listener = net.listen(wanted).await.map_err(fault)?;
+        let listener = world.net.listen(wanted).await.map_err(fault)?;
         let address = listener.address().map_err(fault)?;
         let app = Arc::new(App {
             quota: served.clone(),
             operator_key: settings.operator_key.clone(),
             deadlines: defaults::api_deadlines(),
             metrics: api::Metrics::new(registry(served.clone(), mux.clone(), agreed.clone())),
+            test_clock: world.test_clock.clone(),
         });
         let (stop, mut stopped) = watch::channel(false);
         let until = async move {
@@ -396,6 +399,7 @@ impl World {
             entropy: Arc::new(platform::SystemEntropy),
             disk: Arc::new(platform::RealDisk),
             net: Arc::new(platform::TcpNet),
+            test_clock: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::error::{Code, Refused};
 use crate::extract::Conditions;
 use crate::fingerprint;
 use crate::metrics::Metrics;
+use crate::test_clock::TestClock;
 use quota::{AdminCommand, Change, KeyedBy, Outcome, Quota, Refusal};
 use std::future::Future;
 use std::pin::Pin;
@@ -29,6 +30,8 @@ pub struct App {
     pub operator_key: OperatorKey,
     pub deadlines: Deadlines,
     pub metrics: Metrics,
+    /// Only where time may be put ahead.
+    pub test_clock: Option<Arc<dyn TestClock>>,
 }
 
 /// A question on its way. On the heap: what waits for an answer need not know all that the answer waits for.

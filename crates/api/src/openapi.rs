@@ -3,8 +3,8 @@
 
 use crate::error::{Code, Row};
 use crate::{
-    allocations, cluster, consume, grants, members, operation, plans, rate_card, reallocations, usage,
-    workspaces,
+    allocations, cluster, consume, grants, members, operation, plans, rate_card, reallocations, test_clock,
+    usage, workspaces,
 };
 use std::fmt::Write;
 use types::{GrantId, IdempotencyKey, NodeId, ReallocationId, UserId, WorkspaceId};
@@ -28,7 +28,7 @@ use wire::json::{Given, Problem};
         reallocations::make, reallocations::get,
         plans::put, plans::get, plans::cancel, plans::preview,
         usage::usage, rate_card::get, rate_card::put,
-        cluster::cluster, cluster::forget, cluster::conservation,
+        cluster::cluster, cluster::forget, cluster::conservation, test_clock::advance,
         operation::healthz, operation::readyz, operation::metrics, operation::openapi_json, operation::docs,
         operation::error_table,
     ),

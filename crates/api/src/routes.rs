@@ -5,8 +5,8 @@ use crate::door::{self, Door};
 use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
-    allocations, cluster, consume, grants, members, operation, plans, rate_card, reallocations, usage,
-    workspaces,
+    allocations, cluster, consume, grants, members, operation, plans, rate_card, reallocations, test_clock,
+    usage, workspaces,
 };
 use axum::Router;
 use axum::extract::{Request, State};
@@ -66,6 +66,7 @@ pub(crate) fn all() -> Vec<Route> {
         route("GET /v1/cluster", get(cluster::cluster)),
         route("POST /v1/nodes/{node}/forget", post(cluster::forget)),
         route("GET /v1/debug/conservation", get(cluster::conservation)),
+        route("POST /v1/test/clock", post(test_clock::advance)),
         route("GET /healthz", get(operation::healthz)),
         route("GET /readyz", get(operation::readyz)),
         route("GET /metrics", get(operation::metrics)),

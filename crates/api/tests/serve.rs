@@ -25,6 +25,7 @@ async fn start(options: ConnectionOptions, body_read_ms: u64) -> Running {
         operator_key: OperatorKey::parse("operator-key-0123456789").unwrap(),
         deadlines: Deadlines { body_read_ms, answer_ms: 1_000 },
         metrics: Metrics::new(prometheus_client::registry::Registry::default()),
+        test_clock: None,
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -10,6 +10,7 @@ mod entropy;
 mod mem_disk;
 mod mem_net;
 mod net;
+mod test_clock;
 
 pub use agreed::{AgreedClock, REMEMBERED_MS};
 pub use clock::{BootId, Clock, CoarseClock, ManualClock, Surely, SystemClock};
@@ -18,3 +19,4 @@ pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use mem_disk::{MemDisk, Unsynced};
 pub use mem_net::MemNet;
 pub use net::{BoxFuture, Connection, Listener, Net, TcpNet};
+pub use test_clock::TestClock;

@@ -6,10 +6,10 @@ use crate::{
     UsageQuery, UsageReport,
 };
 use actors::{LeaderAnswer, LeaderRequest};
-use ledger::{Answer, HolderStatus, Query, UnknownThing};
+use ledger::{Answer, HolderStatus, Query, State, UnknownThing};
 use replication::{Group, GroupId};
 use std::collections::BTreeMap;
-use types::{Credits, GrantId, HolderId, NodeId, ReallocationId, UserId, WorkspaceId};
+use types::{Credits, GrantId, HolderId, NodeId, ReallocationId, Timestamp, UserId, WorkspaceId};
 
 /// What was read, at which index, and which nodes with leases have not been heard.
 struct Read {
@@ -110,6 +110,14 @@ impl Quota {
             Answer::Usage(report) => Ok((read.index, report)),
             _ => Err(Refusal::NoLeader),
         }
+    }
+
+    /// Whether time has something to do with pools that this node has replicas of, which is not done yet.
+    pub fn has_dues(&self, at: Timestamp) -> bool {
+        let is_due = |state: &State| {
+            !state.schedule.due(at, 1).is_empty() || state.schedule.short_of_ends().next().is_some()
+        };
+        self.shards().replica().groups().any(|group| group.peek(is_due))
     }
 
     /// The cluster as this node sees it.

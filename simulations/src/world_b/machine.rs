@@ -191,6 +191,7 @@ impl Machine {
                 resets: self.resets.clone(),
                 detours: self.detours.clone(),
             }),
+            test_clock: None,
         };
         let ended = self.serve(world).await;
         tracing::info!(node = self.index + 1, ?ended, "a node has ended");

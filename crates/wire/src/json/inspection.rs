@@ -3,8 +3,8 @@
 use crate::json::object::objects;
 use crate::json::{
     Amount, Cycle, Date, DurabilityText, FeatureText, GivenAmount, GivenCount, GivenFeature, GivenModel,
-    GivenUnit, GrantText, Instant, MembershipText, ModelText, NodeText, TeamText, UnitCounts, UnitText,
-    UserText, WorkspaceText, ZoneText,
+    GivenSpan, GivenUnit, GrantText, Instant, MembershipText, ModelText, NodeText, TeamText, UnitCounts,
+    UnitText, UserText, WorkspaceText, ZoneText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -189,6 +189,19 @@ pub struct Replica {
     pub node: NodeText,
     /// Entries it lacks.
     pub lag: u64,
+}
+
+/// Puts the clock ahead, where it can be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Advance {
+    pub advance: GivenSpan,
+}
+
+/// What the clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Clock {
+    pub now: Instant,
 }
 
 /// Every term of S1 (each grant is conserved) per pool on one node.

@@ -32,14 +32,14 @@ pub use consume::{
 };
 pub use cycle::{Cycle, PutCycle, PutRollover, Rollover};
 pub use inspection::{
-    AsOf, Cluster, Conservation, GrantTerms, Group, Holder, Node, Pool, Price, PutPrice, PutRateCard,
-    QuotePart, RateCard, RateCardSet, Replica, UsageGroup, UsageReport, Violation, Workspace,
+    Advance, AsOf, Clock, Cluster, Conservation, GrantTerms, Group, Holder, Node, Pool, Price, PutPrice,
+    PutRateCard, QuotePart, RateCard, RateCardSet, Replica, UsageGroup, UsageReport, Violation, Workspace,
 };
 pub use number::{BadAmount, BadCount};
 pub use object::{Malformed, read, write};
 pub use plan::{NextPlan, Plan, PlanCredits, PlanTerms, PutPlan, Seats};
 pub use problem::Problem;
-pub use time::{BadDay, BadInstant};
+pub use time::{BadDay, BadInstant, BadSpan, Span};
 pub use usage::{GivenUsage, USAGE_UNITS_MAX, UnitCounts};
 pub use word::{Form, Given, Shown, Text, Word};
 
@@ -74,6 +74,7 @@ pub type GivenKeep = Given<Keep>;
 pub type GivenPlan = Given<PlanId>;
 pub type GivenMidCycle = Given<MidCycle>;
 pub type GivenWhen = Given<When>;
+pub type GivenSpan = Given<Span>;
 
 pub type Amount = Text<Credits>;
 pub type Instant = Text<Timestamp>;

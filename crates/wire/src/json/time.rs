@@ -21,6 +21,23 @@ pub enum BadInstant {
 #[error("a day is a date, for example 2026-11-30")]
 pub struct BadDay;
 
+/// A stretch of time: 1 to 366 days at most, told in one unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(u64);
+
+impl Span {
+    pub const fn ms(self) -> u64 {
+        self.0
+    }
+}
+
+/// Why a text is no stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a stretch of time is 10d, 36h, 90m or 45s: a second at least, 366 days at most")]
+pub struct BadSpan;
+
+const SPAN_SECONDS_MAX: u64 = 366 * 86_400;
+
 /// Whether `text` has digits where `shape` has zeros, and the same characters elsewhere.
 fn has_shape(text: &str, shape: &str) -> bool {
     let fits =
@@ -65,6 +82,29 @@ impl Word for Timestamp {
     }
 }
 
+impl Word for Span {
+    type Bad = BadSpan;
+    const NAME: &'static str = "Span";
+
+    fn read(text: &str) -> Result<Self, BadSpan> {
+        let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+        let told = units.into_iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+        let (count, seconds) = told.ok_or(BadSpan)?;
+        let digits = (1..=9).contains(&count.len()) && count.bytes().all(|byte| byte.is_ascii_digit());
+        let count: u64 = count.parse().ok().filter(|_| digits).ok_or(BadSpan)?;
+        let seconds = count * seconds;
+        if (1..=SPAN_SECONDS_MAX).contains(&seconds) { Ok(Self(seconds * 1_000)) } else { Err(BadSpan) }
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}s", self.0 / 1_000)
+    }
+
+    fn describe(schema: ObjectBuilder) -> ObjectBuilder {
+        schema.description(Some("A second to 366 days, in one unit: d, h, m or s.")).examples(["10d"])
+    }
+}
+
 impl Word for Day {
     type Bad = BadDay;
     const NAME: &'static str = "Day";
@@ -94,6 +134,21 @@ mod tests {
     use super::*;
     use crate::json::Shown;
     use proptest::prelude::*;
+
+    #[test]
+    fn stretches_of_time_to_their_bounds() {
+        for (text, seconds) in
+            [("1s", 1), ("90m", 5_400), ("36h", 129_600), ("10d", 864_000), ("366d", 31_622_400)]
+        {
+            assert_eq!(Span::read(text).map(Span::ms), Ok(seconds * 1_000), "{text}");
+        }
+        for text in
+            ["", "d", "0s", "367d", "31622401s", "-1d", "1.5d", "1 d", "10", "10w", "9999999999d", "+1d"]
+        {
+            assert_eq!(Span::read(text), Err(BadSpan), "{text}");
+        }
+        assert_eq!(Shown(&Span::read("2m").unwrap()).to_string(), "120s");
+    }
 
     #[test]
     fn instants_are_rfc_3339_in_utc() {
