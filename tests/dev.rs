@@ -157,7 +157,8 @@ async fn a_test_lives_through_a_year_in_seconds() {
     let passed = instant_ms(&clock["now"]) - before;
     assert!((32 * 86_400_000..32 * 86_400_000 + 600_000).contains(&passed), "{clock}");
     let pool = admin.read(workspace).await;
-    assert_eq!(pool["cycle"]["number"], 2, "{pool}");
+    // One month has ended, or two, whatever day it is today.
+    assert!(pool["cycle"]["number"].as_u64().is_some_and(|number| (2..=3).contains(&number)), "{pool}");
     assert_eq!(text(&pool["used"]), "0", "{pool}");
     for node in 1..=3 {
         assert_eq!(text(&api(node).read(&format!("{workspace}/plan")).await["allowance"]["given"]), "100");
