@@ -16,7 +16,11 @@ pub struct Reference {
 
 /// What a command will have charged for good if it is taken: by message, or all of it.
 #[derive(Debug, Default)]
-pub struct Finals(Vec<Final>);
+pub struct Finals {
+    charged: Vec<Final>,
+    /// It was answered before under its key, and will be answered again.
+    is_repeat: bool,
+}
 
 #[derive(Debug)]
 struct Final {
@@ -31,6 +35,11 @@ impl Reference {
     /// Looks at what a command is about to end.
     pub fn about_to_apply(before: &Workspace, command: &Command) -> Finals {
         let mut finals = Vec::new();
+        let key = match command {
+            Command::Admin(admin) => admin.keyed.as_ref().map(|keyed| &keyed.key),
+            _ => None,
+        };
+        let is_repeat = key.is_some_and(|key| before.keys.contains_key(key));
         let mut charges = |message, user: &UserId, cycle: CycleNumber, grant, amount| {
             finals.push(Final { message, user: user.clone(), cycle: cycle.0, grant, amount });
         };
@@ -61,7 +70,7 @@ impl Reference {
             | Command::Tick { .. }
             | Command::SetCycleEnds { .. } => {}
         }
-        Finals(finals)
+        Finals { charged: finals, is_repeat }
     }
 
     /// The command was taken at `now`.
@@ -74,7 +83,7 @@ impl Reference {
         now: Timestamp,
     ) -> Verdict {
         let Ok(outcome) = &applied.result else { return Ok(()) };
-        for Final { message, user, cycle, grant, amount } in finals.0 {
+        for Final { message, user, cycle, grant, amount } in finals.charged {
             let closed = |at: usize| match outcome {
                 Outcome::Lines(answers) => {
                     answers.get(at).is_some_and(|line| line.result == LineResult::Closed)
@@ -99,7 +108,7 @@ impl Reference {
             Change::PutWorkspace(settings) => settings.cycle.is_some(),
             _ => false,
         };
-        if !tells_books {
+        if !tells_books || finals.is_repeat {
             return Ok(());
         }
         self.naive.began_at(after.created_at);

@@ -252,13 +252,13 @@ fn plans(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
             node,
             what: Wanted::Change { workspace: at, change: Change::Plan(change) },
         });
-        for _ in 0..chance.random_range(0..4) {
+        for _ in 0..chance.random_range(0..2) {
             let user = user_id(chance.random_range(0..workspace.users));
             let change = Change::PutMember { user, ai_access: Some(true), team: None, role: None };
             let at_ms = at_ms + chance.random_range(1..5_000);
             steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
         }
-        at_ms += log_uniform(&mut chance, 3_000, 240_000);
+        at_ms += log_uniform(&mut chance, 8_000, 400_000);
     }
     steps
 }
