@@ -185,7 +185,7 @@ pub struct Allocation {
     pub standing: Amount,
     pub overflow: OverflowText,
     pub used: Amount,
-    /// Missing from it, because the pool had too little; what comes back of the ended cycle, and grants, make up for it.
+    /// Missing from it, because the pool had too little; whatever is free makes up for it.
     pub short: Amount,
     pub pending: Amount,
     pub pending_from: Vec<PendingFrom>,

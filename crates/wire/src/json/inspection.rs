@@ -32,8 +32,7 @@ pub struct Workspace {
     /// Out on nodes not heard of within a session.
     pub unreachable: Amount,
     pub allocated: Amount,
-    /// Missing from allocations, because the pool had too little; what comes back of the ended cycle, and grants, make up
-    /// for it.
+    /// Missing from allocations, because the pool had too little; whatever is free makes up for it.
     pub short: Amount,
     pub reserved: Amount,
     pub shared: Amount,

@@ -82,7 +82,8 @@ pub struct Seats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlanCredits {
     pub owed: Amount,
-    /// Net of what was taken back: more than is owed where it was in use when the plan became smaller.
+    /// Net of what was taken back: more than is owed where it was in use when the plan became smaller, less where the pool
+    /// cannot have more.
     pub given: Amount,
 }
 
