@@ -69,6 +69,7 @@ fn parse(asked: json::PutWorkspace) -> Result<WorkspaceSettings, Refused> {
         timezone: maybe("timezone", timezone)?,
         cycle: cycle.map(cycles::days).transpose()?,
         ends: None,
+        began: None,
     })
 }
 

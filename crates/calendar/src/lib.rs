@@ -58,17 +58,29 @@ impl Calendar {
     pub fn next_after(&self, at: Timestamp) -> Option<Start> {
         let (year, month) = self.month_of(at)?;
         // A month's beginning may come a day after its date, and the next one may be the one that is sought.
-        let before = match (self.every, month) {
-            (Every::Month, 1) => (year.checked_sub(1)?, 12),
-            (Every::Month, _) => (year, month.checked_sub(1)?),
-            (Every::Year, _) => (year.checked_sub(1)?, self.anchor.month()),
+        let this = match self.every {
+            Every::Month => (year, month),
+            Every::Year => (year, self.anchor.month()),
         };
+        let before = self.one_before(this)?;
         let mut starts = std::iter::successors(Some(before), |month| self.one_on(*month));
         starts
             .by_ref()
             .take(4)
             .filter_map(|(year, month)| self.start_in(year, month))
             .find(|start| start.at > at)
+    }
+
+    /// The last beginning that is not after `at`: where the cycle that `at` lies in began. `None` before the first year
+    /// there is.
+    pub fn last_until(&self, at: Timestamp) -> Option<Start> {
+        let (year, month) = self.month_of(at)?;
+        let this = match self.every {
+            Every::Month => (year, month),
+            Every::Year => (year, self.anchor.month()),
+        };
+        let back = std::iter::successors(Some(this), |month| self.one_before(*month));
+        back.take(4).filter_map(|(year, month)| self.start_in(year, month)).find(|start| start.at <= at)
     }
 
     /// All beginnings after `at`, in their order.
@@ -82,6 +94,15 @@ impl Calendar {
             (Every::Month, 12) => Some((year.checked_add(1)?, 1)),
             (Every::Month, _) => Some((year, month.checked_add(1)?)),
             (Every::Year, _) => Some((year.checked_add(1)?, month)),
+        }
+    }
+
+    /// The month before, in which a cycle begins.
+    fn one_before(&self, (year, month): (u16, u8)) -> Option<(u16, u8)> {
+        match (self.every, month) {
+            (Every::Month, 1) => Some((year.checked_sub(1)?, 12)),
+            (Every::Month, _) => Some((year, month.checked_sub(1)?)),
+            (Every::Year, _) => Some((year.checked_sub(1)?, month)),
         }
     }
 

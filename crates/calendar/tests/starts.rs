@@ -75,3 +75,24 @@ fn both_know_the_same_zones_of_the_same_database() {
     assert_eq!(ours, theirs);
     assert!(ours.len() > 590);
 }
+
+#[test]
+fn an_instant_lies_between_the_last_beginning_and_the_next() {
+    for zone in zones() {
+        for (every, anchor) in
+            [(Every::Month, "1970-01-01"), (Every::Month, "1970-01-31"), (Every::Year, "1972-02-29")]
+        {
+            let rule =
+                CycleRule { every, anchor: date(anchor), zone: ZoneName::parse(&zone).expect("a name") };
+            let calendar = Calendar::new(&rule).expect("a zone");
+            let mut last = calendar.next_after(FROM).expect("there are more");
+            while let Some(next) = calendar.next_after(last.at).filter(|next| next.date <= date("2100-12-31"))
+            {
+                for at in [last.at, next.at.plus_ms(-1)] {
+                    assert_eq!(calendar.last_until(at), Some(last), "{zone}, {anchor}, {at:?}");
+                }
+                last = next;
+            }
+        }
+    }
+}

@@ -109,6 +109,8 @@ pub struct WorkspaceSettings {
     pub cycle: Option<CycleDays>,
     /// Looked up by the proposer where the two above make another rule of cycles than there was; else of no use.
     pub ends: Option<CycleEnds>,
+    /// Looked up with them: when the calendar's own cycle began that this one is a part of. `None`: with this one.
+    pub began: Option<Timestamp>,
 }
 
 /// When the cycles of a rule end, as a calendar has it.
@@ -123,8 +125,8 @@ pub struct CycleEnds {
 impl WorkspaceSettings {
     /// All of them as they are.
     pub fn unchanged() -> Self {
-        let (timezone, cycle, ends) = (None, None, None);
-        Self { name: None, membership: None, durability: None, timezone, cycle, ends }
+        let (timezone, cycle, ends, began) = (None, None, None, None);
+        Self { name: None, membership: None, durability: None, timezone, cycle, ends, began }
     }
 
     /// The rule of cycles that these settings make of what there was.

@@ -77,7 +77,7 @@ impl Workspace {
 
     fn commit_settings(&mut self, settings: WorkspaceSettings, at: Timestamp) -> Outcome {
         self.commit_cycles(&settings, at);
-        let WorkspaceSettings { name, membership, durability, timezone: _, cycle: _, ends: _ } = settings;
+        let WorkspaceSettings { name, membership, durability, .. } = settings;
         self.name = name.unwrap_or_else(|| std::mem::take(&mut self.name));
         self.membership = membership.unwrap_or(self.membership);
         self.durability = durability.unwrap_or(self.durability);

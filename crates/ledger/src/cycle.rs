@@ -125,7 +125,7 @@ impl Workspace {
         let standing = self.end_allocations();
         self.roll_grants(ended, at);
         self.cycle = ended.next();
-        self.cycle_starts_at = at;
+        (self.cycle_starts_at, self.calendar_starts_at) = (at, at);
         self.cycle_ends.remove(0);
         self.spent_before = self.spent();
         for user in self.users.values_mut() {
@@ -265,6 +265,7 @@ impl Workspace {
         if rule != self.cycle_rule {
             self.cycle_rule = rule;
             self.cycle_ends = settings.ends.as_ref().expect("decided with its ends").ends.clone();
+            self.calendar_starts_at = settings.began.unwrap_or(self.cycle_starts_at).min(at);
             self.ends_changed();
             self.leave_what_no_longer_lasts();
             self.make_up_for_shortfalls(at);

@@ -37,8 +37,9 @@ pub struct Plan {
 pub enum MidCycle {
     /// As much as for all of it.
     Whole,
-    /// By the days that are left of it, counted back from its end, the one that has begun included; rounded down to a
-    /// micro-credit. So a preview stays true for the day. As much as for all of it where its end is not known.
+    /// By the days that are left of the cycle as the calendar has it, counted back from its end, the one that has begun
+    /// included; rounded down to a micro-credit. So a preview stays true for the day. As much as for all of it where its
+    /// end is not known.
     Prorated,
 }
 
@@ -270,7 +271,7 @@ impl Workspace {
     fn part(&self, amount: Credits, at: Timestamp) -> Credits {
         let Some(end) = self.cycle_ends_at() else { return amount };
         let days = |from: Timestamp| u128::try_from(end.since_ms(from)).unwrap_or(0).div_ceil(DAY_MS);
-        let (length, left) = (days(self.cycle_starts_at), days(at));
+        let (length, left) = (days(self.calendar_starts_at), days(at));
         let part = u128::from(amount.micros()).saturating_mul(left).checked_div(length);
         let part = part.and_then(|part| Credits::from_micros(u64::try_from(part).ok()?));
         part.map_or(amount, |part| part.min(amount))
@@ -349,6 +350,7 @@ impl Workspace {
             revision: self.revision,
             cycle: self.cycle,
             cycle_starts_at: self.cycle_starts_at,
+            calendar_starts_at: self.calendar_starts_at,
             cycle_ends: self.cycle_ends.clone(),
             subscription: self.subscription.clone(),
             seats: self.seats,

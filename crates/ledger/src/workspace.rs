@@ -27,6 +27,8 @@ pub struct Workspace {
     pub revision: Revision,
     pub cycle: CycleNumber,
     pub cycle_starts_at: Timestamp,
+    /// When the calendar has it begin: earlier, where the workspace was made in mid-cycle or got other days in it.
+    pub calendar_starts_at: Timestamp,
     pub timezone: ZoneName,
     /// In that zone. `None`: there is one cycle, without an end.
     pub cycle_rule: Option<CycleRule>,
@@ -132,6 +134,7 @@ impl Workspace {
             revision: Revision(0),
             cycle: CycleNumber::FIRST,
             cycle_starts_at: at,
+            calendar_starts_at: at,
             timezone: ZoneName::utc(),
             cycle_rule: None,
             cycle_ends: Vec::new(),

@@ -18,7 +18,8 @@ impl Quota {
         let group = self.group_of(&command.workspace);
         for _ in 0..TRIES {
             let Change::PutWorkspace(settings) = &mut command.change else { break };
-            settings.ends = self.ends_for(&command.workspace, settings).await?;
+            let found = self.ends_for(&command.workspace, settings).await?;
+            (settings.ends, settings.began) = found.map_or((None, None), |(ends, began)| (Some(ends), began));
             let request = LeaderRequest::Command(Box::new(Command::Admin(command.clone())));
             match self.ask(group, request).await? {
                 LeaderAnswer::Applied { applied, .. } => match applied.result {
@@ -37,7 +38,7 @@ impl Quota {
         &self,
         id: &WorkspaceId,
         settings: &WorkspaceSettings,
-    ) -> Result<Option<CycleEnds>, Refusal> {
+    ) -> Result<Option<(CycleEnds, Option<Timestamp>)>, Refusal> {
         let (timezone, rule, at) = match self.workspace(id, false).await {
             Ok(known) => (known.view.timezone, known.view.cycle_rule, known.view.at),
             Err(Refusal::UnknownWorkspace) => (ZoneName::utc(), None, self.clock().now()),
@@ -51,9 +52,11 @@ impl Quota {
     }
 }
 
-fn ends_after(rule: CycleRule, at: Timestamp) -> Result<CycleEnds, Refusal> {
+/// The ends to come, and when the calendar's cycle began that ends first.
+fn ends_after(rule: CycleRule, at: Timestamp) -> Result<(CycleEnds, Option<Timestamp>), Refusal> {
     let calendar =
         Calendar::new(&rule).map_err(|unknown| Refusal::Invalid(format!("timezone: {unknown}")))?;
     let ends = calendar.starts_after(at).take(limits::CYCLE_ENDS_MAX).map(|start| start.at).collect();
-    Ok(CycleEnds { rule, ends })
+    let began = calendar.last_until(at).map(|start| start.at);
+    Ok((CycleEnds { rule, ends }, began))
 }

@@ -22,6 +22,12 @@ pub fn ends_of(days: CycleDays, after: Timestamp) -> CycleEnds {
     CycleEnds { rule: CycleRule::of(days, ZoneName::utc()), ends }
 }
 
+/// When the cycle began that `at` lies in, counted alike.
+pub fn began(days: CycleDays, at: Timestamp) -> Timestamp {
+    let length = i64::from(days.anchor.day()) * DAY_MS;
+    START.plus_ms(at.since_ms(START).div_euclid(length) * length)
+}
+
 /// The rare crossings from one state of a pool to the next.
 pub fn seen(was: &Workspace, now: &Workspace) -> Vec<&'static str> {
     let rolled = |grant: &ledger::Grant| grant.rolled.map(|rolled| (rolled.left, rolled.kept));

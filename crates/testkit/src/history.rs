@@ -300,6 +300,7 @@ impl History {
         let mut change = change.clone();
         if let Change::PutWorkspace(settings) = &mut change {
             settings.ends = settings.cycle.map(|days| cycles::ends_of(days, self.at));
+            settings.began = settings.cycle.map(|days| cycles::began(days, self.at));
         }
         let change = &change;
         let admin = AdminCommand { workspace, keyed: None, if_match: None, change: change.clone() };

@@ -21,6 +21,7 @@ pub struct Pool {
     /// When this cycle ends and those after it, as far as that is known.
     cycle_ends: Vec<Timestamp>,
     cycle_starts_at: Timestamp,
+    calendar_starts_at: Timestamp,
     settled_to: Timestamp,
     subscribed: Option<Subscribed>,
     rule: Option<CycleRule>,
@@ -153,7 +154,7 @@ impl Default for Pool {
         let (grants, users, cycle_ends, reallocations) = Default::default();
         let (is_listed, rule, allocations_made) = (false, None, 0);
         let (cycle, settled_to) = (1, Timestamp::from_millis(0));
-        let (cycle_starts_at, subscribed) = (settled_to, None);
+        let (cycle_starts_at, calendar_starts_at, subscribed) = (settled_to, settled_to, None);
         Self {
             grants,
             users,
@@ -161,6 +162,7 @@ impl Default for Pool {
             cycle,
             cycle_ends,
             cycle_starts_at,
+            calendar_starts_at,
             settled_to,
             subscribed,
             rule,
@@ -258,7 +260,7 @@ impl Pool {
     /// The first cycle began.
     pub fn began_at(&mut self, at: Timestamp) {
         if self.cycle == 1 {
-            self.cycle_starts_at = at;
+            (self.cycle_starts_at, self.calendar_starts_at) = (at, at);
         }
     }
 
@@ -289,6 +291,7 @@ impl Pool {
         {
             self.rule = Some(ends.rule.clone());
             self.cycle_ends.clone_from(&ends.ends);
+            self.calendar_starts_at = settings.began.unwrap_or(self.cycle_starts_at);
             let end = self.cycle_ends.first().copied();
             let over = |grant: &Grant| grant.made.expires_at.is_some_and(|at| end.is_none_or(|end| at < end));
             for allocation in self.users.values_mut().filter_map(|user| user.allocation.as_mut()) {
@@ -333,7 +336,7 @@ impl Pool {
         self.reallocations.retain(|_, (then, _)| *then == cycle);
         self.cycle += 1;
         self.cycle_ends.remove(0);
-        self.cycle_starts_at = at;
+        (self.cycle_starts_at, self.calendar_starts_at) = (at, at);
         self.renew_plan(at);
         for (_, name, Allocation { standing, overflows, .. }) in standing {
             let allocation = Allocation { standing, short: standing, ..self.fresh_allocation(overflows) };

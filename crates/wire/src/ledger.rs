@@ -98,6 +98,7 @@ shapes! {
         pub timezone: Option<String>,
         pub cycle: Option<CycleDays>,
         pub ends: Option<CycleEnds>,
+        pub began: Option<i64>,
     }
 
     pub struct CycleEnds {

@@ -59,12 +59,21 @@ pub fn with_ends(command: &mut Command, now: Timestamp) {
     {
         let ends = ends_after(days, now).take(limits::CYCLE_ENDS_MAX).collect();
         settings.ends = Some(CycleEnds { rule: CycleRule::of(days, ZoneName::utc()), ends });
+        settings.began = Some(last_until(days, now));
     }
 }
 
-fn ends_after(days: CycleDays, after: Timestamp) -> impl Iterator<Item = Timestamp> {
+fn length_ms(days: CycleDays) -> i64 {
     let years = if days.every == Every::Year { 1_000 } else { 1 };
-    let length_ms = i64::from(days.anchor.day()) * MS_PER_DAY * years;
+    i64::from(days.anchor.day()) * MS_PER_DAY * years
+}
+
+fn last_until(days: CycleDays, at: Timestamp) -> Timestamp {
+    START.plus_ms(at.since_ms(START).div_euclid(length_ms(days)) * length_ms(days))
+}
+
+fn ends_after(days: CycleDays, after: Timestamp) -> impl Iterator<Item = Timestamp> {
+    let length_ms = length_ms(days);
     let over = after.since_ms(START).div_euclid(length_ms);
     (1_i64..).map(move |n| START.plus_ms((over + n) * length_ms))
 }

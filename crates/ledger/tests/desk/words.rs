@@ -190,12 +190,14 @@ impl Words {
         Ok(WorkspaceSettings { name, membership, durability, ..WorkspaceSettings::unchanged() })
     }
 
-    /// `cycles month 2026-01-31 zone=UTC ends=10d,41d`: the ends are as scripts please.
+    /// `cycles month 2026-01-31 zone=UTC ends=10d,41d began=-21d`: the ends are as scripts please.
     fn cycles(&mut self, start: Timestamp) -> Result<WorkspaceSettings, Bad> {
         let zone = self.options.get("zone").map(|text| zone(text)).transpose()?;
+        let began = self.options.remove("began").map(|text| instant(&text, start)).transpose()?;
         let ends = self.cycle_ends(start)?;
         let cycle = Some(ends.rule.days());
-        Ok(WorkspaceSettings { timezone: zone, cycle, ends: Some(ends), ..WorkspaceSettings::unchanged() })
+        let ends = Some(ends);
+        Ok(WorkspaceSettings { timezone: zone, cycle, ends, began, ..WorkspaceSettings::unchanged() })
     }
 
     /// `month 2026-01-31 zone=UTC ends=10d,41d`.

@@ -33,7 +33,7 @@ shaped! {
 shaped! {
     struct ledger::AdminCommand { workspace, keyed, if_match, change }
     struct ledger::KeyedBy { key, command_hash }
-    struct ledger::WorkspaceSettings { name, membership, durability, timezone, cycle, ends }
+    struct ledger::WorkspaceSettings { name, membership, durability, timezone, cycle, ends, began }
     struct ledger::CycleEnds { rule, ends }
     struct types::CycleDays { every, anchor }
     struct types::CycleRule { every, anchor, zone }

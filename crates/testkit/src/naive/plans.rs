@@ -94,7 +94,7 @@ impl Pool {
         let days = |from: Timestamp, to: Timestamp| (to.since_ms(from) + 86_399_999) / 86_400_000;
         let part = |whole: u64| match self.cycle_ends.first() {
             Some(end) => {
-                let (left, all) = (days(now, *end), days(self.cycle_starts_at, *end));
+                let (left, all) = (days(now, *end), days(self.calendar_starts_at, *end));
                 u64::try_from(i128::from(whole) * i128::from(left) / i128::from(all)).expect("a part of it")
             }
             None => whole,

@@ -40,6 +40,7 @@ shapes! {
         pub revision: u64,
         pub cycle: u32,
         pub cycle_starts_at: i64,
+        pub calendar_starts_at: i64,
         pub timezone: String,
         pub cycle_rule: Option<CycleRule>,
         pub cycle_ends: Vec<i64>,
