@@ -200,7 +200,13 @@ impl Ledger {
             wish,
         };
         let workspace = workspace(user / USERS_PER_WORKSPACE);
-        let batch = HolderBatch { holder: HOLDER, journal_sequence: 0, workspace, lines: vec![message] };
+        let batch = HolderBatch {
+            holder: HOLDER,
+            journal_sequence: 0,
+            workspace,
+            lines: vec![message],
+            recalled: false,
+        };
         self.apply(&Command::Holder(batch));
     }
 }

@@ -529,6 +529,7 @@ impl Allocation {
             DenialReason::Exhausted
             | DenialReason::AllocationExhausted
             | DenialReason::LimitReached
+            | DenialReason::OverageCapReached
             | DenialReason::Frozen => self.waiting.deny_above(available, &denied),
         }
     }

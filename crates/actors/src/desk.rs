@@ -203,7 +203,7 @@ impl Desk {
     ) -> Result<BatchAnswer, LeaderRefusal> {
         self.hear(group.id(), batch.holder.node);
         let end = tokio::time::Instant::now() + deadline;
-        let mut batch = batch;
+        let mut batch = HolderBatch { recalled: false, ..batch };
         let waits = who_waits(&batch);
         if self.rounds.is_running(&batch.workspace) {
             only_what_is_needed(&mut batch);
@@ -230,6 +230,12 @@ impl Desk {
             }
             let Some((wave, of_all)) = rounds.next_wave(&round, self.clock.now(), self.policy.young_ms)
             else {
+                if self.may_have_overage(group, &batch, &short) {
+                    batch.recalled = true;
+                    let left = end.saturating_duration_since(tokio::time::Instant::now());
+                    let committed = self.book(group, &batch, left).await?;
+                    (answer, _) = self.batch_answer(group, &batch, committed.applied)?;
+                }
                 // What the others brought says nothing of him who was silent.
                 answer.cut_off = round.is_cut_off();
                 return Ok(answer);
@@ -237,6 +243,12 @@ impl Desk {
             let all_answered = self.fetch(group, shards, &batch.workspace, wave, &of_all).await;
             round.end_wave(all_answered);
         }
+    }
+
+    /// Whether more than what is included may be drawn by anybody who is still short.
+    fn may_have_overage(&self, group: &Group, batch: &HolderBatch, short: &[Short]) -> bool {
+        let may = |pool: &Workspace| short.iter().any(|short| pool.overage_room(&short.user).is_some());
+        group.peek(|state| state.workspace(&batch.workspace).is_some_and(may))
     }
 
     async fn book(
@@ -367,7 +379,13 @@ impl Desk {
             let count = LineMessage::fitting(lines.iter(), self.batch_lines_max, self.batch_bytes_max);
             let rest = lines.split_off(count);
             let lines = std::mem::replace(&mut lines, rest);
-            let batch = HolderBatch { holder, journal_sequence, workspace: workspace.clone(), lines };
+            let batch = HolderBatch {
+                holder,
+                journal_sequence,
+                workspace: workspace.clone(),
+                lines,
+                recalled: false,
+            };
             match self.book(group, &batch, within).await.map(|committed| committed.applied.result) {
                 Ok(Ok(Outcome::Lines(answers))) => {
                     let taken = answers.iter().filter(|line| !matches!(line.result, LineResult::Rejected(_)));

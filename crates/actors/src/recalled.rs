@@ -112,7 +112,13 @@ async fn draws_eight(shards: &Shards, holder: HolderId, target: u64) -> (LineRes
         confirmed: Credits::ZERO,
         wish,
     };
-    let batch = HolderBatch { holder, journal_sequence: 1, workspace: workspace(), lines: vec![message] };
+    let batch = HolderBatch {
+        holder,
+        journal_sequence: 1,
+        workspace: workspace(),
+        lines: vec![message],
+        recalled: false,
+    };
     let answer = shards.ask(SHARD, LeaderRequest::Batch(batch), GUARD).await.unwrap();
     let LeaderAnswer::Batch(BatchAnswer { mut lines, .. }) = answer else { panic!("{answer:?}") };
     let of_ann = |state: &State| {

@@ -82,7 +82,8 @@ async fn what_comes_with_the_loss_of_a_holder_is_recalled_from_others() {
         held: Credits::ZERO,
     };
     let lines = vec![draw];
-    let batch = HolderBatch { holder: lost, journal_sequence: 0, workspace: workspace(), lines };
+    let batch =
+        HolderBatch { holder: lost, journal_sequence: 0, workspace: workspace(), lines, recalled: false };
     shards.ask(SHARD, LeaderRequest::Batch(batch), GUARD).await.unwrap();
     let cycle = CycleDays { every: Every::Month, anchor: CivilDate::new(2026, 1, 31).unwrap() };
     let rule = CycleRule::of(cycle, ZoneName::utc());

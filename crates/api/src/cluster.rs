@@ -68,6 +68,7 @@ fn pool_json(books: quota::Conservation) -> json::Pool {
         written_off: Text(terms.books.written_off),
         expired: Text(terms.books.expired),
         voided: Text(terms.books.voided),
+        for_overage: Text(terms.books.for_overage),
     });
     let grants = grants.collect();
     let violations = violations

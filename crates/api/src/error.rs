@@ -59,6 +59,8 @@ table! {
         "Ask for at most what is available, raise the allocation, or let it overflow into what is shared.";
     LimitReached = 402 "limit_reached": "The user's limit is reached",
         "Ask for at most what is available, or raise or lift the limit.";
+    OverageCapReached = 402 "overage_cap_reached": "The cap on overage is reached",
+        "Ask for at most what is available, raise the cap, or add a grant to the pool.";
     InsufficientShared = 402 "insufficient_shared": "Too little is shared to set this aside",
         "Ask for at most what is available, lower another allocation, or add a grant that lasts to the end of the cycle.";
     InsufficientAllocation = 402 "insufficient_allocation": "Too little of the allocation is unused",
@@ -154,6 +156,7 @@ impl From<Refusal> for Refused {
             Refusal::Exhausted { available, .. } => (Code::Exhausted, Some(*available)),
             Refusal::AllocationExhausted { available, .. } => (Code::AllocationExhausted, Some(*available)),
             Refusal::LimitReached { available, .. } => (Code::LimitReached, Some(*available)),
+            Refusal::OverageCapReached { available, .. } => (Code::OverageCapReached, Some(*available)),
             Refusal::InsufficientShared { available } => (Code::InsufficientShared, Some(*available)),
             Refusal::InsufficientAllocation { available, .. } => {
                 (Code::InsufficientAllocation, Some(*available))
@@ -222,6 +225,7 @@ mod tests {
             (Refusal::Exhausted { user: user(), available }, 402, "exhausted"),
             (Refusal::AllocationExhausted { user: user(), available }, 402, "allocation_exhausted"),
             (Refusal::LimitReached { user: user(), available }, 402, "limit_reached"),
+            (Refusal::OverageCapReached { user: user(), available }, 402, "overage_cap_reached"),
             (Refusal::InsufficientShared { available }, 402, "insufficient_shared"),
             (Refusal::InsufficientAllocation { user: user(), available }, 402, "insufficient_allocation"),
             (Refusal::AccessDisabled(user()), 403, "access_disabled"),

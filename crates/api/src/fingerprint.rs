@@ -8,7 +8,7 @@
 //! Frozen: two nodes of different versions must agree. A changed encoding is a new domain.
 
 use crate::translate;
-use quota::{Change, Keep, NewGrant, Plan, PlanChange, Rollover, Term, WorkspaceSettings};
+use quota::{Change, Keep, NewGrant, OverageRule, Plan, PlanChange, Rollover, Term, WorkspaceSettings};
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
 use wire::json::{Durability, Shown, Word};
 
@@ -27,6 +27,7 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             timezone,
             cycle,
             ends: _,
+            began: _,
         }) => {
             print.tag(1).maybe(name.as_deref(), |print, name| print.text(name));
             print
@@ -84,6 +85,14 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
         }
         Change::Plan(PlanChange::Cancel) => {
             print.tag(11);
+        }
+        Change::SetOverage { user, rule } => {
+            print.tag(12).maybe(user.as_ref(), |print, user| print.word(user));
+            print.maybe(rule.as_ref(), |print, rule| match rule {
+                OverageRule::Off => print.tag(0),
+                OverageRule::On => print.tag(1),
+                OverageRule::UpTo(cap) => print.tag(2).credits(*cap),
+            });
         }
     }
     *print.0.finalize().as_bytes()

@@ -132,6 +132,7 @@ fn grant_json(answer: GrantAnswer, session_ttl_ms: i64) -> json::Grant {
         voided: Text(books.voided),
         refunded: Text(books.refunded),
         exposure: Text(books.exposure),
+        for_overage: Text(books.for_overage),
         pending,
         pending_from,
     }

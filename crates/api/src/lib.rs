@@ -24,6 +24,7 @@ mod members;
 mod metrics;
 mod openapi;
 mod operation;
+mod overage;
 mod plans;
 mod rate_card;
 mod reallocations;

@@ -3,8 +3,8 @@
 
 use crate::error::{Code, Row};
 use crate::{
-    allocations, cluster, consume, grants, members, operation, plans, rate_card, reallocations, test_clock,
-    usage, workspaces,
+    allocations, cluster, consume, grants, members, operation, overage, plans, rate_card, reallocations,
+    test_clock, usage, workspaces,
 };
 use std::fmt::Write;
 use types::{GrantId, IdempotencyKey, NodeId, ReallocationId, UserId, WorkspaceId};
@@ -26,6 +26,7 @@ use wire::json::{Given, Problem};
         members::list, members::put, members::get,
         allocations::put, allocations::get, allocations::remove, allocations::adjust, allocations::set_limit,
         reallocations::make, reallocations::get,
+        overage::put, overage::get, overage::put_user, overage::get_user, overage::remove_user,
         plans::put, plans::get, plans::cancel, plans::preview,
         usage::usage, rate_card::get, rate_card::put,
         cluster::cluster, cluster::forget, cluster::conservation, test_clock::advance,

@@ -5,8 +5,8 @@ use crate::door::{self, Door};
 use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
-    allocations, cluster, consume, grants, members, operation, plans, rate_card, reallocations, test_clock,
-    usage, workspaces,
+    allocations, cluster, consume, grants, members, operation, overage, plans, rate_card, reallocations,
+    test_clock, usage, workspaces,
 };
 use axum::Router;
 use axum::extract::{Request, State};
@@ -56,6 +56,11 @@ pub(crate) fn all() -> Vec<Route> {
         route("POST /v1/workspaces/{ws}/reallocations", post(reallocations::make)),
         route("GET /v1/workspaces/{ws}/reallocations/{reallocation}", get(reallocations::get)),
         route("PUT /v1/workspaces/{ws}/limits/{user}", put(allocations::set_limit)),
+        route("PUT /v1/workspaces/{ws}/overage", put(overage::put)),
+        route("GET /v1/workspaces/{ws}/overage", get(overage::get)),
+        route("PUT /v1/workspaces/{ws}/overage/{user}", put(overage::put_user)),
+        route("GET /v1/workspaces/{ws}/overage/{user}", get(overage::get_user)),
+        route("DELETE /v1/workspaces/{ws}/overage/{user}", delete(overage::remove_user)),
         route("PUT /v1/workspaces/{ws}/plan", put(plans::put)),
         route("GET /v1/workspaces/{ws}/plan", get(plans::get)),
         route("DELETE /v1/workspaces/{ws}/plan", delete(plans::cancel)),

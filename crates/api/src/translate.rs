@@ -24,7 +24,7 @@ macro_rules! both_ways {
 
 both_ways! {
     membership, membership_json: Membership { Open, Listed }
-    grant_kind, grant_kind_json: GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction }
+    grant_kind, grant_kind_json: GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction, Overage }
     role, role_json: Role { Owner, Admin, Member }
     overflow, overflow_json: Overflow { None, Shared }
     every, every_json: Every { Month, Year }

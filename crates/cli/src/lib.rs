@@ -10,6 +10,7 @@ mod consume;
 mod grant;
 mod member;
 mod node;
+mod overage;
 mod plan;
 mod rate_card;
 mod replay;
@@ -23,6 +24,7 @@ pub use consume::{Consume, Quote};
 pub use grant::GrantCommand;
 pub use member::MemberCommand;
 pub use node::NodeCommand;
+pub use overage::OverageCommand;
 pub use plan::PlanCommand;
 pub use rate_card::RateCardCommand;
 pub use replay::Replay;
@@ -43,6 +45,8 @@ pub enum Command {
     Grant(Group<GrantCommand>),
     /// Plans: what a workspace has subscribed to
     Plan(Group<PlanCommand>),
+    /// Overage: whether more may be used than is included
+    Overage(Group<OverageCommand>),
     /// Members and their balance
     Member(Group<MemberCommand>),
     /// Allocations: funded amounts set aside for one user
@@ -85,6 +89,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Workspace(Group { target, what }) => Box::pin(workspace::run(&target, what)).await,
         Command::Grant(Group { target, what }) => Box::pin(grant::run(&target, what)).await,
         Command::Plan(Group { target, what }) => Box::pin(plan::run(&target, what)).await,
+        Command::Overage(Group { target, what }) => Box::pin(overage::run(&target, what)).await,
         Command::Member(Group { target, what }) => Box::pin(member::run(&target, what)).await,
         Command::Allocation(Group { target, what }) => Box::pin(allocation::run(&target, what)).await,
         Command::Reallocate(Single { target, what }) => Box::pin(allocation::reallocate(&target, what)).await,
@@ -131,6 +136,11 @@ mod tests {
             "plan set acme pro --allowance 350000 --per-seat 500 --rollover 50% --rollover-cycles 1 --mid-cycle prorated",
             "plan set acme free --next-cycle --idempotency-key k-1",
             "plan preview acme pro --allowance 1000 --paid false",
+            "overage set acme capped --cap 500 --if-match 7",
+            "overage set acme off --user ann --idempotency-key k-1",
+            "overage show acme",
+            "overage show acme --user ann",
+            "overage remove acme --user ann",
             "plan show acme",
             "plan cancel acme --if-match 7",
             "member set acme ann --ai-access false --team design --role admin",

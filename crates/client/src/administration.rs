@@ -127,6 +127,52 @@ impl Client {
         self.ask_versioned(&conditions.ask_bare(Method::DELETE, path)).await
     }
 
+    /// Lets a workspace use more than is included, or no longer.
+    pub async fn put_overage(
+        &self,
+        workspace: &WorkspaceId,
+        rule: &json::PutOverage,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Overage>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "overage"])?;
+        self.ask_versioned(&conditions.ask(Method::PUT, path, rule)).await
+    }
+
+    pub async fn overage(&self, workspace: &WorkspaceId) -> Result<Versioned<json::Overage>, Error> {
+        self.read(&["v1", "workspaces", workspace.as_str(), "overage"]).await
+    }
+
+    /// The tighter of this rule and the workspace's is what the user may.
+    pub async fn put_user_overage(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        rule: &json::PutOverage,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::UserOverage>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "overage", user.as_str()])?;
+        self.ask_versioned(&conditions.ask(Method::PUT, path, rule)).await
+    }
+
+    pub async fn user_overage(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+    ) -> Result<Versioned<json::UserOverage>, Error> {
+        self.read(&["v1", "workspaces", workspace.as_str(), "overage", user.as_str()]).await
+    }
+
+    /// The user may what his workspace may.
+    pub async fn remove_user_overage(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::UserOverage>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "overage", user.as_str()])?;
+        self.ask_versioned(&conditions.ask_bare(Method::DELETE, path)).await
+    }
+
     /// Makes or changes a member; what is left out stays as it is.
     pub async fn put_member(
         &self,

@@ -81,7 +81,9 @@ pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallL
             Wave::Half { .. } => half(out),
             Wave::All => Credits::ZERO,
         };
-        enough = enough.saturating_sub(half(line.outstanding_from(Source::Shared)));
+        let gives =
+            line.outstanding_from(Source::Shared).saturating_add(line.outstanding_from(Source::Overage));
+        enough = enough.saturating_sub(half(gives));
         chosen.push(RecallLine::of(id, line, keep));
     }
     chosen
@@ -109,7 +111,7 @@ impl<'a> Wanted<'a> {
         let mut wanted = Self::default();
         for short in short {
             let own_only = match short.reason {
-                DenialReason::Exhausted => false,
+                DenialReason::Exhausted | DenialReason::OverageCapReached => false,
                 DenialReason::AllocationExhausted | DenialReason::LimitReached => true,
                 DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => continue,
             };
@@ -130,7 +132,10 @@ impl<'a> Wanted<'a> {
             return Some(Serves::ItsUser);
         }
         let others = self.shared.len().saturating_sub(usize::from(self.shared.contains_key(&id)));
-        (others > 0 && !line.outstanding_from(Source::Shared).is_zero()).then_some(Serves::Anybody)
+        // Overage that comes back makes room under the cap and frees what paid for it; what is frozen may be cut off an allocation.
+        let is_out = |source| !line.outstanding_from(source).is_zero();
+        let serves = is_out(Source::Shared) || is_out(Source::Overage) || line.frozen;
+        (others > 0 && serves).then_some(Serves::Anybody)
     }
 }
 
@@ -138,9 +143,12 @@ fn half(credits: Credits) -> Credits {
     Credits::from_micros(credits.micros() >> 1).unwrap_or(Credits::ZERO)
 }
 
-/// Lines with something out of what is shared: what a raise of an allocation may need back.
+/// Lines with something out that is shared when it comes back: what a raise of an allocation may need.
 pub fn shared_lines(workspace: &Workspace) -> Vec<RecallLine> {
-    let shares = |line: &Line| !line.written_off && !line.outstanding_from(Source::Shared).is_zero();
+    let shares = |line: &Line| {
+        let is_out = |source| !line.outstanding_from(source).is_zero();
+        !line.written_off && (is_out(Source::Shared) || is_out(Source::Overage) || line.frozen)
+    };
     let lines = workspace.lines.iter().filter(|(_, line)| shares(line));
     lines.map(|(id, line)| RecallLine::of(*id, line, Credits::ZERO)).collect()
 }
@@ -225,7 +233,8 @@ mod tests {
             wish: Wish::Draw { target: whole(number), floor: whole(number), need: whole(number) },
         };
         let lines = (1..=lines).map(draw).collect();
-        let batch = HolderBatch { holder, journal_sequence: 0, workspace: id.clone(), lines };
+        let batch =
+            HolderBatch { holder, journal_sequence: 0, workspace: id.clone(), lines, recalled: false };
         assert!(matches!(apply(Command::Holder(batch)), Outcome::Lines(_)));
         state
     }

@@ -4,10 +4,11 @@
 //! the writing (`commit`), replay of keys (`state`), what returns do to intents (`intent`).
 
 use crate::allocation::{Allocation, Earmarks, Overflow};
-use crate::command::{Change, Membership, NewGrant, Role, WorkspaceSettings};
+use crate::command::{Change, GrantKind, Membership, NewGrant, Role, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
 use crate::limits;
 use crate::outcome::{Outcome, Rejection};
+use crate::overage::{OverageRule, is_of_overage};
 use crate::plan::{PlanChange, is_of_plan};
 use crate::rollover::Term;
 use crate::workspace::{Member, Workspace};
@@ -60,6 +61,11 @@ pub(crate) enum Decided {
         freeze: Vec<LineId>,
     },
     Plan(PlanChange),
+    Overage {
+        user: Option<UserId>,
+        rule: Option<OverageRule>,
+        freeze: Vec<LineId>,
+    },
 }
 
 /// How an allocation changes: what is newly set aside, what is released at once, what is promised out of lines.
@@ -74,6 +80,9 @@ type Decision = Result<Decided, Rejection>;
 
 impl Workspace {
     pub(crate) fn decide(&self, change: &Change, if_match: Option<Revision>, at: Timestamp) -> Decision {
+        if let Change::MakeGrant(new) = change {
+            is_for_anybody(new)?;
+        }
         if let Some(answered) = self.answered_before(change) {
             return answered.map(Decided::Replay);
         }
@@ -105,6 +114,10 @@ impl Workspace {
             Change::Reallocate { id, from, to, amount } => self.decide_reallocate(id, from, to, *amount),
             Change::SetLimit { user, amount } => self.decide_limit(user, *amount),
             Change::Plan(change) => self.decide_plan(change).map(|()| Decided::Plan(change.clone())),
+            Change::SetOverage { user, rule } => {
+                let freeze = self.decide_overage(user.as_ref(), *rule)?;
+                Ok(Decided::Overage { user: user.clone(), rule: *rule, freeze })
+            }
         }
     }
 
@@ -129,7 +142,8 @@ impl Workspace {
             | Change::AdjustAllocation { .. }
             | Change::RemoveAllocation { .. }
             | Change::SetLimit { .. }
-            | Change::Plan(_) => return None,
+            | Change::Plan(_)
+            | Change::SetOverage { .. } => return None,
         };
         Some(answer.ok_or(Rejection::IdConflict { what }))
     }
@@ -156,6 +170,12 @@ impl Workspace {
             }
             Change::SetLimit { user, .. } => (of_user(user, |u| u.limit.map(|(_, r)| r)), Some(user)),
             Change::Plan(_) => (self.subscription.as_ref().map_or(Revision(0), |s| s.revision), None),
+            Change::SetOverage { user: None, .. } => {
+                (self.overage_rule.map_or(Revision(0), |(_, r)| r), None)
+            }
+            Change::SetOverage { user: Some(user), rule } => {
+                (of_user(user, |u| u.overage_rule.map(|(_, r)| r)), rule.is_some().then_some(user))
+            }
         }
     }
 
@@ -176,9 +196,6 @@ impl Workspace {
         if self.grants.len() >= limits::GRANTS_MAX {
             return Err(Rejection::TooMany { what: "grants", max: limits::GRANTS_MAX });
         }
-        if is_of_plan(&new.id) {
-            return Err(Rejection::ReservedId);
-        }
         let starts_at = new.starts_at.unwrap_or(at);
         if new.expires_at.is_some_and(|end| end <= at || end <= starts_at) {
             return Err(Rejection::NeverValid);
@@ -197,6 +214,9 @@ impl Workspace {
 
     fn decide_void(&self, id: &GrantId, at: Timestamp) -> Decision {
         let no = *self.grant_ids.get(id).ok_or(Rejection::UnknownGrant)?;
+        if is_of_overage(id) {
+            return Err(Rejection::OverageIsNoGrant);
+        }
         if self.grant(no).state != GrantState::Live {
             return Ok(Decided::VoidGrant { grant: no, rebacked: Vec::new(), freeze: Vec::new() });
         }
@@ -258,7 +278,7 @@ impl Workspace {
         Decided::Member { user: user.clone(), member, freeze }
     }
 
-    fn lines_of(&self, user: &UserId, which: impl Fn(&crate::Line) -> bool) -> Vec<LineId> {
+    pub(crate) fn lines_of(&self, user: &UserId, which: impl Fn(&crate::Line) -> bool) -> Vec<LineId> {
         let lines = self.user(user).map_or(&[][..], |u| &u.lines[..]);
         lines.iter().copied().filter(|id| which(&self.lines[id])).collect()
     }
@@ -298,10 +318,13 @@ impl Workspace {
             (shift.release, shift.pledge) = self.give_up(user, now.saturating_sub(amount));
         }
         let overflow = overflow.or(known.map(|a| a.overflow)).unwrap_or(Overflow::None);
-        // A line that drew on what is shared may not go on with it when its user no longer may.
+        // A line that drew on what is shared, or beyond it, may not go on with it when its user no longer may.
         let keeps_to_himself = overflow == Overflow::None;
-        let freeze =
-            self.lines_of(user, |line| keeps_to_himself && !line.outstanding_from(Source::Shared).is_zero());
+        let is_named = self.user(user).is_some_and(|u| u.overage_rule.is_some());
+        let freeze = self.lines_of(user, |line| {
+            let out = |source| !line.outstanding_from(source).is_zero();
+            keeps_to_himself && (out(Source::Shared) || !is_named && out(Source::Overage))
+        });
         Ok(Decided::Allocation { user: user.clone(), standing, overflow, shift, short, freeze })
     }
 
@@ -377,7 +400,7 @@ impl Workspace {
         }
         Err(Rejection::InsufficientShared {
             available: self.fundable(without, at),
-            elsewhere: self.shared_out,
+            elsewhere: self.shared_out.saturating_add(self.shared_when_back()),
         })
     }
 
@@ -433,4 +456,11 @@ impl Workspace {
         }
         (release, pledge)
     }
+}
+
+fn is_for_anybody(new: &NewGrant) -> Result<(), Rejection> {
+    if is_of_plan(&new.id) || is_of_overage(&new.id) {
+        return Err(Rejection::ReservedId);
+    }
+    if new.kind == GrantKind::Overage { Err(Rejection::OverageIsNoGrant) } else { Ok(()) }
 }

@@ -1,5 +1,6 @@
 //! What can be asked of the ledger. Plain data, checked at the edge: no empty id, no zero amount gets here.
 
+use crate::overage::OverageRule;
 use crate::plan::PlanChange;
 use crate::rollover::Term;
 use pricing::Price;
@@ -93,6 +94,11 @@ pub enum Change {
         amount: Option<Credits>,
     },
     Plan(PlanChange),
+    /// Whether more may be used than is included: by all of the workspace, or by one user. `None` takes the rule away.
+    SetOverage {
+        user: Option<UserId>,
+        rule: Option<OverageRule>,
+    },
 }
 
 pub use crate::allocation::Overflow;
@@ -159,13 +165,15 @@ pub enum GrantKind {
     Trial,
     Promotion,
     Correction,
+    /// Made with draws, by nobody else.
+    Overage,
 }
 
 impl GrantKind {
     /// Whether such credits were paid for, where the caller does not say.
     pub const fn is_paid_by_default(self) -> bool {
         match self {
-            Self::Plan | Self::Seat | Self::Pack => true,
+            Self::Plan | Self::Seat | Self::Pack | Self::Overage => true,
             Self::Trial | Self::Promotion | Self::Correction => false,
         }
     }
@@ -194,6 +202,8 @@ pub struct HolderBatch {
     pub journal_sequence: u64,
     pub workspace: WorkspaceId,
     pub lines: Vec<LineMessage>,
+    /// Set by the leader alone: what lies idle elsewhere was asked for, so that what is missing now may be overage.
+    pub recalled: bool,
 }
 
 /// One line's message: its cumulative numbers, all of them only growing, and one wish.

@@ -55,6 +55,11 @@ impl Workspace {
                 self.recall(&freeze, &mut events);
                 Outcome::Limit { user, amount, revision }
             }
+            Decided::Overage { user, rule, freeze } => {
+                self.commit_overage(user.as_ref(), rule);
+                self.recall(&freeze, &mut events);
+                Outcome::Overage(Box::new(self.overage_answer(user.as_ref(), at)))
+            }
             Decided::Plan(change) => {
                 self.commit_plan(&change, at);
                 Outcome::Plan(Box::new(self.plan_answer(at)))

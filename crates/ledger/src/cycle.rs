@@ -133,6 +133,7 @@ impl Workspace {
             (user.used, user.late) = (Credits::ZERO, Credits::ZERO);
         }
         self.users.retain(|_, user| !user.is_nobody());
+        self.close_overage_accounts();
         self.sort_burn_order();
         self.renew_plan(at);
         standing.into_iter().for_each(|standing| self.renew(standing));

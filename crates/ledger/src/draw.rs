@@ -3,15 +3,16 @@
 //! Not here: how much to ask for and when (`leasing`); recalls and waiting (the leader's desk).
 
 use crate::allocation::Overflow;
-use crate::command::{LineMessage, Used, Wish};
-use crate::grant::{GrantState, ReturnedTo};
+use crate::command::{HolderBatch, LineMessage, Used, Wish};
+use crate::grant::{Grant, GrantState, ReturnedTo};
+use crate::intent::{Pledge, Recipient};
 use crate::limits;
-use crate::line::{Growth, Line};
+use crate::line::{BackingNumbers, Growth, Line};
 use crate::meters::check_meters;
 use crate::outcome::{Denial, DenialReason, LineAnswer, LineRejection, LineResult};
 use crate::workspace::Workspace;
 use types::planted::{Mistake, is_planted};
-use types::{BACKINGS_PER_LINE_MAX, Backing, Credits, HolderId, LineId, LineNumber, Source, Timestamp};
+use types::{BACKINGS_PER_LINE_MAX, Backing, Credits, LineId, LineNumber, Source, Timestamp};
 
 /// What a draw may take: by backing, in the order in which it burns.
 type Takes = Vec<(Backing, Credits)>;
@@ -20,12 +21,12 @@ impl Workspace {
     /// Takes one message. `fenced`: the holder was declared lost, so only final closes count, as evidence.
     pub(crate) fn apply_line(
         &mut self,
-        holder: HolderId,
+        batch: &HolderBatch,
         message: &LineMessage,
         fenced: bool,
         at: Timestamp,
     ) -> LineAnswer {
-        let id = LineId { holder, number: message.number };
+        let id = batch.line_id(message);
         let result = match self.decide_line(id, message, fenced) {
             Err(rejection) => LineResult::Rejected(rejection),
             Ok(LineStep::AlreadyGone) => {
@@ -40,7 +41,7 @@ impl Workspace {
             }
             Ok(LineStep::Numbers(growth)) => {
                 self.commit_numbers(id, message, &growth, at);
-                self.grant_wish(id, message, at)
+                self.grant_wish(id, message, batch.recalled, at)
             }
         };
         LineAnswer { number: message.number, result }
@@ -48,15 +49,9 @@ impl Workspace {
 
     /// Whether applying these messages could change anything but the time they were heard at. Checkers hold what an entry
     /// did against it: every message becomes one.
-    pub fn would_change(
-        &self,
-        holder: HolderId,
-        messages: &[LineMessage],
-        fenced: bool,
-        at: Timestamp,
-    ) -> bool {
-        messages.iter().any(|message| {
-            let id = LineId { holder, number: message.number };
+    pub fn would_change(&self, batch: &HolderBatch, fenced: bool, at: Timestamp) -> bool {
+        batch.lines.iter().any(|message| {
+            let id = batch.line_id(message);
             match self.decide_line(id, message, fenced) {
                 Err(_) => false,
                 Ok(LineStep::AlreadyGone | LineStep::Evidence(_)) => true,
@@ -65,7 +60,7 @@ impl Workspace {
                         Wish::Report => false,
                         Wish::Close => true,
                         Wish::Draw { .. } => {
-                            let takes = self.decide_draw(id, message, at);
+                            let takes = self.decide_draw(id, message, batch.recalled, at);
                             takes.is_ok_and(|takes| !takes.is_empty() || self.opens(id, message))
                         }
                     };
@@ -201,29 +196,50 @@ impl Workspace {
         if amount.is_zero() {
             return;
         }
-        let drawn_in = self.lines[&id].cycle;
-        let to = self.on_grant(backing.grant, |g| g.take_back(amount, drawn_in));
+        let line = &self.lines[&id];
+        let (user, drawn_in, allocation) = (line.user.clone(), line.cycle, line.allocation);
+        let current = allocation.filter(|no| self.current_allocation(&user, *no).is_some());
+        let back = match backing.source {
+            Source::Overage => {
+                self.strike_overage(drawn_in, &user, amount, at, Grant::unmake);
+                Credits::ZERO
+            }
+            Source::Allocation if current.is_some() => amount,
+            // Nobody's own any more.
+            Source::Allocation | Source::Shared | Source::Reserve(_) => {
+                let pays = self.pay_overage(drawn_in, backing.grant, None, amount, at);
+                self.on_grant(backing.grant, |g| g.pay_overage(pays));
+                amount.saturating_sub(pays)
+            }
+        };
+        let to = self.on_grant(backing.grant, |g| g.take_back(back, drawn_in));
         self.book_out(id, backing, amount, false);
         // Where the grant or its cycle has ended there is nothing to pay with: what cannot be paid any more lapses.
         if backing.source == Source::Allocation && to == ReturnedTo::Available {
-            let for_donor = self.pay_pledges(id, backing.grant, amount);
-            let line = &self.lines[&id];
-            let (user, allocation) = (line.user.clone(), line.allocation);
-            if let Some(allocation) = allocation.filter(|_| !is_planted(Mistake::ReturnLosesEarmark)) {
-                self.set_aside(&user, allocation, backing.grant, for_donor);
+            let shared = self.grant(backing.grant).shared().saturating_sub(back);
+            let for_donor = self.pay_pledges(id, backing.grant, back);
+            if let Some(allocation) = current.filter(|_| !is_planted(Mistake::ReturnLosesEarmark)) {
+                let his = Some((&user, allocation));
+                let pays = self.pay_overage(drawn_in, backing.grant, his, for_donor, at);
+                self.on_grant(backing.grant, |g| g.pay_overage_of_available(pays));
+                self.set_aside(&user, allocation, backing.grant, for_donor.saturating_sub(pays));
+                // What was cut off his allocation meanwhile.
+                let free = self.grant(backing.grant).shared().saturating_sub(shared);
+                let pays = self.pay_overage(drawn_in, backing.grant, None, free, at);
+                self.on_grant(backing.grant, |g| g.pay_overage_of_available(pays));
             }
         }
         self.make_up_for_shortfalls(at);
     }
 
-    fn grant_wish(&mut self, id: LineId, message: &LineMessage, at: Timestamp) -> LineResult {
+    fn grant_wish(&mut self, id: LineId, message: &LineMessage, recalled: bool, at: Timestamp) -> LineResult {
         let denied = match message.wish {
             Wish::Report => None,
             Wish::Close => {
                 self.close(id, at);
                 return LineResult::Closed;
             }
-            Wish::Draw { .. } => match self.decide_draw(id, message, at) {
+            Wish::Draw { .. } => match self.decide_draw(id, message, recalled, at) {
                 Ok(takes) => {
                     self.commit_draw(id, message, &takes, at);
                     None
@@ -236,82 +252,90 @@ impl Workspace {
         LineResult::Line { drawn, frozen: line.is_some_and(|l| l.frozen), denied }
     }
 
-    /// What the draw may take, or why it gets nothing.
-    fn decide_draw(&self, id: LineId, message: &LineMessage, at: Timestamp) -> Result<Takes, Denial> {
+    /// What the draw may take, or why it gets nothing. `recalled`: what lies idle elsewhere was asked for.
+    fn decide_draw(
+        &self,
+        id: LineId,
+        message: &LineMessage,
+        recalled: bool,
+        at: Timestamp,
+    ) -> Result<Takes, Denial> {
         let Wish::Draw { target, floor, need } = message.wish else { return Ok(Takes::new()) };
         let line = self.lines.get(&id);
-        let no = |reason| Denial { reason, available: Credits::ZERO, elsewhere: Credits::ZERO };
-        if line.is_some_and(|l| l.frozen) && !is_planted(Mistake::FrozenDraws) {
-            return Err(no(DenialReason::Frozen));
-        }
-        let user = self.user(&message.user);
-        let is_one_too_many = user.is_none() && self.users.len() >= limits::USERS_MAX;
-        if !self.is_member(&message.user) || is_one_too_many {
-            return Err(no(DenialReason::UnknownUser));
-        }
-        if user.is_some_and(|u| !u.has_access()) {
-            return Err(no(DenialReason::AccessDisabled));
-        }
+        self.check_may_draw(line, message)?;
         let drawn = line.map_or(Credits::ZERO, Line::drawn);
         let (target, floor, need) = if is_planted(Mistake::RelativeDraw) && target <= drawn {
             [target, floor, need].map(|asked| asked.saturating_add(drawn)).into()
         } else {
             (target, floor, need)
         };
-        let room = user.map_or(Credits::MAX, crate::User::room_under_limit);
-        let chain = self.chain(&message.user, at);
+        let room = self.user(&message.user).map_or(Credits::MAX, crate::User::room_under_limit);
+        let mut chain = self.chain(&message.user, at);
         let available = Credits::checked_sum(chain.iter().map(|(_, part)| *part)).expect("parts of one pool");
         // What the holder gave back since it asked is missing from what it counted on: less than both serves nobody there,
         // and two holders could take it from each other by turns. The holder knows, and asks anew.
         let since = line.map_or(Credits::ZERO, |line| line.returned().saturating_sub(message.returned()));
         let waits = floor.min(target) > drawn;
         let floor = floor.min(target).saturating_add(if waits { since } else { Credits::ZERO });
+        let denial = |reason, available: Credits, elsewhere| {
+            Err(Denial { reason, available: available.min(room), elsewhere })
+        };
         if floor > target {
-            return Err(Denial {
-                reason: DenialReason::Exhausted,
-                available: available.min(room),
-                elsewhere: Credits::ZERO,
-            });
+            return denial(DenialReason::Exhausted, available, Credits::ZERO);
         }
         let must = floor.saturating_sub(drawn);
         let want = target.saturating_sub(drawn).min(room);
         let needed = need.min(target).saturating_sub(drawn).max(must);
         let mut left = want.min(self.fair_share(available).max(needed));
-        let mut takes = Vec::new();
-        let mut places = BACKINGS_PER_LINE_MAX.saturating_sub(line.map_or(0, |l| l.backings.len()));
-        let mut within_places = Credits::ZERO;
-        for (backing, part) in chain {
-            if !line.is_some_and(|l| l.backings.iter().any(|n| n.backing == backing)) {
-                // What burns later is not taken before what burns first.
-                let Some(rest) = places.checked_sub(1) else { break };
-                places = rest;
-            }
-            within_places = within_places.saturating_add(part);
-            let taken = part.min(left);
-            if !taken.is_zero() {
-                takes.push((backing, taken));
-                left.shrink(taken);
-            }
+        let mut all = available;
+        if needed.min(room) > available && (recalled || self.why_short(id, message, false).1.is_zero()) {
+            let missing = [want, needed].map(|amount| amount.saturating_sub(available));
+            let beyond = self.beyond(&message.user, missing[0], missing[1]);
+            // All that is included goes before it.
+            chain.extend(beyond);
+            all = available.saturating_add(beyond.map_or(Credits::ZERO, |(_, part)| part));
+            left = left.max(all);
         }
+        let (takes, within_places) = takes_of(chain, line, left);
         if within_places.min(room) >= must {
             return Ok(takes);
         }
-        if available.min(room) >= must {
+        if all.min(room) >= must {
             // There is enough, behind more backings than one line may have: on a new line there is more room.
-            let (reason, elsewhere) = match line {
-                Some(_) => (DenialReason::Frozen, Credits::ZERO),
+            return match line {
+                Some(_) => denial(DenialReason::Frozen, within_places, Credits::ZERO),
                 // What is out of the first ones may come back and suffice.
-                None => (DenialReason::Exhausted, self.why_short(id, message, false).1),
+                None => denial(DenialReason::Exhausted, within_places, self.why_short(id, message, false).1),
             };
-            return Err(Denial { reason, available: within_places.min(room), elsewhere });
         }
-        let (reason, elsewhere) = self.why_short(id, message, room < must && available >= must);
-        Err(Denial { reason, available: available.min(room), elsewhere })
+        let may_exceed = |missing| self.overage_room(&message.user).is_some_and(|room| room >= missing);
+        let by_limit = room < must && (available >= must || may_exceed(must.saturating_sub(available)));
+        let (reason, elsewhere) = self.why_short(id, message, by_limit);
+        let denied = Denial { reason, available: all.min(room), elsewhere };
+        let is_recalled = recalled || elsewhere.is_zero();
+        Err(if is_recalled && !by_limit { self.denied_by_cap(id, &message.user, denied) } else { denied })
+    }
+
+    /// Whether the line draws at all, and its user may spend.
+    fn check_may_draw(&self, line: Option<&Line>, message: &LineMessage) -> Result<(), Denial> {
+        let no = |reason| Err(Denial { reason, available: Credits::ZERO, elsewhere: Credits::ZERO });
+        if line.is_some_and(|l| l.frozen) && !is_planted(Mistake::FrozenDraws) {
+            return no(DenialReason::Frozen);
+        }
+        let user = self.user(&message.user);
+        let is_one_too_many = user.is_none() && self.users.len() >= limits::USERS_MAX;
+        if !self.is_member(&message.user) || is_one_too_many {
+            return no(DenialReason::UnknownUser);
+        }
+        if user.is_some_and(|u| !u.has_access()) {
+            return no(DenialReason::AccessDisabled);
+        }
+        Ok(())
     }
 
     /// No holder takes more than half of an equal share ahead of need, so that a pool that runs dry does not end
     /// up with one of them; near the end draws shrink to the exact price.
-    fn fair_share(&self, available: Credits) -> Credits {
+    pub(crate) fn fair_share(&self, available: Credits) -> Credits {
         let shares = self.highest_line.len().max(1).saturating_mul(2);
         let part = available.micros().checked_div(shares as u64).unwrap_or(0);
         Credits::from_micros(part).unwrap_or(available)
@@ -349,7 +373,37 @@ impl Workspace {
             return (DenialReason::AllocationExhausted, own_elsewhere);
         }
         let shared_elsewhere = self.shared_out.saturating_sub(here(Source::Shared));
+        let shared_elsewhere = shared_elsewhere.saturating_add(self.shared_when_back());
         (DenialReason::Exhausted, own_elsewhere.saturating_add(shared_elsewhere))
+    }
+
+    /// What is set aside no more and still out, and what is there again where overage comes back.
+    pub fn shared_when_back(&self) -> Credits {
+        let paid = self.paid_for_what_is_out();
+        if self.frozen_out == 0 {
+            return paid;
+        }
+        let frozen = self.lines.values().filter(|line| line.frozen);
+        frozen.fold(paid, |sum, line| sum.saturating_add(self.cut_off(line)))
+    }
+
+    /// What a frozen line has out of an allocation that is to be shared when it comes back, of grants that last.
+    fn cut_off(&self, line: &Line) -> Credits {
+        let is_live = |n: &&BackingNumbers| {
+            n.backing.source == Source::Allocation && self.grant(n.backing.grant).state == GrantState::Live
+        };
+        let out = line.backings.iter().filter(is_live).map(BackingNumbers::outstanding);
+        let out = Credits::checked_sum(out).expect("parts of one pool");
+        let is_his =
+            self.user(&line.user).and_then(|user| user.allocation.as_ref()).map(|a| a.no) == line.allocation;
+        if !is_his || line.cycle != self.cycle {
+            return out;
+        }
+        let to_all = |pledge: &&Pledge| {
+            self.intents.get(&pledge.intent).is_some_and(|intent| intent.to == Recipient::Shared)
+        };
+        let pledged = line.pledges.iter().filter(to_all).map(|pledge| pledge.amount);
+        out.min(Credits::checked_sum(pledged).expect("parts of what is out"))
     }
 
     /// A draw to nothing at all wants the line to be there: what costs nothing is counted on it.
@@ -378,12 +432,15 @@ impl Workspace {
         }
         for (backing, amount) in takes {
             let earmarked = backing.source == Source::Allocation;
+            if backing.source == Source::Overage {
+                self.make_overage(*backing, &user, *amount, at);
+            }
             self.on_grant(backing.grant, |g| g.draw(*amount, earmarked));
             let line = self.lines.get_mut(&id).expect("made above");
             line.backing_mut(*backing).drawn.grow(*amount);
             if earmarked {
                 line.allocation = allocation;
-            } else {
+            } else if backing.source == Source::Shared {
                 self.shared_out.grow(*amount);
             }
             let entry = self.user_mut(&user);
@@ -478,6 +535,27 @@ impl Workspace {
             self.lines.iter().filter(|(_, line)| wrongly(line)).map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.taken_for_returned(id, at));
     }
+}
+
+/// So much of the chain as there is room for on the line, and what there is within that room.
+fn takes_of(chain: Takes, line: Option<&Line>, mut left: Credits) -> (Takes, Credits) {
+    let mut takes = Vec::new();
+    let mut places = BACKINGS_PER_LINE_MAX.saturating_sub(line.map_or(0, |l| l.backings.len()));
+    let mut within_places = Credits::ZERO;
+    for (backing, part) in chain {
+        if !line.is_some_and(|l| l.backings.iter().any(|n| n.backing == backing)) {
+            // What burns later is not taken before what burns first.
+            let Some(rest) = places.checked_sub(1) else { break };
+            places = rest;
+        }
+        within_places = within_places.saturating_add(part);
+        let taken = part.min(left);
+        if !taken.is_zero() {
+            takes.push((backing, taken));
+            left.shrink(taken);
+        }
+    }
+    (takes, within_places)
 }
 
 enum LineStep {

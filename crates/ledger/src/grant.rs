@@ -56,6 +56,8 @@ pub struct GrantBooks {
     pub refunded: Credits,
     /// Credited back although a lost holder may have spent it.
     pub exposure: Credits,
+    /// Came back and pays for overage that was drawn meanwhile.
+    pub for_overage: Credits,
 }
 
 /// Where a returned credit went.
@@ -84,6 +86,7 @@ impl GrantBooks {
             self.written_off,
             self.expired,
             self.voided,
+            self.for_overage,
         ];
         (Credits::checked_sum(given), Credits::checked_sum(places))
     }
@@ -279,6 +282,53 @@ impl Grant {
         self.books.amount.shrink(amount);
         self.books.available.shrink(amount);
         self.revision = revision;
+        self.assert_conserved();
+    }
+
+    /// Overage is made with the draw that follows.
+    pub(crate) fn make_more(&mut self, amount: Credits) {
+        self.books.amount.grow(amount);
+        self.books.available.grow(amount);
+    }
+
+    /// What comes back of overage was never made.
+    pub(crate) fn unmake(&mut self, amount: Credits) {
+        self.books.out.shrink(amount);
+        self.books.amount.shrink(amount);
+        self.assert_conserved();
+    }
+
+    /// What comes back pays for overage.
+    pub(crate) fn pay_overage(&mut self, amount: Credits) {
+        self.books.out.shrink(amount);
+        self.books.for_overage.grow(amount);
+        self.assert_conserved();
+    }
+
+    /// What came back and is there for nobody yet pays for overage.
+    pub(crate) fn pay_overage_of_available(&mut self, amount: Credits) {
+        self.books.available.shrink(amount);
+        self.books.for_overage.grow(amount);
+        self.assert_conserved();
+    }
+
+    /// What it paid for came back too. `cycle`: of that overage, and of the lines that this was drawn on.
+    pub(crate) fn is_free_of_overage(&mut self, amount: Credits, cycle: CycleNumber) -> ReturnedTo {
+        self.books.for_overage.shrink(amount);
+        self.place(amount, cycle)
+    }
+
+    /// Credited back and paying for overage at once.
+    pub(crate) fn pay_overage_exposed(&mut self, amount: Credits) {
+        self.books.exposure.grow(amount);
+        self.books.for_overage.grow(amount);
+        self.assert_conserved();
+    }
+
+    /// Overage that was written off is not billed: it was never made, and may have been spent.
+    pub(crate) fn unmake_exposed(&mut self, amount: Credits) {
+        self.books.amount.shrink(amount);
+        self.books.exposure.grow(amount);
         self.assert_conserved();
     }
 

@@ -62,7 +62,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 15] = [
+        let checks: [(&'static str, Option<String>); 16] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
@@ -76,6 +76,7 @@ impl Workspace {
             ("S18 nothing that is due is passed over", self.nothing_due_is_passed_over()),
             ("seats are members with AI access", self.seats_are_counted()),
             ("a plan gives a cycle no more than its largest one", self.plans_give_no_more_than_the_largest()),
+            ("overage is made by draws and paid by returns", self.overage_is_made_by_draws()),
             ("who is short is known by name", self.who_is_short_is_known()),
             ("nobody is short of what is free", self.nobody_is_short_of_what_is_free()),
         ];
@@ -119,6 +120,7 @@ impl Workspace {
             && same(|b| b.expired)
             && same(|b| b.voided)
             && same(|b| b.exposure)
+            && same(|b| b.for_overage)
             && shared == self.shared_out
             && frozen == self.frozen_out;
         (!all).then(|| {

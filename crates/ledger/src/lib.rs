@@ -31,6 +31,7 @@ mod line;
 mod meta;
 mod meters;
 mod outcome;
+mod overage;
 mod plan;
 mod query;
 mod rollover;
@@ -55,6 +56,9 @@ pub use meta::Meta;
 pub use outcome::{
     AllocationAnswer, Denial, DenialReason, Event, GrantAnswer, LineAnswer, LineRejection, LineResult,
     Outcome, Pending, PlanAnswer, ReallocationAnswer, Rejection, Retry,
+};
+pub use overage::{
+    CycleOverage, Overage, OverageAccount, OverageAnswer, OveragePayer, OverageRule, is_of_overage,
 };
 pub use plan::{Due, MidCycle, Next, Plan, PlanChange, Subscription, When, is_of_plan};
 pub use query::{

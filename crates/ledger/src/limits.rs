@@ -20,5 +20,7 @@ pub const KEY_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 pub const NAME_BYTES_MAX: usize = 200;
 /// Largest priority number; the smallest burns first.
 pub const PRIORITY_MAX: u8 = 100;
+/// Cycles with overage that one answer tells of, the latest ones.
+pub const OVERAGE_CYCLES_SHOWN: usize = 24;
 /// Priority of a grant that names none.
 pub const PRIORITY_DEFAULT: u8 = 50;

@@ -1,5 +1,6 @@
 //! What the ledger answers: outcomes, rejections that say whether a retry can end differently, and events.
 
+use crate::overage::OverageAnswer;
 use crate::plan::{Due, Next, Plan};
 use crate::view::{MemberView, WorkspaceView};
 use crate::{Grant, Overflow};
@@ -23,6 +24,7 @@ pub enum Outcome {
     RateCard { revision: Revision },
     Ticked,
     Plan(Box<PlanAnswer>),
+    Overage(Box<OverageAnswer>),
 }
 
 /// What a workspace has subscribed to, and what came of it in this cycle.
@@ -130,6 +132,8 @@ pub enum DenialReason {
     UnknownUser,
     /// The line is frozen: close it and open another.
     Frozen,
+    /// What is included is used, and so is the overage he or his workspace may have in this cycle.
+    OverageCapReached,
 }
 
 /// Why a line message has no effect.
@@ -172,8 +176,12 @@ pub enum Rejection {
     CyclesChanged,
     #[error("a rollover keeps 0 to 100 percent, for one cycle or more")]
     BadRollover,
-    #[error("ids that begin with `plan:` or `seats:` are those of grants that plans make; take another one")]
+    #[error(
+        "ids that begin with `plan:`, `seats:` or `overage:` are those of grants that nobody makes; take another one"
+    )]
     ReservedId,
+    #[error("overage is drawn, not granted, and cannot be voided; lower its cap, or grant a correction")]
+    OverageIsNoGrant,
     #[error("the workspace has no plan")]
     NoPlan,
     #[error("the resource changed meanwhile; read it again and repeat the change")]
@@ -235,6 +243,7 @@ impl Rejection {
             | Self::NeverValid
             | Self::BadRollover
             | Self::ReservedId
+            | Self::OverageIsNoGrant
             | Self::SameUser
             | Self::Fenced
             | Self::RolledBack { .. } => Retry::Never,

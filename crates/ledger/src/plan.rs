@@ -353,6 +353,7 @@ impl Workspace {
             calendar_starts_at: self.calendar_starts_at,
             cycle_ends: self.cycle_ends.clone(),
             subscription: self.subscription.clone(),
+            overages: self.overages.clone(),
             seats: self.seats,
             begun_to: self.begun_to,
             grants: self.grants.clone(),

@@ -3,6 +3,7 @@
 //! Not here: at which index it is read, and how fresh that is (`replication`, `quota`).
 
 use crate::outcome::{AllocationAnswer, GrantAnswer, PlanAnswer, ReallocationAnswer};
+use crate::overage::OverageAnswer;
 use crate::plan::PlanChange;
 use crate::state::State;
 use crate::view::{MemberView, UsageRow, WorkspaceView};
@@ -50,6 +51,11 @@ pub enum Query {
     Plan {
         id: WorkspaceId,
     },
+    /// Of one user, or of the workspace.
+    Overage {
+        id: WorkspaceId,
+        user: Option<UserId>,
+    },
     /// What there would be after a change that is not made.
     PlanAfter {
         id: WorkspaceId,
@@ -67,6 +73,7 @@ pub enum Answer {
     Usage(UsageReport),
     Unknown(UnknownThing),
     Plan(Box<PlanAnswer>),
+    Overage(Box<OverageAnswer>),
 }
 
 /// What is not there.
@@ -164,6 +171,7 @@ impl State {
         | Query::Reallocation { id, .. }
         | Query::Usage { id, .. }
         | Query::Plan { id }
+        | Query::Overage { id, .. }
         | Query::PlanAfter { id, .. }) = query;
         let Some(workspace) = self.workspace(id) else { return Answer::Unknown(UnknownThing::Workspace) };
         workspace.answer(query, at).unwrap_or_else(Answer::Unknown)
@@ -207,6 +215,7 @@ impl Workspace {
                 let answer = self.subscription.as_ref().map(|_| self.plan_answer(at));
                 Answer::Plan(Box::new(answer.ok_or(UnknownThing::Plan)?))
             }
+            Query::Overage { user, .. } => Answer::Overage(Box::new(self.overage_answer(user.as_ref(), at))),
             Query::PlanAfter { change, .. } => {
                 // Whatever would happen happens to a copy: of all of it only where a cycle has ended and nobody has said so yet.
                 let is_due = self.next_due.is_some_and(|due| due <= at);

@@ -3,6 +3,7 @@
 //! Not here: agreement, snapshots, bytes. A snapshot is a clone: workspaces are shared until one of them changes.
 
 use crate::command::{AdminCommand, Change, Command, ForgetMode, HolderBatch, KeyedBy};
+use crate::grant::Grant;
 use crate::limits;
 use crate::meta::Meta;
 use crate::outcome::{Event, Outcome, Rejection};
@@ -11,7 +12,7 @@ use crate::workspace::{KeyRecord, Workspace};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, HolderId, IdempotencyKey, LineId, Timestamp, WorkspaceId};
+use types::{Credits, HolderId, IdempotencyKey, LineId, Source, Timestamp, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -105,7 +106,7 @@ impl State {
         let at = self.now.max(at);
         let workspace = self.workspace(&batch.workspace);
         let is_due = |w: &Workspace| w.next_due.is_some_and(|due| due <= at);
-        workspace.is_some_and(|w| is_due(w) || w.would_change(batch.holder, &batch.lines, fenced, at))
+        workspace.is_some_and(|w| is_due(w) || w.would_change(batch, fenced, at))
     }
 
     /// The one way to change a workspace that is known: what is due is done first, and the schedule follows.
@@ -157,7 +158,7 @@ impl State {
         let now = self.now;
         self.on_workspace(&batch.workspace, events, |workspace, _| {
             workspace.make_mistakes_about_silence(now);
-            let take = |message| workspace.apply_line(batch.holder, message, fenced, now);
+            let take = |message| workspace.apply_line(batch, message, fenced, now);
             Ok(Outcome::Lines(batch.lines.iter().map(take).collect()))
         })
     }
@@ -209,7 +210,7 @@ impl State {
             for id in ids {
                 let lost = workspace.write_off(id);
                 if mode == ForgetMode::Credit {
-                    exposure = exposure.saturating_add(workspace.credit_back(id));
+                    exposure = exposure.saturating_add(workspace.credit_back(id, self.now));
                 }
                 written_off = written_off.saturating_add(lost);
                 lines = lines.saturating_add(1);
@@ -252,18 +253,28 @@ impl Workspace {
 
     /// After a write-off: gives the credits back to their grants, as an exposure. What would pass the bound of a pool
     /// stays written off. Answers what was given back.
-    fn credit_back(&mut self, id: LineId) -> Credits {
-        let lost: Vec<_> =
-            self.lines[&id].backings.iter().map(|n| (n.backing.grant, n.written_off)).collect();
+    fn credit_back(&mut self, id: LineId, at: Timestamp) -> Credits {
+        let lost: Vec<_> = self.lines[&id].backings.iter().map(|n| (n.backing, n.written_off)).collect();
         let drawn_in = self.lines[&id].cycle;
         let mut exposed = Credits::ZERO;
-        for (grant, amount) in lost {
+        for (backing, amount) in lost {
+            if backing.source == Source::Overage {
+                // Not available again: it was there for whoever drew it. But nobody is billed for it.
+                let user = self.lines[&id].user.clone();
+                self.strike_overage(drawn_in, &user, amount, at, Grant::unmake_exposed);
+                exposed.grow(amount);
+                continue;
+            }
             let (given, _) = self.totals.sides();
             let amount = amount.min(Credits::MAX.saturating_sub(given.expect("S1 holds of the totals")));
             if is_planted(Mistake::ExposureForgotten) {
                 continue;
             }
-            self.on_grant(grant, |g| g.expose(amount, drawn_in));
+            let pays = self.pay_overage(drawn_in, backing.grant, None, amount, at);
+            self.on_grant(backing.grant, |g| {
+                g.pay_overage_exposed(pays);
+                g.expose(amount.saturating_sub(pays), drawn_in);
+            });
             exposed.grow(amount);
         }
         exposed

@@ -63,7 +63,7 @@ pub struct MemberView {
     pub used: Credits,
     /// Out on lines for this user.
     pub leased: Credits,
-    /// What he could spend at most over the whole chain, leases of his own included.
+    /// What he could spend at most over the whole chain, leases of his own included; overage is not.
     pub remaining: Credits,
     pub revision: Revision,
 }

@@ -5,6 +5,7 @@
 use crate::cycle::Spent;
 use crate::grant::GrantState;
 use crate::line::BackingNumbers;
+use crate::overage::{Overage, OverageRule};
 use crate::plan::Subscription;
 use crate::{Allocation, AllocationNo, Grant, GrantBooks, Intent, IntentNo, Line, Membership, Outcome, Role};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -38,6 +39,10 @@ pub struct Workspace {
     pub spent_before: Spent,
     /// What it has subscribed to.
     pub subscription: Option<Box<Subscription>>,
+    /// Off where there is none.
+    pub overage_rule: Option<(OverageRule, Revision)>,
+    /// Of the cycles that had any.
+    pub overages: BTreeMap<CycleNumber, Overage>,
     /// Running number of members with AI access.
     pub seats: u64,
     /// Grants whose time begins later have not begun.
@@ -90,6 +95,7 @@ pub struct User {
     pub past: Credits,
     /// Out on lines.
     pub out: Credits,
+    pub overage_rule: Option<(OverageRule, Revision)>,
     pub lines: Vec<LineId>,
 }
 
@@ -140,6 +146,8 @@ impl Workspace {
             cycle_ends: Vec::new(),
             spent_before: Spent::default(),
             subscription: None,
+            overage_rule: None,
+            overages: BTreeMap::new(),
             seats: 0,
             begun_to: at,
             next_due: None,
@@ -305,6 +313,7 @@ impl GrantBooks {
             (&mut self.voided, before.voided, after.voided),
             (&mut self.refunded, before.refunded, after.refunded),
             (&mut self.exposure, before.exposure, after.exposure),
+            (&mut self.for_overage, before.for_overage, after.for_overage),
         ];
         for (total, before, after) in pairs {
             total.shrink(before);

@@ -61,7 +61,8 @@ fn line(state: &mut State, number: u64, name: &str, used: Used, wish: Wish) -> S
     let (number, user, cycle, team) = (LineNumber(number), user(name), CycleNumber::FIRST, None);
     let (returned, held, confirmed) = (Vec::new(), Credits::ZERO, Credits::ZERO);
     let lines = vec![LineMessage { number, user, cycle, team, returned, used, held, confirmed, wish }];
-    let batch = HolderBatch { holder: HOLDER, journal_sequence: 0, workspace: workspace(), lines };
+    let batch =
+        HolderBatch { holder: HOLDER, journal_sequence: 0, workspace: workspace(), lines, recalled: false };
     format!("{:?}", state.apply(AT, &Command::Holder(batch)).result)
 }
 

@@ -205,7 +205,8 @@ impl Quota {
                     let about_credits = match denial.reason {
                         DenialReason::Exhausted
                         | DenialReason::AllocationExhausted
-                        | DenialReason::LimitReached => true,
+                        | DenialReason::LimitReached
+                        | DenialReason::OverageCapReached => true,
                         DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => {
                             false
                         }

@@ -2,8 +2,8 @@
 
 use crate::{
     AllocationAnswer, ClusterView, Conservation, GrantAnswer, GroupView, HolderView, MemberView, NodeView,
-    Page, PeerStatus, PlanAnswer, PlanChange, Quota, ReallocationAnswer, Refusal, ReplicaView, Summary,
-    UsageQuery, UsageReport,
+    OverageAnswer, Page, PeerStatus, PlanAnswer, PlanChange, Quota, ReallocationAnswer, Refusal, ReplicaView,
+    Summary, UsageQuery, UsageReport,
 };
 use actors::{LeaderAnswer, LeaderRequest};
 use ledger::{Answer, HolderStatus, Query, State, UnknownThing};
@@ -99,6 +99,14 @@ impl Quota {
     async fn read_plan(&self, id: &WorkspaceId, query: Query) -> Result<PlanAnswer, Refusal> {
         match self.read(id, query, false).await?.answer {
             Answer::Plan(plan) => Ok(*plan),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    /// Of the workspace, or of one user.
+    pub async fn overage(&self, id: &WorkspaceId, user: Option<&UserId>) -> Result<OverageAnswer, Refusal> {
+        match self.read(id, Query::Overage { id: id.clone(), user: user.cloned() }, false).await?.answer {
+            Answer::Overage(overage) => Ok(*overage),
             _ => Err(Refusal::NoLeader),
         }
     }

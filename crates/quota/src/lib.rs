@@ -29,9 +29,10 @@ pub use requests::{Consume, PriceBy};
 pub use service::{ListedNode, Options, Quota};
 
 pub use ledger::{
-    AdminCommand, AllocationAnswer, Change, Conservation, Due, ForgetMode, Grant, GrantAnswer, GrantKind,
-    GrantState, GroupBy, Interval, Keep, KeyedBy, MemberView, Membership, MidCycle, NewGrant, Next, Outcome,
-    Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, ReallocationAnswer, Role, Rolled, Rollover, Term,
-    UsageGroup, UsageKey, UsageQuery, UsageReport, When, WorkspaceSettings, WorkspaceView,
+    AdminCommand, AllocationAnswer, Change, Conservation, CycleOverage, Due, ForgetMode, Grant, GrantAnswer,
+    GrantKind, GrantState, GroupBy, Interval, Keep, KeyedBy, MemberView, Membership, MidCycle, NewGrant,
+    Next, Outcome, OverageAnswer, OverageRule, Overflow, Page, Pending, Plan, PlanAnswer, PlanChange,
+    ReallocationAnswer, Role, Rolled, Rollover, Term, UsageGroup, UsageKey, UsageQuery, UsageReport, When,
+    WorkspaceSettings, WorkspaceView,
 };
 pub use pricing::Price;

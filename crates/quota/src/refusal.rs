@@ -14,6 +14,10 @@ pub enum Refusal {
     AllocationExhausted { user: UserId, available: Credits },
     #[error("{user}'s limit leaves {available} credits")]
     LimitReached { user: UserId, available: Credits },
+    #[error(
+        "what is included is used, and the cap on overage leaves {user} {available} credits in this cycle"
+    )]
+    OverageCapReached { user: UserId, available: Credits },
     #[error("only {available} credits of what is shared can back this to the end of the cycle")]
     InsufficientShared { available: Credits },
     #[error("{user}'s allocation has only {available} unused credits")]
@@ -96,6 +100,7 @@ impl Refusal {
             | Rejection::NeverValid
             | Rejection::BadRollover
             | Rejection::ReservedId
+            | Rejection::OverageIsNoGrant
             | Rejection::SameUser => Self::Invalid(rejection.to_string()),
         }
     }
@@ -107,6 +112,7 @@ impl Refusal {
             DenialReason::Exhausted => Self::Exhausted { user, available },
             DenialReason::AllocationExhausted => Self::AllocationExhausted { user, available },
             DenialReason::LimitReached => Self::LimitReached { user, available },
+            DenialReason::OverageCapReached => Self::OverageCapReached { user, available },
             DenialReason::AccessDisabled => Self::AccessDisabled(user),
             DenialReason::UnknownUser => Self::UnknownUser(user),
             DenialReason::Frozen => Self::CreditsUnreachable { user, available },

@@ -48,7 +48,7 @@ mod tests {
     fn bytes_of(messages: Vec<LineMessage>) -> usize {
         let holder = HolderId { node: NodeId(1), disk: DiskId(u64::MAX) };
         let workspace = "w".parse().unwrap();
-        let batch = HolderBatch { holder, journal_sequence: 1, workspace, lines: messages };
+        let batch = HolderBatch { holder, journal_sequence: 1, workspace, lines: messages, recalled: false };
         encode_command(&Command::Holder(batch)).unwrap().len()
     }
 

@@ -2,7 +2,7 @@
 
 use ledger::{
     AdminCommand, Change, Command, ForgetMode, GrantKind, HolderBatch, KeyedBy, LineMessage, Membership,
-    NewGrant, Overflow, Role, State, Used, Wish, WorkspaceSettings,
+    NewGrant, OverageRule, Overflow, Role, State, Used, Wish, WorkspaceSettings,
 };
 use pricing::Price;
 use proptest::prelude::*;
@@ -87,6 +87,10 @@ impl Step {
             13 if self.odd && self.amount < 20 => {
                 return Command::Forget { holder: self.holder(), mode: ForgetMode::Credit };
             }
+            13 => Change::SetOverage {
+                user: (self.amount < 40).then(|| self.user()),
+                rule: Some(OverageRule::UpTo(self.credits())),
+            },
             14 => return Command::SetRateCard { prices: self.prices(), if_match: None },
             _ => return Command::Holder(self.batch(state)),
         };
@@ -178,6 +182,7 @@ impl Step {
             journal_sequence: 100,
             workspace: self.workspace(),
             lines: vec![message],
+            recalled: false,
         }
     }
 

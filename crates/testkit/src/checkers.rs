@@ -4,10 +4,12 @@
 //! They recount from other numbers than the ledger's own `violations()`. Not here: S5 and S7 (a holder's disk and
 //! keys), S11 and on (real nodes).
 
+mod overage;
+
 use crate::ghost::Ghost;
 use ledger::{
     AdminCommand, Answer, Applied, Change, Command, ForgetMode, Grant, GrantState, HolderBatch, HolderStatus,
-    Line, Outcome, Query, Spent, State, Term, Wish, Workspace, is_of_plan,
+    Line, Outcome, Query, Spent, State, Term, Wish, Workspace, is_of_overage, is_of_plan,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,7 +48,8 @@ pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace) -
     draws_reach_no_further_than_their_target(before, command, after)?;
     holders_change_no_allocation(before, command, after)?;
     boundaries_fire_once_and_in_order(before, after)?;
-    other_cycles_change_nothing(before, command, after)
+    other_cycles_change_nothing(before, command, after)?;
+    overage::all_of_a_step(before, command, after)
 }
 
 /// S18: each cycle begins where the one before it was to end, and none is left out.
@@ -77,18 +80,25 @@ pub fn each_grant_is_conserved(workspace: &Workspace, ghost: &Ghost) -> Verdict 
         let unattributed_on_lines = of_lines(workspace, |n| {
             if n.backing.grant == grant.no { n.unattributed.micros() + n.written_off.micros() } else { 0 }
         });
-        let settled =
-            [books.available, books.used, books.unattributed, books.written_off, books.expired, books.voided];
+        let settled = [
+            books.available,
+            books.used,
+            books.unattributed,
+            books.written_off,
+            books.expired,
+            books.voided,
+            books.for_overage,
+        ];
         let places: u64 = settled.iter().map(|part| part.micros()).sum();
         let made = ghost.granted.get(&grant.id).copied();
-        let given = made.filter(|_| !is_of_plan(&grant.id)).unwrap_or_else(|| plan_gave(grant))
+        let given = made.filter(|_| !is_given_by_itself(grant)).unwrap_or_else(|| plan_gave(grant))
             + books.exposure.micros()
             + books.refunded.micros();
         holds(places + on_lines == given + unattributed_on_lines, "S1 each grant is conserved", || {
             format!("{}: {books:?}, on lines {on_lines}, given {given}", grant.id)
         })?;
     }
-    let made = workspace.grants.iter().filter(|grant| !is_of_plan(&grant.id)).count();
+    let made = workspace.grants.iter().filter(|grant| !is_given_by_itself(grant)).count();
     holds(made == ghost.granted.len(), "S1 each grant is conserved", || {
         format!("{made} grants, {} were made", ghost.granted.len())
     })
@@ -117,9 +127,13 @@ pub fn a_preview_of_a_plan_is_what_happens(
     })
 }
 
-/// What the workspace's plan gave, and nobody made: how much that is to be is `naive`'s to say.
+fn is_given_by_itself(grant: &Grant) -> bool {
+    is_of_plan(&grant.id) || is_of_overage(&grant.id)
+}
+
+/// What the workspace's plan gave or draws made, and nobody else: how much that is to be is `naive`'s to say.
 fn plan_gave(grant: &Grant) -> u64 {
-    if is_of_plan(&grant.id) { grant.books.amount.micros() } else { 0 }
+    if is_given_by_itself(grant) { grant.books.amount.micros() } else { 0 }
 }
 
 fn of_lines(workspace: &Workspace, of: impl Fn(&ledger::BackingNumbers) -> u64) -> u64 {

@@ -39,7 +39,16 @@ pub fn seen(was: &Workspace, now: &Workspace) -> Vec<&'static str> {
             was.rolled.is_none() && now.rolled.is_some_and(|rolled| !rolled.kept.is_zero())
         });
     let late = was.users.iter().any(|(name, was)| now.user(name).is_some_and(|now| now.late > was.late));
+    let paid = |pool: &Workspace| pool.totals.for_overage;
+    let drawn = now.overages.keys().any(|cycle| !was.overages.contains_key(cycle));
+    let paid_late = now.overages.range(..now.cycle).any(|(cycle, is)| {
+        was.cycle == now.cycle && was.overages.get(cycle).is_some_and(|was| was.paid() != is.paid())
+    });
     let crossings = [
+        ("overage was drawn", drawn),
+        ("what came back paid for overage", paid(now) > paid(was)),
+        ("what had paid for overage was free again", paid(now) < paid(was)),
+        ("the bill of an ended cycle changed", paid_late),
         ("a cycle ended", now.cycle > was.cycle),
         ("a cycle ended with credits out", now.cycle > was.cycle && !was.totals.out.is_zero()),
         ("something was kept over a rollover", kept),

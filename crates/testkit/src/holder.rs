@@ -147,7 +147,7 @@ impl Holder {
 
     pub fn batch(&self, lines: Vec<LineMessage>) -> HolderBatch {
         let (holder, journal_sequence) = (self.id, self.sequence);
-        HolderBatch { holder, journal_sequence, workspace: self.workspace.clone(), lines }
+        HolderBatch { holder, journal_sequence, workspace: self.workspace.clone(), lines, recalled: false }
     }
 
     /// Asks for `more` than was drawn so far, on a new line if there is none; half of what is beyond the floor is needed.

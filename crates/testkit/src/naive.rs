@@ -3,11 +3,16 @@
 //! Written from the surface's rules, not from the ledger's code, so that the two can be compared. A change is tried on
 //! a copy and kept only if it is allowed. Not here: holders, lines, intents, keys.
 
+mod overage;
 mod plans;
 
+pub use overage::places_of;
 pub use plans::{Subscribed, plan};
 
-use ledger::{Change, CycleEnds, Keep, Membership, NewGrant, Overflow, Term, WorkspaceSettings};
+use ledger::{
+    Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Overflow, Term, WorkspaceSettings,
+    is_of_overage,
+};
 use std::collections::BTreeMap;
 use types::{CreditsDelta, CycleRule, GrantId, ReallocationId, Source, Timestamp, UserId};
 
@@ -24,6 +29,7 @@ pub struct Pool {
     calendar_starts_at: Timestamp,
     settled_to: Timestamp,
     subscribed: Option<Subscribed>,
+    overage_rule: Option<OverageRule>,
     rule: Option<CycleRule>,
     /// With the cycle in which it was asked for.
     reallocations: BTreeMap<ReallocationId, (u32, (UserId, UserId, u64))>,
@@ -55,6 +61,9 @@ pub struct User {
     pub has_no_access: bool,
     pub limit: Option<u64>,
     pub used: u64,
+    /// Spent beyond what there was, in this cycle.
+    pub overage: u64,
+    pub overage_rule: Option<OverageRule>,
     pub allocation: Option<Allocation>,
 }
 
@@ -154,7 +163,8 @@ impl Default for Pool {
         let (grants, users, cycle_ends, reallocations) = Default::default();
         let (is_listed, rule, allocations_made) = (false, None, 0);
         let (cycle, settled_to) = (1, Timestamp::from_millis(0));
-        let (cycle_starts_at, calendar_starts_at, subscribed) = (settled_to, settled_to, None);
+        let (cycle_starts_at, calendar_starts_at) = (settled_to, settled_to);
+        let (subscribed, overage_rule) = (None, None);
         Self {
             grants,
             users,
@@ -165,6 +175,7 @@ impl Default for Pool {
             calendar_starts_at,
             settled_to,
             subscribed,
+            overage_rule,
             rule,
             reallocations,
             allocations_made,
@@ -192,6 +203,7 @@ impl Pool {
                 Ok(())
             }
             Change::Plan(change) => self.change_plan(change, now),
+            Change::SetOverage { user, rule } => self.set_overage(user.as_ref(), *rule),
             Change::MakeGrant(new) => self.make_grant(new, now),
             Change::VoidGrant { grant } => self.void(grant, now),
             Change::PutMember { user, ai_access, .. } => {
@@ -311,7 +323,7 @@ impl Pool {
     fn roll_over(&mut self, at: Timestamp) {
         let mut standing = Vec::new();
         for (name, user) in &mut self.users {
-            user.used = 0;
+            (user.used, user.overage) = (0, 0);
             let comes_again = |a: &Allocation| a.standing > 0 || !a.overflows;
             standing.extend(user.allocation.take().filter(comes_again).map(|a| (a.no, name.clone(), a)));
         }
@@ -522,12 +534,15 @@ impl Pool {
         let from_own = take(&mut own, order.iter(), price);
         let missing = price - from_own.iter().map(|(_, part)| part).sum::<u64>();
         let from_shared = take(&mut shared, order.iter(), missing);
-        if from_shared.iter().map(|(_, part)| part).sum::<u64>() < missing {
+        let beyond = missing - from_shared.iter().map(|(_, part)| part).sum::<u64>();
+        if beyond > 0 && !self.may_exceed(user, beyond) {
             return None;
         }
+        let beyond = (Source::Overage, self.overage_id(), beyond);
         let from_own = from_own.into_iter().map(|(id, part)| (Source::Allocation, id, part));
         let from_shared = from_shared.into_iter().map(|(id, part)| (Source::Shared, id, part));
-        let taken: Vec<_> = from_own.chain(from_shared).filter(|(_, _, part)| *part > 0).collect();
+        let taken: Vec<_> =
+            from_own.chain(from_shared).chain([beyond]).filter(|(_, _, part)| *part > 0).collect();
         for (source, id, part) in &taken {
             self.charge(user, id, *part, self.cycle);
             if *source == Source::Allocation {
@@ -544,6 +559,12 @@ impl Pool {
     pub fn charge(&mut self, user: &UserId, grant: &GrantId, amount: u64, cycle: u32) {
         if cycle == self.cycle {
             self.user(user).used += amount;
+        }
+        if is_of_overage(grant) {
+            self.make_overage(grant, amount);
+            if cycle == self.cycle {
+                self.user(user).overage += amount;
+            }
         }
         let grant = self.grants.get_mut(grant).expect("a known grant");
         *grant.spent.entry(cycle).or_default() += amount;

@@ -201,7 +201,8 @@ impl From<&Workspace> for Books {
     fn from(workspace: &Workspace) -> Self {
         let totals = &workspace.totals;
         Self {
-            granted: totals.amount.micros() + totals.exposure.micros(),
+            granted: (totals.amount.micros() + totals.exposure.micros())
+                .saturating_sub(totals.for_overage.micros()),
             out: totals.out.micros(),
             used: totals.used.micros(),
             unattributed: totals.unattributed.micros(),

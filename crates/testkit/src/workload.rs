@@ -5,8 +5,8 @@
 
 use crate::naive::plan;
 use ledger::{
-    Change, ForgetMode, GrantKind, Keep, Membership, MidCycle, NewGrant, Overflow, Plan, PlanChange,
-    Rollover, Term, When, WorkspaceSettings, limits,
+    Change, ForgetMode, GrantKind, Keep, Membership, MidCycle, NewGrant, OverageRule, Overflow, Plan,
+    PlanChange, Rollover, Term, When, WorkspaceSettings, limits,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -113,6 +113,9 @@ fn credits(micros: u64) -> Credits {
 pub fn steps(seed: u64, pace: Pace, count: usize, start: Timestamp) -> Vec<Step> {
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut steps = Vec::with_capacity(count);
+    if rng.random() {
+        steps.push(Step::Admin(Change::SetOverage { user: None, rule: overage_rule(&mut rng) }));
+    }
     for _ in 0..3 {
         steps.push(Step::Admin(Change::MakeGrant(new_grant(&mut rng, start))));
     }
@@ -179,7 +182,10 @@ fn wait(rng: &mut SmallRng) -> Step {
 
 fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
     let amount = |rng: &mut SmallRng| credits(rng.random_range(0..AMOUNT_MAX));
-    match rng.random_range(0..28) {
+    match rng.random_range(0..30) {
+        28..=29 => {
+            Change::SetOverage { user: rng.random_bool(0.3).then(|| any_user(rng)), rule: overage_rule(rng) }
+        }
         26..=27 => Change::Plan(plan_change(rng)),
         0..=3 => Change::MakeGrant(new_grant(rng, start)),
         4..=5 => Change::VoidGrant { grant: grant_id(rng) },
@@ -218,6 +224,15 @@ fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
         }
         // One grant of a history is large, so that there is something to spend at the end as well.
         _ => Change::MakeGrant(NewGrant { amount: credits(20 * AMOUNT_MAX), ..new_grant(rng, start) }),
+    }
+}
+
+fn overage_rule(rng: &mut SmallRng) -> Option<OverageRule> {
+    match rng.random_range(0..5) {
+        0 => None,
+        1 => Some(OverageRule::Off),
+        2 => Some(OverageRule::On),
+        _ => Some(OverageRule::UpTo(credits(rng.random_range(0..AMOUNT_MAX)))),
     }
 }
 

@@ -165,7 +165,7 @@ as_in_the_log! {
     ledger::Command, ledger::HolderBatch, ledger::LineMessage,
     ledger::Applied, ledger::LineAnswer, ledger::Rejection,
     ledger::WorkspaceView, ledger::MemberView, ledger::GrantAnswer, ledger::AllocationAnswer,
-    ledger::ReallocationAnswer, ledger::PlanAnswer, ledger::PlanChange,
+    ledger::ReallocationAnswer, ledger::OverageAnswer, ledger::PlanAnswer, ledger::PlanChange,
 }
 
 macro_rules! wrapped {

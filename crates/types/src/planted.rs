@@ -68,6 +68,8 @@ mistakes! {
     LateChargeHere = "late-charge-here" "S9": "what was charged in a cycle that has ended counts in the one it became known in",
     ReturnsAreKept = "returns-are-kept" "S9": "what comes back of an ended cycle is kept whole, whatever its grant's rule says",
     SeatPaidAgain = "seat-paid-again" "S1": "a seat that is freed and taken again is paid for again in the same cycle",
+    OverageStays = "overage-stays" "S9": "included credits that come back pay for no overage",
+    CapIgnoresLeases = "cap-ignores-leases" "S6": "a cap on overage counts what was charged, not what is out on leases",
     KeptIsForgotten = "kept-is-forgotten" "S1": "what a smaller plan could not take back is forgotten, and a larger one gives it again",
     KeyNotKept = "key-not-kept" "S7": "a charge's key is not remembered",
     KeyNotJournalled = "key-not-journalled" "S7": "a charge's key is in memory only",

@@ -67,7 +67,10 @@ shapes! {
         Reallocate { id: String, from: String, to: String, amount: u64 },
         SetLimit { user: String, amount: Option<u64> },
         Plan(PlanChange),
+        SetOverage { user: Option<String>, rule: Option<OverageRule> },
     }
+
+    pub enum OverageRule { Off, On, UpTo(u64) }
 
     pub enum PlanChange {
         Set { plan: Plan, when: When },
@@ -126,7 +129,7 @@ shapes! {
 
     pub enum Role { Owner, Admin, Member }
 
-    pub enum GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction }
+    pub enum GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction, Overage }
 
     pub struct NewGrant {
         pub id: String,
@@ -158,6 +161,7 @@ shapes! {
         pub journal_sequence: u64,
         pub workspace: String,
         pub lines: Vec<LineMessage>,
+        pub recalled: bool,
     }
 
     pub struct LineMessage {
@@ -219,7 +223,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

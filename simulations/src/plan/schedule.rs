@@ -109,6 +109,7 @@ fn what(change: &Change) -> Option<What> {
         Change::VoidGrant { .. }
         | Change::AdjustAllocation { .. }
         | Change::RemoveAllocation { .. }
-        | Change::Plan(_) => return None,
+        | Change::Plan(_)
+        | Change::SetOverage { .. } => return None,
     })
 }

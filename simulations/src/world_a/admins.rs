@@ -13,7 +13,7 @@ use crate::fault::{Fault as PlannedFault, What as Fault};
 use crate::swarm::log_uniform;
 use ledger::{
     AdminCommand, Applied, Change, Command, ForgetMode, GrantKind, Keep, KeyedBy, MidCycle, NewGrant,
-    Overflow, Plan, PlanChange, Rollover, Term, When, WorkspaceSettings,
+    OverageRule, Overflow, Plan, PlanChange, Rollover, Term, When, WorkspaceSettings,
 };
 use rand::Rng;
 use std::rc::Rc;
@@ -172,6 +172,7 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
     for at in 0..config.workspaces.len() {
         cycles(config, seed, at, &mut steps);
         steps.extend(plans(config, seed, at));
+        steps.extend(overage(config, seed, at));
     }
     steps.extend(forgets(config, &mut chance));
     steps.extend(storms.iter().flat_map(|storm| storm.changes(config, &mut chance)));
@@ -259,6 +260,33 @@ fn plans(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
             steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
         }
         at_ms += log_uniform(&mut chance, 8_000, 400_000);
+    }
+    steps
+}
+
+/// Some workspaces may use more than is included, most of them up to a cap; now and then that changes, and what one user may.
+fn overage(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
+    let mut chance = stream(seed, &format!("overage of {at}"));
+    let mut steps = Vec::new();
+    if !chance.random_bool(0.4) {
+        return steps;
+    }
+    let workspace = &config.workspaces[at];
+    let most = workspace.granted.micros() / 2 + 2;
+    let mut at_ms = log_uniform(&mut chance, 500, 40_000);
+    let mut user = None;
+    while at_ms < config.run_ms {
+        let rule = match chance.random_range(0..8) {
+            0 => None,
+            1 => Some(OverageRule::Off),
+            2 => Some(OverageRule::On),
+            _ => Some(OverageRule::UpTo(micros(log_uniform(&mut chance, most / 64 + 1, most)))),
+        };
+        let node = chance.random_range(0..config.nodes);
+        let change = Change::SetOverage { user: user.take(), rule };
+        steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
+        user = chance.random_bool(0.5).then(|| user_id(chance.random_range(0..workspace.users.min(3))));
+        at_ms += log_uniform(&mut chance, 10_000, 300_000);
     }
     steps
 }

@@ -522,6 +522,7 @@ impl Allocation {
             DenialReason::Exhausted
             | DenialReason::AllocationExhausted
             | DenialReason::LimitReached
+            | DenialReason::OverageCapReached
             | DenialReason::Frozen => self.deny_above(available, &denied),
         }
     }

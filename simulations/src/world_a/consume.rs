@@ -202,7 +202,10 @@ async fn wait_for_credits(me: &Rc<Running>, handle: &Rc<Handle>, amount: Credits
         Err(Denied::Ledger { denial, cut_off }) => {
             let about_credits = matches!(
                 denial.reason,
-                DenialReason::Exhausted | DenialReason::AllocationExhausted | DenialReason::LimitReached
+                DenialReason::Exhausted
+                    | DenialReason::AllocationExhausted
+                    | DenialReason::LimitReached
+                    | DenialReason::OverageCapReached
             );
             if (cut_off && about_credits) || denial.reason == DenialReason::Frozen {
                 return Err(Refusal::CreditsUnreachable);

@@ -153,7 +153,7 @@ async fn batch_of(
 ) -> Result<BatchAnswer, LeaderRefusal> {
     hear(me, batch.holder.node);
     let end_ms = me.time.now_ms() + within_ms;
-    let mut batch = batch;
+    let mut batch = HolderBatch { recalled: false, ..batch };
     let waits = who_waits(&batch);
     if me.desk.rounds.is_running(&batch.workspace) {
         only_what_is_needed(&mut batch);
@@ -180,6 +180,12 @@ async fn batch_of(
         }
         let young_ms = me.policy.young_ms;
         let Some((wave, of_all)) = rounds.next_wave(&round, world.agreed_now(me.node), young_ms) else {
+            if may_have_overage(world, me, &batch, &short) {
+                batch.recalled = true;
+                let left = end_ms.saturating_sub(me.time.now_ms());
+                let committed = propose(world, me, Command::Holder(batch.clone()), left).await?;
+                (answer, _) = batch_answer(world, me, &batch, committed.applied)?;
+            }
             answer.cut_off = round.is_cut_off();
             world.round_ended(me.time.now_ms() - began_ms, false);
             return Ok(answer);
@@ -187,6 +193,12 @@ async fn batch_of(
         let all_answered = fetch(world, me, &batch.workspace, wave, &of_all).await;
         round.end_wave(all_answered);
     }
+}
+
+/// Whether more than what is included may be drawn by anybody who is still short.
+fn may_have_overage(world: &World, me: &Running, batch: &HolderBatch, short: &[Short]) -> bool {
+    let may = |pool: &Workspace| short.iter().any(|short| pool.overage_room(&short.user).is_some());
+    state(world, me.node, |state| state.workspace(&batch.workspace).is_some_and(may))
 }
 
 /// Whether the holder still has lines that were taken away from it.
@@ -338,7 +350,8 @@ async fn book_answer(
     if lines.is_empty() {
         return booked;
     }
-    let batch = HolderBatch { holder, journal_sequence, workspace: workspace.clone(), lines };
+    let batch =
+        HolderBatch { holder, journal_sequence, workspace: workspace.clone(), lines, recalled: false };
     if let Ok(committed) = propose(world, me, Command::Holder(batch), within_ms).await
         && let Ok(Outcome::Lines(answers)) = committed.applied.result
     {

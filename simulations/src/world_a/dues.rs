@@ -90,6 +90,7 @@ pub fn note_rollover(world_saw: &mut impl FnMut(Crossing), before: &Workspace, a
         }
     }
     note_plan(world_saw, before, after);
+    note_overage(world_saw, before, after);
     if before.cycle == after.cycle {
         let left = |workspace: &Workspace| -> u64 {
             workspace.grants.iter().filter_map(|grant| grant.rolled).map(|rolled| rolled.left.micros()).sum()
@@ -100,6 +101,19 @@ pub fn note_rollover(world_saw: &mut impl FnMut(Crossing), before: &Workspace, a
         if after.spent_before.used > before.spent_before.used {
             world_saw(Crossing::LateReport);
         }
+    }
+}
+
+fn note_overage(world_saw: &mut impl FnMut(Crossing), before: &Workspace, after: &Workspace) {
+    let unpaid = |pool: &Workspace| pool.unpaid_overage(after.cycle);
+    if unpaid(after) > unpaid(before) {
+        world_saw(Crossing::OverageIsDrawn);
+    }
+    if after.totals.for_overage > before.totals.for_overage {
+        world_saw(Crossing::OverageIsPaidFor);
+    }
+    if after.totals.for_overage < before.totals.for_overage {
+        world_saw(Crossing::PayerIsFree);
     }
 }
 

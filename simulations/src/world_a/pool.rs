@@ -344,6 +344,7 @@ impl Pool {
             journal_sequence: self.running.journal.sequence(),
             workspace: self.workspace.clone(),
             lines: sent.iter().map(|outgoing| outgoing.message().clone()).collect(),
+            recalled: false,
         };
         let (running, me) = (self.running.clone(), self.me.clone());
         self.running.spawn(async move {

@@ -229,7 +229,9 @@ async fn nothing_is_refused_falsely(world: &Rc<World>, workspace: &WorkspaceId) 
             n.backing.source == Source::Shared && pool.grant(n.backing.grant).is_drawable(soon)
         };
         let out = pool.lines.values().flat_map(|line| &line.backings).filter(lasts);
-        let all = out.fold(pool.shared_at(soon), |sum, n| sum.saturating_add(n.outstanding()));
+        let out = out.fold(Credits::ZERO, |sum, n| sum.saturating_add(n.outstanding()));
+        // What comes back pays first for what was used beyond it.
+        let all = pool.shared_at(soon).saturating_add(out.saturating_sub(pool.unpaid_overage(pool.cycle)));
         all.min(Credits::whole(CHARGE_MAX).expect("a bound"))
     };
     let answer = spend(world, last, workspace, &user_id(3_000), price, 6_000).await;

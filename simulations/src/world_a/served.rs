@@ -322,7 +322,13 @@ mod tests {
                 wish: Wish::Draw { target: whole(drawn), floor: whole(drawn), need: whole(drawn) },
             };
             let workspace = workspace_id(0);
-            let batch = HolderBatch { holder: HOLDER, journal_sequence: 1, workspace, lines: vec![line] };
+            let batch = HolderBatch {
+                holder: HOLDER,
+                journal_sequence: 1,
+                workspace,
+                lines: vec![line],
+                recalled: false,
+            };
             self.apply(&Command::Holder(batch));
             let id = LineId { holder: HOLDER, number: LineNumber(number) };
             if charged > 0 {

@@ -8,7 +8,8 @@ use super::words::{Charge, Consume, Index, index_of};
 use crate::fault::Fault;
 use crate::scene::{Lease, Line, Pool, Scene, Shot};
 use ledger::{
-    AdminCommand, Applied, Change, Command, LineResult, Outcome, PlanChange, State, When, Wish, Workspace,
+    AdminCommand, Applied, Change, Command, LineResult, Outcome, OverageRule, PlanChange, State, When, Wish,
+    Workspace,
 };
 use types::{Credits, CreditsDelta, HolderId, LineId, LineNumber, UserId, WorkspaceId};
 
@@ -288,6 +289,7 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::RemoveAllocation { user }
         | Change::SetLimit { user, .. } => Some(user),
         Change::Reallocate { from, .. } => Some(from),
+        Change::SetOverage { user, .. } => user.as_ref(),
         Change::PutWorkspace(_) | Change::MakeGrant(_) | Change::VoidGrant { .. } | Change::Plan(_) => None,
     }
 }
@@ -319,6 +321,15 @@ fn change(change: &Change) -> String {
             format!("the plan is {}, {allowance} and {per_seat} a seat, {when}", plan.id)
         }
         Change::Plan(PlanChange::Cancel) => "the plan ends with its cycle".into(),
+        Change::SetOverage { user, rule } => {
+            let who = user.as_ref().map_or("everybody", |user| user.as_str());
+            match rule {
+                None => format!("nothing is said of overage for {who}"),
+                Some(OverageRule::Off) => format!("no overage for {who}"),
+                Some(OverageRule::On) => format!("overage for {who}"),
+                Some(OverageRule::UpTo(cap)) => format!("overage for {who}, up to {cap}"),
+            }
+        }
     }
 }
 

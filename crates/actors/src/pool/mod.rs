@@ -329,6 +329,7 @@ impl Pool {
             journal_sequence: self.holder.journal.sequence(),
             workspace: self.workspace.clone(),
             lines: sent.iter().map(|outgoing| outgoing.message().clone()).collect(),
+            recalled: false,
         };
         let (holder, shard, myself_then) = (self.holder.clone(), self.shard, myself.clone());
         tokio::spawn(async move {

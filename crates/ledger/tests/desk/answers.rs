@@ -2,9 +2,9 @@
 
 use super::{holder_text, is_quiet, line_text};
 use ledger::{
-    AllocationAnswer, Answer, Applied, Command, Due, Event, Grant, GrantState, Intent, LineAnswer,
-    LineResult, MemberView, Next, Outcome, Overflow, Pending, Plan, PlanAnswer, ReallocationAnswer,
-    Rejection, State, UsageReport, Workspace, WorkspaceView,
+    AllocationAnswer, Answer, Applied, Command, CycleOverage, Due, Event, Grant, GrantState, Intent,
+    LineAnswer, LineResult, MemberView, Next, Outcome, OverageAnswer, OverageRule, Overflow, Pending, Plan,
+    PlanAnswer, ReallocationAnswer, Rejection, State, UsageReport, Workspace, WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, CycleNumber, Source, Timestamp};
@@ -48,6 +48,7 @@ fn outcome(workspace: Option<&Workspace>, outcome: &Outcome) -> String {
         }
         Outcome::RateCard { revision } => format!("rate card {}\n", revision.0),
         Outcome::Plan(answer) => plan(answer),
+        Outcome::Overage(answer) => overage(answer),
     }
 }
 
@@ -88,6 +89,7 @@ fn grant(grant: &Grant, out: &[Pending]) -> String {
         ("expired", books.expired),
         ("voided", books.voided),
         ("exposure", books.exposure),
+        ("for overage", books.for_overage),
     ]);
     let (available, amount) = (books.available, books.amount);
     let rolled = grant.rolled.map_or_else(String::new, |rolled| {
@@ -95,6 +97,22 @@ fn grant(grant: &Grant, out: &[Pending]) -> String {
         format!(", kept {} of {}{until}", rolled.kept, rolled.left)
     });
     format!("{}{state}: {available} of {amount} available{places}{rolled}{}\n", grant.id, pending(out))
+}
+
+fn overage(answer: &OverageAnswer) -> String {
+    let whose = answer.user.as_ref().map_or_else(String::new, |user| format!(" of {user}"));
+    let rule = match answer.rule {
+        None => "no rule".to_owned(),
+        Some(OverageRule::Off) => "off".to_owned(),
+        Some(OverageRule::On) => "on".to_owned(),
+        Some(OverageRule::UpTo(cap)) => format!("up to {cap}"),
+    };
+    let mut text = format!("overage{whose}: {rule}{}\n", parts(&[("drawn", answer.drawn)]));
+    for CycleOverage { cycle, charged, out, paid, billed } in &answer.cycles {
+        let known = parts(&[("charged", *charged), ("out", *out), ("paid", *paid), ("billed", *billed)]);
+        writeln!(text, "  cycle {}{known}", cycle.0).unwrap();
+    }
+    text
 }
 
 fn plan(answer: &PlanAnswer) -> String {
@@ -258,5 +276,6 @@ pub fn answer(answer: &Answer) -> String {
         Answer::Usage(report) => usage(report),
         Answer::Unknown(what) => format!("unknown {what:?}\n"),
         Answer::Plan(answer) => plan(answer),
+        Answer::Overage(answer) => overage(answer),
     }
 }

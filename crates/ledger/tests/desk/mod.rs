@@ -194,10 +194,12 @@ impl Desk {
             wish,
         };
         let journal_sequence = words.option_or("sequence", "0")?;
+        let recalled = words.option_or("recalled", "false")?;
         Ok(self.apply(&Command::Holder(HolderBatch {
             holder,
             journal_sequence,
             workspace,
+            recalled,
             lines: vec![message],
         })))
     }
@@ -224,6 +226,7 @@ impl Desk {
             "member" => Query::Member { id, user: words.parsed("a user")? },
             "allocation" => Query::Allocation { id, user: words.parsed("a user")? },
             "reallocation" => Query::Reallocation { id, reallocation: words.parsed("an id")? },
+            "overage" => Query::Overage { id, user: words.option("user")? },
             "plan" => Query::Plan { id },
             "plan-after" => Query::PlanAfter { id, change: words.plan()? },
             "usage" => Query::Usage { id, query: words.usage_query(START.day())? },

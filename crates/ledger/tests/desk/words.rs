@@ -2,7 +2,7 @@
 
 use ledger::{
     Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, Membership, MidCycle, NewGrant,
-    Overflow, Page, Plan, PlanChange, Role, Rollover, Term, UsageKey, UsageQuery, Used, When,
+    OverageRule, Overflow, Page, Plan, PlanChange, Role, Rollover, Term, UsageKey, UsageQuery, Used, When,
     WorkspaceSettings, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -175,6 +175,16 @@ impl Words {
                 Change::SetLimit { user, amount }
             }
             "plan" => Change::Plan(self.plan()?),
+            "overage" => {
+                let rule = self.next("on, off, an amount or none")?;
+                let rule = match rule.as_str() {
+                    "none" => None,
+                    "on" => Some(OverageRule::On),
+                    "off" => Some(OverageRule::Off),
+                    cap => Some(OverageRule::UpTo(read(cap)?)),
+                };
+                Change::SetOverage { user: self.option("user")?, rule }
+            }
             "cancel-plan" => Change::Plan(PlanChange::Cancel),
             _ => return Err(Bad::Unknown(verb.to_owned())),
         })
@@ -277,6 +287,7 @@ impl Words {
             let source = match source {
                 "own" => Source::Allocation,
                 "shared" => Source::Shared,
+                "overage" => Source::Overage,
                 other => return Err(Bad::Unknown(other.to_owned())),
             };
             let grant = grant(id).ok_or_else(|| Bad::Unknown(id.to_owned()))?;

@@ -11,6 +11,8 @@ shaped! {
     struct ledger::PlanAnswer {
         plan, next, cycle_ends_at, seats, seats_paid, allowance, for_seats, revision, at,
     }
+    struct ledger::OverageAnswer { user, rule, drawn, cycles, revision, at }
+    struct ledger::CycleOverage { cycle, charged, out, paid, billed }
     struct ledger::LineAnswer { number, result }
     struct ledger::Denial { reason, available, elsewhere }
     struct ledger::WorkspaceView {
@@ -29,10 +31,12 @@ shaped! {
         Workspace(view), Grant(answer), Member(view), Allocation(answer), Reallocation(answer),
         Limit { user, amount, revision }, Lines(answers), Registered,
         Forgotten { lines, written_off, exposure }, RateCard { revision }, Ticked, Plan(answer),
+        Overage(answer),
     }
     enum ledger::LineResult { Line { drawn, frozen, denied }, Closed, Rejected(why) }
     enum ledger::DenialReason {
         Exhausted, AllocationExhausted, LimitReached, AccessDisabled, UnknownUser, Frozen,
+        OverageCapReached,
     }
     enum ledger::LineRejection {
         StaleLine { highest }, OtherLine, BeyondDrawn, MetersDisagree, OtherCycle { now }, WrittenOff,
@@ -44,7 +48,7 @@ shaped! {
         InsufficientAllocation { user, available }, NoAllocation(user),
         GrantBacksAllocations { earmarked, missing }, TooMuch, TooMany { what, max }, NeverValid, SameUser,
         Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, CyclesChanged, BadRollover,
-        ReservedId, NoPlan,
+        ReservedId, NoPlan, OverageIsNoGrant,
     }
     enum ledger::Event { Recall { line, user }, HolderFenced { holder } }
 }

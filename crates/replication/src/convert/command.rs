@@ -12,9 +12,10 @@ shaped! {
         PutWorkspace(settings), MakeGrant(grant), VoidGrant { grant },
         PutMember { user, ai_access, team, role }, SetAllocation { user, amount, overflow },
         AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
-        SetLimit { user, amount }, Plan(change),
+        SetLimit { user, amount }, Plan(change), SetOverage { user, rule },
     }
     enum ledger::PlanChange { Set { plan, when }, Cancel }
+    enum ledger::OverageRule { Off, On, UpTo(cap) }
     enum ledger::When { Now, NextCycle }
     enum ledger::MidCycle { Whole, Prorated }
     enum ledger::Term { Lasting, Cycle(rollover) }
@@ -23,7 +24,7 @@ shaped! {
     enum ledger::Overflow { None, Shared }
     enum ledger::Membership { Open, Listed }
     enum ledger::Role { Owner, Admin, Member }
-    enum ledger::GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction }
+    enum ledger::GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction, Overage }
     enum ledger::Wish { Report, Draw { target, floor, need }, Close }
     enum types::CreditsDelta { Lower(by), Raise(by) }
     enum types::Durability { Local, Disk, Quorum }
@@ -40,7 +41,7 @@ shaped! {
     struct ledger::Rollover { keep, cycles }
     struct ledger::Plan { id, allowance, per_seat, paid, rollover, mid_cycle }
     struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }
-    struct ledger::HolderBatch { holder, journal_sequence, workspace, lines }
+    struct ledger::HolderBatch { holder, journal_sequence, workspace, lines, recalled }
     struct ledger::LineMessage { number, user, cycle, team, returned, used, held, confirmed, wish }
     struct ledger::Used { by_backing, by_meter }
     struct types::Backing { source, grant }

@@ -15,12 +15,16 @@ shaped! {
     }
     struct ledger::GrantBooks {
         amount, available, earmarked, out, used, unattributed, written_off, expired, voided, refunded, exposure,
+        for_overage,
     }
     struct ledger::Rolled { cycle, last, left, kept }
     struct ledger::Spent { used, unattributed, written_off }
     struct ledger::Subscription { plan, next, seats, allowance, for_seats, revision }
     struct ledger::Due { owed, given, most }
-    struct ledger::User { member, allocation, limit, used, late, past, out, lines }
+    struct ledger::User { member, allocation, limit, used, late, past, out, overage_rule, lines }
+    struct ledger::Overage { grant, accounts, closed }
+    struct ledger::OverageAccount { made, shares, paid_by }
+    struct ledger::OveragePayer { grant, allocation, amount }
     struct ledger::Member { ai_access, team, role, revision }
     struct ledger::Allocation { no, standing, overflow, used, out, pledged, earmarks, short, revision }
     struct ledger::Line {
@@ -74,6 +78,8 @@ impl Shaped for Workspace {
             cycle_ends,
             spent_before,
             subscription,
+            overage_rule,
+            overages,
             seats: _,
             begun_to,
             next_due: _,
@@ -119,6 +125,8 @@ impl Shaped for Workspace {
             cycle_ends: cycle_ends.shape(),
             spent_before: spent_before.shape(),
             subscription: subscription.shape(),
+            overage_rule: overage_rule.shape(),
+            overages: overages.shape(),
             begun_to: begun_to.shape(),
             grants: grants.shape(),
             users: users.shape(),
@@ -167,6 +175,8 @@ impl Shaped for Workspace {
             cycle_ends: Shaped::from_shape(shape.cycle_ends)?,
             spent_before: Shaped::from_shape(shape.spent_before)?,
             subscription: Shaped::from_shape(shape.subscription)?,
+            overage_rule: Shaped::from_shape(shape.overage_rule)?,
+            overages: Shaped::from_shape(shape.overages)?,
             seats: 0,
             begun_to: Shaped::from_shape(shape.begun_to)?,
             next_due: None,
@@ -213,6 +223,7 @@ fn totals(grants: &[Grant]) -> Result<GrantBooks, Misshapen> {
         voided,
         refunded,
         exposure,
+        for_overage,
     } in grants.iter().map(|grant| grant.books)
     {
         let parts = [
@@ -227,6 +238,7 @@ fn totals(grants: &[Grant]) -> Result<GrantBooks, Misshapen> {
             (&mut sums.voided, voided),
             (&mut sums.refunded, refunded),
             (&mut sums.exposure, exposure),
+            (&mut sums.for_overage, for_overage),
         ];
         for (sum, part) in parts {
             let more = sum.checked_add(part);

@@ -37,11 +37,12 @@ travels! {
         Invalid(why), Unpriced { feature, model, unit },
         Overloaded, KeyWindowFull,
         CreditsUnreachable { user, available }, HomeUnreachable, NoLeader, OutcomeUnknown, StorageUnavailable(why),
+        OverageCapReached { user, available },
     }
 }
 
 /// Every word a [`Refusal`] names a kind of thing by.
-const THINGS: [&str; 5] = ["grant", "member", "allocation", "reallocation", "holder"];
+const THINGS: [&str; 6] = ["grant", "member", "allocation", "reallocation", "holder", "plan"];
 
 impl Travels for &'static str {
     type Shape = String;

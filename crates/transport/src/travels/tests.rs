@@ -114,8 +114,13 @@ fn read(query: Query) -> Ask {
 }
 
 fn asks() -> Vec<Ask> {
-    let batch =
-        ledger::HolderBatch { holder: holder(), journal_sequence: 3, workspace: id("w"), lines: lines() };
+    let batch = ledger::HolderBatch {
+        holder: holder(),
+        journal_sequence: 3,
+        workspace: id("w"),
+        lines: lines(),
+        recalled: false,
+    };
     let command = ledger::Command::Tick { workspace: id("w") };
     let requests = [
         LeaderRequest::Batch(batch),
@@ -270,6 +275,7 @@ fn refusals() -> Vec<Forwarded> {
         Refusal::Exhausted { user: user(), available },
         Refusal::AllocationExhausted { user: user(), available },
         Refusal::LimitReached { user: user(), available },
+        Refusal::OverageCapReached { user: user(), available },
         Refusal::InsufficientShared { available },
         Refusal::InsufficientAllocation { user: user(), available },
         Refusal::AccessDisabled(user()),

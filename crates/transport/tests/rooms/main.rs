@@ -182,6 +182,7 @@ async fn nobody_speaks_for_the_holder_of_another_node() {
         journal_sequence: u64::MAX,
         workspace: "w".parse().unwrap(),
         lines: Vec::new(),
+        recalled: false,
     };
     let register = Command::Register { holder: victim, journal_sequence: u64::MAX };
     for request in [

@@ -75,7 +75,7 @@ pub struct PutGrant {
 
 /// A grant and where its credits are. ETag.
 ///
-/// `amount + refunded + exposure = available + leased + used + expired + voided`.
+/// `amount + refunded + exposure = available + leased + used + expired + voided + for_overage`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Grant {
     pub id: GrantText,
@@ -101,6 +101,8 @@ pub struct Grant {
     pub voided: Amount,
     pub refunded: Amount,
     pub exposure: Amount,
+    /// Came back from leases and pays for overage that was used meanwhile.
+    pub for_overage: Amount,
     /// Of a voided grant: what is still out and is voided as it comes back.
     pub pending: Amount,
     pub pending_from: Vec<PendingFrom>,
@@ -151,7 +153,7 @@ pub struct Member {
     pub used: Amount,
     /// Out on leases for him.
     pub leased: Amount,
-    /// What he could spend at most over the whole chain.
+    /// What he could spend at most over the whole chain; overage is not counted.
     pub remaining: Amount,
 }
 

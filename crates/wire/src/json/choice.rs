@@ -56,12 +56,14 @@ choices! {
     Membership { Open = "open", Listed = "listed" }
     GrantKind {
         Plan = "plan", Seat = "seat", Pack = "pack", Trial = "trial", Promotion = "promotion",
-        Correction = "correction"
+        Correction = "correction", Overage = "overage"
     }
     GrantState { Live = "live", Expired = "expired", Voided = "voided" }
     Role { Owner = "owner", Admin = "admin", Member = "member" }
     /// Where a user may go on when his allocation is spent.
     Overflow { None = "none", Shared = "shared" }
+    /// Whether more may be used than is included.
+    OverageMode { Off = "off", On = "on", Capped = "capped" }
     /// What a limit counts in.
     Window { Cycle = "cycle" }
     /// How long cycles are.
@@ -117,7 +119,7 @@ mod tests {
     fn a_choice_is_spelled_as_listed() {
         assert_eq!(GrantKind::read("pack"), Ok(GrantKind::Pack));
         let bad = GrantKind::read("Pack").unwrap_err();
-        assert_eq!(bad.to_string(), "it is one of: plan seat pack trial promotion correction");
+        assert_eq!(bad.to_string(), "it is one of: plan seat pack trial promotion correction overage");
         for choice in Role::ALL {
             assert_eq!(Role::read(choice.as_str()), Ok(*choice));
         }

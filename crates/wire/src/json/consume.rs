@@ -85,7 +85,7 @@ pub struct Paid {
 pub struct Remaining {
     /// Held by the node that decided.
     pub at_least: Amount,
-    /// That, and the ledger's last word on what else he could draw.
+    /// That, and the ledger's last word on what else he could draw; overage is not counted.
     pub at_most: Amount,
 }
 

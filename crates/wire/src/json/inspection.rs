@@ -219,7 +219,7 @@ pub struct Pool {
     pub violations: Vec<Violation>,
 }
 
-/// `amount + refunded + exposure = available + out + used + unattributed + written_off + expired + voided`.
+/// `amount + refunded + exposure = available + out + used + unattributed + written_off + expired + voided + for_overage`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantTerms {
     pub grant: GrantText,
@@ -237,6 +237,7 @@ pub struct GrantTerms {
     pub written_off: Amount,
     pub expired: Amount,
     pub voided: Amount,
+    pub for_overage: Amount,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -13,6 +13,7 @@ mod cycle;
 mod inspection;
 mod number;
 mod object;
+mod overage;
 mod plan;
 mod problem;
 mod time;
@@ -25,7 +26,7 @@ pub use administration::{
 };
 pub use choice::{
     BadChoice, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, Interval, Keep, Membership,
-    MidCycle, Overflow, Role, SourceKind, When, Window,
+    MidCycle, OverageMode, Overflow, Role, SourceKind, When, Window,
 };
 pub use consume::{
     Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
@@ -37,6 +38,7 @@ pub use inspection::{
 };
 pub use number::{BadAmount, BadCount};
 pub use object::{Malformed, read, write};
+pub use overage::{CycleOverage, Overage, PutOverage, UserOverage};
 pub use plan::{NextPlan, Plan, PlanCredits, PlanTerms, PutPlan, Seats};
 pub use problem::Problem;
 pub use time::{BadDay, BadInstant, BadSpan, Span};
@@ -74,6 +76,7 @@ pub type GivenKeep = Given<Keep>;
 pub type GivenPlan = Given<PlanId>;
 pub type GivenMidCycle = Given<MidCycle>;
 pub type GivenWhen = Given<When>;
+pub type GivenOverageMode = Given<OverageMode>;
 pub type GivenSpan = Given<Span>;
 
 pub type Amount = Text<Credits>;
@@ -101,5 +104,6 @@ pub type ZoneText = Text<ZoneName>;
 pub type CivilDateText = Text<CivilDate>;
 pub type EveryText = Text<Every>;
 pub type KeepText = Text<Keep>;
+pub type OverageModeText = Text<OverageMode>;
 pub type PlanText = Text<PlanId>;
 pub type MidCycleText = Text<MidCycle>;

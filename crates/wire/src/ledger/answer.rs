@@ -1,6 +1,8 @@
 //! What the ledger answers, as it travels to another node and is kept under idempotency keys.
 
-use super::{Backing, CycleRule, Due, Durability, Grant, HolderId, Membership, Next, Overflow, Plan, Role};
+use super::{
+    Backing, CycleRule, Due, Durability, Grant, HolderId, Membership, Next, OverageRule, Overflow, Plan, Role,
+};
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,24 @@ shapes! {
         RateCard { revision: u64 },
         Ticked,
         Plan(Box<PlanAnswer>),
+        Overage(Box<OverageAnswer>),
+    }
+
+    pub struct OverageAnswer {
+        pub user: Option<String>,
+        pub rule: Option<OverageRule>,
+        pub drawn: u64,
+        pub cycles: Vec<CycleOverage>,
+        pub revision: u64,
+        pub at: i64,
+    }
+
+    pub struct CycleOverage {
+        pub cycle: u32,
+        pub charged: u64,
+        pub out: u64,
+        pub paid: u64,
+        pub billed: u64,
     }
 
     pub struct PlanAnswer {
@@ -95,6 +115,7 @@ shapes! {
         AccessDisabled,
         UnknownUser,
         Frozen,
+        OverageCapReached,
     }
 
     pub enum LineRejection {
@@ -131,6 +152,7 @@ shapes! {
         BadRollover,
         ReservedId,
         NoPlan,
+        OverageIsNoGrant,
     }
 
     pub enum Event {
@@ -191,6 +213,6 @@ shapes! {
 
 impl Frozen for Applied {
     const TYPE_ID: u8 = 42;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     const BYTES_MAX: usize = 4 * 1024 * 1024;
 }

@@ -79,13 +79,15 @@ fn commands() -> Vec<(&'static str, Command)> {
             timezone,
             cycle,
             ends,
+            began: None,
         })
     };
     let cycles = |every: Every| {
         let ends = Some(CycleEnds { rule: rule(every.clone()), ends: vec![1, 300] });
         let (timezone, cycle) = (some("UTC"), Some(CycleDays { every, anchor: (2026, 1, 31) }));
         let (name, membership, durability) = Default::default();
-        Change::PutWorkspace(WorkspaceSettings { name, membership, durability, timezone, cycle, ends })
+        let began = Some(-3);
+        Change::PutWorkspace(WorkspaceSettings { name, membership, durability, timezone, cycle, ends, began })
     };
     let grant_for = |kind, term| {
         Change::MakeGrant(NewGrant {
@@ -131,6 +133,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         journal_sequence: 11,
         workspace: "w".into(),
         lines: wishes.map(line).to_vec(),
+        recalled: true,
     };
     vec![
         ("put-workspace-open", admin(settings(Some(Membership::Open), Some(Durability::Local)))),
@@ -167,6 +170,10 @@ fn commands() -> Vec<(&'static str, Command)> {
             "plan-next",
             admin(Change::Plan(PlanChange::Set { plan: plan(MidCycle::Prorated), when: When::NextCycle })),
         ),
+        ("overage-off", admin(Change::SetOverage { user: None, rule: Some(OverageRule::Off) })),
+        ("overage-on", admin(Change::SetOverage { user: None, rule: Some(OverageRule::On) })),
+        ("overage-cap", admin(Change::SetOverage { user: some("a"), rule: Some(OverageRule::UpTo(300)) })),
+        ("overage-none", admin(Change::SetOverage { user: some("a"), rule: None })),
         ("plan-cancel", admin(Change::Plan(PlanChange::Cancel))),
         ("holder", Command::Holder(batch)),
         ("register", Command::Register { holder: holder(), journal_sequence: 1 }),
@@ -215,6 +222,7 @@ fn grant(no: u32, state: GrantState) -> Grant {
         voided: 9,
         refunded: 10,
         exposure: 11,
+        for_overage: 12,
     };
     Grant {
         no,
@@ -232,6 +240,12 @@ fn grant(no: u32, state: GrantState) -> Grant {
         revision: 6,
         books,
     }
+}
+
+pub fn overage_answer() -> OverageAnswer {
+    let cycle = CycleOverage { cycle: 3, charged: 1, out: 2, paid: 3, billed: 4 };
+    let (user, rule, cycles) = (some("a"), Some(OverageRule::UpTo(5)), vec![cycle]);
+    OverageAnswer { user, rule, drawn: 6, cycles, revision: 7, at: 8 }
 }
 
 fn outcomes() -> Vec<(&'static str, Outcome)> {
@@ -302,6 +316,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         denial(DenialReason::AccessDisabled),
         denial(DenialReason::UnknownUser),
         denial(DenialReason::Frozen),
+        denial(DenialReason::OverageCapReached),
         LineResult::Closed,
         rejected(LineRejection::StaleLine { highest: 1 }),
         rejected(LineRejection::OtherLine),
@@ -325,6 +340,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("rate-card-set", Outcome::RateCard { revision: 1 }),
         ("ticked", Outcome::Ticked),
         ("plan", Outcome::Plan(Box::new(plan_answer()))),
+        ("overage", Outcome::Overage(Box::new(overage_answer()))),
     ]
 }
 
@@ -353,6 +369,7 @@ fn rejections() -> Vec<(&'static str, Rejection)> {
         ("bad-rollover", Rejection::BadRollover),
         ("reserved-id", Rejection::ReservedId),
         ("no-plan", Rejection::NoPlan),
+        ("overage-is-no-grant", Rejection::OverageIsNoGrant),
     ]
 }
 
@@ -411,9 +428,14 @@ fn workspace() -> Workspace {
         late: 5,
         past: 6,
         out: 4,
+        overage_rule: Some((OverageRule::On, 8)),
         lines: vec![line_id()],
     };
     let states = [GrantState::Live, GrantState::Expired, GrantState::Voided];
+    let payer = |allocation| OveragePayer { grant: 0, allocation, amount: 300 };
+    let paid_by = vec![payer(None), payer(Some(1))];
+    let account = OverageAccount { made: 4, shares: true, paid_by };
+    let overage = Overage { grant: 1, accounts: vec![("a".into(), account)], closed: vec![(0, 5)] };
     let subscription = Subscription {
         plan: Some(plan(MidCycle::Prorated)),
         next: Some(Next::Plan(plan(MidCycle::Whole))),
@@ -432,11 +454,14 @@ fn workspace() -> Workspace {
         revision: 3,
         cycle: 4,
         cycle_starts_at: 5,
+        calendar_starts_at: 4,
         timezone: "UTC".into(),
         cycle_rule: Some(rule(Every::Year)),
         cycle_ends: vec![6, 7],
         spent_before: Spent { used: 1, unattributed: 2, written_off: 3 },
         subscription: Some(Box::new(subscription)),
+        overage_rule: Some((OverageRule::UpTo(1), 2)),
+        overages: vec![(3, overage)],
         begun_to: 8,
         grants: (0..).zip(states).map(|(no, state)| grant(no, state)).collect(),
         users: vec![("a".into(), user)],

@@ -4,7 +4,7 @@
 
 use super::{
     Backing, CycleRule, Durability, GrantKind, HolderId, LineId, Membership, Meter, Metered, Outcome,
-    Overflow, Plan, Price, ReallocationAnswer, Role, Term,
+    OverageRule, Overflow, Plan, Price, ReallocationAnswer, Role, Term,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ shapes! {
         pub cycle_ends: Vec<i64>,
         pub spent_before: Spent,
         pub subscription: Option<Box<Subscription>>,
+        pub overage_rule: Option<(OverageRule, u64)>,
+        pub overages: Vec<(u32, Overage)>,
         pub begun_to: i64,
         pub grants: Vec<Grant>,
         pub users: Vec<(String, User)>,
@@ -62,6 +64,24 @@ shapes! {
         pub keys: Vec<KeyEntry>,
         pub shared_out: u64,
         pub frozen_out: u64,
+    }
+
+    pub struct Overage {
+        pub grant: u32,
+        pub accounts: Vec<(String, OverageAccount)>,
+        pub closed: Vec<(u32, u64)>,
+    }
+
+    pub struct OverageAccount {
+        pub made: u64,
+        pub shares: bool,
+        pub paid_by: Vec<OveragePayer>,
+    }
+
+    pub struct OveragePayer {
+        pub grant: u32,
+        pub allocation: Option<u32>,
+        pub amount: u64,
     }
 
     pub struct Subscription {
@@ -125,6 +145,7 @@ shapes! {
         pub voided: u64,
         pub refunded: u64,
         pub exposure: u64,
+        pub for_overage: u64,
     }
 
     pub struct User {
@@ -135,6 +156,7 @@ shapes! {
         pub late: u64,
         pub past: u64,
         pub out: u64,
+        pub overage_rule: Option<(OverageRule, u64)>,
         pub lines: Vec<LineId>,
     }
 
@@ -220,7 +242,7 @@ impl Frozen for StateHead {
 
 impl Frozen for Workspace {
     const TYPE_ID: u8 = 44;
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
     /// A million users with a few meters each.
     const BYTES_MAX: usize = 2 * 1024 * 1024 * 1024 - 1;
 }

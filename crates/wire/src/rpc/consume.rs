@@ -73,6 +73,7 @@ shapes! {
         NoLeader,
         OutcomeUnknown,
         StorageUnavailable(String),
+        OverageCapReached { user: String, available: u64 },
     }
 }
 

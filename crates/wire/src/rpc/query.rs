@@ -1,8 +1,8 @@
 //! What can be read of a shard, and the answers. Not here: who may read.
 
 use crate::ledger::{
-    AllocationAnswer, GrantAnswer, MemberView, Metered, PlanAnswer, PlanChange, ReallocationAnswer,
-    WorkspaceView,
+    AllocationAnswer, GrantAnswer, MemberView, Metered, OverageAnswer, PlanAnswer, PlanChange,
+    ReallocationAnswer, WorkspaceView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ shapes! {
         Usage { id: String, query: UsageQuery },
         Plan { id: String },
         PlanAfter { id: String, change: PlanChange },
+        Overage { id: String, user: Option<String> },
     }
 
     pub struct Page {
@@ -47,6 +48,7 @@ shapes! {
         Usage(UsageReport),
         Unknown(UnknownThing),
         Plan(Box<PlanAnswer>),
+        Overage(Box<OverageAnswer>),
     }
 
     pub enum UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan }

@@ -1,0 +1,457 @@
+//! Overage: credits beyond what is included, made when they are drawn, up to a cap, and billed by somebody else when their
+//! cycle is over.
+//!
+//! Each cycle that has any has a grant of it, `overage:<cycle>`, with nothing available on it at any time: what is drawn is
+//! made with the draw, and what comes back is as if it had never been made. It is drawn where what is included does not
+//! suffice for somebody who waits, and nothing that would do lies idle elsewhere or could be had by a recall. Where a holder
+//! out of reach gives included credits back later, they pay for overage of their cycle first, also when that is over: what was
+//! set aside for a user for his, what is shared for that of all who may share. So only that is billed which is beyond
+//! what was included. Overage that comes back frees what paid for it.
+//!
+//! The model has the same rules (`simulations/src/model/overage.rs`). Not here: the draw itself (`draw`), who asks the
+//! holders (the leader's desk), prices in money.
+
+use crate::allocation::{AllocationNo, Overflow};
+use crate::command::{GrantKind, NewGrant};
+use crate::grant::{Grant, GrantState, ReturnedTo};
+use crate::limits;
+use crate::outcome::{Denial, DenialReason, Rejection};
+use crate::rollover::{Rollover, Term};
+use crate::workspace::Workspace;
+use std::collections::BTreeMap;
+use types::planted::{Mistake, is_planted};
+use types::{Backing, Credits, CycleNumber, GrantId, GrantNo, LineId, Revision, Source, Timestamp, UserId};
+
+/// Whether more may be used than is included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverageRule {
+    Off,
+    On,
+    /// So much in each cycle.
+    UpTo(Credits),
+}
+
+/// Overage of one cycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overage {
+    pub grant: GrantNo,
+    /// Of those who had any, as long as lines of the cycle may give something back.
+    pub accounts: BTreeMap<UserId, OverageAccount>,
+    /// What paid for accounts that were closed.
+    pub closed: Vec<(GrantNo, Credits)>,
+}
+
+/// One user's part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverageAccount {
+    /// Out or charged.
+    pub made: Credits,
+    /// Whether he could draw on what is shared as well, when he drew it last.
+    pub shares: bool,
+    /// Included credits that came back and pay for it, those last that came last.
+    pub paid_by: Vec<OveragePayer>,
+}
+
+/// Included credits that came back, from a user's own allocation or from what is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OveragePayer {
+    pub grant: GrantNo,
+    pub allocation: Option<AllocationNo>,
+    pub amount: Credits,
+}
+
+/// What a rule is asked of, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverageAnswer {
+    /// `None`: of the workspace.
+    pub user: Option<UserId>,
+    /// `None`: none was set. A workspace without one is off; a user without one may what his workspace may, unless his
+    /// allocation keeps him to itself.
+    pub rule: Option<OverageRule>,
+    /// Of the user alone: drawn in this cycle, what is out included, whoever paid for it since.
+    pub drawn: Credits,
+    /// Of the workspace alone: the last cycles that had any, the latest first.
+    pub cycles: Vec<CycleOverage>,
+    pub revision: Revision,
+    pub at: Timestamp,
+}
+
+/// Of one cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CycleOverage {
+    pub cycle: CycleNumber,
+    /// Used, unattributed and written off.
+    pub charged: Credits,
+    pub out: Credits,
+    /// By included credits that came back.
+    pub paid: Credits,
+    /// What is charged and nobody has paid for: for a bill, final when the cycle is over and nothing is out.
+    pub billed: Credits,
+}
+
+const PREFIX: &str = "overage:";
+
+/// Whether a grant of that id is made of overage: nobody makes one.
+pub fn is_of_overage(id: &GrantId) -> bool {
+    id.as_str().starts_with(PREFIX)
+}
+
+impl OverageAccount {
+    fn paid(&self) -> Credits {
+        sum(self.paid_by.iter().map(|payer| payer.amount))
+    }
+
+    fn unpaid(&self) -> Credits {
+        self.made.checked_sub(self.paid()).expect("no more is paid for than was made")
+    }
+
+    fn pay(&mut self, grant: GrantNo, allocation: Option<AllocationNo>, amount: Credits) {
+        let same = |payer: &&mut OveragePayer| (payer.grant, payer.allocation) == (grant, allocation);
+        match self.paid_by.iter_mut().find(same) {
+            Some(payer) => payer.amount.grow(amount),
+            None => self.paid_by.push(OveragePayer { grant, allocation, amount }),
+        }
+    }
+
+    /// So much was never made: what nobody has paid for first. Answers what paid for the rest.
+    fn unmake(&mut self, amount: Credits) -> Vec<OveragePayer> {
+        let mut free = amount.saturating_sub(self.unpaid());
+        let mut freed = Vec::new();
+        while !free.is_zero() {
+            let payer = self.paid_by.last_mut().expect("so much is paid for");
+            let taken = free.min(payer.amount);
+            payer.amount.shrink(taken);
+            free.shrink(taken);
+            freed.push(OveragePayer { amount: taken, ..*payer });
+            self.paid_by.retain(|payer| !payer.amount.is_zero());
+        }
+        self.made.shrink(amount);
+        freed
+    }
+}
+
+impl Overage {
+    pub fn paid(&self) -> Credits {
+        let closed = self.closed.iter().map(|(_, part)| *part);
+        sum(self.accounts.values().map(OverageAccount::paid).chain(closed))
+    }
+
+    fn paying(&self) -> impl Iterator<Item = (GrantNo, Credits)> + '_ {
+        let open = self.accounts.values().flat_map(|account| &account.paid_by);
+        open.map(|payer| (payer.grant, payer.amount)).chain(self.closed.iter().copied())
+    }
+}
+
+fn sum(parts: impl Iterator<Item = Credits>) -> Credits {
+    Credits::checked_sum(parts).expect("parts of one pool")
+}
+
+impl Workspace {
+    pub fn overage_rule(&self) -> OverageRule {
+        self.overage_rule.map_or(OverageRule::Off, |(rule, _)| rule)
+    }
+
+    /// How much of a cycle's overage nobody has paid for: what the bill would say if all of it was used.
+    pub fn unpaid_overage(&self, cycle: CycleNumber) -> Credits {
+        let Some(overage) = self.overages.get(&cycle) else { return Credits::ZERO };
+        let made = self.grant(overage.grant).books.amount;
+        made.checked_sub(overage.paid()).expect("no more is paid for than was made")
+    }
+
+    /// How much more the user may draw beyond what is included; `None` where he may not at all.
+    pub fn overage_room(&self, user: &UserId) -> Option<Credits> {
+        Some(self.overage_room_of_pool()?.min(self.overage_room_of_user(user)?))
+    }
+
+    fn overage_room_of_pool(&self) -> Option<Credits> {
+        let counted = self.unpaid_overage(self.cycle);
+        let counted = match self.overages.get(&self.cycle).filter(|_| is_planted(Mistake::CapIgnoresLeases)) {
+            Some(overage) => counted.saturating_sub(self.grant(overage.grant).books.out),
+            None => counted,
+        };
+        let (had, _) = self.totals.sides();
+        let most = Credits::MAX.saturating_sub(had.expect("one pool's credits have a sum"));
+        match self.overage_rule() {
+            OverageRule::Off => None,
+            OverageRule::On => Some(most),
+            OverageRule::UpTo(cap) => Some(cap.saturating_sub(counted).min(most)),
+        }
+    }
+
+    fn overage_room_of_user(&self, user: &UserId) -> Option<Credits> {
+        let entry = self.user(user);
+        match entry.and_then(|user| user.overage_rule) {
+            Some((OverageRule::Off, _)) => None,
+            Some((OverageRule::On, _)) => Some(Credits::MAX),
+            Some((OverageRule::UpTo(cap), _)) => Some(cap.saturating_sub(self.overage_of(user))),
+            // An allocation that keeps its user to itself is his stop, unless he is named.
+            None => (!self.keeps_to_himself(user)).then_some(Credits::MAX),
+        }
+    }
+
+    /// Drawn by him in this cycle beyond what is included, what is out counted in, whoever paid for it since.
+    pub fn overage_of(&self, user: &UserId) -> Credits {
+        let account = self.overages.get(&self.cycle).and_then(|overage| overage.accounts.get(user));
+        account.map_or(Credits::ZERO, |account| account.made)
+    }
+
+    fn keeps_to_himself(&self, user: &UserId) -> bool {
+        let allocation = self.user(user).and_then(|user| user.allocation.as_ref());
+        allocation.is_some_and(|allocation| allocation.overflow == Overflow::None)
+    }
+
+    /// What a draw gets beyond what is included, which does not suffice for it. `want`, `need`: what it wants, and what is
+    /// waited for, beyond that.
+    pub(crate) fn beyond(&self, user: &UserId, want: Credits, need: Credits) -> Option<(Backing, Credits)> {
+        let room = self.overage_room(user)?;
+        let amount = want.min(self.fair_share(room).max(need)).min(room);
+        (!amount.is_zero()).then_some((self.overage_backing(), amount))
+    }
+
+    fn overage_backing(&self) -> Backing {
+        let next = || GrantNo(u32::try_from(self.grants.len()).expect("one a cycle beside GRANTS_MAX"));
+        let known = self.overages.get(&self.cycle).map(|overage| overage.grant);
+        Backing { source: Source::Overage, grant: known.unwrap_or_else(next) }
+    }
+
+    /// A draw falls short although its user may have overage: a cap is what stops him. Overage that is out would help: where it
+    /// is his own cap, on other lines of his, else anybody's.
+    pub(crate) fn denied_by_cap(&self, id: LineId, user: &UserId, denial: Denial) -> Denial {
+        let (Some(pool), Some(own)) = (self.overage_room_of_pool(), self.overage_room_of_user(user)) else {
+            return denial;
+        };
+        let out = |line: &crate::Line| line.outstanding_from(Source::Overage);
+        let here = self.lines.get(&id).map_or(Credits::ZERO, out);
+        let out = if own <= pool {
+            sum(self.lines_of(user, |line| line.cycle == self.cycle).iter().map(|id| out(&self.lines[id])))
+        } else {
+            self.overage_out()
+        };
+        let elsewhere = denial.elsewhere.saturating_add(out.saturating_sub(here));
+        Denial { reason: DenialReason::OverageCapReached, elsewhere, ..denial }
+    }
+
+    fn overage_out(&self) -> Credits {
+        self.overages.get(&self.cycle).map_or(Credits::ZERO, |overage| self.grant(overage.grant).books.out)
+    }
+
+    /// Included credits that are there again where overage that lies idle comes back: so much of it is paid for.
+    pub(crate) fn paid_for_what_is_out(&self) -> Credits {
+        let paid = self.overages.get(&self.cycle).map_or(Credits::ZERO, Overage::paid);
+        paid.min(self.overage_out())
+    }
+
+    /// Makes what is drawn with this draw.
+    pub(crate) fn make_overage(&mut self, backing: Backing, user: &UserId, amount: Credits, at: Timestamp) {
+        if !self.overages.contains_key(&self.cycle) {
+            let revision = self.next_revision();
+            let new = NewGrant {
+                id: grant_id(self.cycle),
+                kind: GrantKind::Overage,
+                amount: Credits::ZERO,
+                priority: limits::PRIORITY_MAX,
+                paid: true,
+                // With its cycle, so that it ends with it whenever that becomes known.
+                starts_at: Some(self.cycle_starts_at),
+                expires_at: None,
+                term: Term::Cycle(Rollover::NONE),
+            };
+            self.begun_to = self.begun_to.max(at);
+            self.add_grant(Grant::new(backing.grant, new, at, revision));
+            let (accounts, closed) = Default::default();
+            self.overages.insert(self.cycle, Overage { grant: backing.grant, accounts, closed });
+        }
+        self.on_grant(backing.grant, |grant| grant.make_more(amount));
+        let shares = !self.keeps_to_himself(user);
+        let overage = self.overages.get_mut(&self.cycle).expect("made above");
+        let none = || OverageAccount { made: Credits::ZERO, shares, paid_by: Vec::new() };
+        let account = overage.accounts.entry(user.clone()).or_insert_with(none);
+        account.shares = shares;
+        account.made.grow(amount);
+    }
+
+    /// Credits that were drawn in that cycle have come back: answers how many of them pay for its overage. `whose`: what is set
+    /// aside for one user pays for his, and is used of his allocation; what is shared for that of all who may share. Of a grant that was voided, or
+    /// whose time is over, nothing does.
+    pub(crate) fn pay_overage(
+        &mut self,
+        cycle: CycleNumber,
+        grant: GrantNo,
+        whose: Option<(&UserId, AllocationNo)>,
+        amount: Credits,
+        at: Timestamp,
+    ) -> Credits {
+        let known = self.grant(grant);
+        let is_over = known.state == GrantState::Voided || known.is_over(at);
+        let Some(overage) = self.overages.get_mut(&cycle).filter(|_| !is_over) else { return Credits::ZERO };
+        let mut left = amount;
+        let of = |(user, account): &(&UserId, &mut OverageAccount)| {
+            whose.map_or(account.shares, |(whose, _)| *user == whose) && !is_planted(Mistake::OverageStays)
+        };
+        for (_, account) in overage.accounts.iter_mut().filter(of) {
+            if left.is_zero() {
+                break;
+            }
+            let part = account.unpaid().min(left);
+            if !part.is_zero() {
+                account.pay(grant, whose.map(|(_, no)| no), part);
+                left.shrink(part);
+            }
+        }
+        let pays = amount.saturating_sub(left);
+        let his = whose.and_then(|(user, no)| self.current_allocation(user, no));
+        his.into_iter().for_each(|allocation| allocation.used.grow(pays));
+        pays
+    }
+
+    /// So much of the user's overage was never made. What had paid for it pays for others', or is free again.
+    /// `strike` takes it off the books of the grant that is made of overage.
+    pub(crate) fn strike_overage(
+        &mut self,
+        cycle: CycleNumber,
+        user: &UserId,
+        amount: Credits,
+        at: Timestamp,
+        strike: impl FnOnce(&mut Grant, Credits),
+    ) {
+        let overage = self.overages.get_mut(&cycle).expect("overage of that cycle was drawn");
+        let no = overage.grant;
+        let account = overage.accounts.get_mut(user).expect("he drew it");
+        let freed = account.unmake(amount);
+        if account.made.is_zero() {
+            overage.accounts.remove(user);
+        }
+        self.on_grant(no, |grant| strike(grant, amount));
+        for payer in freed {
+            self.free_of_overage(cycle, payer, user, at);
+        }
+    }
+
+    fn free_of_overage(&mut self, cycle: CycleNumber, payer: OveragePayer, user: &UserId, at: Timestamp) {
+        let OveragePayer { grant, allocation, amount } = payer;
+        let his = allocation.filter(|no| self.current_allocation(user, *no).is_some());
+        let Some(allocation) = his else {
+            let pays = self.pay_overage(cycle, grant, None, amount, at);
+            self.on_grant(grant, |grant| grant.is_free_of_overage(amount.saturating_sub(pays), cycle));
+            return;
+        };
+        if let Some(known) = self.current_allocation(user, allocation) {
+            known.used.shrink(amount);
+        }
+        if self.on_grant(grant, |grant| grant.is_free_of_overage(amount, cycle)) == ReturnedTo::Available {
+            self.set_aside(user, allocation, grant, amount);
+        }
+    }
+
+    /// A cycle has begun: lines of those before that are still open may give something back; where there is none, nothing
+    /// changes any more.
+    pub(crate) fn close_overage_accounts(&mut self) {
+        let Self { overages, lines, cycle, .. } = self;
+        for (ended, overage) in
+            overages.range_mut(..*cycle).filter(|(_, overage)| !overage.accounts.is_empty())
+        {
+            if lines.values().any(|line| line.cycle == *ended && !line.written_off) {
+                continue;
+            }
+            let mut paid: BTreeMap<GrantNo, Credits> = BTreeMap::new();
+            overage.paying().for_each(|(grant, part)| paid.entry(grant).or_insert(Credits::ZERO).grow(part));
+            overage.closed = paid.into_iter().collect();
+            overage.accounts.clear();
+        }
+    }
+
+    pub(crate) fn decide_overage(
+        &self,
+        user: Option<&UserId>,
+        rule: Option<OverageRule>,
+    ) -> Result<Vec<LineId>, Rejection> {
+        if let Some(user) = user
+            && !self.is_member(user)
+            && rule.is_some()
+        {
+            return Err(Rejection::UnknownUser(user.clone()));
+        }
+        // What is out beyond what may be from now on is asked for.
+        let out = |line: &crate::Line| !line.outstanding_from(Source::Overage).is_zero();
+        let exceeds = |rule: OverageRule, drawn: Credits| match rule {
+            OverageRule::Off => true,
+            OverageRule::On => false,
+            OverageRule::UpTo(cap) => drawn > cap,
+        };
+        Ok(match user {
+            None if exceeds(rule.unwrap_or(OverageRule::Off), self.unpaid_overage(self.cycle)) => {
+                self.lines.iter().filter(|(_, line)| out(line)).map(|(id, _)| *id).collect()
+            }
+            None => Vec::new(),
+            Some(user) => {
+                let drawn = self.overage_of(user);
+                let none = if self.keeps_to_himself(user) { OverageRule::Off } else { OverageRule::On };
+                if exceeds(rule.unwrap_or(none), drawn) { self.lines_of(user, out) } else { Vec::new() }
+            }
+        })
+    }
+
+    pub(crate) fn commit_overage(&mut self, user: Option<&UserId>, rule: Option<OverageRule>) {
+        let revision = self.next_revision();
+        let rule = rule.map(|rule| (rule, revision));
+        match user {
+            None => self.overage_rule = rule,
+            Some(user) if rule.is_none() && self.user(user).is_none() => {}
+            Some(user) => {
+                self.user_mut(user).overage_rule = rule;
+                self.drop_nobody(user);
+            }
+        }
+    }
+
+    pub fn overage_answer(&self, user: Option<&UserId>, at: Timestamp) -> OverageAnswer {
+        let entry = user.map(|user| self.user(user));
+        let rule = entry.map_or(self.overage_rule, |entry| entry?.overage_rule);
+        let latest = self.overages.iter().rev().filter(|_| user.is_none());
+        OverageAnswer {
+            user: user.cloned(),
+            rule: rule.map(|(rule, _)| rule),
+            drawn: user.map_or(Credits::ZERO, |user| self.overage_of(user)),
+            cycles: latest
+                .take(limits::OVERAGE_CYCLES_SHOWN)
+                .map(|(cycle, o)| self.cycle_overage(*cycle, o))
+                .collect(),
+            revision: rule.map_or(Revision(0), |(_, revision)| revision),
+            at,
+        }
+    }
+
+    fn cycle_overage(&self, cycle: CycleNumber, overage: &Overage) -> CycleOverage {
+        let books = &self.grant(overage.grant).books;
+        // Written off and credited back: that the pool lost, and nobody is billed for.
+        let charged = Credits::checked_sum([books.used, books.unattributed, books.written_off]);
+        let charged = charged.expect("parts of one pool").saturating_sub(books.exposure);
+        let paid = overage.paid();
+        CycleOverage { cycle, charged, out: books.out, paid, billed: charged.saturating_sub(paid) }
+    }
+
+    /// For `violations`.
+    pub(crate) fn overage_is_made_by_draws(&self) -> Option<String> {
+        let mut paying = vec![Credits::ZERO; self.grants.len()];
+        for (cycle, overage) in &self.overages {
+            let books = &self.grant(overage.grant).books;
+            let made = sum(overage.accounts.values().map(|account| account.made));
+            let is_closed = overage.accounts.is_empty();
+            let accounts_are_right = is_closed && books.out.is_zero() || made == books.amount;
+            let is_right =
+                books.available.is_zero() && books.expired.is_zero() && overage.paid() <= books.amount;
+            let no_more_paid_than_made = overage.accounts.values().all(|a| a.paid() <= a.made);
+            if !is_right || !accounts_are_right || !no_more_paid_than_made {
+                return Some(format!("{cycle:?}: {overage:?} of {books:?}"));
+            }
+            overage.paying().for_each(|(grant, part)| paying[grant.0 as usize].grow(part));
+        }
+        let broken =
+            self.grants.iter().find(|grant| grant.books.for_overage != paying[grant.no.0 as usize])?;
+        Some(format!("{} pays {}", broken.id, paying[broken.no.0 as usize]))
+    }
+}
+
+fn grant_id(cycle: CycleNumber) -> GrantId {
+    GrantId::parse(&format!("{PREFIX}{}", cycle.0)).expect("a valid id")
+}

@@ -1,0 +1,52 @@
+//! Overage: whether more may be used than is included, and what came of it. Not here: prices in money.
+
+use crate::json::object::not_null;
+use crate::json::{Amount, GivenAmount, GivenOverageMode, OverageModeText, UserText};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The rule of a workspace, or of one user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutOverage {
+    pub mode: GivenOverageMode,
+    /// With `capped`, and only there: so much in each cycle.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub cap: Option<GivenAmount>,
+}
+
+/// What may be used beyond what is included, and was in the last cycles. ETag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Overage {
+    pub mode: OverageModeText,
+    /// `null` where the mode is another than `capped`.
+    pub cap: Option<Amount>,
+    /// At most 24 cycles that had any, the latest first.
+    pub cycles: Vec<CycleOverage>,
+}
+
+/// One cycle's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CycleOverage {
+    pub cycle: u32,
+    /// Used beyond what was included, unattributed and written off counted in.
+    pub charged: Amount,
+    /// Out on leases.
+    pub leased: Amount,
+    /// Paid for by included credits that came back from leases later.
+    pub paid: Amount,
+    /// For the bill: final when the cycle is over and nothing is leased.
+    pub billed: Amount,
+}
+
+/// What one user may. ETag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UserOverage {
+    pub user: UserText,
+    /// `null`: as his workspace, unless his allocation keeps him to itself.
+    pub mode: Option<OverageModeText>,
+    pub cap: Option<Amount>,
+    /// In this cycle, what is out on leases counted in, whoever paid for it since.
+    pub drawn: Amount,
+}
