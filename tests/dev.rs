@@ -1,44 +1,11 @@
 //! `tranche dev`: what it prints works when pasted, Ctrl-C drains, and everything is there when it starts again; and
 //! `tranche replay` against it. Not here: `serve`, which everything else uses.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
-use tests::{
-    Api, PATIENCE, Process, Signal, assert_conserved, binary, eventually, instant_ms, one_at_a_time, text,
-};
-
-const LAST_LINE: &str = "Ctrl-C drains and stops.";
-
-fn dev(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary());
-    command.arg("dev").args(arguments).arg("--data").arg(data).env("RUST_LOG", "warn");
-    command
-}
-
-/// A port whose next three are free, as far as one can know.
-fn base_port(nodes: u16) -> u16 {
-    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let first = 20_000 + u16::try_from(std::process::id() % 8_000).expect("small");
-    let mut bases = (first..).step_by(7);
-    bases.find(|base| (1..=nodes).all(|node| free(base + node))).expect("some ports are free")
-}
-
-async fn started(data: &Path, port: u16, nodes: u16) -> Process {
-    started_with(data, port, nodes, &[]).await
-}
-
-async fn started_with(data: &Path, port: u16, nodes: u16, more: &[&str]) -> Process {
-    let (port, nodes) = (port.to_string(), nodes.to_string());
-    let mut command = dev(data, &[&["--port", &*port, "--nodes", &*nodes], more].concat());
-    let mut process = Process::start("dev", &mut command, &data.with_extension("log"));
-    eventually("dev says what to try", PATIENCE, async || {
-        assert!(process.ended().is_none(), "it ended: {}", process.log());
-        process.log().contains(LAST_LINE).then_some(())
-    })
-    .await;
-    process
-}
+use tests::dev::{LAST_LINE, base_port, dev, interrupted, started, started_with};
+use tests::{Api, PATIENCE, Process, assert_conserved, binary, eventually, instant_ms, one_at_a_time, text};
 
 /// Runs a line as a person would.
 fn paste(line: &str) -> serde_json::Value {
@@ -46,14 +13,6 @@ fn paste(line: &str) -> serde_json::Value {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{line}: {text} {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_str(&text).unwrap_or_else(|why| panic!("{line}: {why}: {text}"))
-}
-
-async fn interrupted(mut process: Process) {
-    process.signal(Signal::INT);
-    let status = process.wait(PATIENCE).await;
-    assert!(status.success(), "{status}: {}", process.log());
-    let log = process.log();
-    assert!(log.contains("draining") && log.contains("stopped"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@ mod api;
 mod binary;
 mod clock;
 mod cluster;
+pub mod dev;
 mod disk;
 mod http;
 mod link;
