@@ -8,7 +8,10 @@ use api::OperatorKey;
 use leasing::LeasePolicy;
 use placement::{Membership, MembershipEpoch, Node as PlacedNode};
 use platform::Entropy;
-use quota::{AdminCommand, Change, GrantKind, ListedNode, NewGrant, Refusal, Term, WorkspaceSettings};
+use quota::{
+    AdminCommand, Change, GrantKind, ListedNode, NewGrant, PriceChange, PriceCommand, Refusal, Term,
+    WorkspaceSettings,
+};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -135,8 +138,8 @@ async fn start(home: &Home, arguments: &Dev) -> Result<Vec<Node>, DevFault> {
 /// The rate card and the example workspace, each only where there is none.
 async fn make_example(node: &Node) -> Result<(), Refusal> {
     let quota = node.quota();
-    let card = pricing::RateCard::dev();
-    match quota.set_rate_card(card.prices().to_vec(), Some(Revision(0))).await {
+    let change = PriceChange::PutCard { list: pricing::RateCard::dev().list().clone(), effective_at: None };
+    match quota.change_prices(PriceCommand { keyed: None, if_match: Some(Revision(0)), change }).await {
         Ok(_) | Err(Refusal::Stale { .. }) => {}
         Err(other) => return Err(other),
     }

@@ -233,7 +233,7 @@ impl LeaderRequest {
                 | ledger::Command::Forget { .. }
                 | ledger::Command::Tick { .. }
                 | ledger::Command::SetCycleEnds { .. } => true,
-                ledger::Command::SetRateCard { if_match, .. } => if_match.is_none(),
+                ledger::Command::Prices(prices) => prices.keyed.is_some(),
             },
         }
     }

@@ -28,14 +28,19 @@ pub(crate) async fn consume(
 
 /// The price of an action, without effect; the same code as consume.
 #[utoipa::path(post, path = "/v1/workspaces/{ws}/quote", tag = "hot path",
-    request_body = json::Consume, responses((status = 200, description = "The price", body = json::Quote)))]
+    request_body = json::AskQuote, responses((status = 200, description = "The price", body = json::Quote)))]
 pub(crate) async fn quote(
     State(app): State<Arc<App>>,
     One(workspace): One<WorkspaceId>,
-    Body(asked): Body<json::Consume, BODY_BYTES_MAX>,
+    Body(asked): Body<json::AskQuote, BODY_BYTES_MAX>,
 ) -> Answer {
+    let (version, asked) = asked.split();
+    let version = maybe("price_version", version)?;
     let consume = parse(workspace, None, asked)?;
-    let quote = app.read(Box::pin(app.quota()?.quote(consume))).await?;
+    if version.is_some() && matches!(consume.price, PriceBy::Amount(_)) {
+        return Err(Refused::invalid("price_version: it goes with usage; an amount has no price"));
+    }
+    let quote = app.read(Box::pin(app.quota()?.quote(consume, version))).await?;
     Ok(ok(&quote_json(quote)))
 }
 
@@ -147,7 +152,7 @@ fn units(usage: json::GivenUsage) -> Result<Vec<(Unit, u64)>, Refused> {
 }
 
 fn charge_json(charge: Charge) -> json::Charge {
-    let Charge { id, charged, sources, remaining, durability, cycle } = charge;
+    let Charge { id, charged, sources, remaining, durability, cycle, price_version } = charge;
     let paid =
         |(source, amount)| json::Paid { from: Text(json::SourceKind::from(source)), amount: Text(amount) };
     json::Charge {
@@ -158,6 +163,7 @@ fn charge_json(charge: Charge) -> json::Charge {
         durability: Text(durability.into()),
         node: Text(id.node),
         cycle: cycle.0,
+        price_version: price_version.map(Text),
     }
 }
 
@@ -168,14 +174,19 @@ fn quote_json(quote: Quote) -> json::Quote {
         per: part.per,
         credits: Text(part.credits),
     };
-    json::Quote { charge: Text(quote.charge), parts: quote.parts.into_iter().map(part).collect() }
+    json::Quote {
+        charge: Text(quote.charge),
+        minimum: quote.minimum.map(Text),
+        parts: quote.parts.into_iter().map(part).collect(),
+        price_version: quote.price_version.map(Text),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use quota::{QuotePart, Refusal, Remaining};
-    use types::{ChargeId, Credits, CycleNumber, Durability, LineNumber, NodeId, Source};
+    use types::{ChargeId, Credits, CycleNumber, Durability, LineNumber, NodeId, PriceVersion, Source};
 
     fn workspace() -> WorkspaceId {
         WorkspaceId::parse("acme").unwrap()
@@ -201,6 +212,7 @@ mod tests {
             remaining: Remaining { at_least: credits("98.5"), at_most: credits("998.5") },
             durability: Durability::Local,
             cycle: CycleNumber(3),
+            price_version: None,
         }
     }
 
@@ -272,16 +284,24 @@ mod tests {
             r#""remaining":{"at_least":"98.5","at_most":"998.5"},"durability":"local","node":"n1","cycle":3}"#
         );
         assert_eq!(String::from_utf8(json::write(&charge_json(charge()))).unwrap(), golden);
+        let priced = Charge { price_version: Some(PriceVersion { card: 7, own: None }), ..charge() };
+        let golden = golden.replace(r#""cycle":3}"#, r#""cycle":3,"price_version":"7"}"#);
+        assert_eq!(String::from_utf8(json::write(&charge_json(priced))).unwrap(), golden);
     }
 
     #[test]
     fn the_golden_quote() {
         let unit = Unit::parse("input_token").unwrap();
         let part = QuotePart { unit, units: 1_200, per: 1_000, credits: credits("1") };
-        let quote = quote_json(Quote { charge: credits("1.2"), parts: vec![part] });
+        let price_version = Some(PriceVersion { card: 7, own: Some(9) });
+        let minimum = Some(credits("2"));
+        let quote = quote_json(Quote { charge: credits("2"), minimum, parts: vec![part], price_version });
         assert_eq!(
             String::from_utf8(json::write(&quote)).unwrap(),
-            r#"{"charge":"1.2","parts":[{"unit":"input_token","units":1200,"per":1000,"credits":"1"}]}"#
+            concat!(
+                r#"{"charge":"2","minimum":"2","#,
+                r#""parts":[{"unit":"input_token","units":1200,"per":1000,"credits":"1"}],"price_version":"7.9"}"#
+            )
         );
     }
 

@@ -96,7 +96,7 @@ table! {
     Invalid = 422 "invalid": "A value cannot be accepted",
         "Correct that value.";
     Unpriced = 422 "unpriced": "This usage has no price",
-        "Add a price to the rate card (0 is a price), or give an amount.";
+        "Add a price to the rate card (0 is a price), or one for `*`, or give an amount.";
     Overloaded = 429 "overloaded" again 1_000: "This node has more to do than it takes",
         "Ask again a little later, or ask another node.";
     KeyWindowFull = 429 "key_window_full" again 60_000: "No room for more idempotency keys",

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
-use types::{BadId, IdempotencyKey, Revision};
-use wire::json::{Given, Word};
+use types::{IdempotencyKey, Revision};
+use wire::json::Word;
 
 /// The one id in the path.
 pub(crate) struct One<A>(pub A);
@@ -22,29 +22,29 @@ pub(crate) struct One<A>(pub A);
 /// The two ids in the path.
 pub(crate) struct Two<A, B>(pub A, pub B);
 
-fn id<T: Word<Bad = BadId>>(given: Given<T>) -> Result<T, Refused> {
-    given.value().map_err(|bad| Refused::invalid(format!("path: {bad}")))
+fn id<T: Word>(text: &str) -> Result<T, Refused> {
+    T::read(text).map_err(|bad| Refused::invalid(format!("path: {bad}")))
 }
 
 fn undecodable<E>(_: E) -> Refused {
     Refused::invalid("path: an id in it is not UTF-8 behind its percent signs")
 }
 
-impl<A: Word<Bad = BadId>> FromRequestParts<Arc<App>> for One<A> {
+impl<A: Word> FromRequestParts<Arc<App>> for One<A> {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refused> {
-        let Path(a) = parts.extract::<Path<Given<A>>>().await.map_err(undecodable)?;
-        Ok(Self(id(a)?))
+        let Path(a) = parts.extract::<Path<String>>().await.map_err(undecodable)?;
+        Ok(Self(id(&a)?))
     }
 }
 
-impl<A: Word<Bad = BadId>, B: Word<Bad = BadId>> FromRequestParts<Arc<App>> for Two<A, B> {
+impl<A: Word, B: Word> FromRequestParts<Arc<App>> for Two<A, B> {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refused> {
-        let Path((a, b)) = parts.extract::<Path<(Given<A>, Given<B>)>>().await.map_err(undecodable)?;
-        Ok(Self(id(a)?, id(b)?))
+        let Path((a, b)) = parts.extract::<Path<(String, String)>>().await.map_err(undecodable)?;
+        Ok(Self(id(&a)?, id(&b)?))
     }
 }
 
@@ -88,11 +88,6 @@ impl Conditions {
             return Err(Refused::invalid("If-Match: this request changes nothing that has an ETag"));
         }
         Ok(self.key)
-    }
-
-    /// For commands whose repetition changes nothing more: a key is welcome, and none has to be kept.
-    pub fn of_repeatable(self) -> Option<Revision> {
-        self.if_match
     }
 }
 

@@ -8,11 +8,15 @@
 //! Frozen: two nodes of different versions must agree. A changed encoding is a new domain.
 
 use crate::translate;
-use quota::{Change, Keep, NewGrant, OverageRule, Plan, PlanChange, Rollover, Term, WorkspaceSettings};
+use quota::{
+    Change, Keep, Minimum, NewGrant, OverageRule, Plan, PlanChange, Price, PriceChange, PriceList, Rollover,
+    Term, Tier, WorkspaceSettings,
+};
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
 use wire::json::{Durability, Shown, Word};
 
 const DOMAIN: &str = "tranche administrator command 1";
+const PRICES_DOMAIN: &str = "tranche price command 1";
 
 /// BLAKE3 of a command's canonical encoding.
 pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
@@ -98,6 +102,24 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
     *print.0.finalize().as_bytes()
 }
 
+/// The same of a change of prices, whose lists are in the one order of a listing.
+pub(crate) fn of_prices(change: &PriceChange) -> [u8; 32] {
+    let mut print = Fingerprint(blake3::Hasher::new());
+    print.text(PRICES_DOMAIN);
+    match change {
+        PriceChange::PutCard { list, effective_at } => {
+            print.tag(1).prices(list).maybe(effective_at.as_ref(), |print, at| print.instant(*at));
+        }
+        PriceChange::RemoveCard { version } => {
+            print.tag(2).number(*version);
+        }
+        PriceChange::SetOwn { workspace, list } => {
+            print.tag(3).word(workspace).prices(list);
+        }
+    }
+    *print.0.finalize().as_bytes()
+}
+
 struct Fingerprint(blake3::Hasher);
 
 impl Fingerprint {
@@ -127,6 +149,22 @@ impl Fingerprint {
             Keep::Percent(percent) => self.tag(4).tag(*percent),
         };
         self.maybe(*cycles, |print, cycles| print.number(u64::from(cycles)))
+    }
+
+    fn prices(&mut self, PriceList { prices, minimums }: &PriceList) -> &mut Self {
+        self.number(prices.len() as u64);
+        for Price { feature, model, unit, per, credits, tiers } in prices {
+            self.word(feature).maybe(model.as_ref(), Self::word).word(unit).number(*per).credits(*credits);
+            self.number(tiers.len() as u64);
+            for Tier { above, credits } in tiers {
+                self.number(*above).credits(*credits);
+            }
+        }
+        self.number(minimums.len() as u64);
+        for Minimum { feature, model, credits } in minimums {
+            self.word(feature).maybe(model.as_ref(), Self::word).credits(*credits);
+        }
+        self
     }
 
     fn instant(&mut self, at: Timestamp) -> &mut Self {
@@ -293,6 +331,60 @@ mod tests {
                 assert_eq!(of(&workspace, &command), of(&workspace, &command.clone()));
             }
         }
+    }
+
+    #[test]
+    fn changes_of_prices_that_differ_have_other_hashes() {
+        let price =
+            |feature: &str, model: Option<&str>, unit: &str, per, micros, tiers: &[(u64, u64)]| Price {
+                feature: feature.parse().unwrap(),
+                model: model.map(|model| model.parse().unwrap()),
+                unit: unit.parse().unwrap(),
+                per,
+                credits: credits(micros),
+                tiers: tiers.iter().map(|(above, m)| Tier { above: *above, credits: credits(*m) }).collect(),
+            };
+        let minimum = |feature: &str, model: Option<&str>, micros| Minimum {
+            feature: feature.parse().unwrap(),
+            model: model.map(|model| model.parse().unwrap()),
+            credits: credits(micros),
+        };
+        let plain = || price("f", None, "u", 1, 1, &[]);
+        let lists = [
+            (vec![], vec![]),
+            (vec![plain()], vec![]),
+            (vec![plain(), plain()], vec![]),
+            (vec![price("g", None, "u", 1, 1, &[])], vec![]),
+            (vec![price("*", None, "u", 1, 1, &[])], vec![]),
+            (vec![price("f", Some("m"), "u", 1, 1, &[])], vec![]),
+            (vec![price("f", Some("*"), "u", 1, 1, &[])], vec![]),
+            (vec![price("f", None, "v", 1, 1, &[])], vec![]),
+            (vec![price("f", None, "u", 2, 1, &[])], vec![]),
+            (vec![price("f", None, "u", 1, 2, &[])], vec![]),
+            (vec![price("f", None, "u", 1, 1, &[(1, 1)])], vec![]),
+            (vec![price("f", None, "u", 1, 1, &[(2, 1)])], vec![]),
+            (vec![price("f", None, "u", 1, 1, &[(1, 2)])], vec![]),
+            (vec![plain()], vec![minimum("f", None, 1)]),
+            (vec![plain()], vec![minimum("f", None, 2)]),
+            (vec![plain()], vec![minimum("f", Some("m"), 1)]),
+            (vec![plain()], vec![minimum("g", None, 1)]),
+        ];
+        let lists = lists.map(|(prices, minimums)| PriceList { prices, minimums });
+        let mut changes =
+            vec![PriceChange::RemoveCard { version: 1 }, PriceChange::RemoveCard { version: 2 }];
+        for effective_at in [None, Some(1), Some(2)] {
+            let effective_at = effective_at.map(Timestamp::from_millis);
+            changes
+                .extend(lists.iter().map(|list| PriceChange::PutCard { list: list.clone(), effective_at }));
+        }
+        for workspace in ["acme", "acm"] {
+            let workspace = WorkspaceId::parse(workspace).unwrap();
+            let own =
+                |list: &PriceList| PriceChange::SetOwn { workspace: workspace.clone(), list: list.clone() };
+            changes.extend(lists.iter().map(own));
+        }
+        let hashes: std::collections::BTreeSet<_> = changes.iter().map(of_prices).collect();
+        assert_eq!(hashes.len(), changes.len());
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod openapi;
 mod operation;
 mod overage;
 mod plans;
-mod rate_card;
+mod prices;
 mod reallocations;
 mod routes;
 mod serve;

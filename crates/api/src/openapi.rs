@@ -3,7 +3,7 @@
 
 use crate::error::{Code, Row};
 use crate::{
-    allocations, cluster, consume, grants, members, operation, overage, plans, rate_card, reallocations,
+    allocations, cluster, consume, grants, members, operation, overage, plans, prices, reallocations,
     test_clock, usage, workspaces,
 };
 use std::fmt::Write;
@@ -28,7 +28,9 @@ use wire::json::{Given, Problem};
         reallocations::make, reallocations::get,
         overage::put, overage::get, overage::put_user, overage::get_user, overage::remove_user,
         plans::put, plans::get, plans::cancel, plans::preview,
-        usage::usage, rate_card::get, rate_card::put,
+        usage::usage,
+        prices::get, prices::put, prices::versions, prices::version, prices::remove, prices::put_own, prices::get_own,
+        prices::remove_own,
         cluster::cluster, cluster::forget, cluster::conservation, test_clock::advance,
         operation::healthz, operation::readyz, operation::metrics, operation::openapi_json, operation::docs,
         operation::error_table,
@@ -84,9 +86,7 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     }
     operation.security = Some(vec![SecurityRequirement::new::<_, _, String>("key", [])]);
     let has_effect = *method != HttpMethod::Get && !path.ends_with("/quote") && !path.ends_with("/preview");
-    let keyed = has_effect
-        && !["/v1/rate-card", "/v1/nodes/{node}/forget"].contains(&path)
-        && !path.ends_with("/batch");
+    let keyed = has_effect && path != "/v1/nodes/{node}/forget" && !path.ends_with("/batch");
     let resource = has_effect && !path.contains("/consume") && !path.starts_with("/v1/nodes/");
     if keyed {
         let text = "The same key with the same command gives the same answer; with another command 409.";
@@ -148,6 +148,7 @@ fn id_schema(name: &str) -> RefOr<Schema> {
         "user" => Given::<UserId>::schema(),
         "grant" => Given::<GrantId>::schema(),
         "reallocation" => Given::<ReallocationId>::schema(),
+        "version" => Given::<u64>::schema(),
         _ => Given::<NodeId>::schema(),
     }
 }

@@ -5,7 +5,7 @@ use crate::door::{self, Door};
 use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
-    allocations, cluster, consume, grants, members, operation, overage, plans, rate_card, reallocations,
+    allocations, cluster, consume, grants, members, operation, overage, plans, prices, reallocations,
     test_clock, usage, workspaces,
 };
 use axum::Router;
@@ -66,8 +66,14 @@ pub(crate) fn all() -> Vec<Route> {
         route("DELETE /v1/workspaces/{ws}/plan", delete(plans::cancel)),
         route("POST /v1/workspaces/{ws}/plan/preview", post(plans::preview)),
         route("GET /v1/workspaces/{ws}/usage", get(usage::usage)),
-        route("GET /v1/rate-card", get(rate_card::get)),
-        route("PUT /v1/rate-card", put(rate_card::put)),
+        route("PUT /v1/workspaces/{ws}/prices", put(prices::put_own)),
+        route("GET /v1/workspaces/{ws}/prices", get(prices::get_own)),
+        route("DELETE /v1/workspaces/{ws}/prices", delete(prices::remove_own)),
+        route("GET /v1/rate-card", get(prices::get)),
+        route("PUT /v1/rate-card", put(prices::put)),
+        route("GET /v1/rate-card/versions", get(prices::versions)),
+        route("GET /v1/rate-card/versions/{version}", get(prices::version)),
+        route("DELETE /v1/rate-card/versions/{version}", delete(prices::remove)),
         route("GET /v1/cluster", get(cluster::cluster)),
         route("POST /v1/nodes/{node}/forget", post(cluster::forget)),
         route("GET /v1/debug/conservation", get(cluster::conservation)),

@@ -79,7 +79,7 @@ const CONSUME: &str = "POST /v1/workspaces/acme/consume";
 const BODY: &str = r#"{"user":"ann","feature":"chat","amount":"1.5"}"#;
 
 /// Each route with a request that is in order.
-const IN_ORDER: [(&str, &str); 29] = [
+const IN_ORDER: [(&str, &str); 35] = [
     (CONSUME, BODY),
     ("POST /v1/workspaces/acme/quote", BODY),
     (
@@ -108,6 +108,15 @@ const IN_ORDER: [(&str, &str); 29] = [
     ("PUT /v1/workspaces/acme/limits/ann", r#"{"amount":null,"window":"cycle"}"#),
     ("GET /v1/workspaces/acme/usage?group_by=user,team&interval=day&from=2026-11-01&to=2026-12-01", ""),
     ("GET /v1/rate-card", ""),
+    ("GET /v1/rate-card/versions", ""),
+    ("GET /v1/rate-card/versions/7", ""),
+    ("DELETE /v1/rate-card/versions/7", ""),
+    ("GET /v1/workspaces/acme/prices", ""),
+    (
+        "PUT /v1/workspaces/acme/prices",
+        r#"{"prices":[{"feature":"f","model":"m","unit":"call","per":1,"credits":"0"}]}"#,
+    ),
+    ("DELETE /v1/workspaces/acme/prices", ""),
     ("PUT /v1/rate-card", r#"{"prices":[{"feature":"f","unit":"call","per":1,"credits":"0"}]}"#),
     ("GET /v1/cluster", ""),
     ("POST /v1/nodes/n2/forget", r#"{"mode":"credit"}"#),
@@ -300,6 +309,35 @@ async fn a_body_of_the_wrong_shape_is_malformed_and_a_wrong_value_is_invalid() {
         ("PUT /v1/workspaces/acme/limits/ann", r#"{"amount":"1","window":"day"}"#, "invalid"),
         ("PUT /v1/rate-card", r#"{"prices":[{"feature":"f","unit":"u","per":1.5,"credits":1}]}"#, "invalid"),
         ("PUT /v1/rate-card", r#"{"prices":[["f",null,"u",1,1]]}"#, "malformed"),
+        ("PUT /v1/rate-card", r#"{"prices":[],"effective_at":"tomorrow"}"#, "invalid"),
+        ("PUT /v1/rate-card", r#"{"prices":[],"effective_at":"2999-01-01T00:00:00Z"}"#, "no_leader"),
+        ("PUT /v1/workspaces/acme/prices", r#"{"prices":[]}"#, "invalid"),
+        (
+            "PUT /v1/workspaces/acme/prices",
+            r#"{"prices":[{"feature":"f","model":"*","unit":"u","per":1,"credits":1}]}"#,
+            "invalid",
+        ),
+        (
+            "PUT /v1/workspaces/acme/prices",
+            r#"{"prices":[],"effective_at":"2999-01-01T00:00:00Z"}"#,
+            "malformed",
+        ),
+        (
+            "POST /v1/workspaces/acme/quote",
+            r#"{"user":"ann","feature":"chat","usage":{"call":1},"price_version":"7.9"}"#,
+            "no_leader",
+        ),
+        (
+            "POST /v1/workspaces/acme/quote",
+            r#"{"user":"ann","feature":"chat","usage":{"call":1},"price_version":"v7"}"#,
+            "invalid",
+        ),
+        (
+            "POST /v1/workspaces/acme/quote",
+            r#"{"user":"ann","feature":"chat","amount":1,"price_version":"7"}"#,
+            "invalid",
+        ),
+        (CONSUME, r#"{"user":"ann","feature":"chat","usage":{"call":1},"price_version":"7"}"#, "malformed"),
         ("POST /v1/nodes/n2/forget", r#"{"mode":"burn"}"#, "invalid"),
         ("POST /v1/workspaces/acme/consume?dry_run=true", BODY, "malformed"),
         ("DELETE /v1/workspaces/acme/grants/g?dry_run=true", "", "malformed"),

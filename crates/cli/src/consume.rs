@@ -1,9 +1,9 @@
 //! `tranche consume` and `tranche quote`.
 
-use crate::table::{Side, Table, fields};
+use crate::table::{Side, Table, fields, or_dash};
 use crate::target::{Failure, Target, word};
 use clap::Args;
-use types::{Credits, Feature, IdempotencyKey, Model, Unit, UserId, WorkspaceId};
+use types::{Credits, Feature, IdempotencyKey, Model, PriceVersion, Unit, UserId, WorkspaceId};
 use wire::json::{self, Durability};
 
 /// What is to be paid for.
@@ -38,6 +38,9 @@ pub struct Consume {
 pub struct Quote {
     #[command(flatten)]
     action: Action,
+    /// By prices that are scheduled or were replaced, for example 7, or 7.9 with the workspace's own; left out: those in force
+    #[arg(long, value_name = "VERSION", conflicts_with = "amount")]
+    price_version: Option<PriceVersion>,
 }
 
 fn units(text: &str) -> Result<(Unit, u64), String> {
@@ -74,18 +77,24 @@ pub(crate) async fn run(target: &Target, command: Consume) -> Result<(), Failure
             ("remaining", format!("{} to {}", at_least.0, at_most.0)),
             ("durability", charge.durability.0.as_str().into()),
             ("cycle", charge.cycle.to_string()),
+            ("price version", or_dash(charge.price_version.map(|version| version.0))),
         ])
     })
 }
 
 pub(crate) async fn quote(target: &Target, command: Quote) -> Result<(), Failure> {
-    let (workspace, asked) = command.action.split(None);
+    let Quote { action, price_version } = command;
+    let (workspace, asked) = action.split(None);
+    let asked = json::AskQuote { price_version: price_version.map(Into::into), ..asked.into() };
     target.print(&target.client()?.quote(&workspace, &asked).await?, |quote| {
         let mut table = Table::new(&[("unit", Side::Left), ("units", Side::Right), ("credits", Side::Right)]);
         for part in &quote.parts {
             let price = format!("{} per {}", part.credits.0, part.per);
             table.row([part.unit.0.to_string(), part.units.to_string(), price]);
         }
-        format!("{}{table}", fields(&[("charge", quote.charge.0.to_string())]))
+        let mut said = vec![("charge", quote.charge.0.to_string())];
+        said.extend(quote.minimum.map(|_| ("", "the minimum for this feature and model".to_owned())));
+        said.extend(quote.price_version.map(|version| ("price version", version.0.to_string())));
+        format!("{}{table}", fields(&said))
     })
 }

@@ -1,7 +1,7 @@
 //! The commands of `tranche`, thin over the client: parse arguments, ask, print a short table or the API's JSON.
 //!
 //! [`Command`] is flattened by the binary next to its own `dev` and `serve`; [`run`] does one. Exit status 0 only on
-//! success; an error is one line on stderr that says what to do next.
+//! success; an error is one line on stderr that says what to do next. `prices diff` ends as `diff` does: 0, 1 or 2.
 //!
 //! Not here: running a node (`cluster`), HTTP and retries (`client`), shapes (`wire::json`).
 
@@ -12,7 +12,7 @@ mod member;
 mod node;
 mod overage;
 mod plan;
-mod rate_card;
+mod prices;
 mod replay;
 mod table;
 mod target;
@@ -26,7 +26,7 @@ pub use member::MemberCommand;
 pub use node::NodeCommand;
 pub use overage::OverageCommand;
 pub use plan::PlanCommand;
-pub use rate_card::RateCardCommand;
+pub use prices::PricesCommand;
 pub use replay::Replay;
 pub use target::{Group, Single, Target, When};
 pub use usage::Usage;
@@ -57,8 +57,8 @@ pub enum Command {
     Limit(Group<LimitCommand>),
     /// Credits, calls and units used
     Usage(Single<Usage>),
-    /// The prices
-    RateCard(Group<RateCardCommand>),
+    /// Prices: the rate card by its versions, and workspaces' own prices
+    Prices(Group<PricesCommand>),
     /// The nodes of the cluster
     Node(Group<NodeCommand>),
     /// Spends credits
@@ -76,9 +76,11 @@ pub fn run(command: Command) -> ExitCode {
         .and_then(|runtime| runtime.block_on(dispatch(command)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // As `diff` does: what is different is said already.
+        Err(Failure::Different) => ExitCode::from(1),
         Err(failure) => {
             eprintln!("tranche: {}", table::printable(failure.to_string()));
-            ExitCode::FAILURE
+            if matches!(failure, Failure::NotCompared(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -95,7 +97,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Reallocate(Single { target, what }) => Box::pin(allocation::reallocate(&target, what)).await,
         Command::Limit(Group { target, what }) => Box::pin(allocation::limit(&target, what)).await,
         Command::Usage(Single { target, what }) => Box::pin(usage::run(&target, what)).await,
-        Command::RateCard(Group { target, what }) => Box::pin(rate_card::run(&target, what)).await,
+        Command::Prices(Group { target, what }) => Box::pin(prices::run(&target, what)).await,
         Command::Node(Group { target, what }) => Box::pin(node::run(&target, what)).await,
         Command::Consume(Single { target, what }) => Box::pin(consume::run(&target, what)).await,
         Command::Quote(Single { target, what }) => Box::pin(consume::quote(&target, what)).await,
@@ -155,8 +157,19 @@ mod tests {
             "limit set acme ann 500 --idempotency-key k-1",
             "limit lift acme ann",
             "usage acme --group-by user,feature --interval day --from 2026-11-01 --to 2026-12-01",
-            "rate-card show",
-            "rate-card set prices.json --if-match 3",
+            "prices get",
+            "prices get --version 3 --file prices.json",
+            "prices get --workspace acme --json",
+            "prices set prices.json --if-match 3",
+            "prices set prices.json --at 2027-01-01T00:00:00Z --idempotency-key k-1",
+            "prices set own.json --workspace acme",
+            "prices diff prices.json",
+            "prices diff old.json new.json",
+            "prices diff prices.json --version 3",
+            "prices versions",
+            "prices remove 7 --if-match 7",
+            "prices remove --workspace acme",
+            "quote acme ann chat --model m-1 --usage calls=1 --price-version 7.9",
             "node list",
             "node forget n3 --mode credit --yes",
             "consume acme ann chat --amount 1.5 --idempotency-key k-1",
@@ -181,6 +194,12 @@ mod tests {
             ("reallocate acme m --from a --to b", "--amount"),
             ("reallocate acme m --show --from a", "cannot be used with"),
             ("usage acme --group-by colour", "it is one of: user"),
+            ("prices get --version 3 --workspace acme", "cannot be used with"),
+            ("prices set p.json --at tomorrow", "a time is RFC 3339"),
+            ("prices set p.json --at 2027-01-01T00:00:00Z --workspace acme", "cannot be used with"),
+            ("prices diff a.json b.json --version 3", "cannot be used with"),
+            ("prices remove 7 --workspace acme", "cannot be used with"),
+            ("quote acme ann chat --usage calls=1 --price-version v7", "a price version is"),
             ("node forget three", "a node id is"),
             ("replay --trace t --users u --workspace w --speed=-1", "a number above 0"),
             ("replay --trace t --users u --workspace w --speed fast", "a number above 0"),

@@ -99,8 +99,14 @@ pub(crate) enum Failure {
     Key(#[from] client::BadKey),
     #[error("{file} cannot be read: {why}. Check the path and its permissions")]
     File { file: String, why: std::io::Error },
-    #[error("{file} is no rate card: {why}. Its shape is the body of PUT /v1/rate-card in /openapi.json")]
-    RateCard { file: String, why: json::Malformed },
+    #[error("{file} cannot be written: {why}. Check the path and its permissions")]
+    Unwritable { file: String, why: std::io::Error },
+    #[error("{file} holds no prices: {why}. Their shape is the body of PUT /v1/rate-card in /openapi.json")]
+    NoPrices { file: String, why: String },
+    #[error("the prices are different")]
+    Different,
+    #[error("{0}")]
+    NotCompared(Box<Self>),
     #[error("{0}")]
     Csv(#[from] crate::replay::BadCsv),
     #[error("{0}")]

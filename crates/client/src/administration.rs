@@ -1,4 +1,4 @@
-//! Administrators' writes, and reading the resources they change. Not here: summaries, usage, the cluster.
+//! Administrators' writes, and reading the resources they change. Not here: prices, summaries, usage, the cluster.
 
 use crate::error::Error;
 use crate::exchange::{Ask, Client, path};
@@ -29,13 +29,13 @@ pub struct Conditions {
 impl Conditions {
     pub const NONE: Self = Self { key: None, if_match: None };
 
-    fn ask<T: Serialize>(&self, method: Method, path: String, body: &T) -> Ask {
+    pub(crate) fn ask<T: Serialize>(&self, method: Method, path: String, body: &T) -> Ask {
         let Self { key, if_match } = self.clone();
         let repeat = if key.is_some() { Repeat::Harmless } else { Repeat::Harmful };
         Ask { key, if_match, ..Ask::send(method, path, body, repeat) }
     }
 
-    fn ask_bare(&self, method: Method, path: String) -> Ask {
+    pub(crate) fn ask_bare(&self, method: Method, path: String) -> Ask {
         Ask { body: None, ..self.ask(method, path, &()) }
     }
 
@@ -275,16 +275,6 @@ impl Client {
     ) -> Result<Versioned<json::Limit>, Error> {
         let path = path(&["v1", "workspaces", workspace.as_str(), "limits", user.as_str()])?;
         self.ask_versioned(&conditions.ask(Method::PUT, path, limit)).await
-    }
-
-    /// Replaces all prices. The route keeps no idempotency key; use `if_match`.
-    pub async fn put_rate_card(
-        &self,
-        card: &json::PutRateCard,
-        if_match: Option<Revision>,
-    ) -> Result<Versioned<json::RateCardSet>, Error> {
-        let path = path(&["v1", "rate-card"])?;
-        self.ask_versioned(&Conditions { key: None, if_match }.ask(Method::PUT, path, card)).await
     }
 
     /// Declares a node's disk lost for good. It is fenced for ever.

@@ -5,7 +5,7 @@ use crate::exchange::{Ask, Client, path};
 use crate::repeat::Repeat;
 use reqwest::Method;
 use types::{IdempotencyKey, WorkspaceId};
-use wire::json::{Batch, BatchResult, Charge, Consume, Quote};
+use wire::json::{AskQuote, Batch, BatchResult, Charge, Consume, Quote};
 
 impl Client {
     /// Spends now. With a `key` it is done once however often it is asked, and is asked again by itself; without one
@@ -30,8 +30,8 @@ impl Client {
         self.ask(&Ask::send(Method::POST, path, asked, repeat)).await
     }
 
-    /// The price of a consume, without effect.
-    pub async fn quote(&self, workspace: &WorkspaceId, asked: &Consume) -> Result<Quote, Error> {
+    /// The price of a consume, without effect: by the prices in force, or by those that are named.
+    pub async fn quote(&self, workspace: &WorkspaceId, asked: &AskQuote) -> Result<Quote, Error> {
         let path = path(&["v1", "workspaces", workspace.as_str(), "quote"])?;
         self.ask(&Ask::send(Method::POST, path, asked, Repeat::Effectless)).await
     }

@@ -1,4 +1,4 @@
-//! What can only be read: summaries, usage, prices, the cluster, the books, health.
+//! What can only be read: summaries, usage, the cluster, the books, health. Not here: prices.
 
 use crate::administration::Versioned;
 use crate::error::Error;
@@ -67,11 +67,6 @@ impl Client {
             (all.cursor, all.unattributed, all.as_of) = (page.cursor, page.unattributed, page.as_of);
         }
         Ok(all)
-    }
-
-    /// All prices.
-    pub async fn rate_card(&self) -> Result<Versioned<json::RateCard>, Error> {
-        self.ask_versioned(&Ask::read(path(&["v1", "rate-card"])?)).await
     }
 
     /// Nodes, groups with leaders and replicas, leases out, lag: as the asked node sees them.

@@ -40,6 +40,7 @@ mod error;
 mod exchange;
 mod inspection;
 mod options;
+mod prices;
 mod repeat;
 
 pub use administration::{Conditions, Versioned};

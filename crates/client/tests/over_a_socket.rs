@@ -248,7 +248,7 @@ async fn a_node_that_is_not_there_is_passed_by_even_without_a_key() {
 #[tokio::test]
 async fn attempts_are_bounded() {
     let node = Node::scripted(&[NO_LEADER]).await;
-    let error = client(&[&node.url]).quote(&acme(), &asked()).await.unwrap_err();
+    let error = client(&[&node.url]).quote(&acme(), &asked().into()).await.unwrap_err();
     assert_eq!(error.code(), Some("no_leader"));
     assert_eq!(node.requests().len(), 4);
 }

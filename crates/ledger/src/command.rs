@@ -1,9 +1,9 @@
 //! What can be asked of the ledger. Plain data, checked at the edge: no empty id, no zero amount gets here.
 
+use crate::meta::PriceCommand;
 use crate::overage::OverageRule;
 use crate::plan::PlanChange;
 use crate::rollover::Term;
-use pricing::Price;
 use types::{
     Backing, Credits, CreditsDelta, CycleDays, CycleNumber, CycleRule, Durability, GrantId, HolderId,
     IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, TeamId, Timestamp, UserId,
@@ -20,8 +20,8 @@ pub enum Command {
     Register { holder: HolderId, journal_sequence: u64 },
     /// An operator declares a holder lost for good: it is fenced for ever and its lines are written off.
     Forget { holder: HolderId, mode: ForgetMode },
-    /// Replaces the rate card (meta group only).
-    SetRateCard { prices: Vec<Price>, if_match: Option<Revision> },
+    /// An operator changes prices (meta group only).
+    Prices(PriceCommand),
     /// Makes happen what the time of the entry has made due: grants that expire, cycles that end.
     Tick { workspace: WorkspaceId },
     /// Says when the cycles end that come next, as looked up for this `cycle`.
@@ -308,7 +308,7 @@ impl Command {
             Self::Admin(admin) => Some(&admin.workspace),
             Self::Holder(batch) => Some(&batch.workspace),
             Self::Tick { workspace } | Self::SetCycleEnds { workspace, .. } => Some(workspace),
-            Self::Register { .. } | Self::Forget { .. } | Self::SetRateCard { .. } => None,
+            Self::Register { .. } | Self::Forget { .. } | Self::Prices(_) => None,
         }
     }
 }

@@ -52,7 +52,7 @@ pub use grant::{Grant, GrantBooks, GrantState};
 pub use intent::{Intent, IntentNo, Pledge, Recipient};
 pub use invariants::{Conservation, GrantTerms, Violation};
 pub use line::{BackingNumbers, Line};
-pub use meta::Meta;
+pub use meta::{DatedCard, Meta, PriceAnswer, PriceChange, PriceCommand, PriceKey, PriceRejection};
 pub use outcome::{
     AllocationAnswer, Denial, DenialReason, Event, GrantAnswer, LineAnswer, LineRejection, LineResult,
     Outcome, Pending, PlanAnswer, ReallocationAnswer, Rejection, Retry,

@@ -16,6 +16,18 @@ pub const LINES_PER_HOLDER_AND_USER_MAX: usize = 8;
 pub const KEYS_MAX: usize = 10_000;
 /// How long such a key is remembered.
 pub const KEY_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
+/// Rate cards that are kept: in force, scheduled, replaced.
+pub const RATE_CARDS_MAX: usize = 16;
+/// For how long prices that were replaced can still be settled under; then they go as soon as their place is needed.
+pub const REPLACED_PRICES_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
+/// Lists of its own prices that are kept of one workspace, the one in force included.
+pub const OWN_PRICES_MAX: usize = 16;
+/// Workspaces with prices of their own.
+pub const OWN_PRICES_WORKSPACES_MAX: usize = 1_024;
+/// Entries of all those lists together.
+pub const OWN_PRICES_KEPT_MAX: usize = 65_536;
+/// Idempotency keys that are remembered for changes of prices.
+pub const PRICE_KEYS_MAX: usize = 1_000;
 /// Longest name of a workspace, in bytes.
 pub const NAME_BYTES_MAX: usize = 200;
 /// Largest priority number; the smallest burns first.

@@ -1,5 +1,6 @@
 //! What the ledger answers: outcomes, rejections that say whether a retry can end differently, and events.
 
+use crate::meta::{PriceAnswer, PriceRejection};
 use crate::overage::OverageAnswer;
 use crate::plan::{Due, Next, Plan};
 use crate::view::{MemberView, WorkspaceView};
@@ -21,7 +22,7 @@ pub enum Outcome {
     Lines(Vec<LineAnswer>),
     Registered,
     Forgotten { lines: u64, written_off: Credits, exposure: Credits },
-    RateCard { revision: Revision },
+    Prices(PriceAnswer),
     Ticked,
     Plan(Box<PlanAnswer>),
     Overage(Box<OverageAnswer>),
@@ -184,6 +185,8 @@ pub enum Rejection {
     OverageIsNoGrant,
     #[error("the workspace has no plan")]
     NoPlan,
+    #[error(transparent)]
+    Prices(PriceRejection),
     #[error("the resource changed meanwhile; read it again and repeat the change")]
     Stale { now: Revision },
     #[error("only {available} credits of what is shared can back this to the end of the cycle")]
@@ -262,6 +265,7 @@ impl Rejection {
             | Self::OtherDisk { .. }
             | Self::Unregistered => Retry::AfterChange,
             Self::KeyWindowFull { .. } => Retry::Later,
+            Self::Prices(why) => why.retry(),
         }
     }
 }

@@ -55,7 +55,7 @@ impl State {
     pub fn new() -> Self {
         let now = Timestamp::from_millis(0);
         let (holders, workspaces, schedule) = Default::default();
-        Self { now, meta: Meta::new(), holders, workspaces, schedule }
+        Self { now, meta: Meta::default(), holders, workspaces, schedule }
     }
 
     /// Puts in a workspace as it was read.
@@ -77,9 +77,7 @@ impl State {
             Command::Holder(batch) => self.apply_batch(batch, &mut events),
             Command::Register { holder, journal_sequence } => self.apply_register(*holder, *journal_sequence),
             Command::Forget { holder, mode } => self.apply_forget(*holder, *mode, &mut events),
-            Command::SetRateCard { prices, if_match } => {
-                self.meta.decide(*if_match).map(|()| self.meta.commit(prices.clone()))
-            }
+            Command::Prices(command) => self.meta.apply(command, self.now),
             Command::Tick { workspace } => {
                 self.on_workspace(workspace, &mut events, |_, _| Ok(Outcome::Ticked))
             }

@@ -1,102 +1,71 @@
 //! The rate card: prices checked once, then only read. No arithmetic on amounts; that is `exact`.
 
-use crate::exact::{COMMON_MAX, common_multiple};
-use std::cmp::Ordering;
-use types::{Credits, Feature, Model, Unit};
-
-/// Most prices on one card.
-pub const PRICES_MAX: usize = 4_096;
-/// Most units priced for one feature and model.
-pub const UNITS_MAX: usize = 16;
-/// Largest `per` of a price.
-pub const PER_MAX: u64 = 1_000_000_000;
-
-/// `credits` per `per` units: 1 credit per 1,000 input tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Price {
-    pub feature: Feature,
-    /// `None` is the price of calls that name no model. It is not a price for any model.
-    pub model: Option<Model>,
-    pub unit: Unit,
-    /// 1 to [`PER_MAX`].
-    pub per: u64,
-    /// 0 is a price.
-    pub credits: Credits,
-}
-
-/// Why prices are not a card; the message says which entry, why, and what would help. Entries count from 0.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadCard {
-    #[error("a rate card has at most {PRICES_MAX} prices, this one has {0}; drop those no feature asks for")]
-    TooManyPrices(usize),
-    #[error("prices[{entry}] ({feature}, {}, {unit}): {why}", model_text(model))]
-    Entry { entry: usize, feature: Feature, model: Option<Model>, unit: Unit, why: BadPrice },
-}
-
-/// What is wrong with one price.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadPrice {
-    #[error("`per` is 1 to {PER_MAX}, this is {0}; write 1 for a price by the single unit")]
-    PerOutOfRange(u64),
-    #[error("prices[{earlier}] is a price for the same feature, model and unit; keep one of the two")]
-    Duplicate { earlier: usize },
-    #[error("one feature and model has at most {UNITS_MAX} priced units; merge units, or split the feature")]
-    TooManyUnits,
-    #[error(
-        "its `per`, {0}, has with those of the other units of this feature and model no common multiple up to \
-         {COMMON_MAX}; powers of ten always fit"
-    )]
-    PerUnlikeOthers(u64),
-}
+use crate::bad::{BadCard, BadMinimum, BadPrice};
+use crate::exact::common_multiple;
+use crate::list::{
+    ENTRIES_MAX, Minimum, OWN_ENTRIES_MAX, PER_MAX, Price, PriceList, Set, TIERS_MAX, UNITS_MAX,
+};
+use types::{Credits, Feature, Model, OneOrAny, Unit};
 
 /// Prices by feature × model × unit. An empty card is valid: everything is unpriced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateCard {
     version: u64,
     /// In order of feature, model, unit, so that a lookup is a binary search and a listing has one order.
-    prices: Vec<Price>,
+    list: PriceList,
 }
 
 impl RateCard {
-    /// Checks all of `prices`, in any order. `version` is given by whoever stores cards and comes back in quotes.
-    pub fn new(version: u64, prices: Vec<Price>) -> Result<Self, BadCard> {
-        if prices.len() > PRICES_MAX {
-            return Err(BadCard::TooManyPrices(prices.len()));
-        }
-        let mut entries: Vec<(usize, Price)> = prices.into_iter().enumerate().collect();
-        for (entry, price) in &entries {
-            if !(1..=PER_MAX).contains(&price.per) {
-                return Err(price.refused(*entry, BadPrice::PerOutOfRange(price.per)));
+    /// Checks all of `list`. `version` is given by whoever stores cards and comes back in quotes.
+    pub fn new(version: u64, list: impl Into<PriceList>) -> Result<Self, BadCard> {
+        let PriceList { prices, minimums } = within(ENTRIES_MAX, list.into())?;
+        let prices = checked_prices(prices)?;
+        let minimums = checked_minimums(minimums)?;
+        for (entry, minimum) in &minimums {
+            if prices_of(&prices, minimum.set()).is_empty() {
+                return Err(minimum.refused(*entry, BadMinimum::OfNothing));
             }
         }
-        // A stable sort: of two equal ones, the one written later stands later and is the one refused.
-        entries.sort_by(|(_, a), (_, b)| a.place(&b.feature, b.model.as_ref(), &b.unit));
-        for pair in entries.windows(2) {
-            let [(earlier, a), (entry, b)] = pair else { continue };
-            if a.place(&b.feature, b.model.as_ref(), &b.unit).is_eq() {
-                return Err(b.refused(*entry, BadPrice::Duplicate { earlier: *earlier }));
+        Ok(Self::of(version, prices, minimums))
+    }
+
+    /// The same for one workspace's own prices: fewer of them, none of them for `*`, and minimum charges also for what the
+    /// card alone has prices of.
+    pub fn own(version: u64, list: impl Into<PriceList>) -> Result<Self, BadCard> {
+        let PriceList { prices, minimums } = within(OWN_ENTRIES_MAX, list.into())?;
+        for (entry, price) in prices.iter().enumerate() {
+            if !is_exact(price.set()) {
+                return Err(price.refused(entry, BadPrice::NotExact));
             }
         }
-        for met in entries.chunk_by(|(_, a), (_, b)| a.feature == b.feature && a.model == b.model) {
-            check_together(met)?;
+        for (entry, minimum) in minimums.iter().enumerate() {
+            if !is_exact(minimum.set()) {
+                return Err(minimum.refused(entry, BadMinimum::NotExact));
+            }
         }
-        Ok(Self { version, prices: entries.into_iter().map(|(_, price)| price).collect() })
+        Ok(Self::of(version, checked_prices(prices)?, checked_minimums(minimums)?))
+    }
+
+    fn of(version: u64, prices: Vec<Price>, minimums: Vec<(usize, Minimum)>) -> Self {
+        let minimums = minimums.into_iter().map(|(_, minimum)| minimum).collect();
+        Self { version, list: PriceList { prices, minimums } }
     }
 
     /// No prices at all, version 0: what a cluster starts with.
     pub const fn empty() -> Self {
-        Self { version: 0, prices: Vec::new() }
+        Self { version: 0, list: PriceList { prices: Vec::new(), minimums: Vec::new() } }
     }
 
     /// What `tranche dev` starts with, version 1: `chat` with `m-1` at 1 credit per 1,000 `input_token` and 4 per
     /// 1,000 `output_token`.
     pub fn dev() -> Self {
         let price = |unit: &str, credits: u64| Price {
-            feature: Feature::parse("chat").expect("a valid id"),
-            model: Some(Model::parse("m-1").expect("a valid id")),
+            feature: Feature::parse("chat").expect("a valid id").into(),
+            model: Some(Model::parse("m-1").expect("a valid id").into()),
             unit: Unit::parse(unit).expect("a valid id"),
             per: 1_000,
             credits: Credits::whole(credits).expect("a few credits are in range"),
+            tiers: Vec::new(),
         };
         Self::new(1, vec![price("input_token", 1), price("output_token", 4)]).expect("two lawful prices")
     }
@@ -105,28 +74,104 @@ impl RateCard {
         self.version
     }
 
-    /// All prices, ordered by feature, model, unit.
-    pub fn prices(&self) -> &[Price] {
-        &self.prices
+    /// Everything on it, ordered by feature, model, unit.
+    pub const fn list(&self) -> &PriceList {
+        &self.list
     }
 
-    /// The price of exactly this feature, model and unit. There is no falling back from a model to none.
-    pub fn price(&self, feature: &Feature, model: Option<&Model>, unit: &Unit) -> Option<&Price> {
-        let at = self.prices.binary_search_by(|price| price.place(feature, model, unit)).ok()?;
-        self.prices.get(at)
+    pub fn prices(&self) -> &[Price] {
+        &self.list.prices
+    }
+
+    pub fn minimums(&self) -> &[Minimum] {
+        &self.list.minimums
+    }
+
+    /// The prices by which a call is priced, all of one set: those of its own feature and model where there is any; then
+    /// those of its feature for any model; then those of any feature for its model; then those for anything. Calls that
+    /// name no model have prices for no model, of their feature or of any.
+    pub(crate) fn prices_for(&self, feature: &Feature, model: Option<&Model>) -> &[Price] {
+        let (of_it, of_any) = (OneOrAny::One(feature), OneOrAny::Any);
+        let prices = |feature, model| prices_of(&self.list.prices, (feature, model));
+        let there = |found: &&[Price]| !found.is_empty();
+        match model.map(OneOrAny::One) {
+            None => [of_it, of_any].into_iter().map(|feature| prices(feature, None)).find(there),
+            model @ Some(_) => {
+                let any = Some(OneOrAny::Any);
+                let sets = [(of_it, model), (of_it, any), (of_any, model), (of_any, any)];
+                sets.into_iter().map(|(feature, model)| prices(feature, model)).find(there)
+            }
+        }
+        .unwrap_or_default()
+    }
+
+    /// The prices of exactly this feature and model.
+    pub(crate) fn prices_of(&self, feature: &Feature, model: Option<&Model>) -> &[Price] {
+        prices_of(&self.list.prices, (OneOrAny::One(feature), model.map(OneOrAny::One)))
+    }
+
+    pub(crate) fn minimum_of(&self, set: Set<'_>) -> Option<Credits> {
+        let at = self.list.minimums.binary_search_by(|minimum| minimum.set().cmp(&set)).ok()?;
+        self.list.minimums.get(at).map(|minimum| minimum.credits)
     }
 }
 
-impl Price {
-    /// Where this price stands on a card, seen from (feature, model, unit).
-    fn place(&self, feature: &Feature, model: Option<&Model>, unit: &Unit) -> Ordering {
-        (&self.feature, self.model.as_ref(), &self.unit).cmp(&(feature, model, unit))
-    }
+/// Those of one set, out of sorted ones.
+fn prices_of<'a>(prices: &'a [Price], set: Set<'_>) -> &'a [Price] {
+    let from = prices.partition_point(|price| price.set() < set);
+    let rest = prices.get(from..).unwrap_or_default();
+    rest.get(..rest.partition_point(|price| price.set() == set)).unwrap_or_default()
+}
 
-    fn refused(&self, entry: usize, why: BadPrice) -> BadCard {
-        let Self { feature, model, unit, per: _, credits: _ } = self.clone();
-        BadCard::Entry { entry, feature, model, unit, why }
+/// The price of one unit, out of those of one set.
+pub(crate) fn price_of<'a>(set: &'a [Price], unit: &Unit) -> Option<&'a Price> {
+    set.get(set.binary_search_by(|price| price.unit.cmp(unit)).ok()?)
+}
+
+fn is_exact((feature, model): Set<'_>) -> bool {
+    feature != OneOrAny::Any && model != Some(OneOrAny::Any)
+}
+
+fn within(max: usize, list: PriceList) -> Result<PriceList, BadCard> {
+    let found = list.entries();
+    if found > max { Err(BadCard::TooManyEntries { found, max }) } else { Ok(list) }
+}
+
+/// Sorted, and each in order by itself and with those it may meet.
+fn checked_prices(prices: Vec<Price>) -> Result<Vec<Price>, BadCard> {
+    let mut entries: Vec<(usize, Price)> = prices.into_iter().enumerate().collect();
+    for (entry, price) in &entries {
+        check_alone(price).map_err(|why| price.refused(*entry, why))?;
     }
+    // A stable sort: of two equal ones, the one written later stands later and is the one refused.
+    entries.sort_by(|(_, a), (_, b)| (a.set(), &a.unit).cmp(&(b.set(), &b.unit)));
+    for pair in entries.windows(2) {
+        let [(earlier, a), (entry, b)] = pair else { continue };
+        if a.set() == b.set() && a.unit == b.unit {
+            return Err(b.refused(*entry, BadPrice::Duplicate { earlier: *earlier }));
+        }
+    }
+    for met in entries.chunk_by(|(_, a), (_, b)| a.set() == b.set()) {
+        check_together(met)?;
+    }
+    Ok(entries.into_iter().map(|(_, price)| price).collect())
+}
+
+fn check_alone(price: &Price) -> Result<(), BadPrice> {
+    if !(1..=PER_MAX).contains(&price.per) {
+        return Err(BadPrice::PerOutOfRange(price.per));
+    }
+    if price.tiers.len() > TIERS_MAX {
+        return Err(BadPrice::TooManyTiers(price.tiers.len()));
+    }
+    let mut before = 0;
+    for (at, tier) in price.tiers.iter().enumerate() {
+        if tier.above <= before {
+            return Err(BadPrice::TiersNotAscending(at));
+        }
+        before = tier.above;
+    }
+    Ok(())
 }
 
 /// The prices of one feature and model: those that may meet in one quote.
@@ -142,7 +187,15 @@ fn check_together(met: &[(usize, Price)]) -> Result<(), BadCard> {
     Ok(())
 }
 
-/// A model's name in a message.
-pub(crate) fn model_text(model: &Option<Model>) -> &str {
-    model.as_ref().map_or("no model", Model::as_str)
+/// Sorted, with where each stood.
+fn checked_minimums(minimums: Vec<Minimum>) -> Result<Vec<(usize, Minimum)>, BadCard> {
+    let mut entries: Vec<(usize, Minimum)> = minimums.into_iter().enumerate().collect();
+    entries.sort_by(|(_, a), (_, b)| a.set().cmp(&b.set()));
+    for pair in entries.windows(2) {
+        let [(earlier, a), (entry, b)] = pair else { continue };
+        if a.set() == b.set() {
+            return Err(b.refused(*entry, BadMinimum::Duplicate { earlier: *earlier }));
+        }
+    }
+    Ok(entries)
 }

@@ -1,16 +1,30 @@
 //! What a rate card accepts, and what it says when it does not: every limit at its bound and one past it.
 
-use pricing::{BadCard, BadPrice, PER_MAX, PRICES_MAX, Price, RateCard, UNITS_MAX};
-use types::{Credits, Feature, Model, Unit};
+use pricing::{
+    BadCard, BadMinimum, BadPrice, ENTRIES_MAX, Minimum, OWN_ENTRIES_MAX, PER_MAX, Price, PriceList,
+    RateCard, TIERS_MAX, Tier, UNITS_MAX,
+};
+use types::{Credits, Feature, Model, OneOrAny, Unit};
 
 fn price(feature: &str, model: Option<&str>, unit: &str, per: u64) -> Price {
     Price {
-        feature: Feature::parse(feature).unwrap(),
-        model: model.map(|model| Model::parse(model).unwrap()),
+        feature: feature.parse().unwrap(),
+        model: model.map(|model| model.parse().unwrap()),
         unit: Unit::parse(unit).unwrap(),
         per,
         credits: Credits::whole(1).unwrap(),
+        tiers: Vec::new(),
     }
+}
+
+fn minimum(feature: &str, model: Option<&str>) -> Minimum {
+    let (feature, model) = (feature.parse().unwrap(), model.map(|model| model.parse().unwrap()));
+    Minimum { feature, model, credits: Credits::whole(1).unwrap() }
+}
+
+fn tiered(above: &[u64]) -> Price {
+    let tier = |above: &u64| Tier { above: *above, credits: Credits::ZERO };
+    Price { tiers: above.iter().map(tier).collect(), ..price("chat", Some("m-1"), "input_token", 1_000) }
 }
 
 fn units(count: usize) -> Vec<Price> {
@@ -19,7 +33,7 @@ fn units(count: usize) -> Vec<Price> {
 
 fn why(prices: Vec<Price>) -> (usize, BadPrice) {
     match RateCard::new(1, prices) {
-        Err(BadCard::Entry { entry, why, .. }) => (entry, why),
+        Err(BadCard::Price { entry, why, .. }) => (entry, why),
         other => panic!("not refused by an entry: {other:?}"),
     }
 }
@@ -27,7 +41,8 @@ fn why(prices: Vec<Price>) -> (usize, BadPrice) {
 #[test]
 fn an_empty_card_is_a_card() {
     assert_eq!(RateCard::new(0, vec![]), Ok(RateCard::empty()));
-    assert_eq!(RateCard::empty().prices(), []);
+    assert_eq!(RateCard::own(0, vec![]), Ok(RateCard::empty()));
+    assert_eq!(RateCard::empty().list(), &PriceList::default());
 }
 
 #[test]
@@ -55,9 +70,9 @@ fn the_dev_card_is_as_documented() {
     let text: Vec<_> = card
         .prices()
         .iter()
-        .map(|p| format!("{} {:?} {} {}/{}", p.feature, p.model, p.unit, p.credits, p.per))
+        .map(|p| format!("{} {} {} {}/{}", p.feature, p.model.clone().unwrap(), p.unit, p.credits, p.per))
         .collect();
-    assert_eq!(text, ["chat Some(m-1) input_token 1/1000", "chat Some(m-1) output_token 4/1000"]);
+    assert_eq!(text, ["chat m-1 input_token 1/1000", "chat m-1 output_token 4/1000"]);
 }
 
 #[test]
@@ -105,12 +120,87 @@ fn units_of_one_model_are_bounded() {
 }
 
 #[test]
-fn prices_of_one_card_are_bounded() {
-    let prices = |count: usize| (0..count).map(|n| price(&format!("f{n}"), None, "call", 1)).collect();
-    assert!(RateCard::new(1, prices(PRICES_MAX)).is_ok());
-    let refused = RateCard::new(1, prices(PRICES_MAX + 1)).unwrap_err();
-    assert_eq!(refused, BadCard::TooManyPrices(4_097));
-    assert!(refused.to_string().contains("at most 4096 prices"));
+fn entries_of_one_card_are_bounded() {
+    let prices = |count: usize| -> Vec<Price> {
+        (0..count).map(|n| price(&format!("f{n}"), None, "call", 1)).collect()
+    };
+    assert!(RateCard::new(1, prices(ENTRIES_MAX)).is_ok());
+    let refused = RateCard::new(1, prices(ENTRIES_MAX + 1)).unwrap_err();
+    assert_eq!(refused, BadCard::TooManyEntries { found: 4_097, max: 4_096 });
+    assert!(
+        refused.to_string().contains("at most 4096 prices, tiers and minimum charges, this one has 4097")
+    );
+    // Tiers and minimums count like prices.
+    let list = |minimums| {
+        let mut prices = prices(ENTRIES_MAX - 4);
+        prices[7].tiers = tiered(&[1, 2]).tiers;
+        PriceList { prices, minimums }
+    };
+    let minimums = |count: usize| (0..count).map(|n| minimum(&format!("f{n}"), None)).collect();
+    assert!(RateCard::new(1, list(minimums(2))).is_ok());
+    assert_eq!(
+        RateCard::new(1, list(minimums(3))),
+        Err(BadCard::TooManyEntries { found: 4_097, max: ENTRIES_MAX })
+    );
+    assert!(RateCard::own(1, prices(OWN_ENTRIES_MAX)).is_ok());
+    assert_eq!(
+        RateCard::own(1, prices(OWN_ENTRIES_MAX + 1)),
+        Err(BadCard::TooManyEntries { found: 257, max: OWN_ENTRIES_MAX })
+    );
+}
+
+#[test]
+fn tiers_are_bounded_and_ascend() {
+    let most: Vec<u64> = (1..=TIERS_MAX as u64).collect();
+    for above in [&[1][..], &[u64::MAX], &[1, 2, u64::MAX], &most] {
+        assert!(RateCard::new(1, vec![tiered(above)]).is_ok(), "{above:?}");
+    }
+    for (above, refused) in [
+        (&[0][..], BadPrice::TiersNotAscending(0)),
+        (&[5, 5], BadPrice::TiersNotAscending(1)),
+        (&[5, 9, 8], BadPrice::TiersNotAscending(2)),
+        (&[1, 2, 3, 4, 5, 6, 7, 8, 9], BadPrice::TooManyTiers(TIERS_MAX + 1)),
+    ] {
+        assert_eq!(why(vec![price("a", None, "call", 1), tiered(above)]), (1, refused));
+    }
+}
+
+#[test]
+fn a_minimum_is_for_something_that_has_a_price_and_stands_once() {
+    let prices = || vec![price("chat", Some("m-1"), "call", 1), price("*", Some("*"), "call", 1)];
+    let card = |minimums| RateCard::new(1, PriceList { prices: prices(), minimums });
+    let both = vec![minimum("chat", Some("m-1")), minimum("*", Some("*"))];
+    let whole = card(both.clone()).unwrap();
+    assert_eq!(whole.minimums().len(), 2);
+    assert_eq!(RateCard::new(1, whole.list().clone()), Ok(whole.clone()), "a listing is a card again");
+    let refused = |minimums| match card(minimums) {
+        Err(BadCard::Minimum { entry, why, .. }) => (entry, why),
+        other => panic!("not refused by a minimum: {other:?}"),
+    };
+    let twice = [both, vec![minimum("chat", Some("m-1"))]].concat();
+    assert_eq!(refused(twice), (2, BadMinimum::Duplicate { earlier: 0 }));
+    for nothing in [minimum("chat", None), minimum("chat", Some("*")), minimum("image", Some("m-1"))] {
+        assert_eq!(refused(vec![minimum("chat", Some("m-1")), nothing]), (1, BadMinimum::OfNothing));
+    }
+    let text = card(vec![minimum("chat", None)]).unwrap_err().to_string();
+    assert!(text.starts_with("minimums[0] (chat, no model): there is no price"), "{text}");
+}
+
+#[test]
+fn a_star_stands_on_cards_and_not_among_own_prices() {
+    for (feature, model) in [("*", Some("m-1")), ("*", None), ("chat", Some("*")), ("*", Some("*"))] {
+        let starred = || vec![price("chat", None, "call", 1), price(feature, model, "call", 1)];
+        assert!(RateCard::new(1, starred()).is_ok());
+        let own = RateCard::own(1, starred()).unwrap_err();
+        assert!(matches!(own, BadCard::Price { entry: 1, why: BadPrice::NotExact, .. }), "{own}");
+        let minimums = vec![minimum("chat", None), minimum(feature, model)];
+        let own = RateCard::own(1, PriceList { prices: Vec::new(), minimums }).unwrap_err();
+        assert!(matches!(own, BadCard::Minimum { entry: 1, why: BadMinimum::NotExact, .. }), "{own}");
+    }
+    let alone = PriceList { prices: Vec::new(), minimums: vec![minimum("chat", Some("m-1"))] };
+    assert!(RateCard::own(1, alone).is_ok(), "for what the card alone has prices of");
+    assert_eq!("*".parse::<OneOrAny<Feature>>(), Ok(OneOrAny::Any));
+    assert!(Model::parse("*").is_err(), "so that no model is called like all of them");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use pricing::{NoQuote, Price, RateCard};
 use proptest::prelude::*;
-use types::{Credits, Feature, Model, Unit};
+use types::{Credits, Feature, Model, PriceVersion, Unit};
 
 fn feature(name: &str) -> Feature {
     Feature::parse(name).unwrap()
@@ -19,13 +19,14 @@ fn usage(units: &[(&str, u64)]) -> Vec<(Unit, u64)> {
 /// A card for `f` without model: unit `u0`, `u1`, … at (micro-credits, per).
 fn card(prices: &[(u64, u64)]) -> RateCard {
     let price = |(n, (micros, per)): (usize, &(u64, u64))| Price {
-        feature: feature("f"),
+        feature: feature("f").into(),
         model: None,
         unit: Unit::parse(&format!("u{n}")).unwrap(),
         per: *per,
         credits: Credits::from_micros(*micros).unwrap(),
+        tiers: Vec::new(),
     };
-    RateCard::new(1, prices.iter().enumerate().map(price).collect()).unwrap()
+    RateCard::new(1, prices.iter().enumerate().map(price).collect::<Vec<_>>()).unwrap()
 }
 
 fn counts(units: &[u64]) -> Vec<(Unit, u64)> {
@@ -51,7 +52,7 @@ fn dev_prices() {
         let used = usage(&[("input_token", input), ("output_token", output)]);
         let quote = card.quote(&feature("chat"), Some(&model("m-1")), &used).unwrap();
         assert_eq!(quote.charge.to_string(), credits, "{input} in, {output} out");
-        assert_eq!(quote.version, 1);
+        assert_eq!(quote.version, PriceVersion { card: 1, own: None });
     }
 }
 

@@ -1,9 +1,9 @@
 //! What is answered, as plain data.
 
 use ledger::WorkspaceView;
-use pricing::Price;
+use pricing::PriceList;
 use types::{
-    ChargeId, Credits, CycleNumber, Durability, HolderId, NodeId, Revision, Source, Timestamp, Unit,
+    ChargeId, Credits, CycleNumber, Durability, HolderId, NodeId, PriceVersion, Source, Timestamp, Unit,
 };
 
 /// The record of a consume.
@@ -16,6 +16,9 @@ pub struct Charge {
     pub remaining: Remaining,
     pub durability: Durability,
     pub cycle: CycleNumber,
+    /// By which prices it was priced. `None`: by none, as its amount was given; or it has a key, under which this is not
+    /// kept, and an answer again is the same.
+    pub price_version: Option<PriceVersion>,
 }
 
 /// What the user has left over the whole chain.
@@ -31,7 +34,11 @@ pub struct Remaining {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quote {
     pub charge: Credits,
+    /// The minimum charge, where the usage alone would cost less.
+    pub minimum: Option<Credits>,
     pub parts: Vec<QuotePart>,
+    /// `None`: the amount was given.
+    pub price_version: Option<PriceVersion>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +60,22 @@ pub struct Summary {
     pub index: u64,
 }
 
+/// A rate card, or a workspace's own prices.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateCardView {
-    pub prices: Vec<Price>,
-    pub revision: Revision,
+pub struct CardView {
+    pub version: u64,
+    /// `None`: nothing was ever put.
+    pub effective_at: Option<Timestamp>,
+    pub state: CardState,
+    pub list: PriceList,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardState {
+    Scheduled,
+    InForce,
+    /// Kept for what was opened under it.
+    Replaced,
 }
 
 /// The cluster as one node sees it.

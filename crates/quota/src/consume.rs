@@ -3,7 +3,6 @@
 //! The way of most consumes touches no actor's mailbox and no Raft: handle → word → journal → back. Not here: refills
 //! (`actors`), prices themselves (`pricing`).
 
-use crate::prices::priced;
 use crate::route::Route;
 use crate::{Charge, Consume, PriceBy, Quota, Quote, Refusal, Remaining};
 use actors::{Denied, Handle, PeerFault};
@@ -15,7 +14,7 @@ use placement::MembershipEpoch;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use types::{ChargeId, Credits, Durability, Meter, Unit};
+use types::{ChargeId, Credits, Durability, Meter, PriceVersion, Unit};
 
 /// Largest single charge: what fits on one word.
 pub const CHARGE_MICROS_MAX: u64 = escrow::BALANCE_MAX;
@@ -61,16 +60,19 @@ impl Quota {
         futures::stream::iter(each).buffered(BATCH_WIDTH).collect().await
     }
 
-    /// The price, without effect; the same code as consume.
+    /// The price, without effect; the same code as consume. By the prices in force, or those of a version.
     #[expect(clippy::unused_async, reason = "the same shape as the other verbs")]
-    pub async fn quote(&self, consume: Consume) -> Result<Quote, Refusal> {
-        self.price_of(&consume)
+    pub async fn quote(&self, consume: Consume, version: Option<PriceVersion>) -> Result<Quote, Refusal> {
+        self.price_of(&consume, version)
     }
 
-    fn price_of(&self, consume: &Consume) -> Result<Quote, Refusal> {
+    /// `version`: of the prices that a call was opened under; `None`: what is in force now.
+    fn price_of(&self, consume: &Consume, version: Option<PriceVersion>) -> Result<Quote, Refusal> {
         let quote = match &consume.price {
-            PriceBy::Amount(amount) => Quote { charge: *amount, parts: Vec::new() },
-            PriceBy::Usage(usage) => priced(&self.rate_card_now(), consume, usage)?,
+            PriceBy::Amount(charge) => {
+                Quote { charge: *charge, minimum: None, parts: Vec::new(), price_version: None }
+            }
+            PriceBy::Usage(usage) => self.prices_for(&consume.workspace, version)?.quote(consume, usage)?,
         };
         if quote.charge.micros() > CHARGE_MICROS_MAX {
             let most = Credits::from_micros(CHARGE_MICROS_MAX).unwrap_or(Credits::MAX);
@@ -87,7 +89,7 @@ impl Quota {
             KeyState::Replay(charged) => return self.replay(&consume, &charged).await,
             KeyState::Refused(refusal) => return Err(refusal),
         };
-        let price = self.price_of(&consume)?;
+        let price = self.price_of(&consume, None)?;
         let end = Instant::now() + Duration::from_millis(self.holder().options().wait_ms);
         let (mut key, mut has_waited) = (key, false);
         loop {
@@ -95,7 +97,7 @@ impl Quota {
                 Some(handle) => handle,
                 None => self.active_handle(&consume).await?,
             };
-            match self.try_here(&handle, &consume, price.charge, &mut key).await {
+            match self.try_here(&handle, &consume, &price, &mut key).await {
                 Ok(charge) => return Ok(charge),
                 Err(Attempt::Refused(refusal)) => return Err(refusal),
                 Err(Attempt::Short) => {
@@ -121,9 +123,10 @@ impl Quota {
         &self,
         handle: &Handle,
         consume: &Consume,
-        amount: Credits,
+        price: &Quote,
         key: &mut Option<KeyGuard>,
     ) -> Result<Charge, Attempt> {
+        let amount = price.charge;
         if !self.holder().may_spend(handle) {
             return Err(Attempt::Short);
         }
@@ -155,7 +158,9 @@ impl Quota {
         };
         let charged = permit.charge(charge).await.map_err(|why| Attempt::Refused(not_charged(why)))?;
         self.confirmed(consume, &charged).await.map_err(Attempt::Refused)?;
-        Ok(self.charge_of(&charged))
+        // What is answered under a key is answered again from what the journal keeps of it.
+        let price_version = price.price_version.filter(|_| consume.key.is_none());
+        Ok(Charge { price_version, ..self.charge_of(&charged) })
     }
 
     /// `quorum`: answered when the report that holds it is committed.
@@ -184,6 +189,7 @@ impl Quota {
             remaining: Remaining { at_least: charged.remaining_at_least, at_most: charged.remaining_at_most },
             durability: charged.durability,
             cycle: charged.cycle,
+            price_version: None,
         }
     }
 

@@ -120,12 +120,13 @@ impl Quota {
         }
     }
 
-    /// Whether time has something to do with pools that this node has replicas of, which is not done yet.
+    /// Whether time has something to do here that is not done yet: with pools this node has replicas of, with prices.
     pub fn has_dues(&self, at: Timestamp) -> bool {
         let is_due = |state: &State| {
             !state.schedule.due(at, 1).is_empty() || state.schedule.short_of_ends().next().is_some()
         };
-        self.shards().replica().groups().any(|group| group.peek(is_due))
+        // Prices that come into force do so as soon as this node's clock has ticked past them.
+        self.clock().now() < at || self.shards().replica().groups().any(|group| group.peek(is_due))
     }
 
     /// The cluster as this node sees it.

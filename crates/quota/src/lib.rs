@@ -18,7 +18,7 @@ mod service;
 
 pub use administer::RegisterFault;
 pub use answers::{
-    Charge, ClusterView, GroupView, HolderView, NodeView, PeerStatus, Quote, QuotePart, RateCardView,
+    CardState, CardView, Charge, ClusterView, GroupView, HolderView, NodeView, PeerStatus, Quote, QuotePart,
     Remaining, ReplicaView, Summary,
 };
 pub use consume::CHARGE_MICROS_MAX;
@@ -32,7 +32,7 @@ pub use ledger::{
     AdminCommand, AllocationAnswer, Change, Conservation, CycleOverage, Due, ForgetMode, Grant, GrantAnswer,
     GrantKind, GrantState, GroupBy, Interval, Keep, KeyedBy, MemberView, Membership, MidCycle, NewGrant,
     Next, Outcome, OverageAnswer, OverageRule, Overflow, Page, Pending, Plan, PlanAnswer, PlanChange,
-    ReallocationAnswer, Role, Rolled, Rollover, Term, UsageGroup, UsageKey, UsageQuery, UsageReport, When,
-    WorkspaceSettings, WorkspaceView,
+    PriceAnswer, PriceChange, PriceCommand, ReallocationAnswer, Role, Rolled, Rollover, Term, UsageGroup,
+    UsageKey, UsageQuery, UsageReport, When, WorkspaceSettings, WorkspaceView,
 };
-pub use pricing::Price;
+pub use pricing::{Minimum, Price, PriceList, RateCard, Tier};

@@ -1,90 +1,163 @@
-//! The rate card as this node has it, and what it says of a consume. Not here: rounding (`pricing`).
+//! The prices as this node has them: which are in force, which a call was opened under, and how they are changed. Not here:
+//! sums and rounding (`pricing`), which changes are lawful (`ledger`).
 
-use crate::{Consume, Price, Quota, Quote, QuotePart, RateCardView, Refusal};
+use crate::{CardState, CardView, Consume, PriceAnswer, PriceCommand, Quota, Quote, QuotePart, Refusal};
 use actors::LeaderRequest;
-use ledger::{Command, Outcome};
-use pricing::{NoQuote, RateCard};
-use replication::GroupId;
-use std::sync::{Arc, RwLock};
-use types::{Revision, Unit};
+use ledger::{Command, DatedCard, Meta, Outcome, State};
+use pricing::{NoQuote, PriceList, RateCard};
+use replication::{Group, GroupId};
+use std::sync::Arc;
+use types::{PriceVersion, Timestamp, Unit, WorkspaceId};
 
-/// The card that was parsed last, with its revision.
-#[derive(Debug)]
-pub(crate) struct Prices(RwLock<Arc<RateCard>>);
-
-impl Prices {
-    pub fn new() -> Self {
-        Self(RwLock::new(Arc::new(RateCard::empty())))
-    }
-
-    /// The card of this revision, parsed once.
-    fn of(&self, revision: Revision, prices: impl FnOnce() -> Vec<Price>) -> Arc<RateCard> {
-        let known = self.0.read().expect("nobody panics holding it").clone();
-        if known.version() == revision.0 {
-            return known;
-        }
-        match RateCard::new(revision.0, prices()) {
-            Ok(card) => {
-                let card = Arc::new(card);
-                *self.0.write().expect("nobody panics holding it") = card.clone();
-                card
-            }
-            Err(why) => {
-                // Checked before it was committed: another version of this program did not agree.
-                tracing::error!(%why, "the committed rate card is not usable; the former one stays");
-                known
-            }
-        }
-    }
+/// What prices the calls of one workspace.
+#[derive(Clone, Debug)]
+pub(crate) struct Prices {
+    card: Arc<RateCard>,
+    own: Option<Arc<RateCard>>,
 }
 
 impl Quota {
-    pub(crate) fn rate_card_now(&self) -> Arc<RateCard> {
-        let Some(meta) = self.shards().replica().group(GroupId::Meta) else {
-            return self.prices().of(Revision(0), Vec::new);
+    fn meta(&self) -> Result<&Group, Refusal> {
+        self.shards().replica().group(GroupId::Meta).ok_or(Refusal::NoLeader)
+    }
+
+    /// Until when prices have come into force: what the nodes agree on as the time, or that of the group's last entry
+    /// where this node is behind it, so that what was put at once is in force where it is known.
+    fn price_time(&self, state: &State) -> Timestamp {
+        self.clock().now().max(state.now)
+    }
+
+    /// The prices in force; or those of a version, for what was opened under it.
+    pub(crate) fn prices_for(
+        &self,
+        workspace: &WorkspaceId,
+        version: Option<PriceVersion>,
+    ) -> Result<Prices, Refusal> {
+        let Ok(meta) = self.meta() else {
+            return Ok(Prices { card: Arc::new(RateCard::empty()), own: None });
         };
-        let revision = meta.peek(|state| state.meta.rate_card);
-        self.prices().of(revision, || meta.peek(|state| state.meta.prices.clone()))
+        meta.peek(|state| match version {
+            None => Ok(Prices::at(&state.meta, workspace, self.price_time(state))),
+            Some(version) => {
+                Prices::of(&state.meta, workspace, version).ok_or(Refusal::NotFound("price version"))
+            }
+        })
+    }
+
+    /// The rate card in force. Version 0, without prices: none was ever put.
+    #[expect(clippy::unused_async, reason = "the same shape as the other verbs")]
+    pub async fn rate_card(&self) -> Result<CardView, Refusal> {
+        self.meta()?.peek(|state| {
+            let now = self.price_time(state);
+            let none = || CardView {
+                version: 0,
+                effective_at: None,
+                state: CardState::InForce,
+                list: PriceList::default(),
+            };
+            Ok(state.meta.card_at(now).map_or_else(none, |dated| view(&state.meta, dated, now)))
+        })
+    }
+
+    /// Every rate card that is kept, by when it comes into force.
+    #[expect(clippy::unused_async, reason = "the same shape as the other verbs")]
+    pub async fn rate_cards(&self) -> Result<Vec<CardView>, Refusal> {
+        self.meta()?.peek(|state| {
+            let now = self.price_time(state);
+            Ok(state.meta.cards.iter().map(|dated| view(&state.meta, dated, now)).collect())
+        })
     }
 
     #[expect(clippy::unused_async, reason = "the same shape as the other verbs")]
-    pub async fn rate_card(&self) -> Result<RateCardView, Refusal> {
-        let meta = self.shards().replica().group(GroupId::Meta).ok_or(Refusal::NoLeader)?;
-        let view = |state: &ledger::State| RateCardView {
-            prices: state.meta.prices.clone(),
-            revision: state.meta.rate_card,
-        };
-        Ok(meta.peek(view))
+    pub async fn rate_card_of(&self, version: u64) -> Result<CardView, Refusal> {
+        self.meta()?.peek(|state| {
+            let dated = state.meta.card_of(version).ok_or(Refusal::NotFound("rate card"))?;
+            Ok(view(&state.meta, dated, self.price_time(state)))
+        })
     }
 
-    /// Replaces the card, all of it. Answered when it is committed; nodes price by it as soon as they applied it.
-    pub async fn set_rate_card(
-        &self,
-        prices: Vec<Price>,
-        if_match: Option<Revision>,
-    ) -> Result<Revision, Refusal> {
-        RateCard::new(0, prices.clone()).map_err(|why| Refusal::Invalid(why.to_string()))?;
-        let command = Command::SetRateCard { prices, if_match };
-        match self.command(GroupId::Meta, LeaderRequest::Command(Box::new(command))).await? {
-            Outcome::RateCard { revision } => Ok(revision),
+    /// A workspace's own prices.
+    pub async fn own_prices(&self, workspace: &WorkspaceId) -> Result<CardView, Refusal> {
+        let own = self.meta()?.peek(|state| {
+            let dated = state.meta.own_prices(workspace)?;
+            Some(CardView {
+                version: dated.card.version(),
+                effective_at: Some(dated.effective_at),
+                state: CardState::InForce,
+                list: dated.card.list().clone(),
+            })
+        });
+        match own {
+            Some(own) => Ok(own),
+            None => {
+                self.workspace(workspace, false).await?;
+                Err(Refusal::NotFound("prices of its own"))
+            }
+        }
+    }
+
+    /// Answered when it is committed; nodes know of it as soon as they applied it.
+    pub async fn change_prices(&self, command: PriceCommand) -> Result<PriceAnswer, Refusal> {
+        if let Some(workspace) = command.change.workspace() {
+            self.workspace(workspace, false).await?;
+        }
+        match self.command(GroupId::Meta, LeaderRequest::Command(Box::new(Command::Prices(command)))).await? {
+            Outcome::Prices(answer) => Ok(answer),
             _ => Err(Refusal::OutcomeUnknown),
         }
     }
 }
 
-pub(crate) fn priced(card: &RateCard, consume: &Consume, usage: &[(Unit, u64)]) -> Result<Quote, Refusal> {
-    let quote = card.quote(&consume.feature, consume.model.as_ref(), usage).map_err(|why| match why {
-        NoQuote::Unpriced { feature, model, unit } => Refusal::Unpriced { feature, model, unit },
-        NoQuote::NoUsage => {
-            Refusal::Invalid("usage names no unit; say what was used, or give an amount".into())
-        }
-        NoQuote::TooLarge => Refusal::Invalid("this usage costs more than any pool can hold".into()),
-    })?;
-    let part = |line: pricing::QuoteLine| QuotePart {
-        unit: line.unit,
-        units: line.units,
-        per: line.per,
-        credits: line.credits,
+fn view(meta: &Meta, dated: &DatedCard, now: Timestamp) -> CardView {
+    let version = dated.card.version();
+    let in_force = meta.card_at(now).map(|dated| dated.card.version());
+    let state = if in_force == Some(version) {
+        CardState::InForce
+    } else if dated.effective_at > now {
+        CardState::Scheduled
+    } else {
+        CardState::Replaced
     };
-    Ok(Quote { charge: quote.charge, parts: quote.lines.into_iter().map(part).collect() })
+    CardView { version, effective_at: Some(dated.effective_at), state, list: dated.card.list().clone() }
+}
+
+impl Prices {
+    fn at(meta: &Meta, workspace: &WorkspaceId, at: Timestamp) -> Self {
+        let card = meta.card_at(at).map_or_else(|| Arc::new(RateCard::empty()), |dated| dated.card.clone());
+        Self { card, own: meta.own_prices(workspace).map(|dated| dated.card.clone()) }
+    }
+
+    /// `None`: one of the two is not kept any more, or never was.
+    fn of(meta: &Meta, workspace: &WorkspaceId, version: PriceVersion) -> Option<Self> {
+        let card = match version.card {
+            0 => Arc::new(RateCard::empty()),
+            card => meta.card_of(card)?.card.clone(),
+        };
+        let own = match version.own {
+            None => None,
+            Some(own) => Some(meta.own_prices_of(workspace, own)?.card.clone()),
+        };
+        Some(Self { card, own })
+    }
+
+    pub(crate) fn quote(&self, consume: &Consume, usage: &[(Unit, u64)]) -> Result<Quote, Refusal> {
+        let quote =
+            self.card.quote_with(self.own.as_deref(), &consume.feature, consume.model.as_ref(), usage);
+        let quote = quote.map_err(|why| match why {
+            NoQuote::Unpriced { feature, model, unit } => Refusal::Unpriced { feature, model, unit },
+            NoQuote::NoUsage => {
+                Refusal::Invalid("usage names no unit; say what was used, or give an amount".into())
+            }
+            NoQuote::TooLarge => Refusal::Invalid("this usage costs more than any pool can hold".into()),
+        })?;
+        let pricing::Quote { charge, minimum, lines, version } = quote;
+        let part = |line: pricing::QuoteLine| QuotePart {
+            unit: line.unit,
+            units: line.units,
+            per: line.per,
+            credits: line.credits,
+        };
+        let parts = lines.into_iter().map(part).collect();
+        Ok(Quote { charge, minimum, parts, price_version: Some(version) })
+    }
 }

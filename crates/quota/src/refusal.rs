@@ -1,6 +1,6 @@
 //! Why a client does not get what it asked for: one value per code of the error table.
 
-use ledger::{DenialReason, Rejection};
+use ledger::{DenialReason, PriceRejection, Rejection};
 use types::{Credits, Feature, Model, Revision, Unit, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +89,15 @@ impl Refusal {
             }
             Rejection::NoAllocation(_) => Self::NotFound("allocation"),
             Rejection::NoPlan => Self::NotFound("plan"),
+            Rejection::Prices(why) => match why {
+                PriceRejection::UnknownVersion => Self::NotFound("rate card"),
+                PriceRejection::NoOwnPrices => Self::NotFound("prices of its own"),
+                PriceRejection::NoCard(_) | PriceRejection::InThePast => Self::Invalid(why.to_string()),
+                PriceRejection::TooManyCards
+                | PriceRejection::TooManyOwn
+                | PriceRejection::TooManyInAll
+                | PriceRejection::InForce => Self::Conflict(why.to_string()),
+            },
             Rejection::GrantBacksAllocations { .. }
             | Rejection::CyclesChanged
             | Rejection::Unregistered

@@ -2,7 +2,6 @@
 
 use crate::counts::Counts;
 use crate::ports::Peers;
-use crate::prices::Prices;
 use crate::route::Strays;
 use actors::{Holder, Shards};
 use placement::Membership;
@@ -45,7 +44,6 @@ struct Inner {
     listed: Vec<ListedNode>,
     peers: Arc<dyn Peers>,
     clock: Arc<CoarseClock>,
-    prices: Prices,
     strays: Strays,
     counts: Counts,
 }
@@ -67,7 +65,6 @@ impl Quota {
             listed,
             peers,
             clock,
-            prices: Prices::new(),
             strays,
             counts: Counts::default(),
         }))
@@ -112,10 +109,6 @@ impl Quota {
 
     pub(crate) fn clock(&self) -> &CoarseClock {
         &self.0.clock
-    }
-
-    pub(crate) fn prices(&self) -> &Prices {
-        &self.0.prices
     }
 
     pub(crate) fn strays(&self) -> &Strays {

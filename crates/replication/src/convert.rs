@@ -10,7 +10,8 @@ mod state;
 use std::collections::{BTreeMap, BTreeSet};
 use types::{
     CivilDate, Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey, LineNumber,
-    Model, NodeId, PlanId, ReallocationId, Revision, TeamId, Timestamp, Unit, UserId, WorkspaceId, ZoneName,
+    Model, NodeId, OneOrAny, PlanId, ReallocationId, Revision, TeamId, Timestamp, Unit, UserId, WorkspaceId,
+    ZoneName,
 };
 
 /// A type with a frozen shape.
@@ -157,6 +158,21 @@ impl Shaped for Credits {
 
     fn from_shape(shape: u64) -> Result<Self, Misshapen> {
         Self::from_micros(shape).ok_or_else(|| Misshapen(format!("{shape} micro-credits are past the bound")))
+    }
+}
+
+impl<T: Shaped<Shape = String>> Shaped for OneOrAny<T> {
+    type Shape = String;
+
+    fn shape(&self) -> String {
+        match self {
+            Self::Any => Self::ANY.to_owned(),
+            Self::One(one) => one.shape(),
+        }
+    }
+
+    fn from_shape(shape: String) -> Result<Self, Misshapen> {
+        if shape == Self::ANY { Ok(Self::Any) } else { T::from_shape(shape).map(Self::One) }
     }
 }
 

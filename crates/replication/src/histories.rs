@@ -4,7 +4,7 @@ use ledger::{
     AdminCommand, Change, Command, ForgetMode, GrantKind, HolderBatch, KeyedBy, LineMessage, Membership,
     NewGrant, OverageRule, Overflow, Role, State, Used, Wish, WorkspaceSettings,
 };
-use pricing::Price;
+use pricing::{Minimum, Price, PriceList, Tier};
 use proptest::prelude::*;
 use types::{
     Backing, Credits, CreditsDelta, CycleNumber, DiskId, Durability, HolderId, LineId, LineNumber, Meter,
@@ -91,7 +91,7 @@ impl Step {
                 user: (self.amount < 40).then(|| self.user()),
                 rule: Some(OverageRule::UpTo(self.credits())),
             },
-            14 => return Command::SetRateCard { prices: self.prices(), if_match: None },
+            14 => return Command::Prices(self.prices(state, at)),
             _ => return Command::Holder(self.batch(state)),
         };
         let key = || KeyedBy {
@@ -144,15 +144,35 @@ impl Step {
         }
     }
 
-    fn prices(&self) -> Vec<Price> {
-        let price = |unit: u64| Price {
-            feature: "chat".parse().unwrap(),
-            model: self.odd.then(|| "m".parse().unwrap()),
-            unit: format!("u{unit}").parse().unwrap(),
-            per: 1_000,
-            credits: self.credits(),
+    /// A card now or later, one taken back, a workspace's own prices or none.
+    fn prices(&self, state: &State, at: Timestamp) -> ledger::PriceCommand {
+        let list = |star: &str| {
+            let (feature, model) = ("chat".parse().unwrap(), Some(star.parse().unwrap()));
+            let price = |unit: u64| Price {
+                feature: "chat".parse().unwrap(),
+                model: Some(star.parse().unwrap()),
+                unit: format!("u{unit}").parse().unwrap(),
+                per: 1_000,
+                credits: self.credits(),
+                tiers: (0..unit).map(|n| Tier { above: n + 1, credits: self.credits() }).collect(),
+            };
+            let prices: Vec<Price> = (0..self.amount % 4).map(price).collect();
+            let minimum = (!prices.is_empty()).then(|| Minimum { feature, model, credits: self.credits() });
+            PriceList { prices, minimums: minimum.into_iter().collect() }
         };
-        (0..self.amount % 4).map(price).collect()
+        let change = match self.holder {
+            0 => {
+                let effective_at = self.odd.then(|| at.plus_ms(self.pass_ms));
+                ledger::PriceChange::PutCard { list: list("*"), effective_at }
+            }
+            1 if self.odd => ledger::PriceChange::RemoveCard { version: state.meta.last_version },
+            _ => ledger::PriceChange::SetOwn { workspace: self.workspace(), list: list("m") },
+        };
+        let key = || KeyedBy {
+            key: format!("k{}", self.amount % 9).parse().unwrap(),
+            command_hash: [self.holder; 32],
+        };
+        ledger::PriceCommand { keyed: self.odd.then(key), if_match: None, change }
     }
 
     /// What the holder's line for the user may say next: more used, more returned, and a wish.

@@ -66,7 +66,7 @@ impl Reference {
             }
             Command::Admin(_)
             | Command::Register { .. }
-            | Command::SetRateCard { .. }
+            | Command::Prices(_)
             | Command::Tick { .. }
             | Command::SetCycleEnds { .. } => {}
         }

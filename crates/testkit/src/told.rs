@@ -173,7 +173,7 @@ pub fn lines_of(command: &Command) -> Vec<LineId> {
         Command::Admin(_)
         | Command::Register { .. }
         | Command::Forget { .. }
-        | Command::SetRateCard { .. }
+        | Command::Prices(_)
         | Command::Tick { .. }
         | Command::SetCycleEnds { .. } => Vec::new(),
     }

@@ -176,7 +176,7 @@ fn speaks_for(request: &LeaderRequest) -> Option<HolderId> {
             Command::Register { holder, .. } => Some(*holder),
             Command::Admin(_)
             | Command::Forget { .. }
-            | Command::SetRateCard { .. }
+            | Command::Prices(_)
             | Command::Tick { .. }
             | Command::SetCycleEnds { .. } => None,
         },

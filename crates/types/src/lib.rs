@@ -7,6 +7,7 @@ mod cycle;
 mod id;
 mod line;
 pub mod planted;
+mod price;
 mod time;
 
 pub use credits::{BadCredits, Credits, CreditsDelta, MICROS_PER_CREDIT};
@@ -19,4 +20,5 @@ pub use line::{
     BACKINGS_PER_LINE_MAX, Backing, ChargeId, CycleNumber, Durability, GrantNo, LineId, LineNumber,
     METERS_PER_LINE_MAX, Meter, Metered, NAMED_METERS_PER_LINE_MAX, Revision, Source, UNITS_PER_METER_MAX,
 };
+pub use price::{BadPriceVersion, OneOrAny, PriceVersion};
 pub use time::{Day, Timestamp};

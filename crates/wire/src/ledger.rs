@@ -37,7 +37,7 @@ shapes! {
         Holder(HolderBatch),
         Register { holder: HolderId, journal_sequence: u64 },
         Forget { holder: HolderId, mode: ForgetMode },
-        SetRateCard { prices: Vec<Price>, if_match: Option<u64> },
+        Prices(PriceCommand),
         Tick { workspace: String },
         SetCycleEnds { workspace: String, cycle: u32, ends: CycleEnds },
     }
@@ -206,11 +206,41 @@ shapes! {
         Close,
     }
 
+    pub struct PriceCommand {
+        pub keyed: Option<KeyedBy>,
+        pub if_match: Option<u64>,
+        pub change: PriceChange,
+    }
+
+    pub enum PriceChange {
+        PutCard { list: PriceList, effective_at: Option<i64> },
+        RemoveCard { version: u64 },
+        SetOwn { workspace: String, list: PriceList },
+    }
+
+    pub struct PriceList {
+        pub prices: Vec<Price>,
+        pub minimums: Vec<Minimum>,
+    }
+
+    /// Feature and model are ids, or `*` for any.
     pub struct Price {
         pub feature: String,
         pub model: Option<String>,
         pub unit: String,
         pub per: u64,
+        pub credits: u64,
+        pub tiers: Vec<Tier>,
+    }
+
+    pub struct Tier {
+        pub above: u64,
+        pub credits: u64,
+    }
+
+    pub struct Minimum {
+        pub feature: String,
+        pub model: Option<String>,
         pub credits: u64,
     }
 }

@@ -527,7 +527,7 @@ impl Oracle {
                 }
             }
             Command::Register { .. }
-            | Command::SetRateCard { .. }
+            | Command::Prices(_)
             | Command::Tick { .. }
             | Command::SetCycleEnds { .. } => {}
         }

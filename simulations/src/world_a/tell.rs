@@ -251,7 +251,7 @@ impl World {
             Command::Forget { holder, mode } => {
                 format!("{} is forgotten ({mode:?}){refused}", self.holder(*holder))
             }
-            Command::SetRateCard { .. } => format!("a rate card{refused}"),
+            Command::Prices(_) => format!("prices{refused}"),
             Command::Tick { workspace } => format!("time passes in {workspace}{refused}"),
             Command::SetCycleEnds { workspace, cycle, .. } => {
                 format!("the ends of cycle {} and the next ones of {workspace} are known{refused}", cycle.0)

@@ -131,7 +131,7 @@ async fn prepare(target: &Target, replay: &Replay) -> Result<Prepared, Failure> 
     // Asked once without effect, so that a missing price is one error and not one refusal for each row.
     if let (Some(row), Some(user)) = (rows.first(), crowd.users().first()) {
         let first = action.consume(user, row.input_tokens, row.output_tokens);
-        client.quote(workspace, &first).await?;
+        client.quote(workspace, &first.into()).await?;
     }
     let resting = |last: Option<&Books>, now: &Books| last == Some(now) && now.agree();
     let settled = settle(&client, workspace, Duration::from_millis(replay.settle_ms), resting).await?;
@@ -278,7 +278,7 @@ async fn claims(
     for unknown in &tally.unknown {
         let (user, row) = (&users[unknown.user], unknown.row);
         let asked = action.consume(user, row.input_tokens, row.output_tokens);
-        let price = client.quote(&action.workspace, &asked).await?.charge.0;
+        let price = client.quote(&action.workspace, &asked.into()).await?.charge.0;
         let claim = claims.entry(user.clone()).or_default();
         claim.unknown = claim.unknown.saturating_add(price);
         claim.unknown_calls += 1;

@@ -46,7 +46,7 @@ fn outcome(workspace: Option<&Workspace>, outcome: &Outcome) -> String {
         Outcome::Forgotten { lines, written_off, exposure } => {
             format!("forgotten: {lines} lines, written off {written_off}, exposure {exposure}\n")
         }
-        Outcome::RateCard { revision } => format!("rate card {}\n", revision.0),
+        Outcome::Prices(answer) => format!("prices {}\n", answer.version),
         Outcome::Plan(answer) => plan(answer),
         Outcome::Overage(answer) => overage(answer),
     }

@@ -147,7 +147,11 @@ impl Desk {
     ) -> Result<String, Bad> {
         let command = match verb {
             "tick" => Command::Tick { workspace },
-            "prices" => Command::SetRateCard { prices: Vec::new(), if_match: words.revision("if-match")? },
+            "prices" => Command::Prices(ledger::PriceCommand {
+                keyed: None,
+                if_match: words.revision("if-match")?,
+                change: ledger::PriceChange::PutCard { list: Default::default(), effective_at: None },
+            }),
             "register" => Command::Register {
                 holder: words.holder()?,
                 journal_sequence: words.option_or("sequence", "0")?,

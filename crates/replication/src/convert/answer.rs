@@ -8,6 +8,7 @@ shaped! {
     struct ledger::Pending { node, amount }
     struct ledger::AllocationAnswer { user, amount, standing, overflow, used, short, pending, revision, at }
     struct ledger::ReallocationAnswer { id, from, to, asked, moved, lapsed, pending, at }
+    struct ledger::PriceAnswer { version, effective_at }
     struct ledger::PlanAnswer {
         plan, next, cycle_ends_at, seats, seats_paid, allowance, for_seats, revision, at,
     }
@@ -30,7 +31,7 @@ shaped! {
     enum ledger::Outcome {
         Workspace(view), Grant(answer), Member(view), Allocation(answer), Reallocation(answer),
         Limit { user, amount, revision }, Lines(answers), Registered,
-        Forgotten { lines, written_off, exposure }, RateCard { revision }, Ticked, Plan(answer),
+        Forgotten { lines, written_off, exposure }, Prices(answer), Ticked, Plan(answer),
         Overage(answer),
     }
     enum ledger::LineResult { Line { drawn, frozen, denied }, Closed, Rejected(why) }
@@ -48,7 +49,10 @@ shaped! {
         InsufficientAllocation { user, available }, NoAllocation(user),
         GrantBacksAllocations { earmarked, missing }, TooMuch, TooMany { what, max }, NeverValid, SameUser,
         Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, CyclesChanged, BadRollover,
-        ReservedId, NoPlan, OverageIsNoGrant,
+        ReservedId, NoPlan, OverageIsNoGrant, Prices(why),
+    }
+    enum ledger::PriceRejection {
+        NoCard(why), InThePast, TooManyCards, TooManyOwn, TooManyInAll, UnknownVersion, InForce, NoOwnPrices,
     }
     enum ledger::Event { Recall { line, user }, HolderFenced { holder } }
 }

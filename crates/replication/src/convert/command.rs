@@ -5,8 +5,9 @@ use super::shaped;
 shaped! {
     enum ledger::Command {
         Admin(admin), Holder(batch), Register { holder, journal_sequence }, Forget { holder, mode },
-        SetRateCard { prices, if_match }, Tick { workspace }, SetCycleEnds { workspace, cycle, ends },
+        Prices(command), Tick { workspace }, SetCycleEnds { workspace, cycle, ends },
     }
+    enum ledger::PriceChange { PutCard { list, effective_at }, RemoveCard { version }, SetOwn { workspace, list } }
     enum ledger::ForgetMode { Charge, Credit }
     enum ledger::Change {
         PutWorkspace(settings), MakeGrant(grant), VoidGrant { grant },
@@ -47,5 +48,9 @@ shaped! {
     struct types::Backing { source, grant }
     struct types::Meter { feature, model, day }
     struct types::Metered { credits, calls, units }
-    struct pricing::Price { feature, model, unit, per, credits }
+    struct ledger::PriceCommand { keyed, if_match, change }
+    struct pricing::PriceList { prices, minimums }
+    struct pricing::Price { feature, model, unit, per, credits, tiers }
+    struct pricing::Tier { above, credits }
+    struct pricing::Minimum { feature, model, credits }
 }

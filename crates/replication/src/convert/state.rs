@@ -1,14 +1,16 @@
 //! What the ledger keeps. Fields that can be computed from others are computed again when a workspace is read.
 
 use super::{Misshapen, Shaped, shaped};
-use ledger::{Earmarks, Grant, GrantBooks, KeyRecord, Workspace};
+use ledger::{DatedCard, Earmarks, Grant, GrantBooks, KeyRecord, Meta, Workspace};
+use pricing::{BadCard, PriceList, RateCard};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
 use types::{Credits, GrantNo, Meter};
 use wire::ledger as shape;
 
 shaped! {
-    struct ledger::Meta { prices, rate_card }
+    struct ledger::PriceKey { at, workspace, keyed, answer }
     struct ledger::HolderRecord { journal_sequence, status }
     struct ledger::Grant {
         no, id, kind, priority, paid, created_at, starts_at, expires_at, term, rolled, state, made, revision, books,
@@ -42,6 +44,51 @@ shaped! {
     enum ledger::GrantState { Live, Expired, Voided }
     enum ledger::Next { Plan(plan), Ends }
     enum ledger::Recipient { Shared, Allocation(user, allocation) }
+}
+
+impl Shaped for Meta {
+    type Shape = shape::Meta;
+
+    fn shape(&self) -> Self::Shape {
+        let Self { last_version, cards, own, keys } = self;
+        let dated = |DatedCard { effective_at, card }: &DatedCard| shape::DatedCard {
+            effective_at: effective_at.shape(),
+            version: card.version(),
+            list: card.list().shape(),
+        };
+        let own = own.iter().map(|(id, lists)| (id.shape(), lists.iter().map(dated).collect()));
+        shape::Meta {
+            last_version: *last_version,
+            cards: cards.iter().map(dated).collect(),
+            own: own.collect(),
+            keys: keys.shape(),
+        }
+    }
+
+    fn from_shape(shape: Self::Shape) -> Result<Self, Misshapen> {
+        let shape::Meta { last_version, cards, own, keys } = shape;
+        let own = own.into_iter().map(|(id, lists)| {
+            let lists: Result<_, _> =
+                lists.into_iter().map(|dated| dated_card(dated, RateCard::own)).collect();
+            Ok((Shaped::from_shape(id)?, lists?))
+        });
+        Ok(Self {
+            last_version,
+            cards: cards.into_iter().map(|card| dated_card(card, RateCard::new)).collect::<Result<_, _>>()?,
+            own: own.collect::<Result<_, Misshapen>>()?,
+            keys: Shaped::from_shape(keys)?,
+        })
+    }
+}
+
+fn dated_card(
+    shape: shape::DatedCard,
+    checked: impl FnOnce(u64, PriceList) -> Result<RateCard, BadCard>,
+) -> Result<DatedCard, Misshapen> {
+    let shape::DatedCard { effective_at, version, list } = shape;
+    let card = checked(version, Shaped::from_shape(list)?);
+    let card = card.map_err(|why| Misshapen(format!("prices of version {version}: {why}")))?;
+    Ok(DatedCard { effective_at: Shaped::from_shape(effective_at)?, card: Arc::new(card) })
 }
 
 impl Shaped for Earmarks {

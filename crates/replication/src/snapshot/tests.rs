@@ -86,3 +86,30 @@ fn the_histories_reach_what_they_are_for() {
     let reached = [intents, folded, frozen, written_off, keys, expired];
     assert!(reached.iter().all(|count| *count > 5), "{reached:?}");
 }
+
+#[test]
+fn the_most_prices_there_can_be_fit_in_a_snapshot() {
+    use ledger::DatedCard;
+    use ledger::limits::{OWN_PRICES_KEPT_MAX, RATE_CARDS_MAX};
+    use pricing::{ENTRIES_MAX, OWN_ENTRIES_MAX, Price, RateCard};
+    // The longest names, so far apart that none stands twice.
+    let prices = |count: usize| -> Vec<Price> {
+        let price = |n: usize| Price {
+            feature: format!("{n:0>128}").parse().unwrap(),
+            model: Some("m".repeat(128).parse().unwrap()),
+            unit: "u".repeat(128).parse().unwrap(),
+            per: pricing::PER_MAX,
+            credits: types::Credits::MAX,
+            tiers: Vec::new(),
+        };
+        (0..count).map(price).collect()
+    };
+    let dated = |card| DatedCard { effective_at: types::Timestamp::from_millis(i64::MAX), card };
+    let card = std::sync::Arc::new(RateCard::new(u64::MAX, prices(ENTRIES_MAX)).unwrap());
+    let own = std::sync::Arc::new(RateCard::own(u64::MAX, prices(OWN_ENTRIES_MAX)).unwrap());
+    let mut state = State::new();
+    state.meta.cards = vec![dated(card); RATE_CARDS_MAX];
+    let of_workspace = |n: usize| (format!("{n:0>128}").parse().unwrap(), vec![dated(own.clone())]);
+    state.meta.own = (0..OWN_PRICES_KEPT_MAX / OWN_ENTRIES_MAX).map(of_workspace).collect();
+    through_a_file(state);
+}

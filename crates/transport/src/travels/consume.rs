@@ -3,7 +3,7 @@
 use super::{BadShape, Travels, travels};
 use placement::MembershipEpoch;
 use quota::{Charge, Consume, PriceBy, Refusal, Remaining};
-use types::{ChargeId, Credits, Unit};
+use types::{ChargeId, Credits, PriceVersion, Unit};
 use wire::rpc;
 
 /// Most units one consume counts.
@@ -23,7 +23,7 @@ pub(crate) struct Forwarded(pub(crate) Result<Charge, Refusal>);
 travels! {
     struct Forward as Forward { epoch, consume }
     struct Consume as Consume { workspace, user, feature, model, price, durability, key }
-    struct Charge as Charge { id, charged, sources, remaining, durability, cycle }
+    struct Charge as Charge { id, charged, sources, remaining, durability, cycle, price_version }
     struct ChargeId as ChargeId { node, line, sequence }
     struct Remaining as Remaining { at_least, at_most }
 }
@@ -95,5 +95,17 @@ impl Travels for PriceBy {
                 }
             }
         }
+    }
+}
+
+impl Travels for PriceVersion {
+    type Shape = (u64, Option<u64>);
+
+    fn shape(&self) -> Self::Shape {
+        (self.card, self.own)
+    }
+
+    fn from_shape((card, own): Self::Shape) -> Result<Self, BadShape> {
+        Ok(Self { card, own })
     }
 }

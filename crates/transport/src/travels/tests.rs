@@ -266,6 +266,7 @@ fn charge() -> Forwarded {
         remaining: Remaining { at_least: credits(1), at_most: Credits::MAX },
         durability: Durability::Quorum,
         cycle: CycleNumber(2),
+        price_version: Some(types::PriceVersion { card: 7, own: Some(9) }),
     }))
 }
 

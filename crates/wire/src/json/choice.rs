@@ -76,6 +76,8 @@ choices! {
     When { Now = "now", NextCycle = "next_cycle" }
     /// What becomes of the credits that were out on a lost node: charged, or credited back as a booked exposure.
     ForgetMode { Charge = "charge", Credit = "credit" }
+    /// Whether a rate card is to come, in force, or kept for what was opened under it.
+    CardState { Scheduled = "scheduled", InForce = "in_force", Replaced = "replaced" }
     GroupBy { User = "user", Team = "team", Feature = "feature", Model = "model" }
     Interval { Day = "day", Month = "month" }
 }

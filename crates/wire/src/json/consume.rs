@@ -3,7 +3,7 @@
 use crate::json::object::objects;
 use crate::json::{
     Amount, ChargeText, DurabilityText, GivenAmount, GivenDurability, GivenFeature, GivenKey, GivenModel,
-    GivenUsage, GivenUser, NodeText, Problem, QuotePart, SourceText,
+    GivenPriceVersion, GivenUsage, GivenUser, NodeText, PriceVersionText, Problem, QuotePart, SourceText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,6 +24,40 @@ pub struct Consume {
     /// Left out: as the workspace says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durability: Option<GivenDurability>,
+}
+
+/// What a consume would cost: its own body, and by which prices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AskQuote {
+    pub user: GivenUser,
+    pub feature: GivenFeature,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<GivenModel>,
+    /// More than zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<GivenAmount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<GivenUsage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<GivenDurability>,
+    /// Prices that are scheduled, or kept; a rate card's alone leaves out the workspace's own. Left out: those in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_version: Option<GivenPriceVersion>,
+}
+
+impl From<Consume> for AskQuote {
+    /// By the prices in force.
+    fn from(Consume { user, feature, model, amount, usage, durability }: Consume) -> Self {
+        Self { user, feature, model, amount, usage, durability, price_version: None }
+    }
+}
+
+impl AskQuote {
+    pub fn split(self) -> (Option<GivenPriceVersion>, Consume) {
+        let Self { user, feature, model, amount, usage, durability, price_version } = self;
+        (price_version, Consume { user, feature, model, amount, usage, durability })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -72,6 +106,9 @@ pub struct Charge {
     pub durability: DurabilityText,
     pub node: NodeText,
     pub cycle: u32,
+    /// By which prices. Left out where the amount was given, and under an idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_version: Option<PriceVersionText>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -115,8 +152,14 @@ pub struct Charged {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Quote {
     pub charge: Amount,
-    /// By unit; empty where the amount was given.
+    /// The minimum charge, where it is what is charged and the usage alone would cost less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<Amount>,
+    /// By unit and tier; empty where the amount was given. Their sum is rounded up once, to a micro-credit.
     pub parts: Vec<QuotePart>,
+    /// By which prices. Left out where the amount was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_version: Option<PriceVersionText>,
 }
 
 #[cfg(test)]

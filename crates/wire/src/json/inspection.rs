@@ -1,10 +1,8 @@
-//! What can be read: summaries, usage, the rate card, the cluster, the books. Not here: what can be changed.
+//! What can be read: summaries, usage, the cluster, the books. Not here: what can be changed, prices (`prices`).
 
-use crate::json::object::objects;
 use crate::json::{
-    Amount, Cycle, Date, DurabilityText, FeatureText, GivenAmount, GivenCount, GivenFeature, GivenModel,
-    GivenSpan, GivenUnit, GrantText, Instant, MembershipText, ModelText, NodeText, TeamText, UnitCounts,
-    UnitText, UserText, WorkspaceText, ZoneText,
+    Amount, Cycle, Date, DurabilityText, FeatureText, GivenSpan, GrantText, Instant, MembershipText,
+    ModelText, NodeText, TeamText, UnitCounts, UnitText, UserText, WorkspaceText, ZoneText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -85,58 +83,13 @@ pub struct UsageGroup {
     pub units: UnitCounts,
 }
 
-/// One unit's part of a quote: `units × credits ÷ per`.
+/// A part of a quote, of one unit in one tier: `units × credits ÷ per`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QuotePart {
     pub unit: UnitText,
     pub units: u64,
     pub per: u64,
     pub credits: Amount,
-}
-
-/// Replaces all prices. At most 4,096.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PutRateCard {
-    #[serde(deserialize_with = "objects")]
-    pub prices: Vec<PutPrice>,
-}
-
-/// `credits` for every `per` units.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PutPrice {
-    pub feature: GivenFeature,
-    /// Left out: the price of calls that name no model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<GivenModel>,
-    pub unit: GivenUnit,
-    /// 1 to 1,000,000,000.
-    pub per: GivenCount,
-    /// Zero is a price.
-    pub credits: GivenAmount,
-}
-
-/// All prices. ETag.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RateCard {
-    pub prices: Vec<Price>,
-    pub revision: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Price {
-    pub feature: FeatureText,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<ModelText>,
-    pub unit: UnitText,
-    pub per: u64,
-    pub credits: Amount,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RateCardSet {
-    pub revision: u64,
 }
 
 /// The cluster as one node sees it.

@@ -15,6 +15,7 @@ mod number;
 mod object;
 mod overage;
 mod plan;
+mod prices;
 mod problem;
 mod time;
 mod usage;
@@ -25,29 +26,33 @@ pub use administration::{
     PutGrant, PutLimit, PutMember, PutWorkspace, Reallocate, Reallocation, Settings,
 };
 pub use choice::{
-    BadChoice, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, Interval, Keep, Membership,
-    MidCycle, OverageMode, Overflow, Role, SourceKind, When, Window,
+    BadChoice, CardState, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, Interval, Keep,
+    Membership, MidCycle, OverageMode, Overflow, Role, SourceKind, When, Window,
 };
 pub use consume::{
-    Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
+    AskQuote, Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
 };
 pub use cycle::{Cycle, PutCycle, PutRollover, Rollover};
 pub use inspection::{
-    Advance, AsOf, Clock, Cluster, Conservation, GrantTerms, Group, Holder, Node, Pool, Price, PutPrice,
-    PutRateCard, QuotePart, RateCard, RateCardSet, Replica, UsageGroup, UsageReport, Violation, Workspace,
+    Advance, AsOf, Clock, Cluster, Conservation, GrantTerms, Group, Holder, Node, Pool, QuotePart, Replica,
+    UsageGroup, UsageReport, Violation, Workspace,
 };
 pub use number::{BadAmount, BadCount};
 pub use object::{Malformed, read, write};
 pub use overage::{CycleOverage, Overage, PutOverage, UserOverage};
 pub use plan::{NextPlan, Plan, PlanCredits, PlanTerms, PutPlan, Seats};
+pub use prices::{
+    Minimum, Price, PricesSet, PutMinimum, PutPrice, PutPrices, PutRateCard, PutTier, RateCard,
+    RateCardVersion, RateCards, Tier, WorkspacePrices,
+};
 pub use problem::Problem;
 pub use time::{BadDay, BadInstant, BadSpan, Span};
 pub use usage::{GivenUsage, USAGE_UNITS_MAX, UnitCounts};
 pub use word::{Form, Given, Shown, Text, Word};
 
 use types::{
-    ChargeId, CivilDate, Credits, CreditsDelta, Day, Feature, GrantId, IdempotencyKey, Model, NodeId, PlanId,
-    ReallocationId, TeamId, Timestamp, Unit, UserId, WorkspaceId, ZoneName,
+    ChargeId, CivilDate, Credits, CreditsDelta, Day, Feature, GrantId, IdempotencyKey, Model, NodeId,
+    OneOrAny, PlanId, PriceVersion, ReallocationId, TeamId, Timestamp, Unit, UserId, WorkspaceId, ZoneName,
 };
 
 pub type GivenAmount = Given<Credits>;
@@ -60,7 +65,10 @@ pub type GivenGrantId = Given<GrantId>;
 pub type GivenReallocationId = Given<ReallocationId>;
 pub type GivenFeature = Given<Feature>;
 pub type GivenModel = Given<Model>;
+pub type GivenFeatureOrAny = Given<OneOrAny<Feature>>;
+pub type GivenModelOrAny = Given<OneOrAny<Model>>;
 pub type GivenUnit = Given<Unit>;
+pub type GivenPriceVersion = Given<PriceVersion>;
 pub type GivenKey = Given<IdempotencyKey>;
 pub type GivenDurability = Given<Durability>;
 pub type GivenMembership = Given<Membership>;
@@ -89,7 +97,11 @@ pub type GrantText = Text<GrantId>;
 pub type ReallocationText = Text<ReallocationId>;
 pub type FeatureText = Text<Feature>;
 pub type ModelText = Text<Model>;
+pub type FeatureOrAnyText = Text<OneOrAny<Feature>>;
+pub type ModelOrAnyText = Text<OneOrAny<Model>>;
 pub type UnitText = Text<Unit>;
+pub type PriceVersionText = Text<PriceVersion>;
+pub type CardStateText = Text<CardState>;
 pub type NodeText = Text<NodeId>;
 pub type ChargeText = Text<ChargeId>;
 pub type DurabilityText = Text<Durability>;

@@ -13,7 +13,7 @@ pub struct Malformed(pub String);
 
 /// The object in `bytes`, all of them.
 ///
-/// Depth is bounded by the shapes, which go four deep at most; what is deeper is a wrong type or an unknown field.
+/// Depth is bounded by the shapes, which go five deep at most; what is deeper is a wrong type or an unknown field.
 pub fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Malformed> {
     let object: Object<T> = serde_json::from_slice(bytes).map_err(|error| Malformed(error.to_string()))?;
     Ok(object.0)

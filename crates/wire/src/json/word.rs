@@ -205,6 +205,49 @@ ids! {
     IdempotencyKey "c0ffee-1";
 }
 
+macro_rules! ids_or_any {
+    ($($id:ident $name:literal $example:literal;)*) => {$(
+        impl Word for types::OneOrAny<types::$id> {
+            type Bad = types::BadId;
+            const NAME: &'static str = $name;
+
+            fn read(text: &str) -> Result<Self, Self::Bad> {
+                text.parse()
+            }
+
+            fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{self}")
+            }
+
+            fn describe(schema: schema::ObjectBuilder) -> schema::ObjectBuilder {
+                schema.pattern(Some(r"^(\*|[A-Za-z0-9._:@+=-]{1,128})$")).examples([$example, Self::ANY])
+            }
+        }
+    )*};
+}
+
+ids_or_any! {
+    Feature "FeatureOrAny" "chat";
+    Model "ModelOrAny" "m-1";
+}
+
+impl Word for types::PriceVersion {
+    type Bad = types::BadPriceVersion;
+    const NAME: &'static str = "PriceVersion";
+
+    fn read(text: &str) -> Result<Self, Self::Bad> {
+        text.parse()
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+
+    fn describe(schema: schema::ObjectBuilder) -> schema::ObjectBuilder {
+        schema.pattern(Some(r"^[0-9]+(\.[0-9]+)?$")).examples(["7", "7.9"])
+    }
+}
+
 impl Word for types::NodeId {
     type Bad = types::BadId;
     const NAME: &'static str = "NodeId";

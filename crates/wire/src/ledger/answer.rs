@@ -22,7 +22,7 @@ shapes! {
         Lines(Vec<LineAnswer>),
         Registered,
         Forgotten { lines: u64, written_off: u64, exposure: u64 },
-        RateCard { revision: u64 },
+        Prices(PriceAnswer),
         Ticked,
         Plan(Box<PlanAnswer>),
         Overage(Box<OverageAnswer>),
@@ -43,6 +43,11 @@ shapes! {
         pub out: u64,
         pub paid: u64,
         pub billed: u64,
+    }
+
+    pub struct PriceAnswer {
+        pub version: u64,
+        pub effective_at: i64,
     }
 
     pub struct PlanAnswer {
@@ -153,6 +158,18 @@ shapes! {
         ReservedId,
         NoPlan,
         OverageIsNoGrant,
+        Prices(PriceRejection),
+    }
+
+    pub enum PriceRejection {
+        NoCard(String),
+        InThePast,
+        TooManyCards,
+        TooManyOwn,
+        TooManyInAll,
+        UnknownVersion,
+        InForce,
+        NoOwnPrices,
     }
 
     pub enum Event {

@@ -66,7 +66,18 @@ fn plan_answer() -> PlanAnswer {
 }
 
 fn price() -> Price {
-    Price { feature: "chat".into(), model: None, unit: "u".into(), per: 1_000, credits: 5 }
+    let tiers = vec![Tier { above: 300, credits: 4 }];
+    Price { feature: "chat".into(), model: some("*"), unit: "u".into(), per: 1_000, credits: 5, tiers }
+}
+
+fn price_list() -> PriceList {
+    let minimum = Minimum { feature: "chat".into(), model: None, credits: 7 };
+    PriceList { prices: vec![price()], minimums: vec![minimum] }
+}
+
+fn price_change(change: PriceChange) -> Command {
+    let keyed = Some(KeyedBy { key: "k".into(), command_hash: [9; 32] });
+    Command::Prices(PriceCommand { keyed, if_match: Some(3), change })
 }
 
 fn commands() -> Vec<(&'static str, Command)> {
@@ -179,7 +190,9 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("register", Command::Register { holder: holder(), journal_sequence: 1 }),
         ("forget-charge", Command::Forget { holder: holder(), mode: ForgetMode::Charge }),
         ("forget-credit", Command::Forget { holder: holder(), mode: ForgetMode::Credit }),
-        ("rate-card", Command::SetRateCard { prices: vec![price()], if_match: None }),
+        ("put-card", price_change(PriceChange::PutCard { list: price_list(), effective_at: Some(300) })),
+        ("remove-card", price_change(PriceChange::RemoveCard { version: 2 })),
+        ("set-own", price_change(PriceChange::SetOwn { workspace: "w".into(), list: price_list() })),
         ("tick", Command::Tick { workspace: "w".into() }),
         (
             "cycle-ends",
@@ -337,7 +350,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("lines", Outcome::Lines(lines.map(|result| LineAnswer { number: 1, result }).to_vec())),
         ("registered", Outcome::Registered),
         ("forgotten", Outcome::Forgotten { lines: 1, written_off: 2, exposure: 3 }),
-        ("rate-card-set", Outcome::RateCard { revision: 1 }),
+        ("prices", Outcome::Prices(PriceAnswer { version: 1, effective_at: 2 })),
         ("ticked", Outcome::Ticked),
         ("plan", Outcome::Plan(Box::new(plan_answer()))),
         ("overage", Outcome::Overage(Box::new(overage_answer()))),
@@ -370,6 +383,14 @@ fn rejections() -> Vec<(&'static str, Rejection)> {
         ("reserved-id", Rejection::ReservedId),
         ("no-plan", Rejection::NoPlan),
         ("overage-is-no-grant", Rejection::OverageIsNoGrant),
+        ("no-card", Rejection::Prices(PriceRejection::NoCard("x".into()))),
+        ("card-in-the-past", Rejection::Prices(PriceRejection::InThePast)),
+        ("too-many-cards", Rejection::Prices(PriceRejection::TooManyCards)),
+        ("too-many-own", Rejection::Prices(PriceRejection::TooManyOwn)),
+        ("too-many-in-all", Rejection::Prices(PriceRejection::TooManyInAll)),
+        ("unknown-version", Rejection::Prices(PriceRejection::UnknownVersion)),
+        ("card-in-force", Rejection::Prices(PriceRejection::InForce)),
+        ("no-own-prices", Rejection::Prices(PriceRejection::NoOwnPrices)),
     ]
 }
 
@@ -480,6 +501,17 @@ fn workspace() -> Workspace {
     }
 }
 
+fn meta() -> Meta {
+    let dated = |version| DatedCard { effective_at: 1, version, list: price_list() };
+    let key = PriceKey {
+        at: 1,
+        workspace: some("w"),
+        keyed: KeyedBy { key: "k".into(), command_hash: [9; 32] },
+        answer: PriceAnswer { version: 2, effective_at: 3 },
+    };
+    Meta { last_version: 3, cards: vec![dated(1)], own: vec![("w".into(), vec![dated(2)])], keys: vec![key] }
+}
+
 #[test]
 fn commands_are_golden() {
     for (name, command) in commands() {
@@ -509,7 +541,7 @@ fn the_state_is_golden() {
         "state",
         StateHead {
             now: 1,
-            meta: Meta { prices: vec![price()], rate_card: 2 },
+            meta: meta(),
             holders: vec![record(HolderStatus::Active), record(HolderStatus::Fenced)],
             workspaces: 3,
         },

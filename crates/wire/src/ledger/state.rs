@@ -3,8 +3,8 @@
 //! What can be computed from the rest (burn order, indexes by name, sums over grants) is not stored.
 
 use super::{
-    Backing, CycleRule, Durability, GrantKind, HolderId, LineId, Membership, Meter, Metered, Outcome,
-    OverageRule, Overflow, Plan, Price, ReallocationAnswer, Role, Term,
+    Backing, CycleRule, Durability, GrantKind, HolderId, KeyedBy, LineId, Membership, Meter, Metered,
+    Outcome, OverageRule, Overflow, Plan, PriceAnswer, PriceList, ReallocationAnswer, Role, Term,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,24 @@ shapes! {
     }
 
     pub struct Meta {
-        pub prices: Vec<Price>,
-        pub rate_card: u64,
+        pub last_version: u64,
+        pub cards: Vec<DatedCard>,
+        pub own: Vec<(String, Vec<DatedCard>)>,
+        /// Oldest first.
+        pub keys: Vec<PriceKey>,
+    }
+
+    pub struct DatedCard {
+        pub effective_at: i64,
+        pub version: u64,
+        pub list: PriceList,
+    }
+
+    pub struct PriceKey {
+        pub at: i64,
+        pub workspace: Option<String>,
+        pub keyed: KeyedBy,
+        pub answer: PriceAnswer,
     }
 
     pub struct HolderRecord {
@@ -236,7 +252,8 @@ shapes! {
 
 impl Frozen for StateHead {
     const TYPE_ID: u8 = 43;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+    /// Sixteen of the largest rate cards, and as many entries of workspaces' own prices, have some 53 MB.
     const BYTES_MAX: usize = 64 * 1024 * 1024;
 }
 

@@ -36,6 +36,8 @@ shapes! {
         pub remaining: Remaining,
         pub durability: Durability,
         pub cycle: u32,
+        /// Of the rate card, and of the workspace's own prices.
+        pub price_version: Option<(u64, Option<u64>)>,
     }
 
     pub struct ChargeId {
@@ -81,5 +83,5 @@ frozen! {
     // Five ids and 16 units, each of at most 128 bytes, have some 3 KiB.
     Forward 84 version 1 at most 4 * KIB;
     // A refusal may quote the operating system.
-    Forwarded 85 version 1 at most 64 * KIB;
+    Forwarded 85 version 2 at most 64 * KIB;
 }

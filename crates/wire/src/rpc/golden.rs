@@ -292,13 +292,14 @@ fn a_consume_and_its_charge() {
         remaining: Remaining { at_least: 10, at_most: 20 },
         durability: log::Durability::Local,
         cycle: 1,
+        price_version: Some((7, Some(9))),
     };
-    golden(&Forwarded(Ok(charge)), "5501 00012a070502000202030a140001");
+    golden(&Forwarded(Ok(charge)), "5502 00012a070502000202030a14000101070109");
 }
 
 #[test]
 fn every_refusal_of_a_consume() {
-    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 01 01 {hex}"));
+    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 02 01 {hex}"));
     let (user, available) = (|| "u".to_owned(), 1);
     refused(Refusal::Exhausted { user: user(), available }, "00 0175 01");
     refused(Refusal::AllocationExhausted { user: user(), available }, "01 0175 01");
