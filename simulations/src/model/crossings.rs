@@ -201,6 +201,22 @@ pub const SOMETIMES: &[Rule] = &[
         let late = |hold: &HoldWitness| hold.late && hold.charged > hold.known.confirmed.sum();
         state.witness.holds.iter().any(|hold| late(hold) && hold.known.confirmed.sum() > 0)
     }),
+    rule("a session is renewed though a sealed line still has what is held", |_, state| {
+        let out = |at: usize| {
+            let line = state.leader.sealed[at].and_then(|line| state.ledger.line(line));
+            line.is_some_and(|line| line.outstanding().sum() > 0)
+        };
+        let renewed = |node: &Node| {
+            let to = |message: &Message| matches!(message, Message::Renewed { holder, recall: None, .. } if *holder == node.holder);
+            state.network.iter().any(to)
+        };
+        let nodes = state.nodes.iter().enumerate();
+        holding(state).next().is_some() && nodes.into_iter().any(|(at, node)| out(at) && renewed(node))
+    }),
+    rule("a hold is refreshed beyond when it would have expired", |protocol, state| {
+        let lasts = protocol.world.hold_lasts;
+        lasts > 0 && holding(state).any(|node| node.page_cache.hold.until > lasts && state.now >= lasts)
+    }),
     rule("a hold of the old cycle is settled in the new one, and its rest is carried", |_, state| {
         let part = |hold: &HoldWitness| hold.charged > 0 && hold.charged < hold.known.held.sum();
         state.ledger.carried.sum() > 0

@@ -61,19 +61,25 @@ impl Node {
         Some(())
     }
 
-    /// One half of an extension: a credit more is held. It lasts no longer for that.
+    /// One half of an extension: a credit more is held. Whoever may hold more may hold it longer.
     pub fn hold_more(&mut self, protocol: &Protocol, now: u8) -> Option<()> {
         let mut memory = self.holding(protocol, now)?;
         let more = memory.free().first(1);
         memory.hold.held = memory.hold.held.plus(more);
+        memory.hold.until = now + protocol.world.hold_lasts;
         (more.sum() == 1).then_some(())?;
         self.set_aside(protocol, memory);
         Some(())
     }
 
-    /// The other half: one credit more is confirmed. Says which.
+    /// The other half: one credit more is confirmed. Says which. The hold lasts longer for it only where more could be
+    /// held: what was taken away, or is out of reach, comes to an end.
     pub fn confirm(&mut self, protocol: &Protocol, now: u8) -> Option<ByBacking> {
         let mut memory = self.holding(protocol, now)?;
+        let in_hand = self.has_session(protocol, now) && !memory.frozen;
+        if in_hand || protocol.has(Mistake::AlwaysRefreshed) {
+            memory.hold.until = now + protocol.world.hold_lasts;
+        }
         let confirmed = memory.hold.confirmed;
         memory.hold.confirmed = memory.hold.charge(confirmed.sum() + 1);
         (memory.hold.confirmed != confirmed).then_some(())?;

@@ -40,7 +40,7 @@ pub struct Memory {
     pub unattributed: ByBacking,
     pub watermark: ByBacking,
     pub hold: Hold,
-    /// Recalled for good. Not on disk: a restarted process has no session, and hears it again with the next.
+    /// Recalled for good.
     pub frozen: bool,
 }
 
@@ -56,6 +56,8 @@ pub struct Journal {
     pub unattributed: ByBacking,
     pub watermark: ByBacking,
     pub hold: Hold,
+    /// With the Return that says so: a leader that heard it renews the session and does not say it again.
+    pub frozen: bool,
 }
 
 impl Memory {
@@ -89,8 +91,8 @@ impl Memory {
 
 impl Journal {
     fn with(self, memory: &Memory) -> Journal {
-        let Memory { drawn: _, frozen: _, returned, used, unattributed, watermark, hold } = *memory;
-        Journal { returned, used, unattributed, watermark, hold, ..self }
+        let Memory { drawn: _, frozen, returned, used, unattributed, watermark, hold } = *memory;
+        Journal { returned, used, unattributed, watermark, hold, frozen, ..self }
     }
 }
 
@@ -137,6 +139,7 @@ impl Node {
             returned: if hasty { memory.returned } else { self.disk.returned },
             used: if ahead { memory.used } else { self.disk.used },
             unattributed: self.disk.unattributed,
+            sealed: protocol.world.session > 0 && memory.frozen,
             wish,
         }))
     }
@@ -166,7 +169,8 @@ impl Node {
     /// Only a mistake needs it: what a copy of this disk says of a line, as if its holder had closed it.
     pub fn copy_of_journal(&self, line: LineId) -> Option<Numbers> {
         let Journal { returned, used, unattributed, .. } = self.disk;
-        (self.line() == line).then_some(Numbers { line, returned, used, unattributed, wish: Wish::Close })
+        let (sealed, wish) = (false, Wish::Close);
+        (self.line() == line).then_some(Numbers { line, returned, used, unattributed, sealed, wish })
     }
 
     pub fn report(&self, protocol: &Protocol) -> Option<Message> {
@@ -262,7 +266,13 @@ impl Node {
         };
         memory.frozen |= recall == Recall::ForGood && !protocol.has(Mistake::RecallForgotten);
         self.process = Process::Up(memory);
-        if recall == Recall::No { None } else { self.give_back(protocol) }
+        if recall == Recall::No {
+            return None;
+        }
+        let returned = self.give_back(protocol);
+        // Nobody waits for what cannot come: that nothing is idle is an answer too.
+        let sealed = memory.frozen && protocol.world.session > 0;
+        if returned.is_none() && sealed { self.numbers(protocol, Wish::Report) } else { returned }
     }
 
     /// The draw that should have opened this line was overtaken by one with a higher n. Nothing was ever
@@ -304,7 +314,7 @@ impl Node {
     /// journal. Otherwise everything up to the watermark counts as spent, but for what is held.
     pub fn restart(&mut self, protocol: &Protocol) {
         if self.page_cache.boot == self.boot {
-            self.process = Process::Up(self.remembered());
+            self.process = Process::Up(self.remembered(protocol));
         } else if protocol.has(Mistake::BootIdBeforeRounding) {
             self.page_cache.boot = self.boot;
             self.sync();
@@ -316,7 +326,7 @@ impl Node {
 
     /// Boot id and rounded numbers are one record. What is held is not rounded: its hold is on the disk.
     pub fn round(&mut self, protocol: &Protocol) {
-        let mut memory = self.remembered();
+        let mut memory = self.remembered(protocol);
         let held = match protocol.has(Mistake::HoldRoundedToo) {
             true => ByBacking::default(),
             false => memory.hold.set_aside(),
@@ -334,8 +344,8 @@ impl Node {
 
     /// D is not kept on disk: at least the watermark and what was returned were drawn, and the next
     /// answer says the rest.
-    fn remembered(&self) -> Memory {
-        let Journal { returned, used, unattributed, watermark, hold, .. } = self.page_cache;
+    fn remembered(&self, protocol: &Protocol) -> Memory {
+        let Journal { returned, used, unattributed, watermark, hold, frozen, .. } = self.page_cache;
         Memory {
             drawn: watermark.plus(returned),
             returned,
@@ -343,7 +353,7 @@ impl Node {
             unattributed,
             watermark,
             hold,
-            frozen: false,
+            frozen: frozen && !protocol.has(Mistake::SealNotKept),
         }
     }
 }

@@ -66,6 +66,8 @@ pub enum Mistake {
     SettledTwice,
     HoldCountedAnew,
     RecallForgotten,
+    SealNotKept,
+    AlwaysRefreshed,
     SessionIgnored,
     SessionFromItsAnswer,
     SessionSurvivesReboot,

@@ -109,7 +109,10 @@
 //! a settle after the expiry is an ordinary charge, up to what was held. What is held is below the watermark and
 //! is never given back; a line with an open hold is not closed. Every record about a hold is synced before it is
 //! answered, its end too, and at its end the watermark falls to what is spent. On a line that was recalled for
-//! good, what a hold frees is given back, not spent.
+//! good, what a hold frees is given back, not spent; that it was recalled is on the disk with the Return that says
+//! so, for the leader renews the session then, though what is held is still out. An extension makes the hold last
+//! anew, but not on such a line and not without a session: so what was taken away is back when the longest hold
+//! has ended.
 //!
 //! **Sessions.** A holder spends only while its session with the leader lives; an open hold may be settled beyond
 //! that, until it expires by the wall clock. A session moves no credit (R8): it bounds how long a holder out of

@@ -462,6 +462,22 @@ pub const ALL: &[Planted] = &[
         worlds::HELD_SESSION,
     ),
     planted(
+        Mistake::SealNotKept,
+        "seal-not-kept",
+        "hold",
+        "a restarted holder hears of its recall again; that the leader was answered is no reason to write it down",
+        rules::REVOKED,
+        worlds::HELD_SESSION,
+    ),
+    planted(
+        Mistake::AlwaysRefreshed,
+        "always-refreshed",
+        "hold",
+        "a client that confirms is alive, so its hold lasts on",
+        rules::REVOKED,
+        worlds::HELD_AND_REFRESHED,
+    ),
+    planted(
         Mistake::SessionIgnored,
         "session-ignored",
         "session",

@@ -3,8 +3,8 @@
 //! A session moves no credit. All it does is let an administrator be told *until when* a holder that cannot be
 //! reached may still spend what was taken away. That bound stands on four things: it is counted from when the
 //! renewal was sent; it does not outlive the boot it was counted in; the answer that renews it brings the
-//! recall of a line that was frozen meanwhile; and only a leader gives it whom a quorum has confirmed since
-//! the renewal arrived.
+//! recall of a line that was frozen meanwhile, unless its holder has said that it knows, which it does not
+//! forget; and only a leader gives it whom a quorum has confirmed since the renewal arrived.
 //!
 //! Not here: clocks that run at different speeds; renewal by any other answer than this one.
 
@@ -12,20 +12,29 @@ use super::Protocol;
 use super::holder::Node;
 use super::ledger::Ledger;
 use super::mistakes::Mistake;
-use super::words::{Holder, Message, NODES};
+use super::words::{Holder, LineId, Message, NODES, Numbers};
 
 /// What the leader knows beside the replicated ledger. It is not logged, and lost with the leader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Leader {
     /// When each node's last renewal arrived.
     pub heard: [u8; NODES],
+    /// The last line of each node that was recalled for good and whose holder has said that it knows.
+    pub sealed: [Option<LineId>; NODES],
 }
 
 impl Leader {
     /// A new leader takes every session as renewed just now: whatever was renewed before ends earlier.
     pub fn elected(protocol: &Protocol, now: u8) -> Leader {
         let heard = if protocol.has(Mistake::SessionsForgottenByLeader) { 0 } else { now };
-        Leader { heard: [heard; NODES] }
+        Leader { heard: [heard; NODES], sealed: [None; NODES] }
+    }
+
+    /// What of a sealed line is still out is held, and comes back when its hold ends.
+    pub fn hear(&mut self, numbers: &Numbers) {
+        if numbers.sealed {
+            self.sealed[numbers.line.holder.node as usize] = Some(numbers.line);
+        }
     }
 
     /// Until when at the latest this node may spend, should it never be heard again.
@@ -48,6 +57,8 @@ impl Leader {
         self.heard[holder.node as usize] = now;
         let mut lines = ledger.lines.iter().rev().filter(|line| line.id.holder == holder);
         let frozen = lines.find(|line| line.frozen_at.is_some() && !line.lost);
+        let sealed = self.sealed[holder.node as usize];
+        let frozen = frozen.filter(|line| sealed != Some(line.id));
         let recall = frozen.filter(|_| !protocol.has(Mistake::RenewedWithoutRecall));
         Some(Message::Renewed { holder, boot, sent, recall: recall.map(|line| (line.id, line.drawn)) })
     }

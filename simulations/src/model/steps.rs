@@ -297,6 +297,7 @@ impl Protocol {
         match message {
             Message::Numbers(numbers) => {
                 let answer = state.ledger.receive(self, numbers);
+                state.leader.hear(&numbers);
                 state.witness_of(numbers.line).closed |= numbers.wish == Wish::Close;
                 answer.map(|answer| state.send(answer));
             }

@@ -198,7 +198,7 @@ impl Teller {
 
     fn text(&self, message: Message) -> String {
         match message {
-            Message::Numbers(Numbers { line: id, returned, used, unattributed, wish }) => {
+            Message::Numbers(Numbers { line: id, returned, used, unattributed, wish, .. }) => {
                 let numbers = self.numbers(&[("U", used), ("R", returned), ("Z", unattributed)]);
                 let numbers = numbers.map(|numbers| format!("; {numbers}")).unwrap_or_default();
                 match wish {

@@ -197,6 +197,8 @@ pub struct Numbers {
     pub returned: ByBacking,
     pub used: ByBacking,
     pub unattributed: ByBacking,
+    /// Its holder has heard that it was recalled for good. Where there are no sessions nobody needs to know.
+    pub sealed: bool,
     pub wish: Wish,
 }
 

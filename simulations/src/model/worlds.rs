@@ -405,6 +405,18 @@ pub const HELD_SESSION: World = World {
     ..ONE_NODE
 };
 
+/// A hold whose client goes on confirming, before and after what it is on was taken away.
+pub const HELD_AND_REFRESHED: World = World {
+    name: "a hold that is refreshed, and a session",
+    grants: shared(3),
+    allocations: [ByGrant([3, 0]), ByGrant([0, 0])],
+    draw: 3,
+    hold: 3,
+    hold_lasts: 2,
+    budget: Budget { asks: 1, reallocations: 1, renewals: 1, holds: 1, extends: 2, ticks: 3, ..NOTHING },
+    ..HELD_SESSION
+};
+
 /// Small enough for every run of the tests.
 pub const ALL: &[World] = &[
     CRASHES,
@@ -434,6 +446,7 @@ pub const ALL: &[World] = &[
     REBOOTS,
     FENCED,
     HELD_SESSION,
+    HELD_AND_REFRESHED,
 ];
 
 /// The same crossings with more room, for a longer sitting.
