@@ -40,6 +40,8 @@ pub fn journal() -> journal::Options {
         batch_max: 1_024,
         waiting_max: 65_536,
         lines_max: 2_000_000,
+        holds_max: 16_384,
+        holds_per_user_max: 1_000,
         key_window_ms: 24 * 60 * 60 * 1_000,
         keys_bytes_max: 256 * 1024 * 1024,
     }

@@ -82,6 +82,7 @@ impl Actor for AllocationActor {
         match message {
             AllocationMessage::Want { amount, reply } => state.want(amount, reply),
             AllocationMessage::Low => {}
+            AllocationMessage::Freed => state.look_again().await,
             AllocationMessage::Answered { number, sent, answer } => {
                 state.answered(number, sent, answer).await;
             }
@@ -150,11 +151,11 @@ impl Allocation {
         // Nothing is spent of a line that the ledger may not know, also not at a price of 0.
         let known = !view.drawn.is_zero();
         if known {
-            self.open_word(if was_its_word { self.handle.put() } else { view.used });
+            self.open_word(if was_its_word { self.handle.put() } else { view.arrived });
         }
-        // All that was ever put on the word, whatever of it is spent: after a restart that is what was used; after a
-        // panic there may be charges on their way to the journal.
-        let put = self.handle.put();
+        // All that was ever put on the word, whatever of it is spent: after a restart that is what was used and held;
+        // after a panic there may be charges on their way to the journal. What holds freed is above the watermark.
+        let put = self.handle.put().saturating_sub(view.freed);
         let missing = view.watermark.saturating_sub(view.unattributed).saturating_sub(put);
         if !missing.is_zero() && self.handle.raise(self.epoch, missing, lease.above()).is_err() {
             return Err(stopped("the word does not take what the disk allows"));
@@ -188,6 +189,19 @@ impl Allocation {
             line.known = true;
             self.open_word(Credits::ZERO);
         }
+    }
+
+    /// When a hold ends the watermark falls: the journal knows how far, whoever was told of it.
+    async fn look_again(&mut self) {
+        let Some(key) = self.key() else { return };
+        if let (Ok(view), Some(line)) = (self.holder.journal.line(key).await, &mut self.line) {
+            line.lease.watermark = view.watermark;
+        }
+    }
+
+    async fn has_holds(&self) -> bool {
+        let Some(key) = self.key().filter(|_| self.holder.journal.open_holds() > 0) else { return false };
+        self.holder.journal.line(key).await.is_ok_and(|view| !view.held.is_zero())
     }
 
     fn want(&mut self, amount: Credits, reply: oneshot::Sender<Result<(), Denied>>) {
@@ -422,6 +436,7 @@ impl Allocation {
         }
         // What the ledger recalls it has, though its answer to the first draw may still be on its way.
         self.line_is_known();
+        self.look_again().await;
         let Some(key) = self.key() else { return };
         let Some(line) = &self.line else { return };
         let keep = if is_planted(Mistake::RecallIgnored) { Credits::MAX } else { recall.keep };
@@ -446,7 +461,8 @@ impl Allocation {
         let _gone = reply.send(crate::batch::line_message(&numbers, Wish::Report));
     }
 
-    /// Seals the word and ends the line. The pool sees the close to the ledger.
+    /// Seals the word and ends the line. The pool sees the close to the ledger; with open holds that it ends, and later the
+    /// close.
     async fn close(&mut self) -> Option<LineMessage> {
         let key = self.key()?;
         // A word that was never opened for the line is sealed already: nothing was spent.
@@ -457,7 +473,7 @@ impl Allocation {
         match self.holder.journal.close(key.clone(), spent).await {
             Ok(numbers) => {
                 self.holder.panic_point(planted::Actor::Closing);
-                let message = crate::batch::line_message(&numbers, Wish::Close);
+                let message = crate::batch::last_message(&numbers);
                 let _stopping = self.pool.cast(PoolMessage::Closing(Box::new(message.clone())));
                 self.closed = Some(message.clone());
                 Some(message)
@@ -481,6 +497,7 @@ impl Allocation {
         if self.waiting.is_empty()
             && (idle || turns_hot)
             && self.line.as_ref().is_none_or(|line| !line.drawing)
+            && !self.has_holds().await
         {
             self.close().await;
         }

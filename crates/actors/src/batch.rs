@@ -81,11 +81,29 @@ pub(crate) fn weight(message: &LineMessage) -> Weight {
     let sum = |parts: &mut dyn Iterator<Item = Credits>| parts.fold(Credits::ZERO, Credits::saturating_add);
     let spent = &mut message.used.by_backing.iter().map(|(_, used, lost)| used.saturating_add(*lost));
     let calls = message.used.by_meter.iter().map(|(_, metered)| metered.calls).sum();
-    (sum(spent), calls, sum(&mut message.returned.iter().map(|(_, returned)| *returned)))
+    Weight {
+        spent: sum(spent),
+        calls,
+        returned: sum(&mut message.returned.iter().map(|(_, returned)| *returned)),
+        held: message.held,
+        confirmed: message.confirmed,
+    }
 }
 
-/// Used and unattributed, calls, returned.
-pub(crate) type Weight = (Credits, u64, Credits);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Weight {
+    /// Used and unattributed.
+    spent: Credits,
+    calls: u64,
+    returned: Credits,
+    held: Credits,
+    confirmed: Credits,
+}
+
+/// What there is to say when a line was told to close: with open holds it only ends.
+pub(crate) fn last_message(numbers: &LineNumbers) -> LineMessage {
+    line_message(numbers, if numbers.closed { Wish::Close } else { Wish::Report })
+}
 
 /// A line's durable numbers as a message to the ledger.
 pub(crate) fn line_message(numbers: &LineNumbers, wish: Wish) -> LineMessage {
@@ -99,8 +117,8 @@ pub(crate) fn line_message(numbers: &LineNumbers, wish: Wish) -> LineMessage {
             by_backing: numbers.backings.iter().map(|b| (b.backing, b.used, b.unattributed)).collect(),
             by_meter: numbers.meters.clone(),
         },
-        held: Credits::ZERO,
-        confirmed: Credits::ZERO,
+        held: numbers.held,
+        confirmed: numbers.confirmed,
         wish,
     }
 }

@@ -8,6 +8,7 @@ use crate::holder::Holder;
 use crate::leader::{BatchAnswer, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
 use crate::options::Options;
 use crate::rounds::Rounds;
+use crate::sealed::Sealed;
 use crate::shards::Shards;
 use crate::watch::{ToSee, Watch};
 use leasing::{LeasePolicy, RecallLine, Short, Wave, choose, frozen_lines, leased_lines, shared_lines};
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, HolderId, LineId, LineNumber, NodeId, Timestamp, WorkspaceId};
+use types::{Credits, Durability, LineId, LineNumber, NodeId, Timestamp, WorkspaceId};
 
 #[derive(Debug)]
 pub struct Desk {
@@ -37,6 +38,8 @@ pub struct Desk {
     rounds: Rounds,
     /// Workspaces of led groups that may have frozen lines or expired grants.
     watched: Watch,
+    /// Lines that were taken away and are known to be sealed.
+    sealed: Sealed,
     to_sweep: tokio::sync::Notify,
 }
 
@@ -62,6 +65,7 @@ impl Desk {
             heard: Mutex::default(),
             rounds: Rounds::default(),
             watched: Watch::default(),
+            sealed: Sealed::default(),
             to_sweep: tokio::sync::Notify::new(),
         }
     }
@@ -96,7 +100,7 @@ impl Desk {
                 let watched = self.watched.of(group.id());
                 let status = |state: &State| {
                     let status = state.holders.get(&holder).map(|record| record.status);
-                    (status, owes(state, &watched, holder))
+                    (status, self.sealed.owes(state, &watched, holder))
                 };
                 let (status, owes) = group.read(deadline, status).await.map_err(not_read)?.value;
                 match status {
@@ -343,6 +347,8 @@ impl Desk {
         };
         let ask = |(node, lines): (NodeId, Vec<RecallLine>)| {
             let asked: BTreeSet<LineId> = lines.iter().map(|line| line.line).collect();
+            let frozen: BTreeSet<LineId> =
+                lines.iter().filter(|line| line.frozen).map(|line| line.line).collect();
             let recall = Recall { workspace: workspace.clone(), lines };
             let round = Duration::from_millis(self.policy.round_ms);
             let patience = if self.is_heard(group.id(), node) { within } else { within.min(round) };
@@ -350,6 +356,7 @@ impl Desk {
                 let Some(answer) = shards.recall(node, recall, patience).await else { return (node, asked) };
                 self.hear(group.id(), node);
                 let booked = self.book_answer(group, workspace, answer, within.max(PATIENCE)).await;
+                self.sealed.add(workspace, frozen.intersection(&booked).copied());
                 (node, asked.difference(&booked).copied().collect())
             }
         };
@@ -438,7 +445,9 @@ impl Desk {
             return true;
         }
         let none = lines.is_empty();
-        if !none {
+        if none {
+            self.sealed.forget(workspace);
+        } else {
             let within = Duration::from_millis(self.policy.round_ms);
             self.recall_lines(group, shards, workspace, lines, within).await;
         }
@@ -528,14 +537,6 @@ impl Drop for Unheard<'_> {
             self.desk.to_sweep.notify_one();
         }
     }
-}
-
-/// Whether the holder still has lines that were taken away from it.
-fn owes(state: &State, watched: &[WorkspaceId], holder: HolderId) -> bool {
-    let frozen = |(id, line): (&LineId, &Line)| {
-        id.holder == holder && line.frozen && !line.written_off && !line.outstanding().is_zero()
-    };
-    watched.iter().filter_map(|id| state.workspace(id)).any(|workspace| workspace.lines.iter().any(frozen))
 }
 
 /// The lines whose draws ask for what is needed alone: they wait for a recall round if there is too little.

@@ -5,12 +5,13 @@
 use crate::directory::Directory;
 use crate::handle::Handle;
 use crate::leader::{BatchAnswer, LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
+use crate::messages::AllocationMessage;
 use crate::options::Options;
 use crate::pool::PoolMessage;
 use crate::sessions::Sessions;
 use crate::shards::{Shards, Unavailable};
 use crate::supervisor::SupervisorMessage;
-use journal::{HandleNo, Journal, KeyTable};
+use journal::{Ended, Ending, HandleNo, Journal, KeyTable};
 use ledger::{Command, HolderBatch, LineMessage, Rejection};
 use platform::CoarseClock;
 use ractor::ActorRef;
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
 use types::planted::{Actor, Mistake, is_planted, panic_point};
-use types::{CycleNumber, HolderId, ShardId, UserId, WorkspaceId};
+use types::{CycleNumber, HoldNumber, HolderId, ShardId, UserId, WorkspaceId};
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -207,6 +208,21 @@ impl HolderInner {
         }
     }
 
+    /// Tells those whom the end of a hold concerns: who raises what it freed, and who closes the line that waited for it.
+    pub fn hold_ended(&self, ended: &Ended) {
+        let facts = &ended.over.facts;
+        if ended.closed {
+            let (workspace, message) = (facts.workspace.clone(), PoolMessage::HoldEnded);
+            if let Some(supervisor) = self.supervisor.get() {
+                let _stopping = supervisor.cast(SupervisorMessage::ToPool { workspace, message });
+            }
+        } else if !ended.freed.is_zero()
+            && let Some(handle) = self.directory.find(&facts.workspace, &facts.user)
+        {
+            handle.tell(AllocationMessage::Freed);
+        }
+    }
+
     fn faulted(&self, rejection: Rejection) {
         match rejection {
             Rejection::Fenced | Rejection::RolledBack { .. } | Rejection::OtherDisk { .. } => {
@@ -287,6 +303,12 @@ impl Holder {
         self.0.sessions.is_live(handle.shard, self.0.clock.boottime_ms())
     }
 
+    /// Whether this node has a session with the workspace's leader.
+    pub fn has_session(&self, workspace: &WorkspaceId) -> bool {
+        let shard = self.0.shards.map().shard_of(workspace);
+        self.0.sessions.is_live(shard, self.0.clock.boottime_ms())
+    }
+
     /// Renews a session that has run out, before a consume is refused for it.
     pub async fn renew(&self, handle: &Handle) -> bool {
         self.0.renew(handle.shard).await.is_ok()
@@ -301,6 +323,18 @@ impl Holder {
             return false;
         }
         answer.await.unwrap_or(false)
+    }
+
+    /// Ends a hold, also if who asked for it goes away meanwhile.
+    pub async fn end_hold(&self, hold: HoldNumber, ending: Ending) -> Result<Ended, journal::Refused> {
+        let holder = self.0.clone();
+        let ends = tokio::spawn(async move {
+            let ended = holder.journal.end_hold(hold, ending).await?;
+            holder.hold_ended(&ended);
+            Ok(ended)
+        });
+        let why = || "the task that was to end a hold has failed".to_owned();
+        ends.await.unwrap_or_else(|_| Err(journal::Refused::Stopped { why: why() }))
     }
 
     /// A leader asks for credits back. Answered with durable numbers.

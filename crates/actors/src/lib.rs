@@ -14,6 +14,8 @@ mod desk;
 mod directory;
 mod dues;
 mod handle;
+#[cfg(test)]
+mod held;
 mod holder;
 mod leader;
 mod messages;
@@ -27,6 +29,7 @@ mod rebuilt;
 #[cfg(test)]
 mod recalled;
 mod rounds;
+mod sealed;
 mod sessions;
 mod shards;
 mod supervisor;

@@ -31,6 +31,8 @@ pub(crate) enum AllocationMessage {
     },
     /// The word crossed low water.
     Low,
+    /// A hold has ended: what it did not need is above the watermark.
+    Freed,
     /// The pool's answer to a draw.
     Answered {
         number: LineNumber,

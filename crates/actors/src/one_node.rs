@@ -229,6 +229,8 @@ pub(crate) fn journal_options() -> journal::Options {
         batch_max: 64,
         waiting_max: 1_024,
         lines_max: 1_000,
+        holds_max: 16_384,
+        holds_per_user_max: 1_000,
         key_window_ms: 1_000,
         keys_bytes_max: 1 << 20,
     }

@@ -192,6 +192,7 @@ impl State {
             self.pool(&workspace, myself).await?;
         }
         self.holder.keys.expire(self.holder.clock.surely());
+        self.expire_holds();
         let now_ms = self.holder.clock.boottime_ms();
         let mut due: BTreeSet<ShardId> = BTreeSet::new();
         for (workspace, pool) in &self.pools {
@@ -210,6 +211,20 @@ impl State {
             });
         }
         Ok(())
+    }
+
+    /// Holds whose time is up end with the tick; the journal knows which, and looks at no others.
+    fn expire_holds(&self) {
+        if self.holder.journal.open_holds() == 0 {
+            return;
+        }
+        let holder = self.holder.clone();
+        tokio::spawn(async move {
+            match holder.journal.expire_holds(holder.clock.now().day()).await {
+                Ok(ended) => ended.iter().for_each(|ended| holder.hold_ended(ended)),
+                Err(why) => tracing::warn!(%why, "no hold expires for now"),
+            }
+        });
     }
 
     /// A pool actor is gone that was not let go.

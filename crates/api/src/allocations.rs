@@ -69,7 +69,7 @@ pub(crate) async fn get(
     Two(workspace, user): Two<WorkspaceId, UserId>,
 ) -> Answer {
     let quota = app.quota()?;
-    let ttl_ms = quota.session_ttl_ms();
+    let ttl_ms = quota.pending_ms_max();
     let answer = app.read(Box::pin(quota.allocation(&workspace, &user))).await?;
     let revision = answer.revision;
     Ok(with_etag(ok(&allocation_json(answer, ttl_ms)), revision))
@@ -96,7 +96,7 @@ pub(crate) async fn set_limit(
 }
 
 async fn change(app: &App, workspace: WorkspaceId, conditions: Conditions, change: Change) -> Answer {
-    let ttl_ms = app.quota()?.session_ttl_ms();
+    let ttl_ms = app.quota()?.pending_ms_max();
     match app.administer(workspace, conditions, change).await? {
         Outcome::Allocation(answer) => {
             let (status, revision) = (changed(&answer.pending), answer.revision);

@@ -38,14 +38,15 @@ pub(crate) fn other_outcome() -> Refused {
     Refused::new(Code::Internal, "the ledger answered something else than what was asked")
 }
 
-/// What is pending, in sum and by node. A node can spend no more after a session's time to live.
+/// What is pending, in sum and by node. After a session's time to live a node
+/// can spend no more, and its holds have ended after the longest one's.
 pub(crate) fn pending(
     pending: Vec<Pending>,
     at: Timestamp,
-    session_ttl_ms: i64,
+    ms_max: i64,
 ) -> (json::Amount, Vec<json::PendingFrom>) {
     let total = Credits::checked_sum(pending.iter().map(|part| part.amount)).unwrap_or(Credits::MAX);
-    let until = Text(at.plus_ms(session_ttl_ms));
+    let until = Text(at.plus_ms(ms_max));
     let from = |Pending { node, amount }| json::PendingFrom { node: Text(node), amount: Text(amount), until };
     (Text(total), pending.into_iter().map(from).collect())
 }

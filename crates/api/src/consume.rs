@@ -1,4 +1,4 @@
-//! The hot path: consume, quote, batch. Not here: deciding.
+//! The hot path: consume, quote, batch. Not here: deciding, and holds (`holds`).
 
 use crate::answer::{Answer, ok};
 use crate::app::App;
@@ -9,7 +9,7 @@ use crate::limits::{BATCH_ITEMS_MAX, BODY_BYTES_MAX, BULK_BODY_BYTES_MAX};
 use axum::extract::State;
 use quota::{Charge, Consume, PriceBy, Quote};
 use std::sync::Arc;
-use types::{IdempotencyKey, Unit, WorkspaceId};
+use types::{Credits, IdempotencyKey, Source, Unit, WorkspaceId};
 use wire::json::{self, Text, USAGE_UNITS_MAX};
 
 /// Spends a known price now, or one that the rate card knows.
@@ -106,7 +106,7 @@ fn put_together(
     json::BatchResult { items: items.collect() }
 }
 
-fn parse(
+pub(crate) fn parse(
     workspace: WorkspaceId,
     key: Option<IdempotencyKey>,
     asked: json::Consume,
@@ -130,7 +130,7 @@ fn parse(
 }
 
 /// Sorted by unit, as the same usage in another order is the same command.
-fn units(usage: json::GivenUsage) -> Result<Vec<(Unit, u64)>, Refused> {
+pub(crate) fn units(usage: json::GivenUsage) -> Result<Vec<(Unit, u64)>, Refused> {
     let json::GivenUsage { units, too_many } = usage;
     if too_many {
         return Err(Refused::invalid(format!("usage: it names at most {USAGE_UNITS_MAX} units")));
@@ -153,18 +153,23 @@ fn units(usage: json::GivenUsage) -> Result<Vec<(Unit, u64)>, Refused> {
 
 fn charge_json(charge: Charge) -> json::Charge {
     let Charge { id, charged, sources, remaining, durability, cycle, price_version } = charge;
-    let paid =
-        |(source, amount)| json::Paid { from: Text(json::SourceKind::from(source)), amount: Text(amount) };
     json::Charge {
         id: Text(id),
         charged: Text(charged),
-        sources: sources.into_iter().map(paid).collect(),
+        sources: paid(sources),
         remaining: json::Remaining { at_least: Text(remaining.at_least), at_most: Text(remaining.at_most) },
         durability: Text(durability.into()),
         node: Text(id.node),
         cycle: cycle.0,
         price_version: price_version.map(Text),
     }
+}
+
+/// Which links of the chain paid.
+pub(crate) fn paid(sources: Vec<(Source, Credits)>) -> Vec<json::Paid> {
+    let one =
+        |(source, amount)| json::Paid { from: Text(json::SourceKind::from(source)), amount: Text(amount) };
+    sources.into_iter().map(one).collect()
 }
 
 fn quote_json(quote: Quote) -> json::Quote {
@@ -186,7 +191,7 @@ fn quote_json(quote: Quote) -> json::Quote {
 mod tests {
     use super::*;
     use quota::{QuotePart, Refusal, Remaining};
-    use types::{ChargeId, Credits, CycleNumber, Durability, LineNumber, NodeId, PriceVersion, Source};
+    use types::{ChargeId, CycleNumber, Durability, LineNumber, NodeId, PriceVersion};
 
     fn workspace() -> WorkspaceId {
         WorkspaceId::parse("acme").unwrap()

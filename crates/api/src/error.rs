@@ -65,6 +65,8 @@ table! {
         "Ask for at most what is available, lower another allocation, or add a grant that lasts to the end of the cycle.";
     InsufficientAllocation = 402 "insufficient_allocation": "Too little of the allocation is unused",
         "Move at most what is available.";
+    HoldExceeded = 402 "hold_exceeded": "The hold has less than that",
+        "Extend the hold first, settle at most what is available, or settle with the shortfall `cap`.";
     AccessDisabled = 403 "access_disabled": "AI access is switched off",
         "Set `ai_access` of the member to true.";
     UnknownWorkspace = 404 "unknown_workspace": "No such workspace",
@@ -87,6 +89,10 @@ table! {
         "Ids are permanent: choose another one.";
     Conflict = 409 "conflict": "The change contradicts what there is",
         "Change first what the detail names.";
+    HoldOver = 409 "hold_over": "The hold has ended",
+        "Nothing more can be done with it; open another one.";
+    HoldEnding = 409 "hold_ending": "The hold can have no more",
+        "Settle it with what was used, and open another one.";
     Stale = 412 "stale": "The resource changed meanwhile",
         "Read it again, and repeat the change with its new ETag.";
     TooLarge = 413 "too_large": "The body is too large",
@@ -101,12 +107,16 @@ table! {
         "Ask again a little later, or ask another node.";
     KeyWindowFull = 429 "key_window_full" again 60_000: "No room for more idempotency keys",
         "Ask again later; keys are forgotten after 24 hours.";
+    TooManyHolds = 429 "too_many_holds" again 1_000: "There are too many open holds",
+        "Settle or release holds that are not needed; forgotten ones expire.";
     Internal = 500 "internal": "This node made a mistake",
         "Look into its log; ask again with the same key or id.";
     CreditsUnreachable = 503 "credits_unreachable" again 1_000: "More credits could not be reached in time",
         "Ask again, ask another node, or ask for at most what is available. GET /v1/cluster shows which nodes are away.";
     HomeUnreachable = 503 "home_unreachable" again 1_000: "The node that decides keyed requests of this user is away",
         "Ask again with the same key.";
+    HolderUnreachable = 503 "holder_unreachable" again 1_000: "The node that has this hold is away",
+        "Ask again; if the node stays away, the hold ends by itself and is charged what was confirmed.";
     NoLeader = 503 "no_leader" again 500: "The shard of this workspace has no leader",
         "Ask again; an election takes a second or two.";
     OutcomeUnknown = 503 "outcome_unknown" again 500: "It is not known whether this was done",
@@ -161,6 +171,11 @@ impl From<Refusal> for Refused {
             Refusal::InsufficientAllocation { available, .. } => {
                 (Code::InsufficientAllocation, Some(*available))
             }
+            Refusal::HoldExceeded { held } => (Code::HoldExceeded, Some(*held)),
+            Refusal::HoldOver(_) => (Code::HoldOver, None),
+            Refusal::HoldEnding => (Code::HoldEnding, None),
+            Refusal::TooManyHolds(_) => (Code::TooManyHolds, None),
+            Refusal::HolderUnreachable => (Code::HolderUnreachable, None),
             Refusal::AccessDisabled(_) => (Code::AccessDisabled, None),
             Refusal::UnknownWorkspace => (Code::UnknownWorkspace, None),
             Refusal::UnknownUser(_) => (Code::UnknownUser, None),
@@ -246,6 +261,11 @@ mod tests {
             (Refusal::NoLeader, 503, "no_leader"),
             (Refusal::OutcomeUnknown, 503, "outcome_unknown"),
             (Refusal::StorageUnavailable("full".into()), 503, "storage_unavailable"),
+            (Refusal::HoldExceeded { held: available }, 402, "hold_exceeded"),
+            (Refusal::HoldOver("it was settled".into()), 409, "hold_over"),
+            (Refusal::HoldEnding, 409, "hold_ending"),
+            (Refusal::TooManyHolds("too many".into()), 429, "too_many_holds"),
+            (Refusal::HolderUnreachable, 503, "holder_unreachable"),
         ]
     }
 

@@ -25,7 +25,7 @@ pub(crate) async fn make(
     Body(asked): Body<json::PutGrant, BODY_BYTES_MAX>,
 ) -> Answer {
     let change = Change::MakeGrant(parse(asked)?);
-    let ttl_ms = app.quota()?.session_ttl_ms();
+    let ttl_ms = app.quota()?.pending_ms_max();
     match app.administer(workspace, conditions, change).await? {
         Outcome::Grant(answer) => {
             let revision = answer.grant.revision;
@@ -45,7 +45,7 @@ pub(crate) async fn list(
 ) -> Answer {
     let (page, limit) = query.page::<GrantId>()?;
     let quota = app.quota()?;
-    let ttl_ms = quota.session_ttl_ms();
+    let ttl_ms = quota.pending_ms_max();
     let answers = app.read(Box::pin(quota.grants(&workspace, page))).await?;
     let (answers, cursor) = cut(answers, limit, |answer| answer.grant.id.to_string());
     let items = answers.into_iter().map(|answer| grant_json(answer, ttl_ms)).collect();
@@ -60,7 +60,7 @@ pub(crate) async fn get(
     Two(workspace, grant): Two<WorkspaceId, GrantId>,
 ) -> Answer {
     let quota = app.quota()?;
-    let ttl_ms = quota.session_ttl_ms();
+    let ttl_ms = quota.pending_ms_max();
     let answer = app.read(Box::pin(quota.grant(&workspace, &grant))).await?;
     let revision = answer.grant.revision;
     Ok(with_etag(ok(&grant_json(answer, ttl_ms)), revision))
@@ -75,7 +75,7 @@ pub(crate) async fn void(
     Two(workspace, grant): Two<WorkspaceId, GrantId>,
     conditions: Conditions,
 ) -> Answer {
-    let ttl_ms = app.quota()?.session_ttl_ms();
+    let ttl_ms = app.quota()?.pending_ms_max();
     match app.administer(workspace, conditions, Change::VoidGrant { grant }).await? {
         Outcome::Grant(answer) => {
             let (status, revision) = (changed(&answer.pending), answer.grant.revision);

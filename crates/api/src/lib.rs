@@ -20,6 +20,7 @@ mod error;
 mod extract;
 mod fingerprint;
 mod grants;
+mod holds;
 mod members;
 mod metrics;
 mod openapi;

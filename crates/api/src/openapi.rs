@@ -3,7 +3,7 @@
 
 use crate::error::{Code, Row};
 use crate::{
-    allocations, cluster, consume, grants, members, operation, overage, plans, prices, reallocations,
+    allocations, cluster, consume, grants, holds, members, operation, overage, plans, prices, reallocations,
     test_clock, usage, workspaces,
 };
 use std::fmt::Write;
@@ -21,6 +21,7 @@ use wire::json::{Given, Problem};
     info(title = "Tranche", description = "The credit ledger on the request path."),
     paths(
         consume::consume, consume::batch, consume::quote,
+        holds::open, holds::extend, holds::settle, holds::release,
         workspaces::put, workspaces::get,
         grants::make, grants::list, grants::get, grants::void,
         members::list, members::put, members::get,
@@ -86,8 +87,14 @@ fn complete(path: &str, method: &HttpMethod, operation: &mut Operation) {
     }
     operation.security = Some(vec![SecurityRequirement::new::<_, _, String>("key", [])]);
     let has_effect = *method != HttpMethod::Get && !path.ends_with("/quote") && !path.ends_with("/preview");
-    let keyed = has_effect && path != "/v1/nodes/{node}/forget" && !path.ends_with("/batch");
-    let resource = has_effect && !path.contains("/consume") && !path.starts_with("/v1/nodes/");
+    let keyed = has_effect
+        && path != "/v1/nodes/{node}/forget"
+        && !path.ends_with("/batch")
+        && !path.contains("/holds/");
+    let resource = has_effect
+        && !path.contains("/consume")
+        && !path.contains("/holds")
+        && !path.starts_with("/v1/nodes/");
     if keyed {
         let text = "The same key with the same command gives the same answer; with another command 409.";
         let schema = Given::<IdempotencyKey>::schema();

@@ -24,7 +24,7 @@ pub(crate) async fn make(
     Body(asked): Body<json::Reallocate, BODY_BYTES_MAX>,
 ) -> Answer {
     let change = parse(asked)?;
-    let ttl_ms = app.quota()?.session_ttl_ms();
+    let ttl_ms = app.quota()?.pending_ms_max();
     match app.administer(workspace, conditions, change).await? {
         Outcome::Reallocation(answer) => {
             Ok(with_status(changed(&answer.pending), &reallocation_json(answer, ttl_ms)))
@@ -41,7 +41,7 @@ pub(crate) async fn get(
     Two(workspace, reallocation): Two<WorkspaceId, ReallocationId>,
 ) -> Answer {
     let quota = app.quota()?;
-    let ttl_ms = quota.session_ttl_ms();
+    let ttl_ms = quota.pending_ms_max();
     let answer = app.read(Box::pin(quota.reallocation(&workspace, &reallocation))).await?;
     Ok(ok(&reallocation_json(answer, ttl_ms)))
 }

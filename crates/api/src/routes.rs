@@ -5,7 +5,7 @@ use crate::door::{self, Door};
 use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
-    allocations, cluster, consume, grants, members, operation, overage, plans, prices, reallocations,
+    allocations, cluster, consume, grants, holds, members, operation, overage, plans, prices, reallocations,
     test_clock, usage, workspaces,
 };
 use axum::Router;
@@ -40,6 +40,10 @@ pub(crate) fn all() -> Vec<Route> {
         route("POST /v1/workspaces/{ws}/consume", post(consume::consume)),
         route("POST /v1/workspaces/{ws}/consume/batch", post(consume::batch)),
         route("POST /v1/workspaces/{ws}/quote", post(consume::quote)),
+        route("POST /v1/workspaces/{ws}/holds", post(holds::open)),
+        route("POST /v1/workspaces/{ws}/holds/{hold}/extend", post(holds::extend)),
+        route("POST /v1/workspaces/{ws}/holds/{hold}/settle", post(holds::settle)),
+        route("POST /v1/workspaces/{ws}/holds/{hold}/release", post(holds::release)),
         route("PUT /v1/workspaces/{ws}", put(workspaces::put)),
         route("GET /v1/workspaces/{ws}", get(workspaces::get)),
         route("POST /v1/workspaces/{ws}/grants", post(grants::make)),

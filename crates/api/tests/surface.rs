@@ -79,7 +79,7 @@ const CONSUME: &str = "POST /v1/workspaces/acme/consume";
 const BODY: &str = r#"{"user":"ann","feature":"chat","amount":"1.5"}"#;
 
 /// Each route with a request that is in order.
-const IN_ORDER: [(&str, &str); 35] = [
+const IN_ORDER: [(&str, &str); 39] = [
     (CONSUME, BODY),
     ("POST /v1/workspaces/acme/quote", BODY),
     (
@@ -93,6 +93,10 @@ const IN_ORDER: [(&str, &str); 35] = [
     ("GET /v1/workspaces/acme/grants/g", ""),
     ("PUT /v1/workspaces/acme/plan", r#"{"id":"pro","allowance":"100"}"#),
     ("GET /v1/workspaces/acme/plan", ""),
+    ("POST /v1/workspaces/acme/holds", r#"{"user":"ann","feature":"chat","amount":"1.5","ttl_ms":300000}"#),
+    ("POST /v1/workspaces/acme/holds/n1.h42/extend", r#"{"amount":"3","confirmed":"1.5"}"#),
+    ("POST /v1/workspaces/acme/holds/n1.h42/settle", r#"{"usage":{"a":1},"shortfall":"cap"}"#),
+    ("POST /v1/workspaces/acme/holds/n65535.h18446744073709551615/release", "{}"),
     ("POST /v1/workspaces/acme/plan/preview", r#"{"id":"pro"}"#),
     ("DELETE /v1/workspaces/acme/plan", ""),
     ("DELETE /v1/workspaces/acme/grants/g", ""),
@@ -220,7 +224,7 @@ async fn what_is_no_route_or_no_method_of_it() {
         "GET /",
         "GET /v1",
         "GET /v1/workspaces",
-        "POST /v1/workspaces/acme/holds",
+        "GET /v1/workspaces/acme/holds/n1.h1",
         "POST /v1/workspaces/acme/refunds",
         "GET /v1/workspaces/acme/",
         "GET /v2/workspaces/acme",

@@ -36,6 +36,8 @@ async fn measure(path: PathBuf) {
         batch_max: 256,
         waiting_max: 4_096,
         lines_max: 100_000,
+        holds_max: 16_384,
+        holds_per_user_max: 1_000,
         key_window_ms: 86_400_000,
         keys_bytes_max: 1 << 30,
     };

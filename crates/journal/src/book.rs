@@ -4,6 +4,7 @@
 //! way anything changes, and it checks the changed line before it returns. Not here: files, keys, waiting.
 
 use crate::change::{Change, ChargeChange, KeyedChange, OpenedLine, Slot};
+use crate::holds::{HoldChange, Holds};
 use crate::line::Line;
 use crate::refused::{Refused, Unsound};
 use crate::tally::{Tally, add};
@@ -24,6 +25,7 @@ pub(crate) struct Book {
     attached: HashMap<(HandleNo, u16), Slot>,
     /// Lines whose tally changed since the last [`Book::capture`].
     unsynced: BTreeSet<Slot>,
+    pub holds: Holds,
 }
 
 /// Tallies as they were when a sync began; they become what reports may say when it has ended.
@@ -90,7 +92,11 @@ impl Book {
     fn open_line(&self, key: &LineKey) -> Result<(Slot, &Line), Refused> {
         let slot = self.find(key)?;
         let line = &self.lines[&slot];
-        if line.tally.closed { Err(Refused::LineClosed(key.clone())) } else { Ok((slot, line)) }
+        if line.tally.closed || line.is_ending {
+            Err(Refused::LineClosed(key.clone()))
+        } else {
+            Ok((slot, line))
+        }
     }
 
     pub fn attached(&self, handle: HandleNo, epoch: u16) -> Option<Slot> {
@@ -257,16 +263,19 @@ impl Book {
     pub fn begin_close(&mut self, key: &LineKey, spent_total: Credits) -> Result<(Slot, bool), Refused> {
         let slot = self.find(key)?;
         let line = self.lines.get_mut(&slot).ok_or(Refused::NoLine)?;
-        if line.tally.closed {
+        if line.tally.closed || line.is_ending {
             return Ok((slot, false));
         }
         line.closing = Some(line.closing.map_or(spent_total, |before| before.max(spent_total)));
         Ok((slot, true))
     }
 
-    /// The close of a line that waits for nothing more.
+    /// The close of a line that waits for nothing more, or for its holds alone.
     pub fn decide_close(&self, slot: Slot) -> Option<Change> {
         let line = self.lines.get(&slot).filter(|line| !line.tally.closed && line.all_arrived())?;
+        if self.holds.is_held(slot) {
+            return self.decide_line_ends(slot);
+        }
         Some(Change::Closed { slot, parts: line.rest() })
     }
 
@@ -298,7 +307,12 @@ impl Book {
             if is_planted(Mistake::NothingRounded) {
                 line = self.lines[&slot].clone();
             }
-            if !is_planted(Mistake::RoundedLineGoesOn) {
+            if self.holds.is_held(slot) {
+                // What is held was synced with its hold, and is not rounded up.
+                let watermark = line.watermark.saturating_sub(line.unspent());
+                let ends = HoldChange::LineEnds { slot, watermark, parts: line.rest() };
+                changes.extend((!line.is_ending).then_some(Change::Hold(ends)));
+            } else if !is_planted(Mistake::RoundedLineGoesOn) {
                 changes.push(Change::Closed { slot, parts: line.rest() });
             }
         }
@@ -322,13 +336,20 @@ impl Book {
             }
             Change::GaveBack { watermark, parts, .. } => self.open_for(slot)?.give_back(*watermark, parts)?,
             Change::Rounded { parts, .. } => self.open_for(slot)?.round_up(parts)?,
+            Change::Hold(change) => {
+                self.apply_hold(change, position)?;
+                if matches!(change, HoldChange::LineEnds { .. }) {
+                    self.detach(slot)?;
+                }
+            }
             Change::Closed { parts, .. } => {
+                if self.holds.is_held(slot) {
+                    return Err(Unsound(format!("{slot:?} is closed over a hold")));
+                }
                 let line = self.open_for(slot)?;
                 line.close(parts)?;
                 line.check_meters()?;
-                for there in std::mem::take(&mut line.attached) {
-                    self.attached.remove(&there);
-                }
+                self.detach(slot)?;
             }
             Change::Forgotten { .. } => {
                 let line = self.lines.remove(&slot).filter(|line| line.tally.closed);
@@ -343,6 +364,20 @@ impl Book {
         line.check()?;
         self.unsynced.insert(slot);
         Ok(())
+    }
+
+    /// Charges of no handle come to it any more.
+    fn detach(&mut self, slot: Slot) -> Result<(), Unsound> {
+        let line = self.open_or_closed(slot)?;
+        for there in std::mem::take(&mut line.attached) {
+            self.attached.remove(&there);
+        }
+        Ok(())
+    }
+
+    /// A line that is not closed.
+    pub fn line_mut(&mut self, slot: Slot) -> Result<&mut Line, Unsound> {
+        self.open_for(slot)
     }
 
     fn open_or_closed(&mut self, slot: Slot) -> Result<&mut Line, Unsound> {
@@ -396,6 +431,7 @@ impl Change {
     pub fn slot(&self) -> Slot {
         match self {
             Self::Charged(charge) => charge.slot,
+            Self::Hold(change) => change.slot(),
             Self::Opened { slot, .. }
             | Self::Installed { slot, .. }
             | Self::Raised { slot, .. }

@@ -1,11 +1,15 @@
 //! The changes of the book, and how each is written down. Not here: what they do to a line.
 
+use crate::holds::HoldChange;
+use crate::holds::change::HoldKey;
+use crate::holds::words::Held;
 use crate::line::Line;
 use crate::tally::{BackingTally, MeterTally, Tally};
 use crate::words::{BackingNumbers, Charged};
+use std::sync::Arc;
 use types::{
-    Backing, BadId, Credits, CycleNumber, Day, Durability, Feature, GrantNo, IdempotencyKey, LineNumber,
-    Meter, Model, Source, TeamId, Timestamp, Unit, UserId, WorkspaceId,
+    Backing, BadId, Credits, CycleNumber, Day, Durability, Feature, GrantNo, HoldNumber, IdempotencyKey,
+    LineNumber, Meter, Model, Source, TeamId, Timestamp, Unit, UserId, WorkspaceId,
 };
 use wire::journal as shape;
 
@@ -26,6 +30,7 @@ pub(crate) enum Change {
     Closed { slot: Slot, parts: Vec<Part> },
     Forgotten { slot: Slot },
     Rounded { slot: Slot, parts: Vec<Part> },
+    Hold(HoldChange),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +81,16 @@ pub(crate) struct KeptKey {
     pub key: IdempotencyKey,
     pub command_hash: [u8; 32],
     pub at: Timestamp,
-    pub charged: Charged,
+    /// Which record of the journal holds it.
+    pub position: u64,
+    pub answer: Answered,
+}
+
+/// What was answered under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    Charged(Arc<Charged>),
+    Held(Arc<Held>),
 }
 
 /// A record whose checksum is right but whose values are not.
@@ -90,21 +104,21 @@ pub(crate) enum BadRecord {
     Misplaced,
 }
 
-type Parsed<T> = Result<T, BadRecord>;
+pub(crate) type Parsed<T> = Result<T, BadRecord>;
 
-fn amount(micros: u64) -> Parsed<Credits> {
+pub(crate) fn amount(micros: u64) -> Parsed<Credits> {
     Credits::from_micros(micros).ok_or(BadRecord::Amount(micros))
 }
 
-fn parts_in(parts: &[(u8, u64)]) -> Parsed<Vec<Part>> {
+pub(crate) fn parts_in(parts: &[(u8, u64)]) -> Parsed<Vec<Part>> {
     parts.iter().map(|(at, micros)| Ok((*at, amount(*micros)?))).collect()
 }
 
-fn parts_out(parts: &[Part]) -> shape::Parts {
+pub(crate) fn parts_out(parts: &[Part]) -> shape::Parts {
     parts.iter().map(|(at, part)| (*at, part.micros())).collect()
 }
 
-fn source_in(source: shape::Source) -> Source {
+pub(crate) fn source_in(source: shape::Source) -> Source {
     match source {
         shape::Source::Allocation => Source::Allocation,
         shape::Source::Reserve(team) => Source::Reserve(team),
@@ -113,7 +127,7 @@ fn source_in(source: shape::Source) -> Source {
     }
 }
 
-fn source_out(source: Source) -> shape::Source {
+pub(crate) fn source_out(source: Source) -> shape::Source {
     match source {
         Source::Allocation => shape::Source::Allocation,
         Source::Reserve(team) => shape::Source::Reserve(team),
@@ -140,7 +154,39 @@ fn meter_out(meter: &Meter) -> shape::Meter {
     shape::Meter { feature: meter.feature.to_string(), model, day: meter.day.0 }
 }
 
-fn durability_in(durability: shape::Durability) -> Durability {
+pub(crate) fn meter_ref_in(meter: &shape::MeterRef) -> Parsed<MeterRef> {
+    Ok(match meter {
+        shape::MeterRef::Known(at) => MeterRef::Known(*at),
+        shape::MeterRef::New(meter) => MeterRef::New(meter_in(meter)?),
+    })
+}
+
+pub(crate) fn meter_ref_out(meter: &MeterRef) -> shape::MeterRef {
+    match meter {
+        MeterRef::Known(at) => shape::MeterRef::Known(*at),
+        MeterRef::New(meter) => shape::MeterRef::New(meter_out(meter)),
+    }
+}
+
+pub(crate) fn units_in(units: &[(shape::UnitRef, u64)]) -> Parsed<Vec<(UnitRef, u64)>> {
+    let unit = |(unit, count): &(shape::UnitRef, u64)| {
+        Ok(match unit {
+            shape::UnitRef::Known(at) => (UnitRef::Known(*at), *count),
+            shape::UnitRef::New(unit) => (UnitRef::New(Unit::parse(unit)?), *count),
+        })
+    };
+    units.iter().map(unit).collect()
+}
+
+pub(crate) fn units_out(units: &[(UnitRef, u64)]) -> Vec<(shape::UnitRef, u64)> {
+    let unit = |(unit, count): &(UnitRef, u64)| match unit {
+        UnitRef::Known(at) => (shape::UnitRef::Known(*at), *count),
+        UnitRef::New(unit) => (shape::UnitRef::New(unit.to_string()), *count),
+    };
+    units.iter().map(unit).collect()
+}
+
+pub(crate) fn durability_in(durability: shape::Durability) -> Durability {
     match durability {
         shape::Durability::Local => Durability::Local,
         shape::Durability::Disk => Durability::Disk,
@@ -148,7 +194,7 @@ fn durability_in(durability: shape::Durability) -> Durability {
     }
 }
 
-fn durability_out(durability: Durability) -> shape::Durability {
+pub(crate) fn durability_out(durability: Durability) -> shape::Durability {
     match durability {
         Durability::Local => shape::Durability::Local,
         Durability::Disk => shape::Durability::Disk,
@@ -205,38 +251,21 @@ impl KeyedChange {
 
 impl ChargeChange {
     fn parse(charged: &shape::Charged) -> Parsed<Self> {
-        let meter = match &charged.meter {
-            shape::MeterRef::Known(at) => MeterRef::Known(*at),
-            shape::MeterRef::New(meter) => MeterRef::New(meter_in(meter)?),
-        };
-        let unit = |(unit, count): &(shape::UnitRef, u64)| {
-            Ok(match unit {
-                shape::UnitRef::Known(at) => (UnitRef::Known(*at), *count),
-                shape::UnitRef::New(unit) => (UnitRef::New(Unit::parse(unit)?), *count),
-            })
-        };
         Ok(Self {
             slot: Slot(charged.line),
             parts: parts_in(&charged.parts)?,
-            meter,
-            units: charged.units.iter().map(unit).collect::<Parsed<_>>()?,
+            meter: meter_ref_in(&charged.meter)?,
+            units: units_in(&charged.units)?,
             key: charged.key.as_deref().map(KeyedChange::parse).transpose()?,
         })
     }
 
     fn shape(&self) -> shape::Charged {
-        let unit = |(unit, count): &(UnitRef, u64)| match unit {
-            UnitRef::Known(at) => (shape::UnitRef::Known(*at), *count),
-            UnitRef::New(unit) => (shape::UnitRef::New(unit.to_string()), *count),
-        };
         shape::Charged {
             line: self.slot.0,
             parts: parts_out(&self.parts),
-            meter: match &self.meter {
-                MeterRef::Known(at) => shape::MeterRef::Known(*at),
-                MeterRef::New(meter) => shape::MeterRef::New(meter_out(meter)),
-            },
-            units: self.units.iter().map(unit).collect(),
+            meter: meter_ref_out(&self.meter),
+            units: units_out(&self.units),
             key: self.key.as_ref().map(|key| Box::new(key.shape())),
         }
     }
@@ -268,8 +297,17 @@ impl Change {
             | Record::Counter { .. }
             | Record::Line(_)
             | Record::Kept(_)
+            | Record::KeptHold(_)
+            | Record::HoldOver(_)
             | Record::HeadEnd { .. } => {
                 return Err(BadRecord::Misplaced);
+            }
+            Record::Held(_)
+            | Record::Extended { .. }
+            | Record::HoldEnded(_)
+            | Record::SettledLate(_)
+            | Record::Ending { .. } => {
+                HoldChange::parse(record)?.map(Self::Hold).ok_or(BadRecord::Misplaced)?
             }
         })
     }
@@ -292,36 +330,74 @@ impl Change {
             Self::Closed { slot, parts } => Record::Closed { line: slot.0, parts: parts_out(parts) },
             Self::Forgotten { slot } => Record::Forgotten { line: slot.0 },
             Self::Rounded { slot, parts } => Record::Rounded { line: slot.0, parts: parts_out(parts) },
+            Self::Hold(change) => change.shape(),
         }
     }
 }
 
 impl KeptKey {
+    /// As this record holds it.
+    pub fn at(mut self, position: u64) -> Self {
+        self.position = position;
+        if let Answered::Charged(charged) = &mut self.answer {
+            Arc::make_mut(charged).position = position;
+        }
+        self
+    }
+
     pub fn parse(kept: &shape::KeptKey) -> Parsed<Self> {
         let keyed = KeyedChange::parse(&kept.keyed)?;
         let source = |(source, micros): &(shape::Source, u64)| Ok((source_in(*source), amount(*micros)?));
+        let charged = Charged {
+            line: LineNumber(kept.number),
+            sequence: kept.sequence,
+            amount: amount(kept.amount)?,
+            sources: kept.sources.iter().map(source).collect::<Parsed<_>>()?,
+            remaining_at_least: keyed.remaining_at_least,
+            remaining_at_most: keyed.remaining_at_most,
+            durability: keyed.durability,
+            cycle: CycleNumber(kept.cycle),
+            position: 0,
+        };
         Ok(Self {
             workspace: WorkspaceId::parse(&kept.workspace)?,
             user: UserId::parse(&kept.user)?,
             key: keyed.key,
             command_hash: keyed.command_hash,
             at: keyed.at,
-            charged: Charged {
-                line: LineNumber(kept.number),
-                sequence: kept.sequence,
-                amount: amount(kept.amount)?,
-                sources: kept.sources.iter().map(source).collect::<Parsed<_>>()?,
-                remaining_at_least: keyed.remaining_at_least,
-                remaining_at_most: keyed.remaining_at_most,
-                durability: keyed.durability,
-                cycle: CycleNumber(kept.cycle),
-                position: 0,
-            },
+            position: 0,
+            answer: Answered::Charged(Arc::new(charged)),
+        })
+    }
+
+    pub fn parse_hold(kept: &shape::KeptHold) -> Parsed<Self> {
+        let HoldKey { key, command_hash, at } = HoldKey::parse(&kept.key)?;
+        let held = Held {
+            number: HoldNumber(kept.number),
+            line: LineNumber(kept.line),
+            cycle: CycleNumber(kept.cycle),
+            amount: amount(kept.held)?,
+            expires_at: Timestamp::from_millis(kept.expires_at_ms),
+        };
+        Ok(Self {
+            workspace: WorkspaceId::parse(&kept.workspace)?,
+            user: UserId::parse(&kept.user)?,
+            key,
+            command_hash,
+            at,
+            position: 0,
+            answer: Answered::Held(Arc::new(held)),
         })
     }
 
     pub fn shape(&self) -> shape::Record {
-        let charged = &self.charged;
+        match &self.answer {
+            Answered::Charged(charged) => self.charge_shape(charged),
+            Answered::Held(held) => self.hold_shape(held),
+        }
+    }
+
+    fn charge_shape(&self, charged: &Charged) -> shape::Record {
         let keyed = KeyedChange {
             key: self.key.clone(),
             command_hash: self.command_hash,
@@ -339,6 +415,20 @@ impl KeptKey {
             cycle: charged.cycle.0,
             amount: charged.amount.micros(),
             sources: charged.sources.iter().map(|(from, part)| (source_out(*from), part.micros())).collect(),
+        }))
+    }
+
+    fn hold_shape(&self, held: &Held) -> shape::Record {
+        let key = HoldKey { key: self.key.clone(), command_hash: self.command_hash, at: self.at };
+        shape::Record::KeptHold(Box::new(shape::KeptHold {
+            workspace: self.workspace.to_string(),
+            user: self.user.to_string(),
+            key: key.shape(),
+            number: held.number.0,
+            line: held.line.0,
+            cycle: held.cycle.0,
+            held: held.amount.micros(),
+            expires_at_ms: held.expires_at.millis(),
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! The journal as its users have it: a bounded queue to the writer. Not here: anything that happens behind the queue.
 
-use crate::ops::{Op, Reply};
+use crate::holds::words::{Ended, Ending, ExtendHold, Held, HoldView, OpenHold, SettleLate};
+use crate::ops::{HoldOp, Op, Reply};
 use crate::refused::Refused;
 use crate::registrations::Registrations;
 use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
@@ -13,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use types::{Backing, Credits, LineNumber};
+use types::{Backing, Credits, Day, HoldNumber, LineNumber};
 
 /// Cheap to clone. Operations take effect in the order in which they were enqueued; when the last clone is dropped the
 /// writer syncs and ends.
@@ -42,6 +43,23 @@ pub struct Charging<'a> {
     shared: &'a Shared,
 }
 
+/// The answer to what was asked of a hold.
+#[derive(Debug)]
+#[must_use = "a hold is made only when it is answered"]
+pub struct Holding<'a, T> {
+    answer: oneshot::Receiver<Result<T, Refused>>,
+    shared: &'a Shared,
+}
+
+impl<T> Future for Holding<'_, T> {
+    type Output = Result<T, Refused>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = Pin::new(&mut self.answer).poll(context);
+        answered.map(|answer| answer.unwrap_or_else(|_| Err(stopped(self.shared))))
+    }
+}
+
 fn stopped(shared: &Shared) -> Refused {
     let why = shared.stopped.get().cloned().unwrap_or_else(|| "its writer has ended".into());
     Refused::Stopped { why }
@@ -56,6 +74,28 @@ impl<'a> Permit<'a> {
         let (reply, answer) = oneshot::channel();
         self.place.send(Op::Charge(Box::new(charge), reply));
         Charging { answer, shared: self.shared }
+    }
+
+    /// Sets a spend aside. Answered when that is durable; the hold is made whether it is awaited or not, and ends by itself.
+    /// An error means as little as one of [`Permit::charge`].
+    pub fn hold(self, hold: OpenHold) -> Holding<'a, Held> {
+        self.send(|reply| HoldOp::Open(Box::new(hold), reply))
+    }
+
+    /// Lets a hold have more. Answered when it is durable; errors as those of [`Permit::charge`].
+    pub fn extend(self, more: ExtendHold) -> Holding<'a, HoldView> {
+        self.send(|reply| HoldOp::Extend(Box::new(more), reply))
+    }
+
+    /// Settles a hold that has expired; errors as those of [`Permit::charge`].
+    pub fn settle_late(self, settle: SettleLate) -> Holding<'a, Ended> {
+        self.send(|reply| HoldOp::SettleLate(Box::new(settle), reply))
+    }
+
+    fn send<T>(self, op: impl FnOnce(Reply<T>) -> HoldOp) -> Holding<'a, T> {
+        let (reply, answer) = oneshot::channel();
+        self.place.send(Op::Hold(op(reply)));
+        Holding { answer, shared: self.shared }
     }
 
     /// Hands in credits that a spend picked up and could put back nowhere, because its epoch was sealed meanwhile. They
@@ -146,9 +186,10 @@ impl Journal {
         self.ask(|reply| Op::Numbers { lines, fresh, reply }).await
     }
 
-    /// Ends a line whose word is sealed: waits until charges of `spent_total` have arrived (all that was ever spent on
-    /// the line, as `LineView::used` counts it, refused charges included), then returns the rest. Answered when it is
-    /// durable, with the final numbers; again for a line that is closed.
+    /// Ends a line whose word is sealed: waits until charges and holds of `spent_total` have arrived (all that was ever
+    /// spent on the line, as `LineView::arrived` counts it), then returns the rest. Answered when it is durable, with the
+    /// final numbers; again for a line that is closed. With open holds the line is *ending* instead: all but what they
+    /// hold is returned, and it closes with the last of them; the numbers say that it is not closed.
     pub async fn close(&self, line: LineKey, spent_total: Credits) -> Result<LineNumbers, Refused> {
         self.ask(|reply| Op::Close(line, spent_total, reply)).await
     }
@@ -156,6 +197,31 @@ impl Journal {
     /// Drops a closed line that the ledger has folded. `LineOpen` where it is not closed.
     pub async fn forget(&self, line: LineKey) -> Result<(), Refused> {
         self.ask(|reply| Op::Forget(line, reply)).await
+    }
+
+    /// What the line stands at: its watermark falls when a hold ends.
+    pub async fn line(&self, line: LineKey) -> Result<LineView, Refused> {
+        self.ask(|reply| Op::View(line, reply)).await
+    }
+
+    /// Open holds, as of a moment ago.
+    pub fn open_holds(&self) -> usize {
+        self.shared.open_holds.load(Ordering::Acquire)
+    }
+
+    /// An open hold. `HoldOver` with how it ended, `NoHold` where it is not known.
+    pub async fn hold(&self, hold: HoldNumber) -> Result<HoldView, Refused> {
+        self.ask(|reply| Op::Hold(HoldOp::Look(hold, reply))).await
+    }
+
+    /// Ends a hold; answered when that is durable. `HoldOver` where it had ended, which is durable then.
+    pub async fn end_hold(&self, hold: HoldNumber, ending: Ending) -> Result<Ended, Refused> {
+        self.ask(|reply| Op::Hold(HoldOp::End(hold, ending, reply))).await
+    }
+
+    /// Ends all holds whose time is up, by the time since boot.
+    pub async fn expire_holds(&self, day: Day) -> Result<Vec<Ended>, Refused> {
+        self.ask(|reply| Op::Hold(HoldOp::Expire(day, reply))).await
     }
 
     /// All lines that are not forgotten.

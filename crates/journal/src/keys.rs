@@ -10,7 +10,8 @@
 //! what it is at the earliest now: both from most nodes' clocks, or unknown. Nothing is forgotten by a start or a new
 //! segment, so that what is on the disk counts for the bound on all keys.
 
-use crate::change::KeptKey;
+use crate::change::{Answered, KeptKey};
+use crate::holds::words::Held;
 use crate::words::Charged;
 use platform::{Clock, Surely};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -54,6 +55,8 @@ pub enum Begun {
     Fresh(KeyGuard),
     /// This very command was answered so.
     Replay(Arc<Charged>),
+    /// The same of a command that opened a hold.
+    ReplayHold(Arc<Held>),
     /// The key was used for another command.
     Conflict,
     /// The first one has not been answered yet.
@@ -79,7 +82,8 @@ struct Entry {
 
 #[derive(Debug)]
 struct Answer {
-    charged: Arc<Charged>,
+    answered: Answered,
+    position: u64,
     at: Timestamp,
     /// The charge was answered, so the key may be too.
     shown: bool,
@@ -177,7 +181,12 @@ impl KeyTable {
         if let Some(entry) = shard.get(&name) {
             return match &entry.answer {
                 _ if entry.command_hash != command_hash => Begun::Conflict,
-                Some(answer) if answer.shown => Begun::Replay(answer.charged.clone()),
+                Some(Answer { answered: Answered::Charged(charged), shown: true, .. }) => {
+                    Begun::Replay(charged.clone())
+                }
+                Some(Answer { answered: Answered::Held(held), shown: true, .. }) => {
+                    Begun::ReplayHold(held.clone())
+                }
                 _ => Begun::InFlight,
             };
         }
@@ -244,23 +253,23 @@ impl KeyTable {
     }
 
     /// The charge is in the book; the key stays in flight until it is shown.
-    pub(crate) fn store(&self, mut guard: KeyGuard, charged: Charged, at: Timestamp) -> Arc<KeyName> {
+    pub(crate) fn store(
+        &self,
+        mut guard: KeyGuard,
+        answered: Answered,
+        position: u64,
+        at: Timestamp,
+    ) -> Arc<KeyName> {
         let name = guard.name.clone();
         guard.stored = true;
-        self.enter(name.clone(), guard.command_hash, charged, at, Found::No);
+        let answer = Answer { answered, position, at, shown: false };
+        self.enter(name.clone(), guard.command_hash, answer, Found::No);
         name
     }
 
-    fn enter(
-        &self,
-        name: Arc<KeyName>,
-        command_hash: [u8; 32],
-        charged: Charged,
-        at: Timestamp,
-        found: Found,
-    ) {
-        let position = charged.position;
-        let answer = Some(Answer { charged: Arc::new(charged), at, shown: found == Found::AtTheStart });
+    fn enter(&self, name: Arc<KeyName>, command_hash: [u8; 32], answer: Answer, found: Found) {
+        let (position, at) = (answer.position, answer.at);
+        let answer = Some(answer);
         self.shard(&name).insert(name.clone(), Entry { command_hash, answer });
         let until_ms = self.clock.boottime_ms() + u64::from(self.window_ms);
         let by_date = found == Found::AtTheStart || is_planted(Mistake::OwnWallEndsKeys);
@@ -277,17 +286,22 @@ impl KeyTable {
 
     /// A key found in the journal; the later record of a key counts.
     pub(crate) fn restore(&self, kept: KeptKey) {
-        let name = Arc::new(KeyName { workspace: kept.workspace, user: kept.user, key: kept.key });
-        let before = self.shard(&name).get(&name).and_then(|entry| {
-            let answer = entry.answer.as_ref()?;
-            Some(answer.charged.position)
+        let name = Arc::new(KeyName {
+            workspace: kept.workspace.clone(),
+            user: kept.user.clone(),
+            key: kept.key.clone(),
         });
+        let before = self
+            .shard(&name)
+            .get(&name)
+            .and_then(|entry| entry.answer.as_ref().map(|answer| answer.position));
         if let Some(position) = before {
             self.index().remove(position);
             self.remove(&name);
         }
         self.bytes.fetch_add(name.cost_bytes(), Ordering::Relaxed);
-        self.enter(name, kept.command_hash, kept.charged, kept.at, Found::AtTheStart);
+        let KeptKey { command_hash, at, position, answer: answered, .. } = kept;
+        self.enter(name, command_hash, Answer { answered, position, at, shown: true }, Found::AtTheStart);
     }
 
     /// The stored keys whose records stand at these positions.
@@ -317,7 +331,8 @@ impl KeyTable {
             key: name.key.clone(),
             command_hash: entry.command_hash,
             at: answer.at,
-            charged: Charged::clone(&answer.charged),
+            position: answer.position,
+            answer: answer.answered.clone(),
         })
     }
 
@@ -328,8 +343,10 @@ impl KeyTable {
         index.insert(to, stored);
         drop(index);
         if let Some(answer) = self.shard(name).get_mut(name).and_then(|entry| entry.answer.as_mut()) {
-            let charged = Charged { position: to, ..Charged::clone(&answer.charged) };
-            answer.charged = Arc::new(charged);
+            answer.position = to;
+            if let Answered::Charged(charged) = &mut answer.answered {
+                Arc::make_mut(charged).position = to;
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 //! runs ahead.
 //!
 //! Reading order: `words` and `refused` are what goes in and out; `line` and `tally` the numbers and their invariants; `book` the fold
-//! of all records; `intake`, `ops`, `perform`, `writer` the way of one operation; `rotate`, `segment`, `recovery` the files;
+//! of all records, with `holds`; `intake`, `ops`, `perform`, `writer` the way of one operation; `rotate`, `segment`, `recovery` the files;
 //! `keys` the window of idempotency keys; `identity` the data directory; `registrations` what the cluster judges its age by,
 //! both in a `small_file`.
 //!
@@ -14,6 +14,7 @@
 
 mod book;
 mod change;
+mod holds;
 mod identity;
 mod intake;
 mod keys;
@@ -30,8 +31,12 @@ mod tally;
 mod words;
 mod writer;
 
+pub use holds::words::{
+    EndOfHold, Ended, Ending, ExtendHold, HOLDS_REMEMBERED_MAX, Held, HoldFacts, HoldOver, HoldView,
+    OpenHold, Settle, SettleLate, Spend,
+};
 pub use identity::Identity;
-pub use intake::{Charging, Journal, Permit};
+pub use intake::{Charging, Holding, Journal, Permit};
 pub use keys::{Begun, KeyGuard, KeyTable, cost_bytes};
 pub use refused::{JournalFault, Refused};
 pub use words::{

@@ -1,7 +1,7 @@
 //! One line in the book: what is drawn, used, returned and unattributed by backing, and what was used for what.
 //! Not here: which record is written when.
 //!
-//! With D, U, R, Z and H (held; zero for now) by backing, and one watermark W for the whole line, always:
+//! With D, U, R, Z and H (held) by backing, and one watermark W for the whole line, always:
 //!
 //! - by backing: U + Z + R + H ≤ D
 //! - ΣU + ΣZ + ΣH ≤ W: the watermark counts all that may have been spent, also what lost its detail
@@ -11,8 +11,9 @@
 //! Charges eat backings in spending order (by source, then by arrival), returns from the other end.
 
 use crate::change::{MeterRef, OpenedLine, Part, UnitRef};
+use crate::holds::change::Use;
 use crate::refused::Unsound;
-use crate::tally::{BackingTally, OTHER, Tally, UNITS_MAX, add, total};
+use crate::tally::{BackingTally, OTHER, Tally, UNITS_MAX, add, less, total};
 use crate::words::{BackingNumbers, HandleNo, LineKey, LineNumbers, LineView};
 use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
@@ -34,8 +35,12 @@ pub(crate) struct Line {
     pub changed_at: u64,
     /// Total that must have arrived before it closes. In memory only.
     pub closing: Option<Credits>,
+    /// Nothing is spent on it any more; it closes with its last hold.
+    pub is_ending: bool,
     /// Spent on the word and then refused. In memory only; comes back when the line closes.
     pub abandoned: Credits,
+    /// Spent on the word for holds, and free again: above the watermark since. In memory only.
+    pub freed: Credits,
     /// Handles and epochs whose charges come here. In memory only.
     pub attached: Vec<(HandleNo, u16)>,
 }
@@ -56,7 +61,9 @@ impl Line {
             order: Vec::new(),
             changed_at: 0,
             closing: None,
+            is_ending: false,
             abandoned: Credits::ZERO,
+            freed: Credits::ZERO,
             attached: Vec::new(),
         };
         line.sort();
@@ -97,14 +104,23 @@ impl Line {
 
     /// Below the watermark and not yet charged.
     pub fn unspent(&self) -> Credits {
-        let held = Credits::checked_sum(self.tally.backings.iter().map(|backing| backing.held));
-        let spoken_for = [self.used(), self.unattributed(), held.unwrap_or(Credits::MAX)];
+        let spoken_for = [self.used(), self.unattributed(), self.held()];
         spoken_for.into_iter().fold(self.watermark, Credits::saturating_sub)
+    }
+
+    pub fn held(&self) -> Credits {
+        total(self.tally.backings.iter().map(|backing| backing.held)).unwrap_or(Credits::MAX)
+    }
+
+    /// All that was spent on the word and has arrived here, whatever became of it.
+    pub fn arrived(&self) -> Credits {
+        let parts = [self.held(), self.abandoned, self.freed];
+        parts.into_iter().fold(self.used(), Credits::saturating_add)
     }
 
     /// Whether a close that waits may go on.
     pub fn all_arrived(&self) -> bool {
-        self.closing.is_some_and(|total| self.used().saturating_add(self.abandoned) >= total)
+        self.is_ending || self.closing.is_some_and(|total| self.arrived() >= total)
     }
 
     /// Which backings pay `amount`, in spending order; `None` where they have not so much left.
@@ -225,9 +241,19 @@ impl Line {
         meter: &MeterRef,
         units: &[(UnitRef, u64)],
     ) -> Result<(), Unsound> {
+        Arc::make_mut(&mut self.tally).sequence += 1;
+        self.book_use(parts, meter, units)
+    }
+
+    /// What was used, and for what; without a number of its own.
+    fn book_use(
+        &mut self,
+        parts: &[Part],
+        meter: &MeterRef,
+        units: &[(UnitRef, u64)],
+    ) -> Result<(), Unsound> {
         let amount = total(parts.iter().map(|(_, part)| *part))?;
         let tally = Arc::make_mut(&mut self.tally);
-        tally.sequence += 1;
         for (at, part) in parts {
             let used = &mut tally.backing(*at)?.numbers.used;
             *used = add(*used, *part)?;
@@ -260,7 +286,59 @@ impl Line {
         let watermark = add(self.used(), self.unattributed())?;
         self.give_back(watermark, parts)?;
         Arc::make_mut(&mut self.tally).closed = true;
-        (self.closing, self.abandoned) = (None, Credits::ZERO);
+        (self.closing, self.abandoned, self.freed) = (None, Credits::ZERO, Credits::ZERO);
+        Ok(())
+    }
+
+    // Holds.
+
+    pub fn hold(&mut self, parts: &[Part]) -> Result<(), Unsound> {
+        let tally = Arc::make_mut(&mut self.tally);
+        for (at, part) in parts {
+            let held = &mut tally.backing(*at)?.held;
+            *held = add(*held, *part)?;
+        }
+        Ok(())
+    }
+
+    /// Of what is held `after` is confirmed where `before` was.
+    pub fn confirm(&mut self, before: &[Part], after: &[Part]) -> Result<(), Unsound> {
+        let tally = Arc::make_mut(&mut self.tally);
+        for (at, part) in before {
+            let confirmed = &mut tally.backing(*at)?.confirmed;
+            *confirmed = less(*confirmed, *part)?;
+        }
+        for (at, part) in after {
+            let confirmed = &mut tally.backing(*at)?.confirmed;
+            *confirmed = add(*confirmed, *part)?;
+        }
+        Ok(())
+    }
+
+    /// Not held any more.
+    pub fn free(&mut self, parts: &[Part]) -> Result<(), Unsound> {
+        let tally = Arc::make_mut(&mut self.tally);
+        for (at, part) in parts {
+            let held = &mut tally.backing(*at)?.held;
+            *held = less(*held, *part)?;
+        }
+        Ok(())
+    }
+
+    /// What a hold is charged.
+    pub fn use_held(&mut self, used: &Use) -> Result<(), Unsound> {
+        match &used.meter {
+            Some(meter) => self.book_use(&used.parts, meter, &used.units),
+            None if used.parts.is_empty() => Ok(()),
+            None => Err(Unsound("a hold is charged for nothing".into())),
+        }
+    }
+
+    /// From now on it waits for its holds alone.
+    pub fn end(&mut self, watermark: Credits, parts: &[Part]) -> Result<(), Unsound> {
+        self.give_back(watermark, parts)?;
+        self.is_ending = true;
+        (self.closing, self.abandoned, self.freed) = (None, Credits::ZERO, Credits::ZERO);
         Ok(())
     }
 
@@ -325,8 +403,12 @@ impl Line {
             used: self.used(),
             unattributed: self.unattributed(),
             returned: self.returned(),
+            held: self.held(),
+            arrived: self.arrived(),
+            freed: self.freed,
             watermark: self.watermark,
             closed: self.tally.closed,
+            is_ending: self.is_ending,
             attached: self.attached.clone(),
         }
     }
@@ -341,6 +423,8 @@ impl Line {
             team: self.opened.team.clone(),
             backings: tally.backings.iter().map(|backing| backing.numbers).collect(),
             meters: tally.meters.iter().map(|meter| (meter.meter.clone(), tally.metered(meter))).collect(),
+            held: total(tally.backings.iter().map(|backing| backing.held)).unwrap_or(Credits::MAX),
+            confirmed: total(tally.backings.iter().map(|b| b.confirmed)).unwrap_or(Credits::MAX),
             closed: tally.closed,
         }
     }

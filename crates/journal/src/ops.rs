@@ -2,12 +2,13 @@
 
 use crate::book::Book;
 use crate::change::Slot;
+use crate::holds::words::{Ended, Ending, ExtendHold, Held, HoldView, OpenHold, SettleLate};
 use crate::keys::{KeyName, KeyTable};
 use crate::refused::Refused;
 use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use types::{Backing, Credits, LineNumber};
+use types::{Backing, Credits, Day, HoldNumber, LineNumber};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
 
@@ -37,9 +38,34 @@ pub(crate) enum Op {
     Close(LineKey, Credits, Reply<LineNumbers>),
     Forget(LineKey, Reply<()>),
     Lines(Reply<Vec<LineView>>),
+    View(LineKey, Reply<LineView>),
+    Hold(HoldOp),
     Sync(Reply<()>),
     /// Nobody asks; a full journal looks whether there is room again.
     LookForRoom,
+}
+
+/// The operations on holds.
+#[derive(Debug)]
+pub(crate) enum HoldOp {
+    Open(Box<OpenHold>, Reply<Held>),
+    Look(HoldNumber, Reply<HoldView>),
+    Extend(Box<ExtendHold>, Reply<HoldView>),
+    End(HoldNumber, Ending, Reply<Ended>),
+    SettleLate(Box<SettleLate>, Reply<Ended>),
+    /// All whose time is up.
+    Expire(Day, Reply<Vec<Ended>>),
+}
+
+impl HoldOp {
+    fn refuse(self, why: Refused) {
+        match self {
+            Self::Open(_, reply) => send(reply, Err(why)),
+            Self::Look(_, reply) | Self::Extend(_, reply) => send(reply, Err(why)),
+            Self::End(_, _, reply) | Self::SettleLate(_, reply) => send(reply, Err(why)),
+            Self::Expire(_, reply) => send(reply, Err(why)),
+        }
+    }
 }
 
 /// An operation that is done and waits to be answered: for its write, or for a sync.
@@ -51,6 +77,11 @@ pub(crate) enum Answer {
     Charged(Box<Charged>, Option<Arc<KeyName>>, Reply<Charged>),
     Numbers(Slot, Reply<LineNumbers>),
     ManyNumbers(Vec<LineKey>, Reply<Vec<LineNumbers>>),
+    Held(Box<Held>, Option<Arc<KeyName>>, Reply<Held>),
+    /// Or how it has ended.
+    HoldView(Box<Result<HoldView, Refused>>, Reply<HoldView>),
+    Ended(Box<Result<Ended, Refused>>, Reply<Ended>),
+    ManyEnded(Vec<Ended>, Reply<Vec<Ended>>),
     Done(Reply<()>),
 }
 
@@ -71,6 +102,15 @@ impl Answer {
                 }
                 send(reply, Ok(*charged));
             }
+            Self::Held(held, key, reply) => {
+                if let Some(key) = key {
+                    keys.show(&key);
+                }
+                send(reply, Ok(*held));
+            }
+            Self::HoldView(view, reply) => send(reply, *view),
+            Self::Ended(ended, reply) => send(reply, *ended),
+            Self::ManyEnded(ended, reply) => send(reply, Ok(ended)),
             Self::Numbers(slot, reply) => {
                 send(reply, book.line(slot).map(|line| line.numbers()).ok_or(Refused::NoLine));
             }
@@ -85,6 +125,10 @@ impl Answer {
             Self::View(_, reply) => send(reply, Err(why)),
             Self::Raised(_, reply) => send(reply, Err(why)),
             Self::Charged(_, _, reply) => send(reply, Err(why)),
+            Self::Held(_, _, reply) => send(reply, Err(why)),
+            Self::HoldView(_, reply) => send(reply, Err(why)),
+            Self::Ended(_, reply) => send(reply, Err(why)),
+            Self::ManyEnded(_, reply) => send(reply, Err(why)),
             Self::Numbers(_, reply) => send(reply, Err(why)),
             Self::ManyNumbers(_, reply) => send(reply, Err(why)),
             Self::Done(reply) => send(reply, Err(why)),
@@ -109,6 +153,8 @@ impl Op {
             Self::Numbers { reply, .. } => send(reply, Err(why)),
             Self::Forget(_, reply) | Self::Sync(reply) => send(reply, Err(why)),
             Self::Lines(reply) => send(reply, Err(why)),
+            Self::View(_, reply) => send(reply, Err(why)),
+            Self::Hold(op) => op.refuse(why),
             Self::Stray { .. } | Self::LookForRoom => {}
         }
     }

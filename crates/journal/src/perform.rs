@@ -1,12 +1,13 @@
 //! Each operation, from the queue to its answer. Not here: the arithmetic, which is the book's.
 
 use crate::book::Answering;
-use crate::change::{Change, Slot};
+use crate::change::{Answered, Change, Slot};
 use crate::line::Line;
 use crate::ops::{Answer, Op, Reply};
 use crate::refused::Refused;
 use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
 use crate::writer::{Room, Writer};
+use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
 use types::{Backing, Credits, Durability, LineNumber};
 
@@ -64,6 +65,11 @@ impl Writer {
                 let _gone = reply.send(Ok(lines));
             }
             Op::Sync(reply) => self.after_sync(Answer::Done(reply)),
+            Op::View(line, reply) => {
+                let line = self.book.find(&line);
+                self.answer_view(line, reply);
+            }
+            Op::Hold(op) => self.perform_hold(op).await,
             // The look was at the begin of the batch.
             Op::LookForRoom => {}
         }
@@ -78,7 +84,7 @@ impl Writer {
     }
 
     /// Waits for a sync, unless all there is is durable.
-    fn after_sync(&mut self, answer: Answer) {
+    pub fn after_sync(&mut self, answer: Answer) {
         if self.sequence > self.synced_sequence {
             self.waiting.push_back((self.sequence, answer));
         } else {
@@ -137,7 +143,8 @@ impl Writer {
         match self.book_charge(slot, &charge).await {
             Ok(charged) => {
                 let key = charge.key.take().filter(|_| !is_planted(Mistake::KeyNotKept));
-                let key = key.map(|key| self.keys.store(key, charged.clone(), charge.at));
+                let answered = || Answered::Charged(Arc::new(charged.clone()));
+                let key = key.map(|key| self.keys.store(key, answered(), charged.position, charge.at));
                 let answer = Answer::Charged(Box::new(charged), key, reply);
                 match charge.durability {
                     Durability::Local => self.answers.push(answer),
@@ -192,7 +199,7 @@ impl Writer {
         }
     }
 
-    async fn close_if_arrived(&mut self, slot: Slot) {
+    pub async fn close_if_arrived(&mut self, slot: Slot) {
         let Some(change) = self.book.decide_close(slot) else { return };
         let closed = self.record(&change, Room::Returns).await;
         for reply in self.closing.remove(&slot).unwrap_or_default() {
@@ -211,6 +218,6 @@ impl Writer {
     }
 }
 
-fn refuse<T>(reply: Reply<T>, why: Refused) {
+pub(crate) fn refuse<T>(reply: Reply<T>, why: Refused) {
     let _gone = reply.send(Err(why));
 }

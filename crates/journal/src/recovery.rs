@@ -91,12 +91,14 @@ impl Journal {
             book.apply(change, sequence).map_err(unsound)?;
         }
         book.all_synced();
+        book.count_holds_down(now, clock.boottime_ms());
 
         let lines = book.lines().map(|(_, line)| line.view()).collect();
         let rounded = rounding.iter().filter_map(|change| book.rounded(change)).collect();
         let recovered = Recovered { lines, sequence, rounded, exact };
         let shared = Arc::new(Shared::default());
         shared.synced_sequence.store(sequence, Ordering::Release);
+        shared.open_holds.store(book.holds.count(), Ordering::Release);
         let (queue, intake) = mpsc::channel(options.queue_max);
         let (shared_too, keys_too) = (shared.clone(), keys.clone());
         let parts = WriterParts {

@@ -1,5 +1,6 @@
 //! The three ways in which the journal says no. Not here: what a client is told.
 
+use crate::holds::words::HoldOver;
 use crate::words::LineKey;
 use platform::BootId;
 use std::io;
@@ -32,6 +33,20 @@ pub enum Refused {
     TooManyBackings,
     #[error("the key was begun for another workspace or user than the line's")]
     OtherScope,
+    #[error("this holder knows no such hold")]
+    NoHold,
+    #[error("the hold has ended")]
+    HoldOver(Box<HoldOver>),
+    #[error("the line of that hold draws no more: settle it, and open another one")]
+    HoldEnding,
+    #[error("the hold has {held} credits")]
+    BeyondHold { held: Credits },
+    #[error("{confirmed} of the hold are confirmed already")]
+    BelowConfirmed { confirmed: Credits },
+    #[error("this holder has {most} open holds, as many as it may have")]
+    TooManyHolds { most: usize },
+    #[error("this user has {most} open holds here, as many as a user may have")]
+    TooManyHoldsOfUser { most: usize },
 }
 
 /// The book would contradict itself: a mistake of this program or of its caller. The journal stops.

@@ -82,7 +82,7 @@ impl Publishing<'_> {
         });
         let file = made.await.map_err(NotPublished::Nothing)??;
         for (to, (name, kept)) in (opening.kept_at..).zip(names.iter().zip(&kept)) {
-            self.keys.moved(name, kept.charged.position, to);
+            self.keys.moved(name, kept.position, to);
         }
         self.tidy(&stay, &go).await;
         let segment = Segment { file, first_sequence: self.sequence, at, capacity_bytes, tail_bytes };

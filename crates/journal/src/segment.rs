@@ -9,10 +9,13 @@
 //! once, so all that can hide is damage to what was synced last before the machine went down within seconds.
 
 use crate::book::{Answering, Book};
-use crate::change::{BadRecord, Change, KeptKey, line_in, line_out};
+use crate::change::{Answered, BadRecord, Change, KeptKey, line_in, line_out};
+use crate::holds::HoldChange;
+use crate::holds::change::{over_in, over_out};
 use crate::refused::JournalFault;
 use platform::BootId;
-use types::{DiskId, WorkspaceId};
+use std::sync::Arc;
+use types::{DiskId, HoldNumber, WorkspaceId};
 use wire::journal::{Framed, Head, MARK_BYTES, Previous, Record, append, marks, read};
 
 /// A segment before it has its name.
@@ -140,6 +143,7 @@ fn fold_one(folded: &mut Folded, snapshot: &mut Option<u64>, record: Record) -> 
     let position = folded.sequence;
     match (record, snapshot.as_mut()) {
         (Record::HeadEnd { records }, Some(counted)) if records == *counted => {
+            folded.book.check_holds().map_err(|why| why.to_string())?;
             *snapshot = None;
             return Ok(());
         }
@@ -152,17 +156,25 @@ fn fold_one(folded: &mut Folded, snapshot: &mut Option<u64>, record: Record) -> 
             folded.book.restore_line(slot, line).map_err(|why| why.to_string())?;
         }
         (Record::Kept(kept), Some(_)) => {
-            let mut kept = KeptKey::parse(&kept).map_err(text)?;
-            kept.charged.position = position;
-            folded.keys.push(kept);
+            let kept = KeptKey::parse(&kept).map_err(text)?;
+            folded.keys.push(kept.at(position));
+        }
+        (Record::KeptHold(kept), Some(_)) => {
+            let kept = KeptKey::parse_hold(&kept).map_err(text)?;
+            folded.keys.push(kept.at(position));
+        }
+        (Record::HoldOver(over), Some(_)) => {
+            folded.book.holds.remember(over_in(&over).map_err(text)?);
         }
         (record, _) => {
             let change = Change::parse(&record).map_err(text)?;
             folded.book.apply(&change, position).map_err(|why| why.to_string())?;
-            if let Change::Charged(charge) = &change {
-                let kept = folded.book.kept_key(charge, position).map_err(|why| why.to_string())?;
-                folded.keys.extend(kept);
-            }
+            let kept = match &change {
+                Change::Charged(charge) => folded.book.kept_key(charge, position),
+                Change::Hold(change) => folded.book.kept_key_of_hold(change, position),
+                _ => Ok(None),
+            };
+            folded.keys.extend(kept.map_err(|why| why.to_string())?);
         }
     }
     if let Some(counted) = snapshot {
@@ -191,7 +203,27 @@ impl Book {
             key: keyed.key.clone(),
             command_hash: keyed.command_hash,
             at: keyed.at,
-            charged,
+            position,
+            answer: Answered::Charged(Arc::new(charged)),
+        }))
+    }
+
+    /// The same for a hold.
+    fn kept_key_of_hold(
+        &self,
+        change: &HoldChange,
+        position: u64,
+    ) -> Result<Option<KeptKey>, crate::refused::Unsound> {
+        let HoldChange::Opened { hold, key: Some(key), .. } = change else { return Ok(None) };
+        let held = self.held(HoldNumber(position))?;
+        Ok(self.line(hold.slot).map(|line| KeptKey {
+            workspace: line.opened.workspace.clone(),
+            user: line.opened.user.clone(),
+            key: key.key.clone(),
+            command_hash: key.command_hash,
+            at: key.at,
+            position,
+            answer: Answered::Held(Arc::new(held)),
         }))
     }
 }
@@ -206,7 +238,7 @@ pub(crate) struct Snapshot {
     pub sequence: u64,
 }
 
-/// All that lives, in the order head, counters, lines, kept keys, what is rounded up.
+/// All that lives, in the order head, counters, lines, holds, kept keys, what is rounded up.
 pub(crate) fn snapshot(
     head: Head,
     book: &Book,
@@ -227,6 +259,16 @@ pub(crate) fn snapshot(
     }
     for (slot, line) in book.lines() {
         put(&line_out(slot, line))?;
+        records += 1;
+    }
+    let open = book.holds.open();
+    let open = open.map(|(number, hold)| Record::Held(Box::new(hold.shape(number.0, None))));
+    let over = book.holds.over().map(over_out);
+    let nothing = |slot, watermark| HoldChange::LineEnds { slot, watermark, parts: Vec::new() };
+    let ending = book.lines().filter(|(_, line)| line.is_ending && !line.tally.closed);
+    let ending = ending.map(|(slot, line)| nothing(slot, line.watermark).shape());
+    for record in open.chain(over).chain(ending) {
+        put(&record)?;
         records += 1;
     }
     let kept_at = first + 1 + records;

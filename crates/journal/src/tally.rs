@@ -42,6 +42,10 @@ pub(crate) fn add(a: Credits, b: Credits) -> Result<Credits, Unsound> {
     a.checked_add(b).ok_or_else(|| Unsound(format!("{a} + {b} is out of range")))
 }
 
+pub(crate) fn less(a: Credits, b: Credits) -> Result<Credits, Unsound> {
+    if b > a { Err(Unsound(format!("{a} - {b} is below zero"))) } else { Ok(a.saturating_sub(b)) }
+}
+
 pub(crate) fn total(amounts: impl IntoIterator<Item = Credits>) -> Result<Credits, Unsound> {
     amounts.into_iter().try_fold(Credits::ZERO, add)
 }

@@ -74,9 +74,16 @@ pub struct LineView {
     pub used: Credits,
     pub unattributed: Credits,
     pub returned: Credits,
+    pub held: Credits,
+    /// All that was spent on the word and has arrived: what is used and held, what was refused, what holds freed.
+    pub arrived: Credits,
+    /// The part of `arrived` that holds freed: it is above the watermark since.
+    pub freed: Credits,
     /// Used + unattributed + held may never exceed it.
     pub watermark: Credits,
     pub closed: bool,
+    /// It waits for its holds alone, and closes with the last.
+    pub is_ending: bool,
     /// Handles and epochs whose charges come here, since this process attached them.
     pub attached: Vec<(HandleNo, u16)>,
 }
@@ -102,6 +109,8 @@ pub struct LineNumbers {
     pub backings: Vec<BackingNumbers>,
     /// No meter twice; their credits sum to what is used.
     pub meters: Vec<(Meter, Metered)>,
+    pub held: Credits,
+    pub confirmed: Credits,
     /// These are the line's last numbers.
     pub closed: bool,
 }
@@ -153,6 +162,10 @@ pub struct Options {
     pub waiting_max: usize,
     /// Lines that are not forgotten.
     pub lines_max: usize,
+    /// Open holds.
+    pub holds_max: usize,
+    /// Open holds of one user of one workspace.
+    pub holds_per_user_max: usize,
     /// How long a key is remembered.
     pub key_window_ms: u32,
     /// What all remembered keys may take in memory, by the estimate of `keys::cost_bytes`.

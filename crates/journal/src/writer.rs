@@ -18,7 +18,7 @@ use crate::words::{LineNumbers, Options};
 use platform::{BootId, Clock, Directory, DiskFile};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -34,6 +34,7 @@ pub(crate) struct Shared {
     /// No new segment could be made; the text says why.
     pub full: AtomicBool,
     pub synced_sequence: AtomicU64,
+    pub open_holds: AtomicUsize,
 }
 
 /// Which part of a segment a record may use.

@@ -343,7 +343,7 @@ fn the_key_window_is_full_before_it_forgets() {
             holder.charge(Charge { key: Some(guard), at, ..chat(1, 1, Durability::Disk) }).unwrap();
             "fresh"
         }
-        Begun::Replay(_) => "replay",
+        Begun::Replay(_) | Begun::ReplayHold(_) => "replay",
         Begun::Full => "full",
         Begun::Conflict | Begun::InFlight => "odd",
     };

@@ -3,7 +3,8 @@
 use ledger::WorkspaceView;
 use pricing::PriceList;
 use types::{
-    ChargeId, Credits, CycleNumber, Durability, HolderId, NodeId, PriceVersion, Source, Timestamp, Unit,
+    ChargeId, Credits, CycleNumber, Durability, HoldId, HolderId, NodeId, PriceVersion, Source, Timestamp,
+    Unit,
 };
 
 /// The record of a consume.
@@ -132,4 +133,55 @@ pub struct ReplicaView {
     pub node: NodeId,
     /// Entries it lacks.
     pub lag: u64,
+}
+
+/// A hold that was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldOpened {
+    pub hold: HoldId,
+    pub held: Credits,
+    pub expires_at: Timestamp,
+    pub cycle: CycleNumber,
+}
+
+/// A hold that is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldState {
+    pub hold: HoldId,
+    pub held: Credits,
+    pub confirmed: Credits,
+    pub expires_at: Timestamp,
+}
+
+/// A hold that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldEnd {
+    pub hold: HoldId,
+    pub end: EndOfHold,
+    pub charged: Credits,
+    /// What it did not need.
+    pub freed: Credits,
+    /// Which links of the chain paid, in spending order.
+    pub sources: Vec<(Source, Credits)>,
+    pub durability: Durability,
+    /// The one it was opened in; `None` where nobody knows it.
+    pub cycle: Option<CycleNumber>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndOfHold {
+    Settled,
+    Released,
+    Expired,
+    /// After it had expired.
+    SettledLate,
+    /// Whatever it had is free.
+    Unknown,
+}
+
+/// The answer to a [`crate::HoldCommand`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldAnswer {
+    Extended(HoldState),
+    Ended(HoldEnd),
 }

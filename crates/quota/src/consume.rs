@@ -6,15 +6,15 @@
 use crate::route::Route;
 use crate::{Charge, Consume, PriceBy, Quota, Quote, Refusal, Remaining};
 use actors::{Denied, Handle, PeerFault};
-use escrow::NoSpend;
+use escrow::{NoSpend, Spent};
 use futures::StreamExt;
-use journal::{Begun, Charged, KeyGuard, Refused};
+use journal::{Begun, Charged, KeyGuard, Permit, Refused};
 use ledger::DenialReason;
 use placement::MembershipEpoch;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use types::{ChargeId, Credits, Durability, Meter, PriceVersion, Unit};
+use types::{ChargeId, Credits, Durability, LineNumber, Meter, PriceVersion, Unit, UserId, WorkspaceId};
 
 /// Largest single charge: what fits on one word.
 pub const CHARGE_MICROS_MAX: u64 = escrow::BALANCE_MAX;
@@ -67,7 +67,11 @@ impl Quota {
     }
 
     /// `version`: of the prices that a call was opened under; `None`: what is in force now.
-    fn price_of(&self, consume: &Consume, version: Option<PriceVersion>) -> Result<Quote, Refusal> {
+    pub(crate) fn price_of(
+        &self,
+        consume: &Consume,
+        version: Option<PriceVersion>,
+    ) -> Result<Quote, Refusal> {
         let quote = match &consume.price {
             PriceBy::Amount(charge) => {
                 Quote { charge: *charge, minimum: None, parts: Vec::new(), price_version: None }
@@ -95,7 +99,7 @@ impl Quota {
         loop {
             let handle = match handle.take() {
                 Some(handle) => handle,
-                None => self.active_handle(&consume).await?,
+                None => self.active_handle(&consume.workspace, &consume.user).await?,
             };
             match self.try_here(&handle, &consume, &price, &mut key).await {
                 Ok(charge) => return Ok(charge),
@@ -110,15 +114,35 @@ impl Quota {
         }
     }
 
-    async fn active_handle(&self, consume: &Consume) -> Result<Arc<Handle>, Refusal> {
-        if let Some(handle) = self.holder().find(&consume.workspace, &consume.user) {
+    pub(crate) async fn active_handle(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+    ) -> Result<Arc<Handle>, Refusal> {
+        if let Some(handle) = self.holder().find(workspace, user) {
             return Ok(handle);
         }
-        let made = self.holder().activate(&consume.workspace, &consume.user).await;
-        made.ok_or(Refusal::Overloaded)
+        self.holder().activate(workspace, user).await.ok_or(Refusal::Overloaded)
     }
 
-    /// One try on the word: a place in the journal first, then the spend, then the record.
+    /// A place in the journal first, then the spend: so that nothing is refused after it for want of one.
+    pub(crate) fn win(&self, handle: &Handle, amount: Credits) -> Result<(Permit<'_>, Spent), Attempt> {
+        if !self.holder().may_spend(handle) {
+            return Err(Attempt::Short);
+        }
+        let permit = self.holder().journal().reserve().map_err(|why| Attempt::Refused(not_booked(why)))?;
+        match handle.try_spend(amount) {
+            Ok(spent) => Ok((permit, spent)),
+            Err(NoSpend::Short { .. } | NoSpend::Sealed { .. }) => Err(Attempt::Short),
+            Err(NoSpend::Stray { epoch, amount }) => {
+                let amount = Credits::from_micros(amount).unwrap_or(Credits::MAX);
+                permit.stray(handle.no, epoch.number(), amount);
+                Err(Attempt::Short)
+            }
+        }
+    }
+
+    /// One try: the spend, then its record.
     async fn try_here(
         &self,
         handle: &Handle,
@@ -127,19 +151,7 @@ impl Quota {
         key: &mut Option<KeyGuard>,
     ) -> Result<Charge, Attempt> {
         let amount = price.charge;
-        if !self.holder().may_spend(handle) {
-            return Err(Attempt::Short);
-        }
-        let permit = self.holder().journal().reserve().map_err(|why| Attempt::Refused(not_booked(why)))?;
-        let spent = match handle.try_spend(amount) {
-            Ok(spent) => spent,
-            Err(NoSpend::Short { .. } | NoSpend::Sealed { .. }) => return Err(Attempt::Short),
-            Err(NoSpend::Stray { epoch, amount }) => {
-                let amount = Credits::from_micros(amount).unwrap_or(Credits::MAX);
-                permit.stray(handle.no, epoch.number(), amount);
-                return Err(Attempt::Short);
-            }
-        };
+        let (permit, spent) = self.win(handle, amount)?;
         let (at_least, at_most) = handle.remaining(spent.left);
         let now = self.clock().now();
         let durability = consume.durability.unwrap_or_else(|| handle.durability());
@@ -165,11 +177,20 @@ impl Quota {
 
     /// `quorum`: answered when the report that holds it is committed.
     async fn confirmed(&self, consume: &Consume, charged: &Charged) -> Result<(), Refusal> {
-        if charged.durability != Durability::Quorum {
+        self.committed(&consume.workspace, charged.line, charged.durability).await
+    }
+
+    pub(crate) async fn committed(
+        &self,
+        workspace: &WorkspaceId,
+        line: LineNumber,
+        durability: Durability,
+    ) -> Result<(), Refusal> {
+        if durability != Durability::Quorum {
             return Ok(());
         }
         let within = Duration::from_millis(self.options().confirm_ms);
-        let confirmed = self.holder().confirm(&consume.workspace, charged.line);
+        let confirmed = self.holder().confirm(workspace, line);
         match tokio::time::timeout(within, confirmed).await {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(Refusal::OutcomeUnknown),
@@ -194,7 +215,12 @@ impl Quota {
     }
 
     /// Waits until another try is worth it, or says why none is.
-    async fn wait_for_credits(&self, handle: &Handle, amount: Credits, end: Instant) -> Result<(), Refusal> {
+    pub(crate) async fn wait_for_credits(
+        &self,
+        handle: &Handle,
+        amount: Credits,
+        end: Instant,
+    ) -> Result<(), Refusal> {
         let unreachable = |available| Refusal::CreditsUnreachable { user: handle.user.clone(), available };
         let wait = async {
             if !self.holder().may_spend(handle) && !self.holder().renew(handle).await {
@@ -234,17 +260,23 @@ impl Quota {
 
     fn begin_key(&self, consume: &Consume) -> KeyState {
         let Some(key) = &consume.key else { return KeyState::None };
-        match self.holder().keys().begin(&consume.workspace, &consume.user, key, command_hash(consume)) {
+        match self.holder().keys().begin(
+            &consume.workspace,
+            &consume.user,
+            key,
+            command_hash(b"consume", consume),
+        ) {
             Begun::Fresh(guard) => KeyState::Fresh(guard),
             Begun::Replay(charged) => KeyState::Replay(charged),
-            Begun::Conflict => KeyState::Refused(Refusal::KeyConflict),
+            // Only a command that opens a hold has its hash.
+            Begun::Conflict | Begun::ReplayHold(_) => KeyState::Refused(Refusal::KeyConflict),
             Begun::InFlight => KeyState::Refused(Refusal::KeyInFlight),
             Begun::Full => KeyState::Refused(Refusal::KeyWindowFull),
         }
     }
 }
 
-enum Attempt {
+pub(crate) enum Attempt {
     /// Not enough on the word, or no session.
     Short,
     Refused(Refusal),
@@ -265,7 +297,7 @@ fn usage_of(consume: &Consume) -> Vec<(Unit, u64)> {
 }
 
 /// After the spend. A journal that stopped has written the charge or not; only a restart shows it.
-fn not_charged(why: Refused) -> Refusal {
+pub(crate) fn not_charged(why: Refused) -> Refusal {
     match why {
         Refused::Stopped { .. } => Refusal::OutcomeUnknown,
         other => not_booked(other),
@@ -273,7 +305,7 @@ fn not_charged(why: Refused) -> Refusal {
 }
 
 /// Before the spend: nothing was charged.
-fn not_booked(why: Refused) -> Refusal {
+pub(crate) fn not_booked(why: Refused) -> Refusal {
     match why {
         Refused::Overloaded => Refusal::Overloaded,
         other => Refusal::StorageUnavailable(other.to_string()),
@@ -281,13 +313,13 @@ fn not_booked(why: Refused) -> Refusal {
 }
 
 /// The parsed command, hashed: fields in a fixed order, each with its length before it.
-fn command_hash(consume: &Consume) -> [u8; 32] {
+pub(crate) fn command_hash(verb: &[u8], consume: &Consume) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     let mut field = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    field(b"consume");
+    field(verb);
     field(consume.feature.as_str().as_bytes());
     field(consume.model.as_ref().map_or("", |model| model.as_str()).as_bytes());
     match &consume.price {

@@ -8,6 +8,7 @@ mod answers;
 mod consume;
 mod counts;
 mod cycles;
+mod hold;
 mod inspect;
 mod ports;
 mod prices;
@@ -18,14 +19,15 @@ mod service;
 
 pub use administer::RegisterFault;
 pub use answers::{
-    CardState, CardView, Charge, ClusterView, GroupView, HolderView, NodeView, PeerStatus, Quote, QuotePart,
-    Remaining, ReplicaView, Summary,
+    CardState, CardView, Charge, ClusterView, EndOfHold, GroupView, HoldAnswer, HoldEnd, HoldOpened,
+    HoldState, HolderView, NodeView, PeerStatus, Quote, QuotePart, Remaining, ReplicaView, Summary,
 };
 pub use consume::CHARGE_MICROS_MAX;
 pub use counts::Counts;
+pub use hold::{HOLD_TTL_MS_MAX, HOLD_TTL_MS_MIN};
 pub use ports::{BoxFuture, PeerFault, Peers};
 pub use refusal::Refusal;
-pub use requests::{Consume, PriceBy};
+pub use requests::{Consume, ExtendHold, HoldCommand, OpenHold, PriceBy, SettleHold, Shortfall, UsedBy};
 pub use service::{ListedNode, Options, Quota};
 
 pub use ledger::{

@@ -1,6 +1,6 @@
 //! The port through which this room reaches other nodes; `transport` implements it.
 
-use crate::{Charge, Consume, PeerStatus, Refusal};
+use crate::{Charge, Consume, HoldAnswer, HoldCommand, HoldOpened, OpenHold, PeerStatus, Refusal};
 pub use actors::{BoxFuture, PeerFault};
 use placement::MembershipEpoch;
 use std::fmt;
@@ -16,6 +16,23 @@ pub trait Peers: Send + Sync + fmt::Debug {
         consume: Consume,
         deadline: Duration,
     ) -> BoxFuture<'_, Result<Result<Charge, Refusal>, PeerFault>>;
+
+    /// Has `to` open a hold. `epoch`: of the membership by which it was chosen.
+    fn open_hold(
+        &self,
+        to: NodeId,
+        epoch: MembershipEpoch,
+        open: OpenHold,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Result<HoldOpened, Refusal>, PeerFault>>;
+
+    /// Asks `to` of a hold that it has.
+    fn hold(
+        &self,
+        to: NodeId,
+        command: HoldCommand,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Result<HoldAnswer, Refusal>, PeerFault>>;
 
     /// How this node sees another one.
     fn status(&self, node: NodeId) -> PeerStatus;

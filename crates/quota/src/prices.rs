@@ -140,6 +140,10 @@ impl Prices {
         Some(Self { card, own })
     }
 
+    pub(crate) fn version(&self) -> PriceVersion {
+        PriceVersion { card: self.card.version(), own: self.own.as_ref().map(|own| own.version()) }
+    }
+
     pub(crate) fn quote(&self, consume: &Consume, usage: &[(Unit, u64)]) -> Result<Quote, Refusal> {
         let quote =
             self.card.quote_with(self.own.as_deref(), &consume.feature, consume.model.as_ref(), usage);

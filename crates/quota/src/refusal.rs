@@ -23,6 +23,9 @@ pub enum Refusal {
     #[error("{user}'s allocation has only {available} unused credits")]
     InsufficientAllocation { user: UserId, available: Credits },
 
+    #[error("the hold has {held} credits")]
+    HoldExceeded { held: Credits },
+
     // 403, 404
     #[error("AI access of {0} is switched off")]
     AccessDisabled(UserId),
@@ -44,6 +47,10 @@ pub enum Refusal {
     Stale { now: Revision },
     #[error("{0}")]
     Conflict(String),
+    #[error("the hold has ended: {0}")]
+    HoldOver(String),
+    #[error("its cycle has ended, or what it is on was taken away: it can be settled, and have no more")]
+    HoldEnding,
 
     // 422
     #[error("{0}")]
@@ -56,6 +63,8 @@ pub enum Refusal {
     Overloaded,
     #[error("the window of idempotency keys is full")]
     KeyWindowFull,
+    #[error("{0}")]
+    TooManyHolds(String),
 
     // 503
     #[error(
@@ -64,6 +73,8 @@ pub enum Refusal {
     CreditsUnreachable { user: UserId, available: Credits },
     #[error("the node that decides this user's keyed requests cannot be reached")]
     HomeUnreachable,
+    #[error("the node that has this hold cannot be reached")]
+    HolderUnreachable,
     #[error("the shard of this workspace has no leader at the moment")]
     NoLeader,
     #[error("it is not known whether this was done; ask again with the same key or id")]

@@ -1,6 +1,7 @@
 //! One node's door to everything Tranche can do; the verbs are in files of their own.
 
 use crate::counts::Counts;
+use crate::hold::HOLD_TTL_MS_MAX;
 use crate::ports::Peers;
 use crate::route::Strays;
 use actors::{Holder, Shards};
@@ -74,9 +75,10 @@ impl Quota {
         self.holder().id().node
     }
 
-    /// How long a session lasts at most: what is pending is settled by then (ms).
-    pub fn session_ttl_ms(&self) -> i64 {
-        i64::try_from(self.holder().options().session_ttl_ms).unwrap_or(i64::MAX)
+    /// When what is pending is settled at the latest: a session lasts so long, and the longest hold (ms).
+    pub fn pending_ms_max(&self) -> i64 {
+        let session = i64::try_from(self.holder().options().session_ttl_ms).unwrap_or(i64::MAX);
+        session.saturating_add(i64::from(HOLD_TTL_MS_MAX))
     }
 
     pub fn holder(&self) -> &Holder {

@@ -11,14 +11,15 @@ use actors::{LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
 use bytes::Bytes;
 use placement::MembershipEpoch;
 use platform::BoxFuture;
-use quota::{Charge, Consume, PeerFault, PeerStatus, Refusal};
+use quota::{Charge, Consume, HoldAnswer, HoldCommand, HoldOpened, OpenHold, PeerFault, PeerStatus, Refusal};
 use replication::GroupId;
 use types::{DiskId, NodeId, Timestamp};
 use wire::envelope::Frozen;
 use wire::rpc::kind;
 
 use crate::travels::{
-    Ask, AskTime, Forward, Forwarded, Heard, Introduce, Known, Led, Time, Travels, from_bytes, to_bytes,
+    Ask, AskTime, Forward, ForwardHold, Forwarded, ForwardedHold, Heard, HoldAnswered, Introduce, Known, Led,
+    Time, Travels, from_bytes, to_bytes,
 };
 use crate::{CallError, Mux, PeerState, RequestKind};
 
@@ -137,6 +138,32 @@ impl quota::Peers for Link {
         Box::pin(async move {
             let Forwarded(answer) =
                 self.ask(to, kind::CONSUME, &Forward { epoch, consume }, deadline).await?;
+            Ok(answer)
+        })
+    }
+
+    fn open_hold(
+        &self,
+        to: NodeId,
+        epoch: MembershipEpoch,
+        open: OpenHold,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Result<HoldOpened, Refusal>, PeerFault>> {
+        Box::pin(async move {
+            let ForwardedHold(answer) =
+                self.ask(to, kind::OPEN_HOLD, &ForwardHold { epoch, open }, deadline).await?;
+            Ok(answer)
+        })
+    }
+
+    fn hold(
+        &self,
+        to: NodeId,
+        command: HoldCommand,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Result<HoldAnswer, Refusal>, PeerFault>> {
+        Box::pin(async move {
+            let HoldAnswered(answer) = self.ask(to, kind::HOLD, &command, deadline).await?;
             Ok(answer)
         })
     }

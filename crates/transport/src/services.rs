@@ -19,7 +19,8 @@ use wire::envelope::Frozen;
 use wire::rpc::kind;
 
 use crate::travels::{
-    Ask, AskTime, Forward, Forwarded, Heard, Introduce, Known, Led, Time, Travels, from_bytes, to_bytes,
+    Ask, AskTime, Forward, ForwardHold, Forwarded, ForwardedHold, Heard, HoldAnswered, Introduce, Known, Led,
+    Time, Travels, from_bytes, to_bytes,
 };
 use crate::{Handler, HandlerError, RequestKind};
 
@@ -111,6 +112,17 @@ impl Services {
         Ok(written(&Forwarded(quota.consume_forwarded(epoch, consume).await)))
     }
 
+    async fn open_hold(&self, body: &[u8]) -> Result<Bytes, HandlerError> {
+        let quota = ready(&self.quota)?;
+        let ForwardHold { epoch, open } = read(body)?;
+        Ok(written(&ForwardedHold(quota.open_hold_forwarded(epoch, open).await)))
+    }
+
+    async fn hold(&self, body: &[u8]) -> Result<Bytes, HandlerError> {
+        let quota = ready(&self.quota)?;
+        Ok(written(&HoldAnswered(quota.hold_forwarded(read(body)?).await)))
+    }
+
     fn introduce(&self, from: NodeId, body: &[u8]) -> Result<Bytes, HandlerError> {
         let Introduce { node, disk } = introduced(from, body)?;
         let known = (self.known_disk)(node).map_err(|text| HandlerError { text })?;
@@ -145,6 +157,8 @@ impl Handler for Services {
                 kind::ASK_LEADER => self.lead(from, &body, within).await,
                 kind::RECALL => self.recall(&body).await,
                 kind::CONSUME => self.consume(&body).await,
+                kind::OPEN_HOLD => self.open_hold(&body).await,
+                kind::HOLD => self.hold(&body).await,
                 kind::INTRODUCE => self.introduce(from, &body),
                 kind::ASK_HEARD => self.heard(from, &body),
                 kind::ASK_TIME => {

@@ -5,6 +5,7 @@
 //! shape does not compile.
 
 mod consume;
+mod hold;
 mod leader;
 mod query;
 
@@ -85,6 +86,7 @@ pub(crate) struct Time(pub(crate) Timestamp);
 pub(crate) struct Led(pub(crate) Result<LeaderAnswer, LeaderRefusal>);
 
 pub(crate) use consume::{Forward, Forwarded};
+pub(crate) use hold::{ForwardHold, ForwardedHold, HoldAnswered};
 pub(crate) use leader::Ask;
 
 /// `travels!(struct actors::Recall as Recall { fields })`, and the same with `enum`: the shape has the same fields and
@@ -159,7 +161,7 @@ macro_rules! as_in_the_log {
 }
 
 as_in_the_log! {
-    bool, u64, String, NodeId, DiskId, HolderId, LineId, LineNumber, Revision, CycleNumber, Day,
+    bool, u32, u64, String, NodeId, DiskId, HolderId, LineId, LineNumber, Revision, CycleNumber, Day,
     WorkspaceId, UserId, TeamId, GrantId, ReallocationId, Feature, Model, Unit, IdempotencyKey,
     Credits, Backing, Source, Durability, Metered, Timestamp,
     ledger::Command, ledger::HolderBatch, ledger::LineMessage,
@@ -184,7 +186,7 @@ macro_rules! wrapped {
     )*};
 }
 
-wrapped!(Known, Led, Forwarded, Time);
+wrapped!(Known, Led, Forwarded, ForwardedHold, HoldAnswered, Time);
 
 impl Travels for AskTime {
     type Shape = rpc::AskTime;

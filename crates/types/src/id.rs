@@ -19,6 +19,8 @@ pub enum BadId {
     BadCharacter(char),
     #[error("a node id is n1 to n65535; this one is {0:?}")]
     NotANode(String),
+    #[error("a hold's id is a node's and a number, like n1.h42; this one is {0:?}")]
+    NotAHold(String),
 }
 
 fn check(text: &str) -> Result<(), BadId> {

@@ -17,8 +17,9 @@ pub use id::{
     ReallocationId, ShardId, TeamId, Unit, UserId, WorkspaceId,
 };
 pub use line::{
-    BACKINGS_PER_LINE_MAX, Backing, ChargeId, CycleNumber, Durability, GrantNo, LineId, LineNumber,
-    METERS_PER_LINE_MAX, Meter, Metered, NAMED_METERS_PER_LINE_MAX, Revision, Source, UNITS_PER_METER_MAX,
+    BACKINGS_PER_LINE_MAX, Backing, ChargeId, CycleNumber, Durability, GrantNo, HoldId, HoldNumber, LineId,
+    LineNumber, METERS_PER_LINE_MAX, Meter, Metered, NAMED_METERS_PER_LINE_MAX, Revision, Source,
+    UNITS_PER_METER_MAX,
 };
 pub use price::{BadPriceVersion, OneOrAny, PriceVersion};
 pub use time::{Day, Timestamp};

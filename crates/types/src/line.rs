@@ -1,7 +1,8 @@
 //! The words of the lease protocol that holders and the ledger share: lines, sources, meters, durability.
 
-use crate::{Credits, Day, Feature, HolderId, Model, NodeId, Unit};
+use crate::{BadId, Credits, Day, Feature, HolderId, Model, NodeId, Unit};
 use std::fmt;
+use std::str::FromStr;
 
 /// One billing period of a workspace, numbered from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -129,6 +130,35 @@ pub enum Durability {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
+/// One hold: the node that has it, and its number there, which is never given to another one. Text: `n1.h42`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HoldId {
+    pub node: NodeId,
+    pub number: HoldNumber,
+}
+
+/// A holder's number for a hold, over all its workspaces: from 1, only up, with gaps, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HoldNumber(pub u64);
+
+impl fmt::Display for HoldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.h{}", self.node, self.number.0)
+    }
+}
+
+impl FromStr for HoldId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let bad = || BadId::NotAHold(text.chars().take(64).collect());
+        let (node, number) = text.split_once(".h").ok_or_else(bad)?;
+        let node = node.parse().map_err(|_| bad())?;
+        let digits = Some(number).filter(|d| !d.starts_with('0') && !d.starts_with('+')).ok_or_else(bad)?;
+        Ok(Self { node, number: HoldNumber(digits.parse().map_err(|_| bad())?) })
+    }
+}
+
 /// One charge: the node, its line, the position on the line. Text: `n1.42.7`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChargeId {
@@ -140,5 +170,21 @@ pub struct ChargeId {
 impl fmt::Display for ChargeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.node, self.line.0, self.sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_names_its_node() {
+        let hold = HoldId { node: NodeId(3), number: HoldNumber(42) };
+        assert_eq!((hold.to_string(), "n3.h42".parse()), ("n3.h42".to_owned(), Ok(hold)));
+        for text in
+            ["", "n3", "n3.42", "n3.h", "n3.h0", "n3.h042", "n3.h+1", "n0.h1", "x.h1", "n3.h1.2", "n3.h-1"]
+        {
+            assert!(matches!(text.parse::<HoldId>(), Err(BadId::NotAHold(_))), "{text}");
+        }
     }
 }

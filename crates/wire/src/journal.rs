@@ -4,6 +4,10 @@
 //! A frame is `length: u32, crc32: u32, payload`, both little-endian; the checksum covers length and payload. A length
 //! of zero is the end: segments are made of zeros and written from the front.
 
+mod hold;
+
+pub use hold::{EndOfHold, Held, HoldEnded, HoldKey, HoldOver, KeptHold, LateCharge, Settled};
+
 use crate::envelope::{BadBytes, Frozen, decode, encode};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +56,29 @@ pub enum Record {
         line: u32,
         parts: Parts,
     },
+    /// Credits set aside: a hold. Within a snapshot: one that is open.
+    Held(Box<Held>),
+    /// More is held, by so much; so much in all is confirmed.
+    Extended {
+        hold: u64,
+        line: u32,
+        parts: Parts,
+        confirmed: u64,
+        expires_at_ms: i64,
+    },
+    HoldEnded(Box<HoldEnded>),
+    /// A hold that had expired is settled all the same.
+    SettledLate(Box<LateCharge>),
+    /// Nothing is spent on the line any more; it closes when its last hold has ended.
+    Ending {
+        line: u32,
+        watermark: u64,
+        parts: Parts,
+    },
+    /// Snapshot: a hold that has ended and is still known.
+    HoldOver(Box<HoldOver>),
+    /// Snapshot: the answered key of a hold.
+    KeptHold(Box<KeptHold>),
 }
 
 /// Amounts (micro-credits) by the position of a backing within its line.
@@ -123,7 +150,7 @@ pub struct BackingNumbers {
     pub used: u64,
     pub returned: u64,
     pub unattributed: u64,
-    /// Zero until holders take holds.
+    /// By all open holds of the line.
     pub held: u64,
     pub confirmed: u64,
 }

@@ -77,7 +77,8 @@ pub async fn decide(me: &Rc<Running>, consume: &Consume) -> Charging {
                 confirmed(me, consume, &charged).await?;
                 return Ok(charge_of(me, &charged, true, true));
             }
-            Begun::Conflict => return Err(Refusal::KeyConflict),
+            // World A opens no holds.
+            Begun::Conflict | Begun::ReplayHold(_) => return Err(Refusal::KeyConflict),
             Begun::InFlight => return Err(Refusal::KeyInFlight),
             Begun::Full => return Err(Refusal::KeyWindowFull),
         }

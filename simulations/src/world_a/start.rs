@@ -31,6 +31,8 @@ fn journal_options() -> Options {
         batch_max: 64,
         waiting_max: 4_096,
         lines_max: 10_000,
+        holds_max: 16_384,
+        holds_per_user_max: 1_000,
         key_window_ms: 24 * 60 * 60 * 1_000,
         keys_bytes_max: 16 * 1024 * 1024,
     }

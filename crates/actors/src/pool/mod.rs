@@ -5,6 +5,8 @@
 //! gather for a window. Draws that wait for a recall round go apart, so that no other answer waits with them.
 //! Not here: sizes (`leasing`), what a batch says (`batch`), finding the leader (`shards`).
 
+mod ending;
+mod recall;
 mod taken_up;
 
 use crate::batch::{Outgoing, Weight, line_message, other_cycle, weight};
@@ -19,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use types::planted::{self, Mistake, is_planted};
+use types::planted;
 use types::{Credits, LineNumber, ShardId, UserId, WorkspaceId};
 
 #[derive(Debug)]
@@ -30,7 +32,10 @@ pub(crate) enum PoolMessage {
         reply: oneshot::Sender<bool>,
     },
     Ask(Box<Asked>),
+    /// The last word of a line; with open holds only the last but one.
     Closing(Box<LineMessage>),
+    /// The last hold of a line that waited for it has ended.
+    HoldEnded,
     /// The journal did not take a close. So much was spent on the line.
     Unclosed {
         line: LineKey,
@@ -122,6 +127,8 @@ pub(crate) struct Pool {
     lines: BTreeSet<LineNumber>,
     /// What was last reported of each.
     reported: BTreeMap<LineNumber, Weight>,
+    /// Those of them that wait for their holds alone.
+    ending: BTreeSet<LineNumber>,
     /// Ended at the holder, not yet folded by the ledger.
     closing: BTreeMap<LineNumber, LineMessage>,
     drained: Vec<oneshot::Sender<()>>,
@@ -163,6 +170,7 @@ impl Actor for PoolActor {
             short_in_flight: 0,
             lines: BTreeSet::new(),
             reported: BTreeMap::new(),
+            ending: BTreeSet::new(),
             closing: BTreeMap::new(),
             drained: Vec::new(),
         };
@@ -192,11 +200,11 @@ impl Actor for PoolActor {
                 pool.gather(Outgoing::Draw(*asked), &myself);
             }
             PoolMessage::Closing(message) => {
-                pool.lines.remove(&message.number);
-                pool.reported.remove(&message.number);
-                pool.closing.insert(message.number, (*message).clone());
-                pool.gather(Outgoing::Close(*message), &myself);
+                if let Some(outgoing) = pool.line_ends(*message) {
+                    pool.gather(outgoing, &myself);
+                }
             }
+            PoolMessage::HoldEnded => pool.close_ended(&myself).await,
             PoolMessage::Unclosed { line, spent } => {
                 pool.lines.remove(&line.number);
                 pool.reported.remove(&line.number);
@@ -440,6 +448,7 @@ impl Pool {
             let _stopped = child.actor.cast(AllocationMessage::Tick);
         }
         self.take_up_recovered(myself).await;
+        self.close_ended(myself).await;
         // Also in a pool that is never at rest; but nothing twice in the same queue.
         let gathered: BTreeSet<LineNumber> =
             self.gathered.iter().map(|outgoing| outgoing.message().number).collect();
@@ -466,7 +475,7 @@ impl Pool {
         for numbers in self.holder.journal.numbers(keys, true).await? {
             let message = line_message(&numbers, Wish::Report);
             if self.reported.get(&message.number) != Some(&weight(&message))
-                && weight(&message) != (Credits::ZERO, 0, Credits::ZERO)
+                && weight(&message) != Weight::default()
             {
                 self.gathered.push_back(Outgoing::Report { message, confirms: Vec::new() });
             }
@@ -509,52 +518,6 @@ impl Pool {
         }
     }
 
-    /// Asks the children; what is closing already is answered with its final numbers.
-    async fn recall(
-        &mut self,
-        recall: Recall,
-        reply: oneshot::Sender<Vec<LineMessage>>,
-        myself: &ActorRef<PoolMessage>,
-    ) {
-        self.take_up_recovered(myself).await;
-        let mut answers = Vec::new();
-        let mut asked = Vec::new();
-        for line in recall.lines {
-            let number = line.number();
-            if let Some(closing) = self.closing.get(&number) {
-                answers.push(closing.clone());
-                continue;
-            }
-            let handle = self.holder.directory.find(&self.workspace, &line.user);
-            let (reply, answer) = oneshot::channel();
-            // One that ended a moment ago takes it no more, or is not known any more: its close is in the mailbox.
-            if let Some(child) = handle.and_then(|handle| self.children.get(&handle.no)) {
-                let _ended = child.actor.cast(AllocationMessage::Recall { recall: line, reply });
-            }
-            asked.push((number, answer));
-        }
-        let pool = myself.clone();
-        tokio::spawn(async move {
-            let mut unanswered = Vec::new();
-            for (number, answer) in asked {
-                match answer.await {
-                    Ok(answer) => answers.push(answer),
-                    Err(_) => unanswered.push(number),
-                }
-            }
-            if !unanswered.is_empty() && !is_planted(Mistake::RecallMeetsClose) {
-                // A child that was closing the line when it was asked, and ended, has told its pool first.
-                let (reply, last) = oneshot::channel();
-                // A pool that has stopped leaves the message, and its end of the answer, in the error.
-                let is_told = pool.cast(PoolMessage::Final { lines: unanswered, reply }).is_ok();
-                if is_told {
-                    answers.extend(last.await.unwrap_or_default());
-                }
-            }
-            let _gone = reply.send(answers);
-        });
-    }
-
     async fn drain(&mut self, reply: oneshot::Sender<()>, myself: &ActorRef<PoolMessage>) {
         self.take_up_recovered(myself).await;
         self.drained.push(reply);
@@ -579,7 +542,11 @@ impl Pool {
 impl PoolMessage {
     fn is_of_supervisor(&self) -> bool {
         match self {
-            Self::Spawn { .. } | Self::Recall { .. } | Self::Confirm { .. } | Self::Drain { .. } => true,
+            Self::Spawn { .. }
+            | Self::Recall { .. }
+            | Self::Confirm { .. }
+            | Self::HoldEnded
+            | Self::Drain { .. } => true,
             Self::Ask(_)
             | Self::Closing(_)
             | Self::Unclosed { .. }

@@ -3,7 +3,7 @@
 
 use super::{Child, Pool, PoolMessage};
 use crate::allocation::{AllocationActor, Arguments};
-use crate::batch::line_message;
+use crate::batch::{last_message, line_message};
 use crate::handle::Handle;
 use crate::messages::AllocationMessage;
 use journal::LineView;
@@ -61,6 +61,11 @@ impl Pool {
     /// Of each user the newest open line goes on; an older one is closed. There is none but after a failure.
     pub(super) fn recover(&mut self, open: impl IntoIterator<Item = LineView>) {
         for view in open {
+            if view.is_ending {
+                self.lines.insert(view.line.number);
+                self.ending.insert(view.line.number);
+                continue;
+            }
             let user = view.user.clone();
             if self.recovered.get(&user).is_some_and(|known| known.line == view.line) {
                 continue;
@@ -68,7 +73,7 @@ impl Pool {
             let is_older =
                 self.recovered.get(&user).is_some_and(|known| known.line.number > view.line.number);
             let older = if is_older { Some(view) } else { self.recovered.insert(user, view) };
-            self.unclosed.extend(older.map(|view| (view.line, view.used)));
+            self.unclosed.extend(older.map(|view| (view.line, view.arrived)));
         }
     }
 
@@ -129,9 +134,8 @@ impl Pool {
     async fn resume_closes(&mut self) {
         for (line, spent) in std::mem::take(&mut self.unclosed) {
             match self.holder.journal.close(line.clone(), spent).await {
-                Ok(numbers) => {
-                    self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
-                }
+                // What is said of it goes with the next tick.
+                Ok(numbers) => drop(self.line_ends(last_message(&numbers))),
                 Err(journal::Refused::NoLine) => {}
                 Err(why) => {
                     tracing::warn!(workspace = %self.workspace, line = line.number.0, %why, "a line stays open for now");

@@ -2,16 +2,17 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use journal::{
-    Begun, Charge, Charged, HandleNo, Journal, JournalFault, KeyTable, LineKey, OpenLine, Options, Recovered,
-    Refused,
+    Begun, Charge, Charged, EndOfHold, Ended, Ending, ExtendHold, HandleNo, Held, HoldView, Journal,
+    JournalFault, KeyTable, LineKey, OpenHold, OpenLine, Options, Recovered, Refused, Settle, SettleLate,
+    Spend,
 };
-use platform::{Directory, Disk, ManualClock, MemDisk, Unsynced};
+use platform::{Clock, Directory, Disk, ManualClock, MemDisk, Unsynced};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 use types::{
-    Backing, Credits, CycleNumber, DiskId, Durability, Feature, GrantNo, IdempotencyKey, LineNumber, Meter,
-    Source, Timestamp, Unit, UserId, WorkspaceId,
+    Backing, Credits, CycleNumber, DiskId, Durability, Feature, GrantNo, HoldNumber, IdempotencyKey,
+    LineNumber, Meter, PriceVersion, Source, Timestamp, Unit, UserId, WorkspaceId,
 };
 
 pub const DATA: &str = "/data";
@@ -26,6 +27,8 @@ pub fn options() -> Options {
         batch_max: 16,
         waiting_max: 64,
         lines_max: 1_000,
+        holds_max: 16_384,
+        holds_per_user_max: 1_000,
         key_window_ms: KEY_WINDOW_MS,
         keys_bytes_max: 1 << 20,
     }
@@ -172,4 +175,74 @@ pub fn chat(handle: u32, amount: u64, durability: Durability) -> Charge {
         remaining_at_least: credits(1),
         remaining_at_most: credits(2),
     }
+}
+
+// Holds.
+
+pub const TTL_MS: u32 = 60_000;
+
+pub fn spend_of(handle: u32, amount: u64) -> Spend {
+    Spend { handle: HandleNo(handle), epoch: 1, amount: credits(amount) }
+}
+
+impl Machine {
+    pub fn wish(&self, handle: u32, amount: u64) -> OpenHold {
+        OpenHold {
+            spend: spend_of(handle, amount),
+            feature: Feature::parse("chat").unwrap(),
+            model: None,
+            prices: PriceVersion { card: 7, own: Some(9) },
+            durability: Durability::Local,
+            ttl_ms: TTL_MS,
+            at: self.clock.now(),
+            key: None,
+        }
+    }
+
+    pub fn more(&self, hold: HoldNumber, spend: Option<Spend>, to: u64, confirmed: u64) -> ExtendHold {
+        let (to, confirmed) = (credits(to), credits(confirmed));
+        ExtendHold { hold, spend, to, confirmed, refresh: true, at: self.clock.now() }
+    }
+
+    pub fn settle(&self, amount: u64) -> Ending {
+        let (units, day) = (Vec::new(), self.clock.now().day());
+        Ending::Settle(Settle { amount: credits(amount), cap: false, units, day })
+    }
+
+    pub fn release(&self) -> Ending {
+        Ending::Release { day: self.clock.now().day() }
+    }
+}
+
+impl Holder {
+    pub fn hold(&self, wish: OpenHold) -> Result<Held, Refused> {
+        let permit = self.journal.reserve()?;
+        self.run(permit.hold(wish))
+    }
+
+    pub fn extend(&self, more: ExtendHold) -> Result<HoldView, Refused> {
+        let permit = self.journal.reserve()?;
+        self.run(permit.extend(more))
+    }
+
+    pub fn end(&self, hold: HoldNumber, ending: Ending) -> Result<Ended, Refused> {
+        self.run(self.journal.end_hold(hold, ending))
+    }
+
+    pub fn settle_late(&self, settle: SettleLate) -> Result<Ended, Refused> {
+        let permit = self.journal.reserve()?;
+        self.run(permit.settle_late(settle))
+    }
+
+    pub fn look(&self, hold: HoldNumber) -> Result<HoldView, Refused> {
+        self.run(self.journal.hold(hold))
+    }
+
+    pub fn expire(&self, machine: &Machine) -> Vec<Ended> {
+        self.run(self.journal.expire_holds(machine.clock.now().day())).unwrap()
+    }
+}
+
+pub fn told(ended: &Ended) -> (EndOfHold, u64, u64) {
+    (ended.over.end, ended.over.charged.micros(), ended.freed.micros())
 }

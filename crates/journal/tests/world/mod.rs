@@ -346,7 +346,7 @@ impl World {
                 assert!(self.holder().journal.reserve().is_err(), "nothing is in flight between steps");
                 None
             }
-            Begun::Conflict | Begun::Full => panic!("neither can be here"),
+            Begun::Conflict | Begun::Full | Begun::ReplayHold(_) => panic!("none of them can be here"),
         }
     }
 

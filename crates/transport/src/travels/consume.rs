@@ -38,11 +38,12 @@ travels! {
         Overloaded, KeyWindowFull,
         CreditsUnreachable { user, available }, HomeUnreachable, NoLeader, OutcomeUnknown, StorageUnavailable(why),
         OverageCapReached { user, available },
+        HoldExceeded { held }, HoldOver(how), HoldEnding, TooManyHolds(why), HolderUnreachable,
     }
 }
 
 /// Every word a [`Refusal`] names a kind of thing by.
-const THINGS: [&str; 6] = ["grant", "member", "allocation", "reallocation", "holder", "plan"];
+const THINGS: [&str; 7] = ["grant", "member", "allocation", "reallocation", "holder", "plan", "hold"];
 
 impl Travels for &'static str {
     type Shape = String;
@@ -83,17 +84,7 @@ impl Travels for PriceBy {
         match shape {
             rpc::PriceBy::Amount(0) => Err(BadShape("a consume has an amount above 0".into())),
             rpc::PriceBy::Amount(amount) => Credits::from_shape(amount).map(Self::Amount),
-            rpc::PriceBy::Usage(usage) if usage.len() > UNITS_MAX => {
-                Err(BadShape(format!("a consume counts at most {UNITS_MAX} units, not {}", usage.len())))
-            }
-            rpc::PriceBy::Usage(usage) => {
-                let usage: Vec<(Unit, u64)> = Travels::from_shape(usage)?;
-                if usage.is_sorted_by(|(a, _), (b, _)| a < b) {
-                    Ok(Self::Usage(usage))
-                } else {
-                    Err(BadShape("the units of a consume are sorted, none twice".into()))
-                }
-            }
+            rpc::PriceBy::Usage(usage) => usage_in(usage).map(Self::Usage),
         }
     }
 }
@@ -107,5 +98,17 @@ impl Travels for PriceVersion {
 
     fn from_shape((card, own): Self::Shape) -> Result<Self, BadShape> {
         Ok(Self { card, own })
+    }
+}
+
+pub(super) fn usage_in(usage: Vec<(String, u64)>) -> Result<Vec<(Unit, u64)>, BadShape> {
+    if usage.len() > UNITS_MAX {
+        return Err(BadShape(format!("a consume counts at most {UNITS_MAX} units, not {}", usage.len())));
+    }
+    let usage: Vec<(Unit, u64)> = Travels::from_shape(usage)?;
+    if usage.is_sorted_by(|(a, _), (b, _)| a < b) {
+        Ok(usage)
+    } else {
+        Err(BadShape("the units of a consume are sorted, none twice".into()))
     }
 }

@@ -20,7 +20,7 @@ fn credits(micros: u64) -> Credits {
     Credits::from_micros(micros).unwrap()
 }
 
-fn there_and_back<T>(value: &T) -> Bytes
+pub(super) fn there_and_back<T>(value: &T) -> Bytes
 where
     T: Travels<Shape: Frozen> + PartialEq + Debug,
 {
@@ -30,7 +30,7 @@ where
 }
 
 /// Sends all values; the byte at `place` says which variant it is, and all variants up to the highest were sent.
-fn all_variants<T>(values: &[T], place: usize)
+pub(super) fn all_variants<T>(values: &[T], place: usize)
 where
     T: Travels<Shape: Frozen> + PartialEq + Debug,
 {
@@ -295,8 +295,13 @@ fn refusals() -> Vec<Forwarded> {
         Refusal::NoLeader,
         Refusal::OutcomeUnknown,
         Refusal::StorageUnavailable("why".into()),
+        Refusal::HoldExceeded { held: available },
+        Refusal::HoldOver("how".into()),
+        Refusal::HoldEnding,
+        Refusal::TooManyHolds("why".into()),
+        Refusal::HolderUnreachable,
     ];
-    let words = ["grant", "member", "allocation", "reallocation", "holder"];
+    let words = ["grant", "member", "allocation", "reallocation", "holder", "hold"];
     refusals.extend(words.into_iter().flat_map(|word| [Refusal::NotFound(word), Refusal::IdConflict(word)]));
     refusals.into_iter().map(|refusal| Forwarded(Err(refusal))).collect()
 }

@@ -256,6 +256,8 @@ fn journal() -> journal::Options {
         batch_max: 100,
         waiting_max: 1_000,
         lines_max: 1_000,
+        holds_max: 16_384,
+        holds_per_user_max: 1_000,
         key_window_ms: 24 * 60 * 60 * 1_000,
         keys_bytes_max: 1024 * 1024,
     }

@@ -50,6 +50,13 @@ macro_rules! choices {
 choices! {
     /// What a consume must have survived before it is answered.
     Durability { Local = "local", Disk = "disk", Quorum = "quorum" }
+    /// What happens where a call has cost more than is held for it.
+    Shortfall { Reject = "reject", Cap = "cap" }
+    /// How a hold has ended; `unknown`: nobody knows it, and whatever it had is free.
+    HoldEnd {
+        Settled = "settled", Released = "released", Expired = "expired", SettledLate = "settled_late",
+        Unknown = "unknown"
+    }
     /// Which link of the chain paid.
     SourceKind { Allocation = "allocation", Reserve = "reserve", Shared = "shared", Overage = "overage" }
     /// Who may spend: anybody named, or members only.

@@ -1,4 +1,4 @@
-//! The hot path: consume, batch, quote. Not here: holds and refunds.
+//! The hot path: consume, batch, quote. Not here: holds (`hold`).
 
 use crate::json::object::objects;
 use crate::json::{

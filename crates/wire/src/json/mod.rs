@@ -10,6 +10,7 @@ mod administration;
 mod choice;
 mod consume;
 mod cycle;
+mod hold;
 mod inspection;
 mod number;
 mod object;
@@ -26,13 +27,14 @@ pub use administration::{
     PutGrant, PutLimit, PutMember, PutWorkspace, Reallocate, Reallocation, Settings,
 };
 pub use choice::{
-    BadChoice, CardState, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, Interval, Keep,
-    Membership, MidCycle, OverageMode, Overflow, Role, SourceKind, When, Window,
+    BadChoice, CardState, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, HoldEnd, Interval,
+    Keep, Membership, MidCycle, OverageMode, Overflow, Role, Shortfall, SourceKind, When, Window,
 };
 pub use consume::{
     AskQuote, Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
 };
 pub use cycle::{Cycle, PutCycle, PutRollover, Rollover};
+pub use hold::{EndedHold, ExtendHold, HeldCredits, Hold, OpenHold, ReleaseHold, SettleHold};
 pub use inspection::{
     Advance, AsOf, Clock, Cluster, Conservation, GrantTerms, Group, Holder, Node, Pool, QuotePart, Replica,
     UsageGroup, UsageReport, Violation, Workspace,
@@ -51,7 +53,7 @@ pub use usage::{GivenUsage, USAGE_UNITS_MAX, UnitCounts};
 pub use word::{Form, Given, Shown, Text, Word};
 
 use types::{
-    ChargeId, CivilDate, Credits, CreditsDelta, Day, Feature, GrantId, IdempotencyKey, Model, NodeId,
+    ChargeId, CivilDate, Credits, CreditsDelta, Day, Feature, GrantId, HoldId, IdempotencyKey, Model, NodeId,
     OneOrAny, PlanId, PriceVersion, ReallocationId, TeamId, Timestamp, Unit, UserId, WorkspaceId, ZoneName,
 };
 
@@ -86,6 +88,7 @@ pub type GivenMidCycle = Given<MidCycle>;
 pub type GivenWhen = Given<When>;
 pub type GivenOverageMode = Given<OverageMode>;
 pub type GivenSpan = Given<Span>;
+pub type GivenShortfall = Given<Shortfall>;
 
 pub type Amount = Text<Credits>;
 pub type Instant = Text<Timestamp>;
@@ -104,6 +107,8 @@ pub type PriceVersionText = Text<PriceVersion>;
 pub type CardStateText = Text<CardState>;
 pub type NodeText = Text<NodeId>;
 pub type ChargeText = Text<ChargeId>;
+pub type HoldText = Text<HoldId>;
+pub type HoldEndText = Text<HoldEnd>;
 pub type DurabilityText = Text<Durability>;
 pub type MembershipText = Text<Membership>;
 pub type GrantKindText = Text<GrantKind>;

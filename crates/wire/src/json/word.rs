@@ -265,6 +265,23 @@ impl Word for types::NodeId {
     }
 }
 
+impl Word for types::HoldId {
+    type Bad = types::BadId;
+    const NAME: &'static str = "HoldId";
+
+    fn read(text: &str) -> Result<Self, Self::Bad> {
+        text.parse()
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+
+    fn describe(schema: schema::ObjectBuilder) -> schema::ObjectBuilder {
+        schema.pattern(Some("^n[1-9][0-9]{0,4}\\.h[1-9][0-9]{0,19}$")).examples(["n1.h42"])
+    }
+}
+
 /// Why a text is no charge id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a charge id is a node, a line and a sequence, for example n1.42.7")]

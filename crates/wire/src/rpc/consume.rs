@@ -76,6 +76,11 @@ shapes! {
         OutcomeUnknown,
         StorageUnavailable(String),
         OverageCapReached { user: String, available: u64 },
+        HoldExceeded { held: u64 },
+        HoldOver(String),
+        HoldEnding,
+        TooManyHolds(String),
+        HolderUnreachable,
     }
 }
 

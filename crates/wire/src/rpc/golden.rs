@@ -325,6 +325,11 @@ fn every_refusal_of_a_consume() {
     refused(Refusal::NoLeader, "14");
     refused(Refusal::OutcomeUnknown, "15");
     refused(Refusal::StorageUnavailable("x".into()), "16 0178");
+    refused(Refusal::HoldExceeded { held: 1 }, "17 01");
+    refused(Refusal::HoldOver("x".into()), "18 0178");
+    refused(Refusal::HoldEnding, "19");
+    refused(Refusal::TooManyHolds("x".into()), "1a 0178");
+    refused(Refusal::HolderUnreachable, "1b");
 }
 
 #[test]
@@ -387,5 +392,56 @@ fn what_is_not_the_message() {
     assert_eq!(decode::<Known>(&[87, 2, 0]), Err(newer));
     for damaged in [&[87, 1][..], &[87, 1, 0, 0], &[87, 1, 2], &[87, 1, 1]] {
         assert!(matches!(decode::<Known>(damaged), Err(BadBytes::Damaged { .. })), "{damaged:?}");
+    }
+}
+
+#[test]
+fn what_is_asked_of_holds() {
+    let hold = || HoldId { node: 2, number: 300 };
+    let consume = Consume {
+        workspace: "w".into(),
+        user: "u".into(),
+        feature: "f".into(),
+        model: Some("m".into()),
+        price: PriceBy::Amount(1),
+        durability: None,
+        key: None,
+    };
+    let open = OpenHold { consume, ttl_ms: 60_000 };
+    golden(&ForwardHold { epoch: 1, open }, "5b01 0101770175016601016d00010000fb60ea");
+    let opened = HoldOpened { hold: hold(), held: 5, expires_at: -1, cycle: 3 };
+    golden(&ForwardedHold(Ok(opened)), "5c01 0002fb2c01050103");
+    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c01 0114");
+    let workspace = || "w".to_owned();
+    let extend = ExtendHold { workspace: workspace(), hold: hold(), amount: 5, confirmed: 4 };
+    golden(&HoldCommand::Extend(extend), "5d01 00017702fb2c010504");
+    let usage = UsedBy::Usage(vec![("call".into(), 1)]);
+    let settle = SettleHold { workspace: workspace(), hold: hold(), used: usage, shortfall: Shortfall::Cap };
+    golden(&HoldCommand::Settle(settle), "5d01 01017702fb2c0101010463616c6c0101");
+    let settle = SettleHold {
+        workspace: workspace(),
+        hold: hold(),
+        used: UsedBy::Amount(0),
+        shortfall: Shortfall::Reject,
+    };
+    golden(&HoldCommand::Settle(settle), "5d01 01017702fb2c01000000");
+    golden(&HoldCommand::Release { workspace: workspace(), hold: hold() }, "5d01 02017702fb2c01");
+    let state = HoldState { hold: hold(), held: 5, confirmed: 4, expires_at: 1 };
+    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e01 000002fb2c01050402");
+    for (number, end) in [
+        EndOfHold::Settled,
+        EndOfHold::Released,
+        EndOfHold::Expired,
+        EndOfHold::SettledLate,
+        EndOfHold::Unknown,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let sources = vec![(log::Source::Shared, 3)];
+        let durability = log::Durability::Disk;
+        let ended = HoldEnd { hold: hold(), end, charged: 3, freed: 2, sources, durability, cycle: Some(1) };
+        let hex = format!("5e01 000102fb2c010{number}0302010203010101");
+        golden(&HoldAnswered(Ok(HoldAnswer::Ended(ended))), &hex);
     }
 }

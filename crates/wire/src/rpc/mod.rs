@@ -25,10 +25,12 @@ macro_rules! frozen {
 }
 
 mod consume;
+mod hold;
 mod leader;
 mod query;
 
 pub use consume::*;
+pub use hold::*;
 pub use leader::*;
 pub use query::*;
 
@@ -49,6 +51,10 @@ pub mod kind {
     /// An [`super::Introduce`] of a node that is not new, answered with a [`super::Heard`]. Programs before it refuse the
     /// kind.
     pub const ASK_HEARD: u8 = 7;
+    /// A [`super::ForwardHold`], answered with a [`super::ForwardedHold`].
+    pub const OPEN_HOLD: u8 = 8;
+    /// A [`super::HoldCommand`], answered with a [`super::HoldAnswered`].
+    pub const HOLD: u8 = 9;
 }
 
 const KIB: usize = 1024;

@@ -1,0 +1,54 @@
+//! Lines that wait for their holds: nothing is spent of them any more, all but what is held is given back, and with the last
+//! hold they close. They report like others, and a recall is answered for them. Not here: holds themselves (`journal`).
+
+use super::{Pool, PoolMessage};
+use crate::batch::{Outgoing, last_message};
+use journal::LineKey;
+use ledger::{LineMessage, Wish};
+use ractor::ActorRef;
+use types::LineNumber;
+
+impl Pool {
+    /// What a line says when its word is sealed for good: that it is closed, or that it waits.
+    pub(super) fn line_ends(&mut self, message: LineMessage) -> Option<Outgoing> {
+        if matches!(message.wish, Wish::Close) {
+            self.lines.remove(&message.number);
+            self.reported.remove(&message.number);
+            self.ending.remove(&message.number);
+            let is_news = self.closing.insert(message.number, message.clone()).is_none();
+            return is_news.then_some(Outgoing::Close(message));
+        }
+        if self.closing.contains_key(&message.number) {
+            return None;
+        }
+        self.lines.insert(message.number);
+        self.ending.insert(message.number);
+        Some(Outgoing::Report { message, confirms: Vec::new() })
+    }
+
+    /// Sees those to the ledger that have closed since.
+    pub(super) async fn close_ended(&mut self, myself: &ActorRef<PoolMessage>) {
+        let ending: Vec<LineNumber> = self.ending.iter().copied().collect();
+        let said = self.said_of_ending(&ending).await;
+        for message in said.into_iter().filter(|message| matches!(message.wish, Wish::Close)) {
+            if let Some(close) = self.line_ends(message) {
+                self.gather(close, myself);
+            }
+        }
+    }
+
+    /// The durable numbers of these lines.
+    pub(super) async fn said_of_ending(&self, lines: &[LineNumber]) -> Vec<LineMessage> {
+        if lines.is_empty() {
+            return Vec::new();
+        }
+        let key = |number: &LineNumber| LineKey { workspace: self.workspace.clone(), number: *number };
+        match self.holder.journal.numbers(lines.iter().map(key).collect(), true).await {
+            Ok(numbers) => numbers.iter().map(last_message).collect(),
+            Err(why) => {
+                tracing::warn!(workspace = %self.workspace, %why, "nothing is said of lines that end for now");
+                Vec::new()
+            }
+        }
+    }
+}

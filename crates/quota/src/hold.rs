@@ -1,0 +1,396 @@
+//! Holds: credits set aside for a call whose price is not known yet; extended, settled, released.
+//!
+//! A hold is opened where a consume of the same request would be decided, and lives there: its id names the node, and what
+//! is asked of it goes there, one hop. Its arithmetic is the journal's. Not here: the end of its time, which comes with the
+//! supervisor's tick (`actors`).
+
+use crate::consume::{Attempt, command_hash, not_booked, not_charged};
+use crate::route::Route;
+use crate::{
+    Consume, EndOfHold, ExtendHold, HoldAnswer, HoldCommand, HoldEnd, HoldOpened, HoldState, OpenHold,
+    PriceBy, Quota, Refusal, SettleHold, Shortfall, UsedBy,
+};
+use actors::{Handle, PeerFault};
+use escrow::Spent;
+use journal::{Begun, Ending, HoldFacts, HoldOver, HoldView, KeyGuard, Permit, Refused, Spend};
+use placement::MembershipEpoch;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use types::{Credits, Durability, HoldId, UserId, WorkspaceId};
+
+/// The shortest time to live of a hold: it ends with the first tick after it, of one second each.
+pub const HOLD_TTL_MS_MIN: u32 = 1_000;
+/// The longest. An extension counts it anew, so it bounds how long a client may be silent; and by so much longer than a
+/// session what was taken away may be pending.
+pub const HOLD_TTL_MS_MAX: u32 = 300_000;
+
+impl Quota {
+    pub async fn open_hold(&self, open: OpenHold) -> Result<HoldOpened, Refusal> {
+        let home = match self.route(&open.consume) {
+            Route::Here(_) => return self.decide_hold(open).await,
+            Route::Home(home) => home,
+        };
+        self.counts().note_forwarded();
+        let (within, is_keyed) = (self.forward_within(), open.consume.key.is_some());
+        match self.peers().open_hold(home, self.membership().epoch(), open.clone(), within).await {
+            Ok(answer) => answer,
+            Err(PeerFault::Unreachable(_)) if !is_keyed => self.decide_hold(open).await,
+            Err(PeerFault::Unreachable(_)) => Err(Refusal::HomeUnreachable),
+            Err(PeerFault::Unknown(_)) => Err(Refusal::OutcomeUnknown),
+        }
+    }
+
+    /// Opens what another node forwarded: here, or not at all.
+    pub async fn open_hold_forwarded(
+        &self,
+        epoch: MembershipEpoch,
+        open: OpenHold,
+    ) -> Result<HoldOpened, Refusal> {
+        if epoch < self.membership().epoch() {
+            return Err(Refusal::HomeUnreachable);
+        }
+        self.decide_hold(open).await
+    }
+
+    /// What is asked of a hold is done by the node that has it.
+    pub async fn hold(&self, command: HoldCommand) -> Result<HoldAnswer, Refusal> {
+        let hold = command.hold();
+        if hold.node == self.node() {
+            return self.hold_forwarded(command).await;
+        }
+        let is_release = matches!(command, HoldCommand::Release { .. });
+        if !self.listed().iter().any(|node| node.id == hold.node) {
+            return if is_release { Ok(unknown(hold)) } else { Err(Refusal::NotFound("hold")) };
+        }
+        self.counts().note_forwarded();
+        match self.peers().hold(hold.node, command, self.forward_within()).await {
+            Ok(answer) => answer,
+            Err(PeerFault::Unreachable(_)) => Err(Refusal::HolderUnreachable),
+            Err(PeerFault::Unknown(_)) => Err(Refusal::OutcomeUnknown),
+        }
+    }
+
+    /// Here, or not at all. One hop, never two.
+    pub async fn hold_forwarded(&self, command: HoldCommand) -> Result<HoldAnswer, Refusal> {
+        if command.hold().node != self.node() {
+            return Err(Refusal::HolderUnreachable);
+        }
+        match command {
+            HoldCommand::Extend(extend) => self.extend(extend).await.map(HoldAnswer::Extended),
+            HoldCommand::Settle(settle) => self.settle(settle).await.map(HoldAnswer::Ended),
+            HoldCommand::Release { workspace, hold } => self.release(&workspace, hold).await,
+        }
+    }
+
+    fn forward_within(&self) -> Duration {
+        Duration::from_millis(self.options().forward_ms)
+    }
+
+    async fn decide_hold(&self, open: OpenHold) -> Result<HoldOpened, Refusal> {
+        let OpenHold { consume, ttl_ms } = open;
+        if !(HOLD_TTL_MS_MIN..=HOLD_TTL_MS_MAX).contains(&ttl_ms) {
+            let bounds = format!("{HOLD_TTL_MS_MIN} to {HOLD_TTL_MS_MAX}");
+            return Err(Refusal::Invalid(format!("a hold's ttl_ms is {bounds}")));
+        }
+        let key = match self.begin_hold(&consume, ttl_ms)? {
+            HoldKey::None => None,
+            HoldKey::Fresh(guard) => Some(guard),
+            HoldKey::Replay(opened) => return Ok(opened),
+        };
+        // What it is settled under, whatever comes into force meanwhile.
+        let prices = self.prices_for(&consume.workspace, None)?.version();
+        let price = self.price_of(&consume, Some(prices))?;
+        let (handle, permit, spend) = self.won(&consume.workspace, &consume.user, price.charge).await?;
+        let durability = consume.durability.unwrap_or_else(|| handle.durability());
+        let wish = journal::OpenHold {
+            spend,
+            feature: consume.feature.clone(),
+            model: consume.model.clone(),
+            prices,
+            durability,
+            ttl_ms,
+            at: self.clock().now(),
+            key,
+        };
+        let held = permit.hold(wish).await.map_err(|why| self.refused(why))?;
+        Ok(self.opened(&held))
+    }
+
+    fn begin_hold(&self, consume: &Consume, ttl_ms: u32) -> Result<HoldKey, Refusal> {
+        let Some(key) = &consume.key else { return Ok(HoldKey::None) };
+        let verb = format!("hold for {ttl_ms} ms");
+        let hash = command_hash(verb.as_bytes(), consume);
+        match self.holder().keys().begin(&consume.workspace, &consume.user, key, hash) {
+            Begun::Fresh(guard) => Ok(HoldKey::Fresh(guard)),
+            Begun::ReplayHold(held) => Ok(HoldKey::Replay(self.opened(&held))),
+            Begun::Conflict | Begun::Replay(_) => Err(Refusal::KeyConflict),
+            Begun::InFlight => Err(Refusal::KeyInFlight),
+            Begun::Full => Err(Refusal::KeyWindowFull),
+        }
+    }
+
+    fn opened(&self, held: &journal::Held) -> HoldOpened {
+        let hold = HoldId { node: self.node(), number: held.number };
+        HoldOpened { hold, held: held.amount, expires_at: held.expires_at, cycle: held.cycle }
+    }
+
+    /// Wins credits on the user's word, and waits for them where it must.
+    async fn won(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        amount: Credits,
+    ) -> Result<(Arc<Handle>, Permit<'_>, Spend), Refusal> {
+        let end = Instant::now() + Duration::from_millis(self.holder().options().wait_ms);
+        let mut has_waited = false;
+        loop {
+            let handle = self.active_handle(workspace, user).await?;
+            match self.win(&handle, amount) {
+                Ok((permit, Spent { epoch, .. })) => {
+                    let spend = Spend { handle: handle.no, epoch: epoch.number(), amount };
+                    return Ok((handle, permit, spend));
+                }
+                Err(Attempt::Refused(refusal)) => return Err(refusal),
+                Err(Attempt::Short) => {
+                    if !std::mem::replace(&mut has_waited, true) {
+                        self.counts().note_waited();
+                    }
+                    self.wait_for_credits(&handle, amount, end).await?;
+                }
+            }
+        }
+    }
+
+    /// An open hold of this workspace.
+    async fn look(
+        &self,
+        workspace: &WorkspaceId,
+        hold: HoldId,
+    ) -> Result<Result<HoldView, HoldOver>, Refusal> {
+        match self.holder().journal().hold(hold.number).await {
+            Ok(view) if view.facts.workspace == *workspace => Ok(Ok(view)),
+            Err(Refused::HoldOver(over)) if over.facts.workspace == *workspace => Ok(Err(*over)),
+            Ok(_) | Err(Refused::HoldOver(_) | Refused::NoHold) => Err(Refusal::NotFound("hold")),
+            Err(why) => Err(not_booked(why)),
+        }
+    }
+
+    async fn extend(&self, extend: ExtendHold) -> Result<HoldState, Refusal> {
+        let ExtendHold { workspace, hold, amount, confirmed } = extend;
+        let view = self.look(&workspace, hold).await?.map_err(|over| over_already(&over))?;
+        if amount.micros() > crate::CHARGE_MICROS_MAX {
+            return Err(Refusal::Invalid("a single hold has at most what a single charge may cost".into()));
+        }
+        let lacking = amount.saturating_sub(view.facts.held);
+        if confirmed > view.facts.held.max(amount) {
+            return Err(Refusal::Invalid(format!(
+                "{confirmed} are confirmed, and the hold has {}: raise its amount with it",
+                view.facts.held.max(amount)
+            )));
+        }
+        if view.is_ending && !lacking.is_zero() {
+            return Err(Refusal::HoldEnding);
+        }
+        let (permit, spend) = if lacking.is_zero() {
+            (self.holder().journal().reserve().map_err(not_booked)?, None)
+        } else {
+            let (_, permit, spend) = self.won(&workspace, &view.facts.user, lacking).await?;
+            (permit, Some(spend))
+        };
+        let more = journal::ExtendHold {
+            hold: hold.number,
+            spend,
+            to: amount,
+            confirmed,
+            refresh: self.holder().has_session(&workspace),
+            at: self.clock().now(),
+        };
+        let view = permit.extend(more).await.map_err(|why| self.refused(why))?;
+        let HoldView { facts, confirmed, expires_at, .. } = view;
+        Ok(HoldState { hold, held: facts.held, confirmed, expires_at })
+    }
+
+    async fn settle(&self, settle: SettleHold) -> Result<HoldEnd, Refusal> {
+        let SettleHold { workspace, hold, used, shortfall } = settle;
+        let view = match self.look(&workspace, hold).await? {
+            Ok(view) => view,
+            Err(over) => return self.settle_again(hold, over, &used, shortfall).await,
+        };
+        let wish = journal::Settle {
+            amount: self.cost_of(&view.facts, &used)?,
+            cap: shortfall == Shortfall::Cap,
+            units: units_of(&used),
+            day: self.clock().now().day(),
+        };
+        match self.holder().end_hold(hold.number, Ending::Settle(wish)).await {
+            Ok(ended) => self.ended(hold, &ended).await,
+            Err(Refused::HoldOver(over)) => self.settle_again(hold, *over, &used, shortfall).await,
+            Err(why) => Err(self.refused(why)),
+        }
+    }
+
+    /// Settled twice is the same answer; what had expired is settled late.
+    async fn settle_again(
+        &self,
+        hold: HoldId,
+        over: HoldOver,
+        used: &UsedBy,
+        shortfall: Shortfall,
+    ) -> Result<HoldEnd, Refusal> {
+        match over.end {
+            journal::EndOfHold::Settled | journal::EndOfHold::SettledLate => {
+                let HoldFacts { workspace, line, durability, .. } = &over.facts;
+                self.committed(workspace, *line, *durability).await?;
+                Ok(end_of(hold, &over))
+            }
+            journal::EndOfHold::Released => Err(over_already(&over)),
+            journal::EndOfHold::Expired => {
+                self.settle_late(hold, &over.facts, over.charged, used, shortfall).await
+            }
+        }
+    }
+
+    async fn settle_late(
+        &self,
+        hold: HoldId,
+        facts: &HoldFacts,
+        charged: Credits,
+        used: &UsedBy,
+        shortfall: Shortfall,
+    ) -> Result<HoldEnd, Refusal> {
+        let cost = self.cost_of(facts, used)?;
+        if cost > facts.held && shortfall == Shortfall::Reject {
+            return Err(Refusal::HoldExceeded { held: facts.held });
+        }
+        let rest = cost.min(facts.held).saturating_sub(charged);
+        let (_, permit, spend) = self.won(&facts.workspace, &facts.user, rest).await?;
+        let (units, day) = (units_of(used), self.clock().now().day());
+        match permit.settle_late(journal::SettleLate { hold: hold.number, spend, units, day }).await {
+            Ok(ended) => self.ended(hold, &ended).await,
+            // Somebody else has settled it meanwhile.
+            Err(Refused::HoldOver(over)) => Ok(end_of(hold, &over)),
+            Err(why) => Err(self.refused(why)),
+        }
+    }
+
+    async fn release(&self, workspace: &WorkspaceId, hold: HoldId) -> Result<HoldAnswer, Refusal> {
+        match self.look(workspace, hold).await {
+            Err(Refusal::NotFound(_)) => return Ok(unknown(hold)),
+            Err(why) => return Err(why),
+            Ok(Err(over)) => return Ok(HoldAnswer::Ended(end_of(hold, &over))),
+            Ok(Ok(_open)) => {}
+        }
+        let day = self.clock().now().day();
+        match self.holder().end_hold(hold.number, Ending::Release { day }).await {
+            Ok(ended) => self.ended(hold, &ended).await.map(HoldAnswer::Ended),
+            Err(Refused::HoldOver(over)) => Ok(HoldAnswer::Ended(end_of(hold, &over))),
+            Err(Refused::NoHold) => Ok(unknown(hold)),
+            Err(why) => Err(self.refused(why)),
+        }
+    }
+
+    /// By the prices that the hold was opened under, as long as they are kept.
+    fn cost_of(&self, facts: &HoldFacts, used: &UsedBy) -> Result<Credits, Refusal> {
+        let usage = match used {
+            UsedBy::Amount(amount) => return Ok(*amount),
+            UsedBy::Usage(usage) => usage.clone(),
+        };
+        let consume = Consume {
+            workspace: facts.workspace.clone(),
+            user: facts.user.clone(),
+            feature: facts.feature.clone(),
+            model: facts.model.clone(),
+            price: PriceBy::Usage(usage),
+            durability: None,
+            key: None,
+        };
+        Ok(self.price_of(&consume, Some(facts.prices))?.charge)
+    }
+
+    async fn ended(&self, hold: HoldId, ended: &journal::Ended) -> Result<HoldEnd, Refusal> {
+        let HoldFacts { workspace, durability, .. } = &ended.over.facts;
+        self.committed(workspace, ended.charged_on, *durability).await?;
+        Ok(end_of(hold, &ended.over))
+    }
+
+    fn refused(&self, why: Refused) -> Refusal {
+        match why {
+            Refused::HoldOver(over) => over_already(&over),
+            Refused::NoHold => Refusal::NotFound("hold"),
+            Refused::HoldEnding => Refusal::HoldEnding,
+            Refused::BeyondHold { held } => Refusal::HoldExceeded { held },
+            Refused::BelowConfirmed { confirmed } => {
+                Refusal::Invalid(format!("{confirmed} credits of the hold are confirmed: it costs no less"))
+            }
+            why @ (Refused::TooManyHolds { .. } | Refused::TooManyHoldsOfUser { .. }) => {
+                Refusal::TooManyHolds(why.to_string())
+            }
+            // The line ended between the spend and its record: nothing is held, and asking again finds the next line.
+            Refused::NoLine => Refusal::Overloaded,
+            other => not_charged(other),
+        }
+    }
+}
+
+enum HoldKey {
+    None,
+    Fresh(KeyGuard),
+    Replay(HoldOpened),
+}
+
+impl HoldCommand {
+    fn hold(&self) -> HoldId {
+        match self {
+            Self::Extend(extend) => extend.hold,
+            Self::Settle(settle) => settle.hold,
+            Self::Release { hold, .. } => *hold,
+        }
+    }
+}
+
+fn units_of(used: &UsedBy) -> Vec<(types::Unit, u64)> {
+    match used {
+        UsedBy::Amount(_) => Vec::new(),
+        UsedBy::Usage(usage) => usage.clone(),
+    }
+}
+
+fn over_already(over: &HoldOver) -> Refusal {
+    let how = match over.end {
+        journal::EndOfHold::Settled | journal::EndOfHold::SettledLate => "settled",
+        journal::EndOfHold::Released => "released",
+        journal::EndOfHold::Expired => "expired",
+    };
+    Refusal::HoldOver(format!("it was {how}, and {} were charged", over.charged))
+}
+
+fn end_of(hold: HoldId, over: &HoldOver) -> HoldEnd {
+    HoldEnd {
+        hold,
+        end: match over.end {
+            journal::EndOfHold::Settled => EndOfHold::Settled,
+            journal::EndOfHold::Released => EndOfHold::Released,
+            journal::EndOfHold::Expired => EndOfHold::Expired,
+            journal::EndOfHold::SettledLate => EndOfHold::SettledLate,
+        },
+        charged: over.charged,
+        freed: over.facts.held.saturating_sub(over.charged),
+        sources: over.sources.clone(),
+        durability: over.facts.durability.max(Durability::Disk),
+        cycle: Some(over.facts.cycle),
+    }
+}
+
+/// Release of a hold that nobody knows is success: whatever it had is free.
+fn unknown(hold: HoldId) -> HoldAnswer {
+    HoldAnswer::Ended(HoldEnd {
+        hold,
+        end: EndOfHold::Unknown,
+        charged: Credits::ZERO,
+        freed: Credits::ZERO,
+        sources: Vec::new(),
+        durability: Durability::Disk,
+        cycle: None,
+    })
+}
