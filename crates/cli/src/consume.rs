@@ -8,7 +8,7 @@ use wire::json::{self, Durability};
 
 /// What is to be paid for.
 #[derive(Args, Clone, Debug)]
-struct Action {
+pub struct Action {
     workspace: WorkspaceId,
     user: UserId,
     feature: Feature,
@@ -43,13 +43,13 @@ pub struct Quote {
     price_version: Option<PriceVersion>,
 }
 
-fn units(text: &str) -> Result<(Unit, u64), String> {
+pub(crate) fn units(text: &str) -> Result<(Unit, u64), String> {
     let (unit, count) = text.split_once('=').ok_or("write unit=count, for example input_tokens=1200")?;
     Ok((Unit::parse(unit).map_err(|bad| bad.to_string())?, word(count)?))
 }
 
 impl Action {
-    fn split(self, durability: Option<Durability>) -> (WorkspaceId, json::Consume) {
+    pub(crate) fn split(self, durability: Option<Durability>) -> (WorkspaceId, json::Consume) {
         let Self { workspace, user, feature, amount, model, usage } = self;
         let asked = json::Consume {
             user: user.into(),

@@ -8,6 +8,7 @@
 mod allocation;
 mod consume;
 mod grant;
+mod hold;
 mod member;
 mod node;
 mod overage;
@@ -22,6 +23,7 @@ mod workspace;
 pub use allocation::{AllocationCommand, LimitCommand, Reallocate};
 pub use consume::{Consume, Quote};
 pub use grant::GrantCommand;
+pub use hold::HoldCommand;
 pub use member::MemberCommand;
 pub use node::NodeCommand;
 pub use overage::OverageCommand;
@@ -63,6 +65,8 @@ pub enum Command {
     Node(Group<NodeCommand>),
     /// Spends credits
     Consume(Single<Consume>),
+    /// Holds: credits set aside for a call whose price is not known yet
+    Hold(Group<HoldCommand>),
     /// The price of a consume, without effect
     Quote(Single<Quote>),
     /// Drives the cluster with a recorded trace and checks the books at the end
@@ -100,6 +104,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Prices(Group { target, what }) => Box::pin(prices::run(&target, what)).await,
         Command::Node(Group { target, what }) => Box::pin(node::run(&target, what)).await,
         Command::Consume(Single { target, what }) => Box::pin(consume::run(&target, what)).await,
+        Command::Hold(Group { target, what }) => Box::pin(hold::run(&target, what)).await,
         Command::Quote(Single { target, what }) => Box::pin(consume::quote(&target, what)).await,
         Command::Replay(Single { target, what }) => Box::pin(replay::run(&target, what)).await,
     }
@@ -174,6 +179,12 @@ mod tests {
             "node forget n3 --mode credit --yes",
             "consume acme ann chat --amount 1.5 --idempotency-key k-1",
             "consume acme ann chat --model m-1 --usage input_tokens=1200 --usage output_tokens=300",
+            "hold open acme ann chat --amount 2 --ttl-ms 300000 --idempotency-key k-1",
+            "hold open acme ann chat --model m-1 --usage output_tokens=300",
+            "hold extend acme n1.h42 --amount 3 --confirmed 2",
+            "hold settle acme n1.h42 --amount 0",
+            "hold settle acme n1.h42 --usage output_tokens=250 --shortfall cap",
+            "hold release acme n1.h42",
             "quote acme ann chat --amount 1.5",
             "replay --trace t.csv --users u.csv --workspace acme --credits 1000 --seed 7 --speed max --url http://a,http://b",
         ] {
@@ -191,6 +202,11 @@ mod tests {
             ("consume acme ann chat", "--amount"),
             ("consume acme ann chat --amount 1 --usage a=1", "cannot be used with"),
             ("consume acme ann chat --usage tokens", "unit=count"),
+            ("hold open acme ann chat --amount 2 --ttl-ms 999", "1000..=300000"),
+            ("hold open acme ann chat --amount 2 --ttl-ms 300001", "1000..=300000"),
+            ("hold settle acme n1.h42", "--amount"),
+            ("hold settle acme n1.h42 --amount 1 --shortfall overage", "it is one of: reject cap"),
+            ("hold release acme n1.42.7", "a hold's id is"),
             ("reallocate acme m --from a --to b", "--amount"),
             ("reallocate acme m --show --from a", "cannot be used with"),
             ("usage acme --group-by colour", "it is one of: user"),

@@ -38,6 +38,7 @@ mod administration;
 mod consume;
 mod error;
 mod exchange;
+mod holds;
 mod inspection;
 mod options;
 mod prices;
