@@ -53,12 +53,15 @@ async fn costs(api: &mut Api) -> (String, String) {
 
 /// On every node, as soon as it has heard of it.
 async fn all_cost(nodes: &mut [Api], charge: &str, version: &str) {
-    for api in nodes {
+    // On all of them first: a consume may be decided by another node than the one that is asked.
+    for api in nodes.iter_mut() {
         eventually("the prices have arrived", PATIENCE, async || {
             let quote = quoted(api, None).await.expect(200).json();
             (quote["price_version"] == version).then_some(())
         })
         .await;
+    }
+    for api in nodes {
         assert_eq!(costs(api).await, (charge.into(), version.into()));
     }
 }
@@ -260,6 +263,9 @@ async fn what_costs_nothing_stays_allowed_to_who_has_nothing() {
             (quoted(&mut api, None).await.status == 200).then_some(())
         })
         .await;
+    }
+    for node in cluster.numbers() {
+        let mut api = cluster.api(node);
         for (workspace, user) in
             [("acme", "ann"), ("dry", "ann"), ("dry", "eve"), ("none", "ann"), ("none", "bob")]
         {

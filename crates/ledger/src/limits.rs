@@ -20,6 +20,8 @@ pub const KEY_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 pub const RATE_CARDS_MAX: usize = 16;
 /// For how long prices that were replaced can still be settled under; then they go as soon as their place is needed.
 pub const REPLACED_PRICES_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
+/// Of rate cards, where a card that is put at once needs the place.
+pub const REPLACED_PRICES_KEPT_AT_LEAST_MS: i64 = 60 * 60 * 1000;
 /// Lists of its own prices that are kept of one workspace, the one in force included.
 pub const OWN_PRICES_MAX: usize = 16;
 /// Workspaces with prices of their own.

@@ -7,7 +7,7 @@
 use crate::command::KeyedBy;
 use crate::limits::{
     KEY_WINDOW_MS, OWN_PRICES_KEPT_MAX, OWN_PRICES_MAX, OWN_PRICES_WORKSPACES_MAX, PRICE_KEYS_MAX,
-    RATE_CARDS_MAX, REPLACED_PRICES_KEPT_MS,
+    RATE_CARDS_MAX, REPLACED_PRICES_KEPT_AT_LEAST_MS, REPLACED_PRICES_KEPT_MS,
 };
 use crate::outcome::{Outcome, Rejection, Retry};
 use pricing::{PriceList, RateCard};
@@ -186,7 +186,13 @@ impl Meta {
                 if effective_at < now {
                     return Err(PriceRejection::InThePast.into());
                 }
-                if kept(&self.cards, now).len() >= RATE_CARDS_MAX {
+                // A wrong price is put right at once: what was replaced an hour ago makes room for it.
+                let at_least_ms = if effective_at == now {
+                    REPLACED_PRICES_KEPT_AT_LEAST_MS
+                } else {
+                    REPLACED_PRICES_KEPT_MS
+                };
+                if kept_for(&self.cards, now, at_least_ms).len() >= RATE_CARDS_MAX {
                     return Err(PriceRejection::TooManyCards.into());
                 }
                 Ok(Plan::Card { card, effective_at })
@@ -292,8 +298,12 @@ impl PriceChange {
 
 /// Those that are in force, to come, or were replaced lately.
 fn kept(lists: &[DatedCard], now: Timestamp) -> &[DatedCard] {
+    kept_for(lists, now, REPLACED_PRICES_KEPT_MS)
+}
+
+fn kept_for(lists: &[DatedCard], now: Timestamp, at_least_ms: i64) -> &[DatedCard] {
     let replaced_at = lists.iter().skip(1).map(|next| next.effective_at);
-    let over = replaced_at.take_while(|at| now.since_ms(*at) >= REPLACED_PRICES_KEPT_MS).count();
+    let over = replaced_at.take_while(|at| now.since_ms(*at) >= at_least_ms).count();
     lists.get(over..).unwrap_or_default()
 }
 

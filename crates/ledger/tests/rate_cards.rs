@@ -3,7 +3,7 @@
 
 use ledger::limits::{
     KEY_WINDOW_MS, OWN_PRICES_KEPT_MAX, OWN_PRICES_MAX, OWN_PRICES_WORKSPACES_MAX, PRICE_KEYS_MAX,
-    RATE_CARDS_MAX, REPLACED_PRICES_KEPT_MS,
+    RATE_CARDS_MAX, REPLACED_PRICES_KEPT_AT_LEAST_MS, REPLACED_PRICES_KEPT_MS,
 };
 use ledger::{Command, KeyedBy, Outcome, PriceAnswer, PriceChange, PriceCommand, Rejection, Retry, State};
 use pricing::{OWN_ENTRIES_MAX, Price, PriceList};
@@ -12,6 +12,7 @@ use types::{Credits, IdempotencyKey, Revision, Timestamp, WorkspaceId};
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A meta group's state and the time.
+#[derive(Clone)]
 struct Desk {
     state: State,
     now: i64,
@@ -153,7 +154,7 @@ fn who_has_seen_another_version_in_force_changes_nothing() {
 }
 
 #[test]
-fn so_many_cards_are_kept_and_replaced_ones_go_after_a_day() {
+fn so_many_cards_are_kept_and_replaced_ones_make_room() {
     let mut desk = Desk::new();
     let scheduled = 3;
     for n in 0..scheduled {
@@ -166,11 +167,16 @@ fn so_many_cards_are_kept_and_replaced_ones_go_after_a_day() {
     refused(desk.change(put(None)), "Later: there are 16 rate cards");
     refused(desk.change(put(Some(200 * DAY_MS))), "Later: there are 16 rate cards");
     // The first was replaced when the second was put, a millisecond after it.
-    desk.now = 1_001 + REPLACED_PRICES_KEPT_MS - 1;
+    let mut later = desk.clone();
+    later.now = 1_001 + REPLACED_PRICES_KEPT_MS - 1;
+    refused(later.change(put(Some(200 * DAY_MS))), "there are 16 rate cards");
+    later.now += 1;
+    assert_eq!(later.change(put(Some(200 * DAY_MS))), Ok(17), "after a day for what is to come");
+    desk.now = 1_001 + REPLACED_PRICES_KEPT_AT_LEAST_MS - 1;
     refused(desk.change(put(None)), "there are 16 rate cards");
     assert!(desk.state.meta.card_of(4).is_some());
     desk.now += 1;
-    assert_eq!(desk.change(put(None)), Ok(17));
+    assert_eq!(desk.change(put(None)), Ok(17), "after an hour for what is put right at once");
     assert!(desk.state.meta.card_of(4).is_none() && desk.state.meta.card_of(5).is_some());
     assert_eq!(desk.versions().len(), RATE_CARDS_MAX);
     desk.now += 10 * DAY_MS;

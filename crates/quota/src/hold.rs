@@ -305,7 +305,15 @@ impl Quota {
             durability: None,
             key: None,
         };
-        Ok(self.price_of(&consume, Some(facts.prices))?.charge)
+        match self.price_of(&consume, Some(facts.prices)) {
+            Ok(price) => Ok(price.charge),
+            // Not that there is no such hold: it can still be settled.
+            Err(Refusal::NotFound(_)) => Err(Refusal::Conflict(format!(
+                "the prices that the hold was opened under, version {}, are not kept any more; settle it by `amount`",
+                facts.prices
+            ))),
+            Err(why) => Err(why),
+        }
     }
 
     async fn ended(&self, hold: HoldId, ended: &journal::Ended) -> Result<HoldEnd, Refusal> {

@@ -33,10 +33,9 @@ impl Quota {
         workspace: &WorkspaceId,
         version: Option<PriceVersion>,
     ) -> Result<Prices, Refusal> {
-        let Ok(meta) = self.meta() else {
-            return Ok(Prices { card: Arc::new(RateCard::empty()), own: None });
-        };
-        meta.peek(|state| match version {
+        self.meta()?.peek(|state| match version {
+            // Nothing was heard of the meta group yet: what has no price here may have one.
+            None if state.now == Timestamp::from_millis(0) => Err(Refusal::NoLeader),
             None => Ok(Prices::at(&state.meta, workspace, self.price_time(state))),
             Some(version) => {
                 Prices::of(&state.meta, workspace, version).ok_or(Refusal::NotFound("price version"))

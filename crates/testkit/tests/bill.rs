@@ -88,7 +88,7 @@ impl Pool {
         self.state.workspace(&workspace()).expect("it was made")
     }
 
-    fn say(&mut self, at: usize, message: LineMessage, recalled: bool) {
+    fn say(&mut self, at: usize, message: &LineMessage, recalled: bool) {
         let batch = HolderBatch { recalled, ..self.holders[at].batch(vec![message.clone()]) };
         let Outcome::Lines(answers) = self.apply(&Command::Holder(batch)) else {
             panic!("lines are answered")
@@ -126,7 +126,7 @@ impl Pool {
             (0..8, _) => {
                 let (more, floor) = (rng.random_range(1..40), rng.random_range(0..40));
                 let message = self.holders[at].draw(&user, more, floor);
-                self.say(at, message, rng.random());
+                self.say(at, &message, rng.random());
             }
             (8..12, _) => {
                 // What it holds anyway.
@@ -136,15 +136,15 @@ impl Pool {
             }
             (12..14, Some(number)) => {
                 let message = self.holders[at].report(number);
-                self.say(at, message, false);
+                self.say(at, &message, false);
             }
             (14..17, Some(number)) => {
                 let message = self.holders[at].give_back(number, rng.random_range(0..10));
-                self.say(at, message, false);
+                self.say(at, &message, false);
             }
             (17..19, Some(number)) => {
                 let message = self.holders[at].close(number);
-                self.say(at, message, false);
+                self.say(at, &message, false);
             }
             (19, _) if rng.random_bool(0.3) => self.holders[at].crash(),
             (19, _) => {

@@ -191,8 +191,12 @@ async fn on_cluster(
 ) -> Result<json::PutRateCard, Failure> {
     let (prices, minimums) = match (workspace, version) {
         (Some(workspace), _) => {
-            let own = client.prices(workspace).await?.value;
-            (own.prices, own.minimums)
+            // A workspace without prices of its own has an empty list of them.
+            match client.prices(workspace).await {
+                Ok(own) => (own.value.prices, own.value.minimums),
+                Err(error) if error.code() == Some("not_found") => (Vec::new(), Vec::new()),
+                Err(error) => return Err(error.into()),
+            }
         }
         (None, version) => {
             let card = match version {

@@ -160,13 +160,16 @@ mod tests {
             (Record::HoldEnded(Box::new(expired)), "4a010ffb2c01030208000000"),
             (Record::SettledLate(Box::new(late)), "4a0110fb2c0103000000"),
             (Record::Ending { line: 3, watermark: 9, parts: vec![(0, 7)] }, "4a01110309010007"),
-            (Record::HoldOver(Box::new(over)), "4a0112fb2c01017703616e6e0402046368617400070203080501 0205"),
+            (
+                Record::HoldOver(Box::new(over)),
+                "4a0112fb2c01017703616e6e04020463686174000701090203080501 0205",
+            ),
             (Record::KeptHold(Box::new(kept)), KEPT),
         ]
     }
 
     const HELD: &str = concat!(
-        "4a010d00030100fc60e31600020463686174 01036d2d31 07 01 fb60ea fce0220200 01016b",
+        "4a010d00030100fc60e31600020463686174 01036d2d31 070109 01 fb60ea fce0220200 01016b",
         "0909090909090909090909090909090909090909090909090909090909090909fbd007"
     );
     const KEPT: &str = concat!(

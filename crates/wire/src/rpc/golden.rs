@@ -325,11 +325,12 @@ fn every_refusal_of_a_consume() {
     refused(Refusal::NoLeader, "14");
     refused(Refusal::OutcomeUnknown, "15");
     refused(Refusal::StorageUnavailable("x".into()), "16 0178");
-    refused(Refusal::HoldExceeded { held: 1 }, "17 01");
-    refused(Refusal::HoldOver("x".into()), "18 0178");
-    refused(Refusal::HoldEnding, "19");
-    refused(Refusal::TooManyHolds("x".into()), "1a 0178");
-    refused(Refusal::HolderUnreachable, "1b");
+    refused(Refusal::OverageCapReached { user: "u".into(), available: 1 }, "17 017501");
+    refused(Refusal::HoldExceeded { held: 1 }, "18 01");
+    refused(Refusal::HoldOver("x".into()), "19 0178");
+    refused(Refusal::HoldEnding, "1a");
+    refused(Refusal::TooManyHolds("x".into()), "1b 0178");
+    refused(Refusal::HolderUnreachable, "1c");
 }
 
 #[test]
