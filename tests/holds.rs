@@ -329,6 +329,76 @@ async fn a_hold_belongs_to_the_cycle_it_was_opened_in() {
     assert_conserved(&mut api).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_is_settled_by_the_prices_it_was_opened_under() {
+    let cluster = Cluster::start(3).await;
+    let mut api = cluster.api(1);
+    api.make_workspace("acme", "1000").await;
+    let usage = json!({"output_token": 2_000});
+    let call = |hold: bool| {
+        let mut call = json!({"user": "ann", "feature": "chat", "model": "m-1", "usage": usage});
+        if hold {
+            call["ttl_ms"] = json!(60_000);
+        }
+        call.to_string()
+    };
+    let put = async |credits: &str| {
+        let price = json!({"feature": "chat", "model": "m-1", "unit": "output_token", "per": 1000, "credits": credits});
+        let card = json!({"prices": [price]}).to_string();
+        cluster.api(2).write("PUT", "/v1/rate-card", &card).await.expect(200).json()["version"].clone()
+    };
+    let knows = async |version: &Value| {
+        for node in cluster.numbers() {
+            let mut api = cluster.api(node);
+            eventually("the prices have arrived", PATIENCE, async || {
+                let quote = api.answer("POST", "/v1/workspaces/acme/quote", Some(&call(false))).await;
+                (quote.status == 200 && text(&quote.json()["price_version"]) == version.to_string())
+                    .then_some(())
+            })
+            .await;
+        }
+    };
+    knows(&put("1").await).await;
+    let opened = api.answer("POST", HOLDS, Some(&call(true))).await.expect(201).json();
+    assert_eq!(text(&opened["held"]), "2", "{opened}");
+    let by_amount = open(&mut api, "ann", "10", 60_000).await;
+    knows(&put("3").await).await;
+    let settle = json!({"usage": usage, "shortfall": "reject"});
+    for hold in [text(&opened["hold"]), by_amount] {
+        let ended = end(&mut api, &hold, "settle", settle.clone()).await;
+        assert_eq!((ended.0.as_str(), ended.1.as_str()), ("settled", "2"), "by the prices of then");
+    }
+    let now = api.answer("POST", HOLDS, Some(&call(true))).await.expect(201).json();
+    assert_eq!(text(&now["held"]), "6", "{now}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_beyond_what_is_included_is_billed_as_far_as_it_is_settled() {
+    let cluster = Cluster::start(3).await;
+    let mut api = cluster.api(1);
+    api.make_workspace("acme", "10").await;
+    let overage = "/v1/workspaces/acme/overage";
+    api.write("PUT", overage, r#"{"mode":"capped","cap":"5"}"#).await.expect(200);
+    let hold = open(&mut api, "ann", "14", 60_000).await;
+    let refused = api.answer("POST", HOLDS, Some(&body("bob", "2", 60_000))).await;
+    assert_eq!((refused.status, refused.code()), (402, "overage_cap_reached".into()), "{}", refused.text());
+    let ended = ask(&mut api, &hold, "settle", json!({"amount": "11"})).await.expect(200).json();
+    let sources = json!([{"from": "shared", "amount": "10"}, {"from": "overage", "amount": "1"}]);
+    assert_eq!((&ended["sources"], text(&ended["freed"])), (&sources, "3".into()), "{ended}");
+    used_is(&mut api, "11").await;
+    // Access off brings back what is idle of the lease.
+    for on in [false, true] {
+        let member = json!({ "ai_access": on }).to_string();
+        api.write("PUT", "/v1/workspaces/acme/members/ann", &member).await.expect(200);
+    }
+    eventually("one credit is billed", PATIENCE, async || {
+        let cycle = api.read(overage).await["cycles"][0].clone();
+        (text(&cycle["billed"]) == "1" && text(&cycle["leased"]) == "0").then_some(())
+    })
+    .await;
+    assert_conserved(&mut api).await;
+}
+
 /// A stream: it holds one credit ahead of what it has used, and goes on until its end or until there is no more.
 async fn stream(mut api: Api, user: String, seed: u64) -> (u64, bool) {
     let mut random = StdRng::seed_from_u64(seed);

@@ -105,6 +105,9 @@ pub fn note_rollover(world_saw: &mut impl FnMut(Crossing), before: &Workspace, a
 }
 
 fn note_overage(world_saw: &mut impl FnMut(Crossing), before: &Workspace, after: &Workspace) {
+    if after.overages.is_empty() {
+        return;
+    }
     let unpaid = |pool: &Workspace| pool.unpaid_overage(after.cycle);
     if unpaid(after) > unpaid(before) {
         world_saw(Crossing::OverageIsDrawn);

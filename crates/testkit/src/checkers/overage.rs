@@ -12,7 +12,7 @@ pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace) -
 
 /// S6: what nobody has paid for grows by draws alone, up to the cap; so does what one user drew.
 pub fn draws_keep_within_caps(before: &Workspace, after: &Workspace) -> Verdict {
-    if before.cycle != after.cycle {
+    if before.cycle != after.cycle || !after.overages.contains_key(&after.cycle) {
         return Ok(());
     }
     let sentence = "S6 overage keeps within its caps";
