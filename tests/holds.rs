@@ -348,12 +348,12 @@ async fn a_call_is_settled_by_the_prices_it_was_opened_under() {
         cluster.api(2).write("PUT", "/v1/rate-card", &card).await.expect(200).json()["version"].clone()
     };
     let knows = async |version: &Value| {
+        let version = version.to_string();
         for node in cluster.numbers() {
             let mut api = cluster.api(node);
             eventually("the prices have arrived", PATIENCE, async || {
                 let quote = api.answer("POST", "/v1/workspaces/acme/quote", Some(&call(false))).await;
-                (quote.status == 200 && text(&quote.json()["price_version"]) == version.to_string())
-                    .then_some(())
+                (quote.status == 200 && text(&quote.json()["price_version"]) == version).then_some(())
             })
             .await;
         }
@@ -361,7 +361,11 @@ async fn a_call_is_settled_by_the_prices_it_was_opened_under() {
     knows(&put("1").await).await;
     let opened = api.answer("POST", HOLDS, Some(&call(true))).await.expect(201).json();
     assert_eq!(text(&opened["held"]), "2", "{opened}");
-    let by_amount = open(&mut api, "ann", "10", 60_000).await;
+    let by_amount =
+        json!({"user": "ann", "feature": "chat", "model": "m-1", "amount": "10", "ttl_ms": 60_000})
+            .to_string();
+    let by_amount = api.answer("POST", HOLDS, Some(&by_amount)).await.expect(201).json();
+    let by_amount = text(&by_amount["hold"]);
     knows(&put("3").await).await;
     let settle = json!({"usage": usage, "shortfall": "reject"});
     for hold in [text(&opened["hold"]), by_amount] {

@@ -310,7 +310,8 @@ impl Allocation {
         let (Some(line), Some(key)) = (&mut self.line, key) else { return Ok(()) };
         let rose = self.holder.journal.raise_watermark(key, to).await?;
         self.holder.panic_point(planted::Actor::Allocation);
-        line.lease.watermark = line.lease.watermark.saturating_add(rose);
+        // Not so much more than was known: the end of a hold may have lowered it meanwhile.
+        line.lease.watermark = if rose.is_zero() { line.lease.watermark } else { to };
         if is_planted(Mistake::DepositTwice) {
             let _twice = self.handle.raise(self.epoch, rose, line.lease.above());
         }

@@ -143,6 +143,35 @@ async fn a_session_is_renewed_though_what_is_held_of_a_sealed_line_is_out() {
     sweeping.abort();
 }
 
+/// What one hold leaves of it is given back, though another one keeps it open.
+#[tokio::test]
+async fn a_session_is_renewed_though_one_of_two_holds_of_a_sealed_line_has_ended() {
+    let (holder, shards) = a_node().await;
+    let (first, second) = (hold(&holder, whole(7), 60_000).await, hold(&holder, whole(5), 60_000).await);
+    let off = Change::PutMember { user: ann(), ai_access: Some(false), team: None, role: None };
+    change(&shards, off).await;
+    let sweeping =
+        tokio::spawn(shards.desk().clone().keep_sweeping(shards.clone(), Duration::from_millis(10)));
+    let renewed = async || {
+        let renew = async || {
+            shards.ask(SHARD, LeaderRequest::Renew { holder: holder.id() }, Duration::from_millis(200)).await
+        };
+        let until = async { while renew().await != Ok(LeaderAnswer::Renewed) {} };
+        tokio::time::timeout(GUARD, until).await.expect("it is renewed");
+    };
+    renewed().await;
+    settle(&holder, &first, whole(2)).await;
+    let view = line(&holder).await.unwrap();
+    assert!(view.is_ending && view.held == whole(5), "{view:?}");
+    let view = summary_where(&shards, |view| view.used == whole(4) && view.held == whole(5)).await;
+    assert_eq!((view.available, view.leased), (whole(9_991), Credits::ZERO), "all but what is held is back");
+    renewed().await;
+    settle(&holder, &second, Credits::ZERO).await;
+    let view = summary_where(&shards, |view| view.held.is_zero()).await;
+    assert_eq!((view.available, view.used), (whole(9_996), whole(4)));
+    sweeping.abort();
+}
+
 /// Its actor fails with a hold open, and again when the hold has ended: nothing is lost and nothing is put on the word twice.
 #[tokio::test]
 async fn an_actor_that_fails_takes_its_line_up_with_its_hold() {

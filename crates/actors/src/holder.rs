@@ -11,7 +11,7 @@ use crate::pool::PoolMessage;
 use crate::sessions::Sessions;
 use crate::shards::{Shards, Unavailable};
 use crate::supervisor::SupervisorMessage;
-use journal::{Ended, Ending, HandleNo, Journal, KeyTable};
+use journal::{Ended, Ending, HandleNo, HoldFacts, Journal, KeyTable};
 use ledger::{Command, HolderBatch, LineMessage, Rejection};
 use platform::CoarseClock;
 use ractor::ActorRef;
@@ -223,6 +223,17 @@ impl HolderInner {
         }
     }
 
+    /// It may have ended just now, because its time was up when somebody asked for it.
+    fn hold_is_over(&self, facts: &HoldFacts) {
+        if let Some(supervisor) = self.supervisor.get() {
+            let (workspace, message) = (facts.workspace.clone(), PoolMessage::HoldEnded);
+            let _stopping = supervisor.cast(SupervisorMessage::ToPool { workspace, message });
+        }
+        if let Some(handle) = self.directory.find(&facts.workspace, &facts.user) {
+            handle.tell(AllocationMessage::Freed);
+        }
+    }
+
     fn faulted(&self, rejection: Rejection) {
         match rejection {
             Rejection::Fenced | Rejection::RolledBack { .. } | Rejection::OtherDisk { .. } => {
@@ -329,12 +340,26 @@ impl Holder {
     pub async fn end_hold(&self, hold: HoldNumber, ending: Ending) -> Result<Ended, journal::Refused> {
         let holder = self.0.clone();
         let ends = tokio::spawn(async move {
-            let ended = holder.journal.end_hold(hold, ending).await?;
-            holder.hold_ended(&ended);
-            Ok(ended)
+            match holder.journal.end_hold(hold, ending).await {
+                Ok(ended) => {
+                    holder.hold_ended(&ended);
+                    Ok(ended)
+                }
+                Err(why) => {
+                    if let journal::Refused::HoldOver(over) = &why {
+                        holder.hold_is_over(&over.facts);
+                    }
+                    Err(why)
+                }
+            }
         });
         let why = || "the task that was to end a hold has failed".to_owned();
         ends.await.unwrap_or_else(|_| Err(journal::Refused::Stopped { why: why() }))
+    }
+
+    /// A hold turned out to be over: whom its end concerns looks again.
+    pub fn hold_is_over(&self, facts: &HoldFacts) {
+        self.0.hold_is_over(facts);
     }
 
     /// A leader asks for credits back. Answered with durable numbers.

@@ -92,7 +92,8 @@ impl Book {
     fn open_line(&self, key: &LineKey) -> Result<(Slot, &Line), Refused> {
         let slot = self.find(key)?;
         let line = &self.lines[&slot];
-        if line.tally.closed || line.is_ending {
+        // One that waits for its holds closes with the last of them; where that close was not written, now.
+        if line.tally.closed || line.is_ending && self.holds.is_held(slot) {
             Err(Refused::LineClosed(key.clone()))
         } else {
             Ok((slot, line))

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use types::{Backing, Credits, Day, HoldNumber, LineNumber};
+use types::{Backing, Credits, Day, HoldNumber, LineNumber, UserId, WorkspaceId};
 
 /// Cheap to clone. Operations take effect in the order in which they were enqueued; when the last clone is dropped the
 /// writer syncs and ends.
@@ -210,6 +210,10 @@ impl Journal {
     }
 
     /// An open hold. `HoldOver` with how it ended, `NoHold` where it is not known.
+    pub async fn room_for_hold(&self, workspace: WorkspaceId, user: UserId) -> Result<(), Refused> {
+        self.ask(|reply| Op::Hold(HoldOp::Room(workspace, user, reply))).await
+    }
+
     pub async fn hold(&self, hold: HoldNumber) -> Result<HoldView, Refused> {
         self.ask(|reply| Op::Hold(HoldOp::Look(hold, reply))).await
     }

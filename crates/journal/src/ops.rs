@@ -8,7 +8,7 @@ use crate::refused::Refused;
 use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use types::{Backing, Credits, Day, HoldNumber, LineNumber};
+use types::{Backing, Credits, Day, HoldNumber, LineNumber, UserId, WorkspaceId};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refused>>;
 
@@ -48,6 +48,8 @@ pub(crate) enum Op {
 /// The operations on holds.
 #[derive(Debug)]
 pub(crate) enum HoldOp {
+    /// Whether one more may be opened by this user.
+    Room(WorkspaceId, UserId, Reply<()>),
     Open(Box<OpenHold>, Reply<Held>),
     Look(HoldNumber, Reply<HoldView>),
     Extend(Box<ExtendHold>, Reply<HoldView>),
@@ -60,6 +62,7 @@ pub(crate) enum HoldOp {
 impl HoldOp {
     fn refuse(self, why: Refused) {
         match self {
+            Self::Room(_, _, reply) => send(reply, Err(why)),
             Self::Open(_, reply) => send(reply, Err(why)),
             Self::Look(_, reply) | Self::Extend(_, reply) => send(reply, Err(why)),
             Self::End(_, _, reply) | Self::SettleLate(_, reply) => send(reply, Err(why)),

@@ -98,6 +98,9 @@ impl Quota {
             HoldKey::Fresh(guard) => Some(guard),
             HoldKey::Replay(opened) => return Ok(opened),
         };
+        // Before any credits are won: those of a refused one are free again only when their line closes.
+        let room = self.holder().journal().room_for_hold(consume.workspace.clone(), consume.user.clone());
+        room.await.map_err(|why| self.refused(why))?;
         // What it is settled under, whatever comes into force meanwhile.
         let prices = self.prices_for(&consume.workspace, None)?.version();
         let price = self.price_of(&consume, Some(prices))?;
@@ -170,7 +173,10 @@ impl Quota {
     ) -> Result<Result<HoldView, HoldOver>, Refusal> {
         match self.holder().journal().hold(hold.number).await {
             Ok(view) if view.facts.workspace == *workspace => Ok(Ok(view)),
-            Err(Refused::HoldOver(over)) if over.facts.workspace == *workspace => Ok(Err(*over)),
+            Err(Refused::HoldOver(over)) if over.facts.workspace == *workspace => {
+                self.holder().hold_is_over(&over.facts);
+                Ok(Err(*over))
+            }
             Ok(_) | Err(Refused::HoldOver(_) | Refused::NoHold) => Err(Refusal::NotFound("hold")),
             Err(why) => Err(not_booked(why)),
         }

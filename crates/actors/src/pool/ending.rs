@@ -6,7 +6,7 @@ use crate::batch::{Outgoing, last_message};
 use journal::LineKey;
 use ledger::{LineMessage, Wish};
 use ractor::ActorRef;
-use types::LineNumber;
+use types::{Credits, LineNumber};
 
 impl Pool {
     /// What a line says when its word is sealed for good: that it is closed, or that it waits.
@@ -29,7 +29,19 @@ impl Pool {
     /// Sees those to the ledger that have closed since.
     pub(super) async fn close_ended(&mut self, myself: &ActorRef<PoolMessage>) {
         let ending: Vec<LineNumber> = self.ending.iter().copied().collect();
-        let said = self.said_of_ending(&ending).await;
+        let mut said = self.said_of_ending(&ending).await;
+        // Its last hold has ended, and its close was not written: the process was killed between the two, or the disk was full.
+        for message in
+            said.iter_mut().filter(|message| message.held.is_zero() && message.wish == Wish::Report)
+        {
+            let line = LineKey { workspace: self.workspace.clone(), number: message.number };
+            match self.holder.journal.close(line, Credits::ZERO).await {
+                Ok(numbers) => *message = last_message(&numbers),
+                Err(why) => {
+                    tracing::warn!(workspace = %self.workspace, %why, "a line is not closed yet");
+                }
+            }
+        }
         for message in said.into_iter().filter(|message| matches!(message.wish, Wish::Close)) {
             if let Some(close) = self.line_ends(message) {
                 self.gather(close, myself);

@@ -273,6 +273,20 @@ impl Book {
         })
     }
 
+    /// Whether one more may be opened.
+    pub fn room_for_hold(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        (holds_max, of_user_max): (usize, usize),
+    ) -> Result<(), Refused> {
+        if self.holds.count() >= holds_max {
+            return Err(Refused::TooManyHolds { most: holds_max });
+        }
+        let of_user = self.holds.of_user.get(&(workspace.clone(), user.clone())).copied().unwrap_or(0);
+        if of_user >= of_user_max { Err(Refused::TooManyHoldsOfUser { most: of_user_max }) } else { Ok(()) }
+    }
+
     pub fn decide_hold(
         &self,
         slot: Slot,
@@ -285,12 +299,8 @@ impl Book {
         if wish.key.as_ref().is_some_and(|key| key.workspace() != workspace || key.user() != user) {
             return Ok(Err(Refused::OtherScope));
         }
-        if self.holds.count() >= holds_max {
-            return Ok(Err(Refused::TooManyHolds { most: holds_max }));
-        }
-        let of_user = self.holds.of_user.get(&(workspace.clone(), user.clone())).copied().unwrap_or(0);
-        if of_user >= of_user_max {
-            return Ok(Err(Refused::TooManyHoldsOfUser { most: of_user_max }));
+        if let Err(full) = self.room_for_hold(workspace, user, (holds_max, of_user_max)) {
+            return Ok(Err(full));
         }
         let hold = Hold {
             slot,
@@ -429,9 +439,9 @@ impl Book {
         Ok(Ended { over, charged_on, freed, closed })
     }
 
-    /// A line that waits for nothing but its holds gives the rest back.
+    /// A line that waits for nothing but its holds gives the rest back; and again what a hold of it leaves.
     pub fn decide_line_ends(&self, slot: Slot) -> Option<Change> {
-        let line = self.line(slot).filter(|line| !line.is_ending)?;
+        let line = self.line(slot).filter(|line| !line.is_ending || !line.rest().is_empty())?;
         let watermark = line.watermark.saturating_sub(line.unspent());
         Some(Change::Hold(HoldChange::LineEnds { slot, watermark, parts: line.rest() }))
     }

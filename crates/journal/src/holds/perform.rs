@@ -31,6 +31,10 @@ impl Book {
 impl Writer {
     pub async fn perform_hold(&mut self, op: HoldOp) {
         match op {
+            HoldOp::Room(workspace, user, reply) => {
+                let most = (self.options.holds_max, self.options.holds_per_user_max);
+                let _gone = reply.send(self.book.room_for_hold(&workspace, &user, most));
+            }
             HoldOp::Open(wish, reply) => self.open_hold(*wish, reply).await,
             HoldOp::Look(hold, reply) => match self.book.hold_view(hold) {
                 Ok(_) if self.is_time_up(hold) => {
