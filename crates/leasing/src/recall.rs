@@ -132,10 +132,9 @@ impl<'a> Wanted<'a> {
             return Some(Serves::ItsUser);
         }
         let others = self.shared.len().saturating_sub(usize::from(self.shared.contains_key(&id)));
-        // Overage that comes back makes room under the cap and frees what paid for it; what is frozen may be cut off an allocation.
+        // Overage that comes back makes room under the cap and frees what paid for it.
         let is_out = |source| !line.outstanding_from(source).is_zero();
-        let serves = is_out(Source::Shared) || is_out(Source::Overage) || line.frozen;
-        (others > 0 && serves).then_some(Serves::Anybody)
+        (others > 0 && (is_out(Source::Shared) || is_out(Source::Overage))).then_some(Serves::Anybody)
     }
 }
 
@@ -147,7 +146,7 @@ fn half(credits: Credits) -> Credits {
 pub fn shared_lines(workspace: &Workspace) -> Vec<RecallLine> {
     let shares = |line: &Line| {
         let is_out = |source| !line.outstanding_from(source).is_zero();
-        !line.written_off && (is_out(Source::Shared) || is_out(Source::Overage) || line.frozen)
+        !line.written_off && (is_out(Source::Shared) || is_out(Source::Overage))
     };
     let lines = workspace.lines.iter().filter(|(_, line)| shares(line));
     lines.map(|(id, line)| RecallLine::of(*id, line, Credits::ZERO)).collect()

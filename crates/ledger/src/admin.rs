@@ -400,7 +400,7 @@ impl Workspace {
         }
         Err(Rejection::InsufficientShared {
             available: self.fundable(without, at),
-            elsewhere: self.shared_out.saturating_add(self.shared_when_back()),
+            elsewhere: self.shared_out.saturating_add(self.paid_for_what_is_out()),
         })
     }
 

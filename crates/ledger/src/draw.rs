@@ -5,9 +5,8 @@
 use crate::allocation::Overflow;
 use crate::command::{HolderBatch, LineMessage, Used, Wish};
 use crate::grant::{Grant, GrantState, ReturnedTo};
-use crate::intent::{Pledge, Recipient};
 use crate::limits;
-use crate::line::{BackingNumbers, Growth, Line};
+use crate::line::{Growth, Line};
 use crate::meters::check_meters;
 use crate::outcome::{Denial, DenialReason, LineAnswer, LineRejection, LineResult};
 use crate::workspace::Workspace;
@@ -373,37 +372,8 @@ impl Workspace {
             return (DenialReason::AllocationExhausted, own_elsewhere);
         }
         let shared_elsewhere = self.shared_out.saturating_sub(here(Source::Shared));
-        let shared_elsewhere = shared_elsewhere.saturating_add(self.shared_when_back());
+        let shared_elsewhere = shared_elsewhere.saturating_add(self.paid_for_what_is_out());
         (DenialReason::Exhausted, own_elsewhere.saturating_add(shared_elsewhere))
-    }
-
-    /// What is set aside no more and still out, and what is there again where overage comes back.
-    pub fn shared_when_back(&self) -> Credits {
-        let paid = self.paid_for_what_is_out();
-        if self.frozen_out == 0 {
-            return paid;
-        }
-        let frozen = self.lines.values().filter(|line| line.frozen);
-        frozen.fold(paid, |sum, line| sum.saturating_add(self.cut_off(line)))
-    }
-
-    /// What a frozen line has out of an allocation that is to be shared when it comes back, of grants that last.
-    fn cut_off(&self, line: &Line) -> Credits {
-        let is_live = |n: &&BackingNumbers| {
-            n.backing.source == Source::Allocation && self.grant(n.backing.grant).state == GrantState::Live
-        };
-        let out = line.backings.iter().filter(is_live).map(BackingNumbers::outstanding);
-        let out = Credits::checked_sum(out).expect("parts of one pool");
-        let is_his =
-            self.user(&line.user).and_then(|user| user.allocation.as_ref()).map(|a| a.no) == line.allocation;
-        if !is_his || line.cycle != self.cycle {
-            return out;
-        }
-        let to_all = |pledge: &&Pledge| {
-            self.intents.get(&pledge.intent).is_some_and(|intent| intent.to == Recipient::Shared)
-        };
-        let pledged = line.pledges.iter().filter(to_all).map(|pledge| pledge.amount);
-        out.min(Credits::checked_sum(pledged).expect("parts of what is out"))
     }
 
     /// A draw to nothing at all wants the line to be there: what costs nothing is counted on it.
