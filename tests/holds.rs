@@ -286,8 +286,13 @@ async fn a_line_that_is_taken_away_waits_for_its_hold() {
     let hold = open(&mut api, "ann", "30", 120_000).await;
     let off = api.write("PUT", "/v1/workspaces/acme/members/ann", r#"{"ai_access":false}"#).await;
     assert!([200, 202].contains(&off.status), "{}", off.text());
+    // All but what is held comes back, and nobody else is kept waiting.
+    eventually("what is idle is back", PATIENCE, async || {
+        let pool = api.workspace("acme").await;
+        (text(&pool["leased"]) == "0" && text(&pool["held"]) == "30").then_some(())
+    })
+    .await;
     assert_eq!(api.consume("acme", "ann", "1").await.refused(), "access_disabled");
-    // All but what is held is back, and nobody else is kept waiting.
     assert_eq!(api.consume_reachable("acme", "bob", whole(70)).await.allowed().0, whole(70));
     assert_eq!(ask(&mut api, &hold, "extend", json!({"amount": "31"})).await.code(), "hold_ending");
     ask(&mut api, &hold, "extend", json!({"confirmed": "5"})).await.expect(200);
