@@ -34,7 +34,8 @@ pub(crate) async fn get(State(app): State<Arc<App>>, One(workspace): One<Workspa
     Ok(shown(app.read(Box::pin(quota.overage(&workspace, None))).await?))
 }
 
-/// Lets one user have more or less of it than the workspace says: the tighter of the two rules is what he may.
+/// What one user may of it: the tighter of this rule and the workspace's. With a rule of his own he may go beyond an allocation
+/// that does not overflow, too.
 #[utoipa::path(put, path = "/v1/workspaces/{ws}/overage/{user}", tag = "administration",
     request_body = json::PutOverage, responses((status = 200, description = "The rule", body = json::UserOverage)))]
 pub(crate) async fn put_user(

@@ -209,11 +209,12 @@ impl Journal {
         self.shared.open_holds.load(Ordering::Acquire)
     }
 
-    /// An open hold. `HoldOver` with how it ended, `NoHold` where it is not known.
+    /// Whether this user may open one more; refused as the opening would be.
     pub async fn room_for_hold(&self, workspace: WorkspaceId, user: UserId) -> Result<(), Refused> {
         self.ask(|reply| Op::Hold(HoldOp::Room(workspace, user, reply))).await
     }
 
+    /// An open hold. `HoldOver` with how it ended, `NoHold` where it is not known.
     pub async fn hold(&self, hold: HoldNumber) -> Result<HoldView, Refused> {
         self.ask(|reply| Op::Hold(HoldOp::Look(hold, reply))).await
     }

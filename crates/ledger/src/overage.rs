@@ -8,8 +8,9 @@
 //! set aside for a user for his, what is shared for that of all who may share. So only that is billed which is beyond
 //! what was included. Overage that comes back frees what paid for it.
 //!
-//! The model has the same rules (`simulations/src/model/overage.rs`). Not here: the draw itself (`draw`), who asks the
-//! holders (the leader's desk), prices in money.
+//! The model has the same rules for what is shared (`simulations/src/model/overage.rs`); allocations, voids and what is credited
+//! back are not in its worlds with overage. Not here: the draw itself (`draw`), who asks the holders (the leader's desk), prices in
+//! money.
 
 use crate::allocation::{AllocationNo, Overflow};
 use crate::command::{GrantKind, NewGrant};

@@ -91,7 +91,7 @@ pub fn each_grant_is_conserved(workspace: &Workspace, ghost: &Ghost) -> Verdict 
         ];
         let places: u64 = settled.iter().map(|part| part.micros()).sum();
         let made = ghost.granted.get(&grant.id).copied();
-        let given = made.filter(|_| !is_given_by_itself(grant)).unwrap_or_else(|| plan_gave(grant))
+        let given = made.filter(|_| !is_given_by_itself(grant)).unwrap_or_else(|| came_by_itself(grant))
             + books.exposure.micros()
             + books.refunded.micros();
         holds(places + on_lines == given + unattributed_on_lines, "S1 each grant is conserved", || {
@@ -132,7 +132,7 @@ fn is_given_by_itself(grant: &Grant) -> bool {
 }
 
 /// What the workspace's plan gave or draws made, and nobody else: how much that is to be is `naive`'s to say.
-fn plan_gave(grant: &Grant) -> u64 {
+fn came_by_itself(grant: &Grant) -> u64 {
     if is_given_by_itself(grant) { grant.books.amount.micros() } else { 0 }
 }
 
