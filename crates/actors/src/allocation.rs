@@ -201,7 +201,7 @@ impl Allocation {
 
     async fn has_holds(&self) -> bool {
         let Some(key) = self.key().filter(|_| self.holder.journal.open_holds() > 0) else { return false };
-        self.holder.journal.line(key).await.is_ok_and(|view| !view.held.is_zero())
+        self.holder.journal.line(key).await.is_ok_and(|view| view.holds > 0)
     }
 
     fn want(&mut self, amount: Credits, reply: oneshot::Sender<Result<(), Denied>>) {

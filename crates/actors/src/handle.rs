@@ -106,6 +106,11 @@ impl Handle {
         answer.await.unwrap_or(Err(Denied::Gone))
     }
 
+    /// What was won here for a hold and was not needed is free again, above the watermark: the actor looks how far it fell.
+    pub fn hold_freed(&self) {
+        self.tell(AllocationMessage::Freed);
+    }
+
     pub(crate) fn tell(&self, message: AllocationMessage) -> bool {
         let actor = self.actor.lock().expect("nobody panics holding it").clone();
         actor.is_some_and(|actor| actor.cast(message).is_ok())

@@ -93,11 +93,18 @@ impl Book {
         let slot = self.find(key)?;
         let line = &self.lines[&slot];
         // One that waits for its holds closes with the last of them; where that close was not written, now.
-        if line.tally.closed || line.is_ending && self.holds.is_held(slot) {
+        if line.tally.closed || line.is_ending && line.is_held() {
             Err(Refused::LineClosed(key.clone()))
         } else {
             Ok((slot, line))
         }
+    }
+
+    /// Also one that waits for its holds: what it draws no more it may have drawn before, and gives back at once.
+    fn line_to_install(&self, key: &LineKey) -> Result<(Slot, &Line), Refused> {
+        let slot = self.find(key)?;
+        let line = &self.lines[&slot];
+        if line.tally.closed { Err(Refused::LineClosed(key.clone())) } else { Ok((slot, line)) }
     }
 
     pub fn attached(&self, handle: HandleNo, epoch: u16) -> Option<Slot> {
@@ -148,7 +155,7 @@ impl Book {
         key: &LineKey,
         drawn: &[(Backing, Credits)],
     ) -> Result<Option<Change>, Refused> {
-        let (slot, line) = self.open_line(key)?;
+        let (slot, line) = self.line_to_install(key)?;
         let known = |backing: &Backing| {
             let mut all = line.tally.backings.iter().map(|there| there.numbers);
             all.find(|numbers| numbers.backing == *backing).map(|numbers| numbers.drawn)
@@ -274,7 +281,7 @@ impl Book {
     /// The close of a line that waits for nothing more, or for its holds alone.
     pub fn decide_close(&self, slot: Slot) -> Option<Change> {
         let line = self.lines.get(&slot).filter(|line| !line.tally.closed && line.all_arrived())?;
-        if self.holds.is_held(slot) {
+        if line.is_held() {
             return self.decide_line_ends(slot);
         }
         Some(Change::Closed { slot, parts: line.rest() })
@@ -308,7 +315,7 @@ impl Book {
             if is_planted(Mistake::NothingRounded) {
                 line = self.lines[&slot].clone();
             }
-            if self.holds.is_held(slot) {
+            if line.is_held() {
                 // What is held was synced with its hold, and is not rounded up.
                 let watermark = line.watermark.saturating_sub(line.unspent());
                 let ends = HoldChange::LineEnds { slot, watermark, parts: line.rest() };
@@ -344,10 +351,10 @@ impl Book {
                 }
             }
             Change::Closed { parts, .. } => {
-                if self.holds.is_held(slot) {
+                let line = self.open_for(slot)?;
+                if line.is_held() {
                     return Err(Unsound(format!("{slot:?} is closed over a hold")));
                 }
-                let line = self.open_for(slot)?;
                 line.close(parts)?;
                 line.check_meters()?;
                 self.detach(slot)?;

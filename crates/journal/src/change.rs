@@ -306,6 +306,7 @@ impl Change {
             | Record::Extended { .. }
             | Record::HoldEnded(_)
             | Record::SettledLate(_)
+            | Record::Lowered { .. }
             | Record::Ending { .. } => {
                 HoldChange::parse(record)?.map(Self::Hold).ok_or(BadRecord::Misplaced)?
             }

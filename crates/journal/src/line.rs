@@ -37,6 +37,8 @@ pub(crate) struct Line {
     pub closing: Option<Credits>,
     /// Nothing is spent on it any more; it closes with its last hold.
     pub is_ending: bool,
+    /// Open holds on it, also those of nothing.
+    pub holds: usize,
     /// Spent on the word and then refused. In memory only; comes back when the line closes.
     pub abandoned: Credits,
     /// Spent on the word for holds, and free again: above the watermark since. In memory only.
@@ -62,6 +64,7 @@ impl Line {
             changed_at: 0,
             closing: None,
             is_ending: false,
+            holds: 0,
             abandoned: Credits::ZERO,
             freed: Credits::ZERO,
             attached: Vec::new(),
@@ -106,6 +109,10 @@ impl Line {
     pub fn unspent(&self) -> Credits {
         let spoken_for = [self.used(), self.unattributed(), self.held()];
         spoken_for.into_iter().fold(self.watermark, Credits::saturating_sub)
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.holds > 0
     }
 
     pub fn held(&self) -> Credits {
@@ -213,9 +220,10 @@ impl Line {
         let mut sources: Vec<(Source, Credits)> = Vec::with_capacity(1);
         for (at, part) in parts {
             let source = self.tally.backings[usize::from(*at)].numbers.backing.source;
-            match sources.last_mut() {
-                Some((last, sum)) if *last == source => sum.grow(*part),
-                _ => sources.push((source, *part)),
+            // An extension may have added to one that paid before.
+            match sources.iter_mut().find(|(there, _)| *there == source) {
+                Some((_, sum)) => sum.grow(*part),
+                None => sources.push((source, *part)),
             }
         }
         sources
@@ -404,6 +412,7 @@ impl Line {
             unattributed: self.unattributed(),
             returned: self.returned(),
             held: self.held(),
+            holds: self.holds,
             arrived: self.arrived(),
             freed: self.freed,
             watermark: self.watermark,

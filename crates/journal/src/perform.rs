@@ -124,7 +124,10 @@ impl Writer {
         if let Some(change) = self.book.decide_install(line, drawn)? {
             self.record(&change, Room::Charges).await?;
         }
-        self.book.find(line)
+        let slot = self.book.find(line)?;
+        // One that waits for its holds gives back what comes too late for it.
+        self.close_if_arrived(slot).await;
+        Ok(slot)
     }
 
     /// By how much the watermark rises.

@@ -75,6 +75,8 @@ pub struct LineView {
     pub unattributed: Credits,
     pub returned: Credits,
     pub held: Credits,
+    /// Open holds on it, also those of nothing.
+    pub holds: usize,
     /// All that was spent on the word and has arrived: what is used and held, what was refused, what holds freed.
     pub arrived: Credits,
     /// The part of `arrived` that holds freed: it is above the watermark since.

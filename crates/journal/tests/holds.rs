@@ -84,14 +84,38 @@ fn settling_at_the_bounds_of_a_hold() {
 fn an_extension_is_absolute_and_of_two_at_once_one_is_enough() {
     let (machine, holder, line) = started(100);
     let hold = holder.hold(machine.wish(1, 10)).unwrap().number;
-    for _again in 0..2 {
+    for freed in [0, 5] {
         let view = holder.extend(machine.more(hold, Some(spend_of(1, 5)), 15, 10)).unwrap();
-        assert_eq!((view.facts.held, view.confirmed), (credits(15), credits(10)));
+        assert_eq!((view.facts.held, view.confirmed, view.freed), (credits(15), credits(10), credits(freed)));
+        // What the second had spent in vain is above the watermark.
+        let view = holder.run(holder.journal.line(line.clone())).unwrap();
+        assert_eq!((view.watermark, view.freed), (credits(100 - freed), credits(freed)));
     }
-    // The second had spent 5 in vain; they come back with the line.
+    // And what a refused one had.
+    let beyond = holder.extend(machine.more(hold, Some(spend_of(1, 2)), 17, 18));
+    assert_eq!(beyond, Err(Refused::BeyondHold { held: credits(17) }));
+    let view = holder.run(holder.journal.line(line.clone())).unwrap();
+    assert_eq!((view.watermark, view.freed, view.arrived), (credits(93), credits(7), credits(22)));
     assert_eq!(told(&holder.end(hold, machine.settle(12)).unwrap()), (EndOfHold::Settled, 12, 3));
-    let numbers = holder.run(holder.journal.close(line, credits(20))).unwrap();
+    let numbers = holder.run(holder.journal.close(line, credits(22))).unwrap();
     assert_eq!((numbers.closed, numbers.used(), numbers.returned()), (true, credits(12), credits(88)));
+}
+
+/// Its answer was on the way when the line was taken away.
+#[test]
+fn what_was_drawn_for_a_line_that_ends_goes_back_at_once() {
+    let (machine, holder, line) = started(100);
+    let hold = holder.hold(machine.wish(1, 40)).unwrap().number;
+    holder.run(holder.journal.close(line.clone(), credits(40))).unwrap();
+    for drawn in [130, 130, 120] {
+        holder.run(holder.journal.install(line.clone(), vec![(shared(), credits(drawn))])).unwrap();
+        let view = holder.run(holder.journal.line(line.clone())).unwrap();
+        let numbers = (view.drawn, view.returned, view.held, view.watermark);
+        assert_eq!(numbers, (credits(130), credits(90), credits(40), credits(40)), "{drawn}");
+    }
+    assert!(holder.end(hold, machine.settle(40)).unwrap().closed);
+    let late = holder.run(holder.journal.install(line.clone(), vec![(shared(), credits(140))]));
+    assert_eq!(late, Err(Refused::LineClosed(line)));
 }
 
 #[test]

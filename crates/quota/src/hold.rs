@@ -116,8 +116,13 @@ impl Quota {
             at: self.clock().now(),
             key,
         };
-        let held = permit.hold(wish).await.map_err(|why| self.refused(why))?;
-        Ok(self.opened(&held))
+        match permit.hold(wish).await {
+            Ok(held) => Ok(self.opened(&held)),
+            Err(why) => {
+                handle.hold_freed();
+                Err(self.refused(why))
+            }
+        }
     }
 
     fn begin_hold(&self, consume: &Consume, ttl_ms: u32) -> Result<HoldKey, Refusal> {
@@ -198,21 +203,27 @@ impl Quota {
         if view.is_ending && !lacking.is_zero() {
             return Err(Refusal::HoldEnding);
         }
-        let (permit, spend) = if lacking.is_zero() {
+        let (permit, won) = if lacking.is_zero() {
             (self.holder().journal().reserve().map_err(not_booked)?, None)
         } else {
-            let (_, permit, spend) = self.won(&workspace, &view.facts.user, lacking).await?;
-            (permit, Some(spend))
+            let (handle, permit, spend) = self.won(&workspace, &view.facts.user, lacking).await?;
+            (permit, Some((handle, spend)))
         };
         let more = journal::ExtendHold {
             hold: hold.number,
-            spend,
+            spend: won.as_ref().map(|(_, spend)| *spend),
             to: amount,
             confirmed,
             refresh: self.holder().has_session(&workspace),
             at: self.clock().now(),
         };
-        let view = permit.extend(more).await.map_err(|why| self.refused(why))?;
+        let extended = permit.extend(more).await;
+        if let Some((handle, _)) = won
+            && extended.as_ref().map_or(true, |view| !view.freed.is_zero())
+        {
+            handle.hold_freed();
+        }
+        let view = extended.map_err(|why| self.refused(why))?;
         let HoldView { facts, confirmed, expires_at, .. } = view;
         Ok(HoldState { hold, held: facts.held, confirmed, expires_at })
     }
@@ -246,8 +257,8 @@ impl Quota {
     ) -> Result<HoldEnd, Refusal> {
         match over.end {
             journal::EndOfHold::Settled | journal::EndOfHold::SettledLate => {
-                let HoldFacts { workspace, line, durability, .. } = &over.facts;
-                self.committed(workspace, *line, *durability).await?;
+                let HoldFacts { workspace, durability, .. } = &over.facts;
+                self.committed(workspace, over.charged_on, *durability).await?;
                 Ok(end_of(hold, &over))
             }
             journal::EndOfHold::Released => Err(over_already(&over)),
@@ -270,13 +281,18 @@ impl Quota {
             return Err(Refusal::HoldExceeded { held: facts.held });
         }
         let rest = cost.min(facts.held).saturating_sub(charged);
-        let (_, permit, spend) = self.won(&facts.workspace, &facts.user, rest).await?;
+        let (handle, permit, spend) = self.won(&facts.workspace, &facts.user, rest).await?;
         let (units, day) = (units_of(used), self.clock().now().day());
         match permit.settle_late(journal::SettleLate { hold: hold.number, spend, units, day }).await {
             Ok(ended) => self.ended(hold, &ended).await,
-            // Somebody else has settled it meanwhile.
-            Err(Refused::HoldOver(over)) => Ok(end_of(hold, &over)),
-            Err(why) => Err(self.refused(why)),
+            Err(why) => {
+                handle.hold_freed();
+                match why {
+                    // Somebody else has settled it meanwhile.
+                    Refused::HoldOver(over) => Ok(end_of(hold, &over)),
+                    why => Err(self.refused(why)),
+                }
+            }
         }
     }
 
@@ -324,7 +340,7 @@ impl Quota {
 
     async fn ended(&self, hold: HoldId, ended: &journal::Ended) -> Result<HoldEnd, Refusal> {
         let HoldFacts { workspace, durability, .. } = &ended.over.facts;
-        self.committed(workspace, ended.charged_on, *durability).await?;
+        self.committed(workspace, ended.over.charged_on, *durability).await?;
         Ok(end_of(hold, &ended.over))
     }
 

@@ -79,6 +79,11 @@ pub enum Record {
     HoldOver(Box<HoldOver>),
     /// Snapshot: the answered key of a hold.
     KeptHold(Box<KeptHold>),
+    /// Credits that were won for a hold and not needed are free again, above the watermark.
+    Lowered {
+        line: u32,
+        watermark: u64,
+    },
 }
 
 /// Amounts (micro-credits) by the position of a backing within its line.

@@ -3,10 +3,10 @@
 
 use super::{Pool, PoolMessage};
 use crate::batch::{Outgoing, last_message};
-use journal::LineKey;
+use journal::{LineKey, Refused};
 use ledger::{LineMessage, Wish};
 use ractor::ActorRef;
-use types::{Credits, LineNumber};
+use types::{Backing, Credits, LineNumber};
 
 impl Pool {
     /// What a line says when its word is sealed for good: that it is closed, or that it waits.
@@ -45,6 +45,17 @@ impl Pool {
         for message in said.into_iter().filter(|message| matches!(message.wish, Wish::Close)) {
             if let Some(close) = self.line_ends(message) {
                 self.gather(close, myself);
+            }
+        }
+    }
+
+    /// What was drawn for a line before it ended, and is known of only now: the journal gives it back at once.
+    pub(super) async fn install_ending(&self, number: LineNumber, drawn: Vec<(Backing, Credits)>) {
+        let line = LineKey { workspace: self.workspace.clone(), number };
+        match self.holder.journal.install(line, drawn).await {
+            Ok(_) | Err(Refused::LineClosed(_)) => {}
+            Err(why) => {
+                tracing::warn!(workspace = %self.workspace, %why, "a line that ends keeps a draw for now");
             }
         }
     }

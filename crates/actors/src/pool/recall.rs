@@ -27,6 +27,7 @@ impl Pool {
                 continue;
             }
             if self.ending.contains(&number) {
+                self.install_ending(number, line.drawn).await;
                 ending.push(number);
                 continue;
             }

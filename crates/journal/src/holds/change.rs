@@ -101,6 +101,9 @@ impl HoldChange {
             Record::Ending { line, watermark, parts } => {
                 Self::LineEnds { slot: Slot(*line), watermark: amount(*watermark)?, parts: parts_in(parts)? }
             }
+            Record::Lowered { line, watermark } => {
+                Self::Unneeded { slot: Slot(*line), watermark: amount(*watermark)? }
+            }
             _ => return Ok(None),
         }))
     }
@@ -130,6 +133,9 @@ impl HoldChange {
                 line: slot.0,
                 charged: used.shape(),
             })),
+            Self::Unneeded { slot, watermark } => {
+                Record::Lowered { line: slot.0, watermark: watermark.micros() }
+            }
             Self::LineEnds { slot, watermark, parts } => {
                 Record::Ending { line: slot.0, watermark: watermark.micros(), parts: parts_out(parts) }
             }
@@ -196,12 +202,13 @@ pub(crate) fn over_in(over: &shape::HoldOver) -> Parsed<HoldOver> {
         facts,
         end: end_in(over.end),
         charged: amount(over.charged)?,
+        charged_on: LineNumber(over.charged_on),
         sources: over.sources.iter().map(source).collect::<Parsed<Vec<_>>>()?,
     })
 }
 
 pub(crate) fn over_out(over: &HoldOver) -> shape::Record {
-    let HoldOver { facts, end, charged, sources } = over;
+    let HoldOver { facts, end, charged, charged_on, sources } = over;
     let sources = sources.iter().map(|(source, part): &(_, Credits)| (source_out(*source), part.micros()));
     shape::Record::HoldOver(Box::new(shape::HoldOver {
         number: facts.number.0,
@@ -216,6 +223,7 @@ pub(crate) fn over_out(over: &HoldOver) -> shape::Record {
         end: end_out(*end),
         held: facts.held.micros(),
         charged: charged.micros(),
+        charged_on: charged_on.0,
         sources: sources.collect(),
     }))
 }

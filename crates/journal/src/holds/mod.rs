@@ -22,7 +22,6 @@ pub(crate) mod words;
 
 use crate::book::Book;
 use crate::change::{Change, Part, Slot};
-use crate::line::Line;
 use crate::refused::{Refused, Unsound};
 use crate::tally::{add, total};
 use change::{HoldKey, Use};
@@ -88,6 +87,11 @@ pub(crate) enum HoldChange {
         slot: Slot,
         used: Use,
     },
+    /// What was won for a hold and is not needed is above the watermark again.
+    Unneeded {
+        slot: Slot,
+        watermark: Credits,
+    },
     LineEnds {
         slot: Slot,
         watermark: Credits,
@@ -102,6 +106,7 @@ impl HoldChange {
             Self::Extended { slot, .. }
             | Self::Ended { slot, .. }
             | Self::SettledLate { slot, .. }
+            | Self::Unneeded { slot, .. }
             | Self::LineEnds { slot, .. } => *slot,
         }
     }
@@ -111,7 +116,6 @@ impl HoldChange {
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
     open: BTreeMap<HoldNumber, Hold>,
-    of_line: BTreeMap<Slot, BTreeSet<HoldNumber>>,
     of_user: BTreeMap<(WorkspaceId, UserId), usize>,
     over: BTreeMap<HoldNumber, HoldOver>,
     /// The oldest end first.
@@ -135,10 +139,6 @@ impl Holds {
         self.open.len()
     }
 
-    pub fn is_held(&self, slot: Slot) -> bool {
-        self.of_line.contains_key(&slot)
-    }
-
     pub fn get(&self, hold: HoldNumber) -> Option<&Hold> {
         self.open.get(&hold)
     }
@@ -159,27 +159,22 @@ impl Holds {
         self.by_due.first().filter(|(due, _)| *due <= now_ms).map(|(_, hold)| *hold)
     }
 
-    fn insert(&mut self, number: HoldNumber, hold: Hold, line: &Line) -> Result<(), Unsound> {
-        let user = (line.opened.workspace.clone(), line.opened.user.clone());
+    fn insert(&mut self, number: HoldNumber, hold: Hold, user: (WorkspaceId, UserId)) -> Result<(), Unsound> {
         *self.of_user.entry(user).or_default() += 1;
-        self.of_line.entry(hold.slot).or_default().insert(number);
         match self.open.insert(number, hold) {
             None => Ok(()),
             Some(_) => Err(Unsound(format!("hold {} is there twice", number.0))),
         }
     }
 
-    fn remove(&mut self, number: HoldNumber, line: &Line) -> Result<Hold, Unsound> {
+    fn remove(&mut self, number: HoldNumber, user: &(WorkspaceId, UserId)) -> Result<Hold, Unsound> {
         let hold = self.open.remove(&number).ok_or_else(|| unknown(number))?;
-        if let Some(of_line) = self.of_line.get_mut(&hold.slot) {
-            of_line.remove(&number);
-        }
-        self.of_line.retain(|slot, of_line| *slot != hold.slot || !of_line.is_empty());
-        let user = (line.opened.workspace.clone(), line.opened.user.clone());
-        if let Some(count) = self.of_user.get_mut(&user) {
+        if let Some(count) = self.of_user.get_mut(user) {
             *count -= 1;
+            if *count == 0 {
+                self.of_user.remove(user);
+            }
         }
-        self.of_user.retain(|of, count| *of != user || *count > 0);
         if let Some(due) = self.due_ms.remove(&number) {
             self.by_due.remove(&(due, number));
         }
@@ -253,7 +248,8 @@ impl Book {
         let hold = self.open_hold(number)?;
         let facts = self.facts(number, hold).map_err(|_| Refused::NoHold)?;
         let is_ending = self.line(hold.slot).is_none_or(|line| line.is_ending);
-        Ok(HoldView { facts, confirmed: hold.confirmed, expires_at: hold.expires_at, is_ending })
+        let (confirmed, expires_at, freed) = (hold.confirmed, hold.expires_at, Credits::ZERO);
+        Ok(HoldView { facts, confirmed, expires_at, is_ending, freed })
     }
 
     fn open_hold(&self, number: HoldNumber) -> Result<&Hold, Refused> {
@@ -427,16 +423,15 @@ impl Book {
     }
 
     /// What is said of an end, once it is applied.
-    pub fn ended(
-        &self,
-        number: HoldNumber,
-        slot: Slot,
-        freed: Credits,
-        closed: bool,
-    ) -> Result<Ended, Unsound> {
+    pub fn ended(&self, number: HoldNumber, freed: Credits, closed: bool) -> Result<Ended, Unsound> {
         let over = self.holds.over.get(&number).cloned().ok_or_else(|| unknown(number))?;
-        let charged_on = self.line(slot).ok_or_else(|| unknown(number))?.opened.number;
-        Ok(Ended { over, charged_on, freed, closed })
+        Ok(Ended { over, freed, closed })
+    }
+
+    /// Credits that were won for a hold on this line, and are not needed for it.
+    pub fn decide_unneeded(&self, slot: Slot, amount: Credits) -> Option<Change> {
+        let line = self.line(slot).filter(|line| !amount.is_zero() && amount <= line.unspent())?;
+        Some(Change::Hold(HoldChange::Unneeded { slot, watermark: line.watermark.saturating_sub(amount) }))
     }
 
     /// A line that waits for nothing but its holds gives the rest back; and again what a hold of it leaves.
@@ -474,11 +469,17 @@ impl Book {
             HoldChange::SettledLate { hold, slot, used } => {
                 let line = self.line_mut(*slot)?;
                 line.use_held(used)?;
-                let more = line.sources(&used.parts);
+                let (more, charged_on) = (line.sources(&used.parts), line.opened.number);
                 let over = self.holds.over.get_mut(hold).ok_or_else(|| unknown(*hold))?;
-                over.end = EndOfHold::SettledLate;
+                (over.end, over.charged_on) = (EndOfHold::SettledLate, charged_on);
                 over.charged = add(over.charged, total(used.parts.iter().map(|(_, part)| *part))?)?;
                 over.sources = joined(&over.sources, &more);
+                Ok(())
+            }
+            HoldChange::Unneeded { slot, watermark } => {
+                let line = self.line_mut(*slot)?;
+                line.freed = line.freed.saturating_add(line.watermark.saturating_sub(*watermark));
+                line.watermark = *watermark;
                 Ok(())
             }
             HoldChange::LineEnds { slot, watermark, parts } => self.line_mut(*slot)?.end(*watermark, parts),
@@ -486,8 +487,10 @@ impl Book {
     }
 
     fn insert_hold(&mut self, number: HoldNumber, hold: &Hold) -> Result<(), Unsound> {
-        let line = self.line(hold.slot).ok_or_else(|| unknown(number))?.opened.clone();
-        self.holds.insert(number, hold.clone(), &Line::new(line))
+        let line = self.line_mut(hold.slot)?;
+        line.holds += 1;
+        let user = (line.opened.workspace.clone(), line.opened.user.clone());
+        self.holds.insert(number, hold.clone(), user)
     }
 
     fn apply_end(
@@ -500,17 +503,17 @@ impl Book {
     ) -> Result<(), Unsound> {
         let known = self.holds.get(number).filter(|hold| hold.slot == slot).ok_or_else(|| unknown(number))?;
         let facts = self.facts(number, known)?;
-        let opened = Line::new(self.line_mut(slot)?.opened.clone());
-        let hold = self.holds.remove(number, &opened)?;
+        let hold = self.holds.remove(number, &(facts.workspace.clone(), facts.user.clone()))?;
         let charged = total(used.parts.iter().map(|(_, part)| *part))?;
         let line = self.line_mut(slot)?;
+        line.holds = line.holds.saturating_sub(1);
         line.confirm(&first(&hold.parts, hold.confirmed), &[])?;
         line.free(&hold.parts)?;
         line.use_held(used)?;
         line.watermark = watermark;
         line.freed = line.freed.saturating_add(facts.held.saturating_sub(charged));
-        let sources = line.sources(&used.parts);
-        self.holds.remember(HoldOver { facts, end, charged, sources });
+        let (sources, charged_on) = (line.sources(&used.parts), line.opened.number);
+        self.holds.remember(HoldOver { facts, end, charged, charged_on, sources });
         Ok(())
     }
 

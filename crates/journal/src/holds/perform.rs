@@ -84,13 +84,18 @@ impl Writer {
         }
     }
 
-    /// It was spent on the word, and comes back when the line closes.
+    /// It was spent on the word, and is free again above the watermark; where that cannot be written, when the line closes.
     async fn abandon_spend(&mut self, spend: Option<Spend>) {
-        let Some(spend) = spend else { return };
-        if let Some(slot) = self.book.attached(spend.handle, spend.epoch) {
+        let Some(spend) = spend.filter(|spend| !spend.amount.is_zero()) else { return };
+        let Some(slot) = self.book.attached(spend.handle, spend.epoch) else { return };
+        let is_free = match self.book.decide_unneeded(slot, spend.amount) {
+            Some(change) => self.record(&change, Room::Charges).await.is_ok(),
+            None => false,
+        };
+        if !is_free {
             self.book.abandon(slot, spend.amount);
-            self.close_if_arrived(slot).await;
         }
+        self.close_if_arrived(slot).await;
     }
 
     async fn open_hold(&mut self, mut wish: OpenHold, reply: Reply<Held>) {
@@ -145,9 +150,9 @@ impl Writer {
         // Somebody else has extended it meanwhile.
         let taken = view.facts.held.saturating_sub(before.facts.held);
         let spent = wish.spend.map_or(Credits::ZERO, |spend| spend.amount);
-        let surplus = wish.spend.map(|spend| Spend { amount: spent.saturating_sub(taken), ..spend });
-        self.abandon_spend(surplus).await;
-        Ok(view)
+        let freed = spent.saturating_sub(taken);
+        self.abandon_spend(wish.spend.map(|spend| Spend { amount: freed, ..spend })).await;
+        Ok(HoldView { freed, ..view })
     }
 
     async fn end_hold(&mut self, hold: HoldNumber, ending: &Ending) -> Result<Ended, Refused> {
@@ -175,7 +180,7 @@ impl Writer {
             Change::Hold(HoldChange::Ended { used, .. }) => super::sum(&used.parts),
             _ => Credits::ZERO,
         };
-        let ended = self.book.ended(hold, slot, held.saturating_sub(charged), closed);
+        let ended = self.book.ended(hold, held.saturating_sub(charged), closed);
         ended.map_err(|unsound| self.stop_unsound(&unsound))
     }
 
@@ -187,7 +192,7 @@ impl Writer {
         };
         self.record(&change, Room::Charges).await?;
         self.close_if_arrived(slot).await;
-        let ended = self.book.ended(wish.hold, slot, Credits::ZERO, false);
+        let ended = self.book.ended(wish.hold, Credits::ZERO, false);
         ended.map_err(|unsound| self.stop_unsound(&unsound))
     }
 

@@ -118,6 +118,8 @@ pub struct HoldView {
     pub expires_at: Timestamp,
     /// Its line draws no more: it can be settled, and neither grow nor last longer.
     pub is_ending: bool,
+    /// What its extension had won and did not need.
+    pub freed: Credits,
 }
 
 /// A hold that has ended.
@@ -126,6 +128,8 @@ pub struct HoldOver {
     pub facts: HoldFacts,
     pub end: EndOfHold,
     pub charged: Credits,
+    /// The line that was charged last: another one than its own, if it was settled late.
+    pub charged_on: LineNumber,
     /// In spending order, no source twice.
     pub sources: Vec<(Source, Credits)>,
 }
@@ -134,8 +138,6 @@ pub struct HoldOver {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     pub over: HoldOver,
-    /// Where it was charged: another line than its own, if it was settled late.
-    pub charged_on: LineNumber,
     /// Free again and above the watermark of its line, or given back with it.
     pub freed: Credits,
     /// It was the last one of a line that waited for it.

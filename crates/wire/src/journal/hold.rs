@@ -78,6 +78,8 @@ pub struct HoldOver {
     pub end: EndOfHold,
     pub held: u64,
     pub charged: u64,
+    /// Of the line that was charged last: another one than its own, if it was settled late.
+    pub charged_on: u64,
     pub sources: Vec<(Source, u64)>,
 }
 
@@ -136,6 +138,7 @@ mod tests {
             end: EndOfHold::SettledLate,
             held: 8,
             charged: 5,
+            charged_on: 6,
             sources: vec![(Source::Shared, 5)],
         };
         let kept = KeptHold {
@@ -162,9 +165,10 @@ mod tests {
             (Record::Ending { line: 3, watermark: 9, parts: vec![(0, 7)] }, "4a01110309010007"),
             (
                 Record::HoldOver(Box::new(over)),
-                "4a0112fb2c01017703616e6e04020463686174000701090203080501 0205",
+                "4a0112fb2c01017703616e6e0402046368617400070109020308050601 0205",
             ),
             (Record::KeptHold(Box::new(kept)), KEPT),
+            (Record::Lowered { line: 3, watermark: 9 }, "4a01140309"),
         ]
     }
 
