@@ -314,6 +314,11 @@ impl Holder {
         self.0.sessions.is_live(handle.shard, self.0.clock.boottime_ms())
     }
 
+    /// Whether the ledger has looked at this node's disk since the process began.
+    pub fn is_registered(&self, workspace: &WorkspaceId) -> bool {
+        self.0.sessions.is_registered(self.0.shards.map().shard_of(workspace))
+    }
+
     /// Whether this node has a session with the workspace's leader.
     pub fn has_session(&self, workspace: &WorkspaceId) -> bool {
         let shard = self.0.shards.map().shard_of(workspace);

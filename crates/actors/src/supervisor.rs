@@ -218,9 +218,15 @@ impl State {
         if self.holder.journal.open_holds() == 0 {
             return;
         }
+        // Until the ledger has looked at this disk it may be an older copy, and have ended what ended otherwise.
+        let is_known = |workspace: &&WorkspaceId| {
+            self.holder.sessions.is_registered(self.holder.shards.map().shard_of(workspace))
+        };
+        let unknown = self.pools.keys().chain(self.recovered.keys()).filter(|id| !is_known(id));
+        let unknown: BTreeSet<WorkspaceId> = unknown.cloned().collect();
         let holder = self.holder.clone();
         tokio::spawn(async move {
-            match holder.journal.expire_holds(holder.clock.now().day()).await {
+            match holder.journal.expire_holds(holder.clock.now().day(), unknown).await {
                 Ok(ended) => ended.iter().for_each(|ended| holder.hold_ended(ended)),
                 Err(why) => tracing::warn!(%why, "no hold expires for now"),
             }

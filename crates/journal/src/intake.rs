@@ -6,6 +6,7 @@ use crate::refused::Refused;
 use crate::registrations::Registrations;
 use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
 use crate::writer::Shared;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -224,9 +225,9 @@ impl Journal {
         self.ask(|reply| Op::Hold(HoldOp::End(hold, ending, reply))).await
     }
 
-    /// Ends all holds whose time is up, by the time since boot.
-    pub async fn expire_holds(&self, day: Day) -> Result<Vec<Ended>, Refused> {
-        self.ask(|reply| Op::Hold(HoldOp::Expire(day, reply))).await
+    /// Ends all holds whose time is up, by the time since boot, but those of some workspaces.
+    pub async fn expire_holds(&self, day: Day, but: BTreeSet<WorkspaceId>) -> Result<Vec<Ended>, Refused> {
+        self.ask(|reply| Op::Hold(HoldOp::Expire(day, but, reply))).await
     }
 
     /// All lines that are not forgotten.

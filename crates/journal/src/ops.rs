@@ -6,6 +6,7 @@ use crate::holds::words::{Ended, Ending, ExtendHold, Held, HoldView, OpenHold, S
 use crate::keys::{KeyName, KeyTable};
 use crate::refused::Refused;
 use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use types::{Backing, Credits, Day, HoldNumber, LineNumber, UserId, WorkspaceId};
@@ -55,8 +56,8 @@ pub(crate) enum HoldOp {
     Extend(Box<ExtendHold>, Reply<HoldView>),
     End(HoldNumber, Ending, Reply<Ended>),
     SettleLate(Box<SettleLate>, Reply<Ended>),
-    /// All whose time is up.
-    Expire(Day, Reply<Vec<Ended>>),
+    /// All whose time is up, but those of some workspaces.
+    Expire(Day, BTreeSet<WorkspaceId>, Reply<Vec<Ended>>),
 }
 
 impl HoldOp {
@@ -66,7 +67,7 @@ impl HoldOp {
             Self::Open(_, reply) => send(reply, Err(why)),
             Self::Look(_, reply) | Self::Extend(_, reply) => send(reply, Err(why)),
             Self::End(_, _, reply) | Self::SettleLate(_, reply) => send(reply, Err(why)),
-            Self::Expire(_, reply) => send(reply, Err(why)),
+            Self::Expire(_, _, reply) => send(reply, Err(why)),
         }
     }
 }

@@ -7,7 +7,7 @@ use holder::*;
 use journal::{EndOfHold, Ended, OpenHold, Refused, SettleLate, Spend};
 use platform::{Clock, Unsynced};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{Credits, Durability, HoldNumber, Source};
 
 #[derive(Clone, Debug)]
@@ -205,7 +205,7 @@ impl World {
             Step::Wait(ms) => {
                 self.machine.clock.advance_ms(*ms);
                 let day = self.machine.clock.now().day();
-                let expired = self.holder().run(self.holder().journal.expire_holds(day));
+                let expired = self.holder().run(self.holder().journal.expire_holds(day, BTreeSet::new()));
                 for ended in expired.unwrap_or_default() {
                     if self.holds.contains_key(&ended.over.facts.number) {
                         self.expired(&ended);

@@ -17,6 +17,7 @@ use placement::MembershipEpoch;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use types::planted::{Mistake, is_planted};
 use types::{Credits, Durability, HoldId, UserId, WorkspaceId};
 
 /// The shortest time to live of a hold: it ends with the first tick after it, of one second each.
@@ -73,7 +74,9 @@ impl Quota {
 
     /// Here, or not at all. One hop, never two.
     pub async fn hold_forwarded(&self, command: HoldCommand) -> Result<HoldAnswer, Refusal> {
-        if command.hold().node != self.node() {
+        // Also until the ledger has looked at this disk: an older copy of it would answer otherwise than before.
+        let is_known = self.holder().is_registered(command.workspace());
+        if command.hold().node != self.node() || (!is_known && !is_planted(Mistake::OlderDiskEndsHolds)) {
             return Err(Refusal::HolderUnreachable);
         }
         match command {
@@ -375,6 +378,14 @@ impl HoldCommand {
             Self::Extend(extend) => extend.hold,
             Self::Settle(settle) => settle.hold,
             Self::Release { hold, .. } => *hold,
+        }
+    }
+
+    fn workspace(&self) -> &WorkspaceId {
+        match self {
+            Self::Extend(extend) => &extend.workspace,
+            Self::Settle(settle) => &settle.workspace,
+            Self::Release { workspace, .. } => workspace,
         }
     }
 }

@@ -19,6 +19,7 @@ mod cycles;
 pub mod ghost;
 pub mod history;
 pub mod holder;
+pub mod holds;
 pub mod naive;
 pub mod order;
 pub mod reference;

@@ -62,6 +62,30 @@ impl Told {
         asked.micros = asked.micros.checked_sub(amount.micros()).expect("so much was asked for");
     }
 
+    /// More is held for a call that was asked for before.
+    pub fn asked_more(&mut self, user: &UserId, amount: Credits) {
+        self.asked_by_user.entry(user.clone()).or_default().micros += amount.micros();
+    }
+
+    /// So much of what was asked for is surely not used.
+    pub fn asked_less(&mut self, user: &UserId, micros: u64) {
+        let asked = self.asked_by_user.entry(user.clone()).or_default();
+        asked.micros = asked.micros.checked_sub(micros).expect("so much was asked for");
+    }
+
+    /// What a hold is charged at its end. `line`: where, if that is known.
+    pub fn charged_for_hold(&mut self, user: &UserId, line: Option<LineId>, micros: u64) -> Verdict {
+        let of_user = self.by_user.entry(user.clone()).or_default();
+        of_user.micros += micros;
+        self.total += micros;
+        let Some(line) = line else { return Ok(()) };
+        let on_line = self.on_line.entry(line).or_default();
+        *on_line += micros;
+        let (told, last) = (*on_line, self.last_words.get(&line).copied().unwrap_or(u64::MAX));
+        let sentence = "S4 nothing is told on a line beyond its last word";
+        holds(told <= last, sentence, || format!("{line:?}: told {told}, its last word was {last}"))
+    }
+
     /// How many charges were told.
     pub fn count(&self) -> usize {
         self.charges.len()

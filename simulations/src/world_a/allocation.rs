@@ -1,11 +1,12 @@
 //! The task that refills one user's word on one node, gives back what is recalled, and closes idle lines: the product's
 //! `actors/allocation.rs` on virtual time, step by step. Not here: gathering draws (`pool`), spending (`consume`).
 
+use super::batch::{Asked, last_message, line_message};
 use super::film::Step as Film;
 use super::handle::{Handle, micros};
+use super::messages::{AllocationMessage, Denied, DrawAnswer, Sent};
 use super::node::Running;
-use super::pool::{Asked, PoolMessage, line_message};
-use super::words::BatchAnswer;
+use super::pool::PoolMessage;
 use crate::crossings::Crossing;
 use escrow::Epoch;
 use futures::StreamExt;
@@ -17,56 +18,7 @@ use ledger::{Denial, DenialReason, LineMessage, LineRejection, LineResult, Wish}
 use platform::Clock;
 use std::rc::Rc;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, LineNumber};
-
-/// Why a consume that waited gets none.
-#[derive(Clone, Debug)]
-pub enum Denied {
-    Ledger { denial: Denial, cut_off: bool },
-    Unreachable,
-    UnknownWorkspace,
-    Overloaded,
-    Storage,
-    Gone,
-}
-
-#[derive(Debug)]
-pub enum AllocationMessage {
-    Want { amount: Credits, reply: oneshot::Sender<Result<(), Denied>> },
-    Low,
-    Answered { number: LineNumber, sent: Sent, answer: DrawAnswer },
-    Recall { recall: RecallLine, reply: oneshot::Sender<LineMessage> },
-    Frozen { number: LineNumber },
-    Tick,
-    Drain,
-}
-
-/// How the line stood when a draw was sent.
-#[derive(Clone, Copy, Debug)]
-pub struct Sent {
-    pub returned: Credits,
-    pub target: Credits,
-    /// It asks for what is needed alone, and waits for a recall round if there is too little.
-    pub waits: bool,
-}
-
-#[derive(Clone, Debug)]
-pub enum DrawAnswer {
-    Line { result: LineResult, elsewhere: Credits, durability: Durability, cut_off: bool },
-    UnknownWorkspace,
-    Unreachable,
-}
-
-impl DrawAnswer {
-    pub fn of(answer: &BatchAnswer, at: usize) -> Self {
-        Self::Line {
-            result: answer.lines[at].result.clone(),
-            elsewhere: answer.elsewhere[at],
-            durability: answer.durability,
-            cut_off: answer.cut_off,
-        }
-    }
-}
+use types::{Credits, LineNumber};
 
 pub struct Allocation {
     running: Rc<Running>,
@@ -141,6 +93,7 @@ impl Allocation {
                     self.waiting.push(Waiter { amount, reply });
                 }
                 AllocationMessage::Low => {}
+                AllocationMessage::Freed => self.look_again().await,
                 AllocationMessage::Answered { number, sent, answer } => {
                     self.answered(number, sent, answer).await;
                 }
@@ -170,8 +123,8 @@ impl Allocation {
         let key = view.line.clone();
         let view = self.running.journal.attach(key, self.handle.no, self.epoch.number()).await?;
         let lease = Lease { drawn: view.drawn, returned: view.returned, watermark: view.watermark };
-        self.open_word(view.used);
-        let put = self.handle.put();
+        self.open_word(view.arrived);
+        let put = self.handle.put().saturating_sub(view.freed);
         let missing = view.watermark.saturating_sub(view.unattributed).saturating_sub(put);
         if !missing.is_zero() && self.handle.deposit(self.epoch, missing).is_err() {
             return Err(stopped("the word does not take what the disk allows"));
@@ -193,6 +146,19 @@ impl Allocation {
             line.known = true;
             self.open_word(Credits::ZERO);
         }
+    }
+
+    /// When a hold ends the watermark falls: the journal knows how far.
+    async fn look_again(&mut self) {
+        let Some(key) = self.key() else { return };
+        if let (Ok(view), Some(line)) = (self.running.journal.line(key).await, &mut self.line) {
+            line.lease.watermark = view.watermark;
+        }
+    }
+
+    async fn has_holds(&self) -> bool {
+        let Some(key) = self.key().filter(|_| self.running.journal.open_holds() > 0) else { return false };
+        self.running.journal.line(key).await.is_ok_and(|view| view.holds > 0)
     }
 
     fn balance(&self) -> Credits {
@@ -280,7 +246,8 @@ impl Allocation {
         let (Some(line), Some(key)) = (&mut self.line, key) else { return Ok(()) };
         let rose = self.running.journal.raise_watermark(key, to).await?;
         self.running.disk_is_slow().await;
-        line.lease.watermark = line.lease.watermark.saturating_add(rose);
+        // Not so much more than was known: the end of a hold may have lowered it meanwhile.
+        line.lease.watermark = if rose.is_zero() { line.lease.watermark } else { to };
         if self.handle.deposit(self.epoch, rose).is_err() {
             return Err(stopped("the word does not take what the disk allows"));
         }
@@ -403,6 +370,7 @@ impl Allocation {
             return;
         }
         self.line_is_known();
+        self.look_again().await;
         let Some(key) = self.key() else { return };
         let Some(line) = &self.line else { return };
         let keep = recall.keep.max(self.spoken_for());
@@ -439,7 +407,7 @@ impl Allocation {
         self.running.disk_is_slow().await;
         match closed {
             Ok(numbers) => {
-                let message = line_message(&numbers, Wish::Close);
+                let message = last_message(&numbers);
                 self.running.film(Film::LineClosed, key.number.0, spent.micros());
                 let whose = (&key.workspace, &self.handle.user, key.number);
                 let words = |line: &str| format!("closes {line}, {spent} spent on it");
@@ -464,7 +432,8 @@ impl Allocation {
         self.waiting.retain(|waiter| !waiter.reply.is_canceled());
         let now_ms = self.running.clock.boottime_ms();
         let idle = now_ms.saturating_sub(self.last_spent_ms) >= self.running.policy.idle_ms;
-        if self.waiting.is_empty() && idle && self.line.as_ref().is_none_or(|line| !line.drawing) {
+        let may_end = self.waiting.is_empty() && idle;
+        if may_end && self.line.as_ref().is_none_or(|line| !line.drawing) && !self.has_holds().await {
             self.close().await;
         }
         idle && self.line.is_none() && self.waiting.is_empty()

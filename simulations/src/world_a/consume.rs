@@ -2,21 +2,21 @@
 //! `quota/consume.rs` and `route.rs`. Not here: refills (`allocation`), clients (`clients`).
 
 use super::World;
-use super::allocation::{AllocationMessage, Denied};
 use super::handle::{Handle, micros};
+use super::messages::{AllocationMessage, Denied};
 use super::node::Running;
 use super::words::{Answer, Charge, Consume, Index, PeerFault, Refusal, Request};
 use crate::crossings::Crossing;
-use escrow::NoSpend;
+use escrow::{NoSpend, Spent};
 use futures::channel::oneshot;
-use journal::{Begun, Charged, KeyGuard, Refused};
+use journal::{Begun, Charged, KeyGuard, Permit, Refused};
 use ledger::DenialReason;
 use platform::Clock;
 use std::rc::Rc;
 use types::{Credits, Durability, Feature, Meter, UserId, WorkspaceId};
 
-const WAIT_MS: u64 = 5_000;
-const FORWARD_MS: u64 = 6_000;
+pub const WAIT_MS: u64 = 5_000;
+pub const FORWARD_MS: u64 = 6_000;
 const CONFIRM_MS: u64 = 2_000;
 const GENERATION_MS: u64 = 2_000;
 const REGULAR_FROM: u32 = 3;
@@ -39,7 +39,7 @@ pub async fn consume(world: Rc<World>, me: Rc<Running>, consume: Consume) -> Cha
     }
 }
 
-fn is_regular(me: &Running, workspace: &WorkspaceId, user: &UserId) -> bool {
+pub fn is_regular(me: &Running, workspace: &WorkspaceId, user: &UserId) -> bool {
     if me.find(workspace, user).is_some() {
         return true;
     }
@@ -77,7 +77,7 @@ pub async fn decide(me: &Rc<Running>, consume: &Consume) -> Charging {
                 confirmed(me, consume, &charged).await?;
                 return Ok(charge_of(me, &charged, true, true));
             }
-            // World A opens no holds.
+            // Its holds have no keys.
             Begun::Conflict | Begun::ReplayHold(_) => return Err(Refusal::KeyConflict),
             Begun::InFlight => return Err(Refusal::KeyInFlight),
             Begun::Full => return Err(Refusal::KeyWindowFull),
@@ -100,9 +100,25 @@ pub async fn decide(me: &Rc<Running>, consume: &Consume) -> Charging {
     }
 }
 
-enum Attempt {
+pub enum Attempt {
     Short,
     Refused(Refusal),
+}
+
+/// A place in the journal, and the credits off the word.
+pub fn try_win<'a>(me: &'a Running, handle: &Handle, price: Credits) -> Result<(Permit<'a>, Spent), Attempt> {
+    if !me.may_spend() {
+        return Err(Attempt::Short);
+    }
+    let permit = me.journal.reserve().map_err(|why| Attempt::Refused(not_booked(&why)))?;
+    match handle.try_spend(price) {
+        Ok(spent) => Ok((permit, spent)),
+        Err(NoSpend::Short { .. } | NoSpend::Sealed { .. }) => Err(Attempt::Short),
+        Err(NoSpend::Stray { epoch, amount }) => {
+            permit.stray(handle.no, epoch.number(), micros(amount));
+            Err(Attempt::Short)
+        }
+    }
 }
 
 async fn try_here(
@@ -111,24 +127,12 @@ async fn try_here(
     consume: &Consume,
     key: &mut Option<KeyGuard>,
 ) -> Result<Charged, Attempt> {
-    if !me.may_spend() {
-        return Err(Attempt::Short);
-    }
     let spent_ms = me.time.now_ms();
-    let permit = me.journal.reserve().map_err(|why| Attempt::Refused(not_booked(&why)))?;
-    let spent = match handle.try_spend(consume.price) {
-        Ok(spent) => spent,
-        Err(NoSpend::Short { .. } | NoSpend::Sealed { .. }) => return Err(Attempt::Short),
-        Err(NoSpend::Stray { epoch, amount }) => {
-            permit.stray(handle.no, epoch.number(), micros(amount));
-            return Err(Attempt::Short);
-        }
-    };
+    let (permit, spent) = try_win(me, handle, consume.price)?;
     let (at_least, at_most) = handle.remaining(spent.left);
     let now = me.clock.now();
     let durability = consume.durability.unwrap_or_else(|| handle.durability());
-    let feature = ["chat", "image", "search"][usize::from(consume.feature % 3)];
-    let meter = Meter { feature: Feature::parse(feature).expect("a valid id"), model: None, day: now.day() };
+    let meter = Meter { feature: feature_of(consume), model: None, day: now.day() };
     let charge = journal::Charge {
         handle: handle.no,
         epoch: spent.epoch.number(),
@@ -157,6 +161,11 @@ async fn try_here(
     Ok(charged)
 }
 
+pub fn feature_of(consume: &Consume) -> Feature {
+    let feature = ["chat", "image", "search"][usize::from(consume.feature % 3)];
+    Feature::parse(feature).expect("a valid id")
+}
+
 /// `quorum`: answered when the report that holds it is committed.
 async fn confirmed(me: &Rc<Running>, consume: &Consume, charged: &Charged) -> Result<(), Refusal> {
     if charged.durability != Durability::Quorum {
@@ -181,7 +190,7 @@ fn charge_of(me: &Running, charged: &Charged, local: bool, replayed: bool) -> Ch
     }
 }
 
-async fn wait_for_credits(me: &Rc<Running>, handle: &Rc<Handle>, amount: Credits) -> Result<(), Refusal> {
+pub async fn wait_for_credits(me: &Rc<Running>, handle: &Rc<Handle>, amount: Credits) -> Result<(), Refusal> {
     if !me.may_spend() {
         me.saw(Crossing::SessionIsOver);
         if !me.renew().await {
@@ -220,7 +229,7 @@ async fn wait_for_credits(me: &Rc<Running>, handle: &Rc<Handle>, amount: Credits
     }
 }
 
-fn not_booked(why: &Refused) -> Refusal {
+pub fn not_booked(why: &Refused) -> Refusal {
     match why {
         Refused::Overloaded => Refusal::Overloaded,
         _ => Refusal::StorageUnavailable,

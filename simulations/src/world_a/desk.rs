@@ -34,6 +34,8 @@ pub struct Desk {
     pub rounds: Rounds,
     /// `true`: nobody was told what became of a command about it.
     watched: RefCell<BTreeMap<WorkspaceId, bool>>,
+    /// Lines that were taken away and are known to be sealed: what is out of them is held.
+    sealed: RefCell<BTreeSet<(WorkspaceId, LineId)>>,
     to_sweep: tokio::sync::Notify,
     leads: Cell<bool>,
 }
@@ -59,7 +61,7 @@ pub async fn answer(world: &Rc<World>, me: &Rc<Running>, request: LeaderRequest,
             read(world, me, within_ms).await?;
             let status = |state: &State| {
                 let status = state.holders.get(&holder).map(|record| record.status);
-                (status, owes(state, holder))
+                (status, owes(state, &me.desk.sealed.borrow(), holder))
             };
             let (status, owes) = state(world, me.node, status);
             match status {
@@ -201,13 +203,17 @@ fn may_have_overage(world: &World, me: &Running, batch: &HolderBatch, short: &[S
     state(world, me.node, |state| state.workspace(&batch.workspace).is_some_and(may))
 }
 
-/// Whether the holder still has lines that were taken away from it.
-fn owes(state: &State, holder: HolderId) -> bool {
-    let frozen = |(id, line): (&LineId, &Line)| {
-        id.holder == holder && line.frozen && !line.written_off && !line.outstanding().is_zero()
-    };
-    let open = state.workspaces.values().filter(|workspace| workspace.frozen_out > 0);
-    open.into_iter().any(|workspace| workspace.lines.iter().any(frozen))
+/// Whether the holder may still spend of what was taken away from it.
+fn owes(state: &State, sealed: &BTreeSet<(WorkspaceId, LineId)>, holder: HolderId) -> bool {
+    let open = state.workspaces.iter().filter(|(_, workspace)| workspace.frozen_out > 0);
+    open.into_iter().any(|(workspace, pool)| {
+        let owed = |(id, line): (&LineId, &Line)| {
+            let out = line.outstanding();
+            let waits = || sealed.contains(&(workspace.clone(), *id)) && out <= line.held;
+            id.holder == holder && line.frozen && !line.written_off && !out.is_zero() && !waits()
+        };
+        pool.lines.iter().any(owed)
+    })
 }
 
 /// The lines whose draws ask for what is needed alone.
@@ -299,6 +305,8 @@ async fn recall_lines(
     };
     let ask = |(node, lines): (NodeId, Vec<RecallLine>)| {
         let asked: BTreeSet<LineId> = lines.iter().map(|line| line.line).collect();
+        let frozen: BTreeSet<LineId> =
+            lines.iter().filter(|line| line.frozen).map(|line| line.line).collect();
         let recall = Recall { workspace: workspace.clone(), lines };
         let heard = is_heard(world, me, node);
         let patience_ms = if heard { within_ms } else { within_ms.min(me.policy.round_ms) };
@@ -307,6 +315,8 @@ async fn recall_lines(
             let Some(answer) = answer else { return (node, asked) };
             hear(me, node);
             let booked = book_answer(world, me, workspace, answer, within_ms.max(PATIENCE_MS)).await;
+            let sealed = frozen.intersection(&booked).map(|line| (workspace.clone(), *line));
+            me.desk.sealed.borrow_mut().extend(sealed);
             (node, asked.difference(&booked).copied().collect())
         }
     };
@@ -412,6 +422,9 @@ pub async fn keep_sweeping(world: Rc<World>, me: Rc<Running>) {
             let lines = state(&world, me.node, |state| {
                 state.workspace(&workspace).map(frozen_lines).unwrap_or_default()
             });
+            if lines.is_empty() {
+                me.desk.sealed.borrow_mut().retain(|(of, _)| *of != workspace);
+            }
             if leads && (!lines.is_empty() || !settled) {
                 recall_lines(&world, &me, &workspace, lines, me.policy.round_ms).await;
                 *me.desk.watched.borrow_mut().entry(workspace).or_default() |= !settled;

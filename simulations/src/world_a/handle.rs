@@ -1,7 +1,7 @@
 //! A node's entry for one user: the product's escrow word, and the way to the task that refills it; as the product's
 //! `actors/handle.rs`, without stripes. Not here: refilling (`allocation`).
 
-use super::allocation::AllocationMessage;
+use super::messages::AllocationMessage;
 use escrow::{Epoch, Escrow, NoSpend, Refused, Snapshot, Spent};
 use futures::channel::mpsc::UnboundedSender;
 use journal::HandleNo;

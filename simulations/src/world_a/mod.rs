@@ -7,15 +7,19 @@
 
 mod admins;
 mod allocation;
+mod batch;
 mod carry;
 mod clients;
 mod config;
 mod consume;
 mod desk;
 mod dues;
+mod ending;
 mod faults;
 mod film;
 mod handle;
+mod holds;
+mod messages;
 mod network;
 mod node;
 mod oracle;
@@ -25,6 +29,7 @@ mod rounds;
 mod served;
 mod shard;
 mod start;
+mod streams;
 mod tell;
 mod time;
 mod words;
@@ -209,6 +214,7 @@ impl World {
         }
         for at in 0..self.config.workspaces.len() {
             self.time.spawn(WORLD, clients::crowd(self.clone(), at, self.seed));
+            self.time.spawn(WORLD, streams::streams(self.clone(), at, self.seed));
         }
         if let Some(listed) = self.config.listed.clone() {
             self.time.spawn(WORLD, clients::listed(self.clone(), listed));

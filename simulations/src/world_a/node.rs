@@ -271,6 +271,7 @@ impl Running {
             self.pool(&workspace);
         }
         self.keys.expire(self.world().surely(self.node));
+        self.expire_holds();
         for pool in self.pools.borrow().values() {
             let _gone = pool.unbounded_send(PoolMessage::Tick);
         }
@@ -302,6 +303,11 @@ impl Running {
     }
 
     // ---- the way to the leader
+
+    /// Whether the ledger has looked at this disk since the process began.
+    pub fn knows_cluster(&self) -> bool {
+        self.registered.get()
+    }
 
     pub fn may_spend(&self) -> bool {
         self.clock.boottime_ms() < self.session_until_ms.get()

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use testkit::checkers::{self, Broken, Verdict};
 use testkit::ghost::Ghost;
+use testkit::holds::Holds;
 use testkit::order::RealTime;
 use testkit::reference::{Finals, Reference};
 use testkit::told::{self, Told};
@@ -29,6 +30,7 @@ const CHANGE_EVERY: u64 = 4;
 struct Pool {
     ghost: Ghost,
     told: Told,
+    holds: Holds,
     /// When a key's charge was told first.
     keys_told_ms: BTreeMap<(UserId, IdempotencyKey), u64>,
     reference: Reference,
@@ -104,6 +106,7 @@ impl Oracle {
                 keys_told_ms: BTreeMap::new(),
                 ghost: Ghost { fenced, ..Ghost::default() },
                 told: Told::default(),
+                holds: Holds::default(),
                 reference: Reference::default(),
             }
         })
@@ -349,6 +352,16 @@ impl Oracle {
             out: pool.lines.iter().map(left).sum(),
             granted: totals.amount.micros(),
         });
+    }
+
+    pub fn holds_of(&mut self, workspace: &WorkspaceId) -> (&mut Told, &mut Holds) {
+        let pool = self.pool(workspace);
+        (&mut pool.told, &mut pool.holds)
+    }
+
+    /// All pools' holds that are known.
+    pub fn all_holds(&self) -> impl Iterator<Item = (&WorkspaceId, &Holds)> {
+        self.pools.iter().map(|(id, pool)| (id, &pool.holds))
     }
 
     pub fn told_of(&self, workspace: &WorkspaceId) -> Option<&Told> {

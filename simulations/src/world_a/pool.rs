@@ -1,17 +1,19 @@
 //! The task that gathers one workspace's draws, reports and closes on one node into batches: the product's
 //! `actors/pool.rs` on virtual time. Not here: one user's line (`allocation`), finding the leader (`node`).
 
-use super::allocation::{Allocation, AllocationMessage, DrawAnswer, Sent};
+use super::allocation::Allocation;
+use super::batch::{Asked, Outgoing, Weight, fitting, last_message, line_message, weight};
 use super::film::Step as Film;
 use super::handle::Handle;
+use super::messages::{AllocationMessage, DrawAnswer};
 use super::node::{NotSubmitted, Running};
 use super::words::{BatchAnswer, Recall};
 use crate::crossings::Crossing;
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::channel::oneshot;
-use journal::{LineKey, LineNumbers, LineView};
-use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Used, Wish};
+use journal::{LineKey, LineView};
+use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Wish};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use types::planted::{Mistake, is_planted};
@@ -20,8 +22,6 @@ use types::{Credits, LineNumber, UserId, WorkspaceId};
 const GATHER_MS: u64 = 100;
 const BATCHES_MAX: usize = 4;
 const WAITING_BATCHES_MAX: usize = 4;
-const BATCH_LINES_MAX: usize = 1_000;
-const BATCH_BYTES_MAX: usize = 1_000_000;
 
 pub enum PoolMessage {
     /// Gives the handle a task, if it has none.
@@ -31,6 +31,8 @@ pub enum PoolMessage {
     },
     Ask(Box<Asked>),
     Closing(Box<LineMessage>),
+    /// A line that waited for its holds may have closed.
+    HoldEnded,
     Unclosed {
         line: LineKey,
         spent: Credits,
@@ -58,14 +60,6 @@ pub enum PoolMessage {
     },
 }
 
-/// A draw of a child.
-pub struct Asked {
-    pub message: LineMessage,
-    pub sent: Sent,
-    pub urgent: bool,
-    pub from: Rc<Handle>,
-}
-
 /// A batch that came back.
 pub struct Done {
     sent: Vec<Outgoing>,
@@ -73,87 +67,9 @@ pub struct Done {
     result: Result<BatchAnswer, NotSubmitted>,
 }
 
-enum Outgoing {
-    Draw(Asked),
-    Report { message: LineMessage, confirms: Vec<oneshot::Sender<bool>> },
-    Close(LineMessage),
-}
-
-impl Outgoing {
-    fn message(&self) -> &LineMessage {
-        match self {
-            Self::Draw(asked) => &asked.message,
-            Self::Report { message, .. } | Self::Close(message) => message,
-        }
-    }
-
-    fn waits_for_round(&self) -> bool {
-        matches!(self, Self::Draw(asked) if asked.sent.waits)
-    }
-
-    fn is_urgent(&self) -> bool {
-        match self {
-            Self::Draw(asked) => asked.urgent,
-            Self::Report { confirms, .. } => !confirms.is_empty(),
-            Self::Close(_) => false,
-        }
-    }
-
-    fn fail(self, why: NotSubmitted) {
-        match self {
-            Self::Draw(Asked { message, sent, from, .. }) => {
-                let answer = match why {
-                    NotSubmitted::Unreachable => DrawAnswer::Unreachable,
-                    NotSubmitted::UnknownWorkspace => DrawAnswer::UnknownWorkspace,
-                };
-                let number = message.number;
-                from.tell(AllocationMessage::Answered { number, sent, answer });
-            }
-            Self::Report { confirms, .. } => {
-                for confirm in confirms {
-                    let _gone = confirm.send(false);
-                }
-            }
-            Self::Close(_) => {}
-        }
-    }
-}
-
-/// Used and unattributed, calls, returned.
-type Weight = (Credits, u64, Credits);
-
-fn weight(message: &LineMessage) -> Weight {
-    let sum = |parts: &mut dyn Iterator<Item = Credits>| parts.fold(Credits::ZERO, Credits::saturating_add);
-    let spent = &mut message.used.by_backing.iter().map(|(_, used, lost)| used.saturating_add(*lost));
-    let calls = message.used.by_meter.iter().map(|(_, metered)| metered.calls).sum();
-    (sum(spent), calls, sum(&mut message.returned.iter().map(|(_, returned)| *returned)))
-}
-
-pub fn line_message(numbers: &LineNumbers, wish: Wish) -> LineMessage {
-    LineMessage {
-        number: numbers.line.number,
-        user: numbers.user.clone(),
-        cycle: numbers.cycle,
-        team: numbers.team.clone(),
-        returned: numbers.backings.iter().map(|b| (b.backing, b.returned)).collect(),
-        used: Used {
-            by_backing: numbers.backings.iter().map(|b| (b.backing, b.used, b.unattributed)).collect(),
-            by_meter: numbers.meters.clone(),
-        },
-        held: Credits::ZERO,
-        confirmed: Credits::ZERO,
-        wish,
-    }
-}
-
-/// How many go into one batch.
-fn fitting(queue: &VecDeque<Outgoing>) -> usize {
-    LineMessage::fitting(queue.iter().map(Outgoing::message), BATCH_LINES_MAX, BATCH_BYTES_MAX)
-}
-
 pub struct Pool {
-    running: Rc<Running>,
-    workspace: WorkspaceId,
+    pub(super) running: Rc<Running>,
+    pub(super) workspace: WorkspaceId,
     me: UnboundedSender<PoolMessage>,
     recovered: BTreeMap<UserId, LineView>,
     ended: Vec<LineKey>,
@@ -166,9 +82,11 @@ pub struct Pool {
     short: VecDeque<Outgoing>,
     flushing_short: bool,
     short_in_flight: usize,
-    lines: BTreeSet<LineNumber>,
-    reported: BTreeMap<LineNumber, Weight>,
-    closing: BTreeMap<LineNumber, LineMessage>,
+    pub(super) lines: BTreeSet<LineNumber>,
+    pub(super) reported: BTreeMap<LineNumber, Weight>,
+    pub(super) closing: BTreeMap<LineNumber, LineMessage>,
+    /// Lines that wait for their holds alone.
+    pub(super) ending: BTreeSet<LineNumber>,
     drained: Vec<oneshot::Sender<()>>,
 }
 
@@ -198,6 +116,7 @@ impl Pool {
             lines: BTreeSet::new(),
             reported: BTreeMap::new(),
             closing: BTreeMap::new(),
+            ending: BTreeSet::new(),
             drained: Vec::new(),
         };
         pool.recover(open);
@@ -211,15 +130,17 @@ impl Pool {
                     let _gone = reply.send(self.spawn_child(&handle).await);
                 }
                 PoolMessage::Ask(asked) => {
-                    self.lines.insert(asked.message.number);
+                    if !self.closing.contains_key(&asked.message.number) {
+                        self.lines.insert(asked.message.number);
+                    }
                     self.gather(Outgoing::Draw(*asked));
                 }
                 PoolMessage::Closing(message) => {
-                    self.lines.remove(&message.number);
-                    self.reported.remove(&message.number);
-                    self.closing.insert(message.number, (*message).clone());
-                    self.gather(Outgoing::Close(*message));
+                    if let Some(outgoing) = self.line_ends(*message) {
+                        self.gather(outgoing);
+                    }
                 }
+                PoolMessage::HoldEnded => self.close_ended().await,
                 PoolMessage::Unclosed { line, spent } => {
                     self.lines.remove(&line.number);
                     self.reported.remove(&line.number);
@@ -269,15 +190,20 @@ impl Pool {
 
     fn recover(&mut self, open: impl IntoIterator<Item = LineView>) {
         for view in open {
+            if view.is_ending {
+                self.lines.insert(view.line.number);
+                self.ending.insert(view.line.number);
+                continue;
+            }
             let user = view.user.clone();
             let is_older =
                 self.recovered.get(&user).is_some_and(|known| known.line.number > view.line.number);
             let older = if is_older { Some(view) } else { self.recovered.insert(user, view) };
-            self.unclosed.extend(older.map(|view| (view.line, view.used)));
+            self.unclosed.extend(older.map(|view| (view.line, view.arrived)));
         }
     }
 
-    fn gather(&mut self, outgoing: Outgoing) {
+    pub(super) fn gather(&mut self, outgoing: Outgoing) {
         if outgoing.waits_for_round() {
             self.short.push_back(outgoing);
             return self.ask_for_flush_short();
@@ -450,6 +376,7 @@ impl Pool {
             handle.tell(AllocationMessage::Tick);
         }
         self.take_up_recovered().await;
+        self.close_ended().await;
         let gathered: BTreeSet<LineNumber> =
             self.gathered.iter().map(|outgoing| outgoing.message().number).collect();
         let closes = self.closing.values().filter(|close| !gathered.contains(&close.number)).cloned();
@@ -467,7 +394,7 @@ impl Pool {
                 && let Some(left) = self.recovered.remove(&user)
             {
                 // The user has a task already, with a line of its own.
-                self.unclosed.insert(left.line, left.used);
+                self.unclosed.insert(left.line, left.arrived);
             }
         }
     }
@@ -475,9 +402,7 @@ impl Pool {
     async fn resume_closes(&mut self) {
         for (line, spent) in std::mem::take(&mut self.unclosed) {
             match self.running.journal.close(line.clone(), spent).await {
-                Ok(numbers) => {
-                    self.closing.insert(numbers.line.number, line_message(&numbers, Wish::Close));
-                }
+                Ok(numbers) => drop(self.line_ends(last_message(&numbers))),
                 Err(journal::Refused::NoLine) => {}
                 Err(_) => {
                     self.unclosed.insert(line, spent);
@@ -504,7 +429,7 @@ impl Pool {
         for numbers in self.running.journal.numbers(keys, true).await? {
             let message = line_message(&numbers, Wish::Report);
             if self.reported.get(&message.number) != Some(&weight(&message))
-                && weight(&message) != (Credits::ZERO, 0, Credits::ZERO)
+                && weight(&message) != Weight::default()
             {
                 self.gathered.push_back(Outgoing::Report { message, confirms: Vec::new() });
             }
@@ -532,12 +457,16 @@ impl Pool {
 
     async fn recall(&mut self, recall: Recall, reply: oneshot::Sender<Vec<LineMessage>>) {
         self.take_up_recovered().await;
-        let mut answers = Vec::new();
-        let mut asked = Vec::new();
+        let (mut answers, mut ending, mut asked) = (Vec::new(), Vec::new(), Vec::new());
         for line in recall.lines {
             let number = line.number();
             if let Some(closing) = self.closing.get(&number) {
                 answers.push(closing.clone());
+                continue;
+            }
+            if self.ending.contains(&number) {
+                self.install_ending(number, line.drawn).await;
+                ending.push(number);
                 continue;
             }
             let (reply, answer) = oneshot::channel();
@@ -546,6 +475,7 @@ impl Pool {
             }
             asked.push((number, answer));
         }
+        answers.extend(self.said_of_ending(&ending).await);
         self.running.film(Film::RecallTaken, asked.len() as u64, answers.len() as u64);
         let pool = self.me.clone();
         self.running.spawn(async move {

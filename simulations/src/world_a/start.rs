@@ -112,6 +112,9 @@ impl World {
         let mut chance = stream(self.seed, &format!("life {} of {index}", node.lives.get()));
         let phase = chance.random_range(1..TICK_MS);
         self.time.spawn(index + 1, tick(self.clone(), running.clone(), phase));
+        if !node.rolled_back.get() {
+            self.time.spawn(index + 1, running.clone().find_holds());
+        }
         let me = running.clone();
         self.time.spawn(index + 1, async move {
             while me.register().await.is_err() {

@@ -10,8 +10,8 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// A process by number; [`WORLD`] is nobody's.
@@ -29,7 +29,8 @@ struct Inner {
     truth: TrueTime,
     tasks: RefCell<Vec<Slot>>,
     free: RefCell<Vec<usize>>,
-    ready: Arc<Ready>,
+    /// Which of those that ran on this thread.
+    number: u64,
     /// By (microsecond, number), with where it stands in `due`.
     events: RefCell<BinaryHeap<Reverse<(u64, u64, usize)>>>,
     due: RefCell<Vec<Option<What>>>,
@@ -40,26 +41,41 @@ struct Inner {
     polls: Cell<u64>,
 }
 
-type Ready = Mutex<VecDeque<Arc<TaskWaker>>>;
+/// What is to be run, of whoever has its time on this thread: a lock for each wake would cost more than most polls.
+type Ready = RefCell<VecDeque<Arc<TaskWaker>>>;
+
+thread_local! {
+    static READY: Ready = const { RefCell::new(VecDeque::new()) };
+}
+
+static TIMES: AtomicU64 = AtomicU64::new(0);
 
 struct Slot {
     group: Group,
-    task: Option<Task>,
+    /// With what wakes it, while it is not being run.
+    task: Option<(Task, Waker)>,
     waker: Option<Arc<TaskWaker>>,
 }
 
+/// Only the thread of its time wakes it: what is shared is written by nobody else.
 struct TaskWaker {
     slot: usize,
+    time: u64,
     queued: AtomicBool,
     dead: AtomicBool,
-    ready: Arc<Ready>,
 }
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        if !self.queued.swap(true, Ordering::Relaxed) {
-            let ready = self.ready.clone();
-            ready.lock().expect("one thread").push_back(self);
+        if !self.queued.load(Ordering::Relaxed) {
+            self.queued.store(true, Ordering::Relaxed);
+            READY.with_borrow_mut(|ready| ready.push_back(self));
+        }
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.load(Ordering::Relaxed) {
+            self.clone().wake();
         }
     }
 }
@@ -75,7 +91,7 @@ impl Time {
             truth: TrueTime::default(),
             tasks: RefCell::default(),
             free: RefCell::default(),
-            ready: Arc::default(),
+            number: TIMES.fetch_add(1, Ordering::Relaxed),
             events: RefCell::default(),
             due: RefCell::default(),
             due_free: RefCell::default(),
@@ -113,8 +129,9 @@ impl Time {
         let mut tasks = self.0.tasks.borrow_mut();
         let slot = free.unwrap_or(tasks.len());
         let (queued, dead) = (AtomicBool::new(false), AtomicBool::new(false));
-        let waker = Arc::new(TaskWaker { slot, queued, dead, ready: self.0.ready.clone() });
-        let entry = Slot { group, task: Some(task), waker: Some(waker.clone()) };
+        let waker = Arc::new(TaskWaker { slot, time: self.0.number, queued, dead });
+        let task = Some((task, Waker::from(waker.clone())));
+        let entry = Slot { group, task, waker: Some(waker.clone()) };
         match free {
             Some(_) => tasks[slot] = entry,
             None => tasks.push(entry),
@@ -185,7 +202,7 @@ impl Time {
     pub fn go_on(&self, group: Group) {
         self.0.paused.borrow_mut()[group] = false;
         let parked = std::mem::take(&mut self.0.parked.borrow_mut()[group]);
-        self.0.ready.lock().expect("one thread").extend(parked);
+        READY.with_borrow_mut(|ready| ready.extend(parked));
     }
 
     /// Runs until nothing is left to do before `end_us`, which is the time then.
@@ -211,9 +228,10 @@ impl Time {
 
     fn run_ready(&self) {
         loop {
-            let next = self.0.ready.lock().expect("one thread").pop_front();
+            let next = READY.with_borrow_mut(VecDeque::pop_front);
             let Some(waker) = next else { return };
-            if !waker.dead.load(Ordering::Relaxed) {
+            // What ran on this thread before may have left something behind.
+            if waker.time == self.0.number && !waker.dead.load(Ordering::Relaxed) {
                 self.run_one(&waker);
             }
         }
@@ -230,10 +248,10 @@ impl Time {
             }
             (group, tasks[slot].task.take())
         };
-        let Some(mut task) = task else { return };
+        let Some((mut task, wakes_it)) = task else { return };
         waker.queued.store(false, Ordering::Relaxed);
         self.0.polls.set(self.0.polls.get() + 1);
-        let polled = task.as_mut().poll(&mut Context::from_waker(&Waker::from(waker.clone())));
+        let polled = task.as_mut().poll(&mut Context::from_waker(&wakes_it));
         let mut tasks = self.0.tasks.borrow_mut();
         if waker.dead.load(Ordering::Relaxed) {
             // It killed its own group.
@@ -242,7 +260,7 @@ impl Time {
         }
         if polled.is_pending() {
             debug_assert_eq!(tasks[slot].group, group);
-            tasks[slot].task = Some(task);
+            tasks[slot].task = Some((task, wakes_it));
         } else {
             waker.dead.store(true, Ordering::Relaxed);
             tasks[slot].waker = None;

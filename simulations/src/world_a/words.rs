@@ -4,6 +4,7 @@
 use super::shard::RaftMessage;
 use leasing::RecallLine;
 use ledger::{Applied, Command, DenialReason, HolderBatch, LineAnswer, LineMessage, Rejection};
+use testkit::holds::HoldName;
 use types::{
     Credits, Durability, HolderId, IdempotencyKey, LineNumber, NodeId, Timestamp, UserId, WorkspaceId,
 };
@@ -31,6 +32,8 @@ pub enum Request {
     Leader { request: LeaderRequest, within_ms: u64 },
     Recall(Recall),
     Consume(Consume),
+    OpenHold(OpenHold),
+    Hold(HoldAsked),
     Clock,
 }
 
@@ -39,6 +42,8 @@ pub enum Answer {
     Leader(Result<LeaderAnswer, LeaderRefusal>),
     Recall(RecallAnswer),
     Consume(Result<Charge, Refusal>),
+    OpenHold(Result<HoldName, Refusal>),
+    Hold(Result<HoldSays, Refusal>),
     Clock(Timestamp),
 }
 
@@ -105,6 +110,34 @@ pub struct Consume {
     pub durability: Option<Durability>,
 }
 
+/// A hold for what the consume would cost at most.
+#[derive(Clone, Debug)]
+pub struct OpenHold {
+    pub consume: Consume,
+    pub ttl_ms: u32,
+}
+
+/// What is asked of a hold, by its name.
+#[derive(Clone, Debug)]
+pub struct HoldAsked {
+    pub workspace: WorkspaceId,
+    pub hold: HoldName,
+    pub what: HoldWish,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum HoldWish {
+    Extend { to: Credits, confirmed: Credits },
+    Settle { amount: Credits, cap: bool },
+    Release,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldSays {
+    Held { held: Credits, confirmed: Credits },
+    Over { charged: Credits },
+}
+
 /// What a client is told of a consume that was charged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
@@ -131,6 +164,11 @@ pub enum Refusal {
     HomeUnreachable,
     OutcomeUnknown,
     StorageUnavailable,
+    HolderUnreachable,
+    NoHold,
+    HoldOver,
+    HoldEnding,
+    HoldExceeded,
 }
 
 impl Refusal {
@@ -152,6 +190,11 @@ impl Refusal {
             Self::HomeUnreachable => "home-unreachable",
             Self::OutcomeUnknown => "outcome-unknown",
             Self::StorageUnavailable => "storage-unavailable",
+            Self::HolderUnreachable => "holder-unreachable",
+            Self::NoHold => "no-hold",
+            Self::HoldOver => "hold-over",
+            Self::HoldEnding => "hold-ending",
+            Self::HoldExceeded => "hold-exceeded",
         }
     }
 
@@ -163,8 +206,16 @@ impl Refusal {
             | Self::Overloaded
             | Self::HomeUnreachable
             | Self::OutcomeUnknown
+            | Self::HolderUnreachable
             | Self::StorageUnavailable => true,
-            Self::Denied(_) | Self::UnknownWorkspace | Self::KeyConflict | Self::KeyWindowFull => false,
+            Self::Denied(_)
+            | Self::UnknownWorkspace
+            | Self::KeyConflict
+            | Self::KeyWindowFull
+            | Self::NoHold
+            | Self::HoldOver
+            | Self::HoldEnding
+            | Self::HoldExceeded => false,
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::refused::{Refused, Unsound};
 use crate::tally::{add, total};
 use change::{HoldKey, Use};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use types::planted::{Mistake, is_planted};
 use types::{
     Credits, Day, Durability, Feature, HoldNumber, Meter, Model, PriceVersion, Source, Timestamp, Unit,
     UserId, WorkspaceId,
@@ -154,11 +155,6 @@ impl Holds {
         self.due_ms.get(&hold).is_some_and(|due| *due <= now_ms)
     }
 
-    /// One whose time is up.
-    pub fn first_due(&self, now_ms: u64) -> Option<HoldNumber> {
-        self.by_due.first().filter(|(due, _)| *due <= now_ms).map(|(_, hold)| *hold)
-    }
-
     fn insert(&mut self, number: HoldNumber, hold: Hold, user: (WorkspaceId, UserId)) -> Result<(), Unsound> {
         *self.of_user.entry(user).or_default() += 1;
         match self.open.insert(number, hold) {
@@ -241,6 +237,13 @@ impl Book {
             durability: hold.durability,
             held: hold.held(),
         })
+    }
+
+    /// Those whose time is up, the oldest first, but those of some workspaces.
+    pub fn due_holds(&self, now_ms: u64, but: &BTreeSet<WorkspaceId>) -> Vec<HoldNumber> {
+        let due = self.holds.by_due.range(..=(now_ms, HoldNumber(u64::MAX))).map(|(_, hold)| *hold);
+        let of = |hold: HoldNumber| Some(&self.line(self.holds.get(hold)?.slot)?.opened.workspace);
+        due.filter(|hold| of(*hold).is_some_and(|workspace| !but.contains(workspace))).collect()
     }
 
     /// An open hold; one that is over is in the refusal.
@@ -369,8 +372,10 @@ impl Book {
 
     /// A release, and the end of its time: what is confirmed is charged.
     pub fn decide_drop(&self, number: HoldNumber, end: EndOfHold, day: Day) -> Result<Change, Refused> {
-        let confirmed = self.open_hold(number)?.confirmed;
-        self.decide_end(number, end, confirmed, &[], day)
+        let hold = self.open_hold(number)?;
+        let is_mistaken = end == EndOfHold::Expired && is_planted(Mistake::ExpiryChargesAll);
+        let charged = if is_mistaken { hold.held() } else { hold.confirmed };
+        self.decide_end(number, end, charged, &[], day)
     }
 
     fn decide_end(

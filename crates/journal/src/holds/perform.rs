@@ -11,13 +11,18 @@ use crate::ops::{Answer, HoldOp, Reply};
 use crate::perform::refuse;
 use crate::refused::Refused;
 use crate::writer::{Room, Writer};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use types::{Credits, Day, HoldNumber, Timestamp};
+use types::planted::{Mistake, is_planted};
+use types::{Credits, Day, HoldNumber, Timestamp, WorkspaceId};
 
 impl Book {
     /// After a start: what is left of each open hold's time.
     pub fn count_holds_down(&mut self, now: Timestamp, boottime_ms: u64) {
+        if is_planted(Mistake::HoldIsNotCountedDown) {
+            return;
+        }
         let left = |expires_at: Timestamp, ttl_ms: u32| {
             u64::try_from(expires_at.since_ms(now)).unwrap_or(0).min(u64::from(ttl_ms))
         };
@@ -62,7 +67,7 @@ impl Writer {
                 }
                 self.answer_end(ended, reply);
             }
-            HoldOp::Expire(day, reply) => self.expire_due(day, reply).await,
+            HoldOp::Expire(day, but, reply) => self.expire_due(day, &but, reply).await,
         }
         self.shared.open_holds.store(self.book.holds.count(), Ordering::Release);
     }
@@ -107,7 +112,12 @@ impl Writer {
                 let key = wish.key.take();
                 let answered = || Answered::Held(Arc::new(held.clone()));
                 let key = key.map(|key| self.keys.store(key, answered(), position, keyed_at));
-                self.after_sync(Answer::Held(Box::new(held), key, reply));
+                let answer = Answer::Held(Box::new(held), key, reply);
+                if is_planted(Mistake::HoldUnsynced) {
+                    self.answers.push(answer);
+                } else {
+                    self.after_sync(answer);
+                }
                 if let Some(slot) = self.book.attached(wish.spend.handle, wish.spend.epoch) {
                     self.close_if_arrived(slot).await;
                 }
@@ -209,10 +219,9 @@ impl Writer {
         self.apply_end(hold, change).await
     }
 
-    async fn expire_due(&mut self, day: Day, reply: Reply<Vec<Ended>>) {
-        let now_ms = self.clock.boottime_ms();
+    async fn expire_due(&mut self, day: Day, but: &BTreeSet<WorkspaceId>, reply: Reply<Vec<Ended>>) {
         let mut all = Vec::new();
-        while let Some(hold) = self.book.holds.first_due(now_ms) {
+        for hold in self.book.due_holds(self.clock.boottime_ms(), but) {
             match self.expire(hold, day).await {
                 Ok(ended) => all.push(ended),
                 // It stays due, and is tried again.

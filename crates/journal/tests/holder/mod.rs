@@ -7,6 +7,7 @@ use journal::{
     Spend,
 };
 use platform::{Clock, Directory, Disk, ManualClock, MemDisk, Unsynced};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -239,7 +240,7 @@ impl Holder {
     }
 
     pub fn expire(&self, machine: &Machine) -> Vec<Ended> {
-        self.run(self.journal.expire_holds(machine.clock.now().day())).unwrap()
+        self.run(self.journal.expire_holds(machine.clock.now().day(), BTreeSet::new())).unwrap()
     }
 }
 
