@@ -54,7 +54,7 @@ table! {
     Unauthenticated = 401 "unauthenticated": "No valid key",
         "Send the header `Authorization: Bearer KEY` with the operator key of this cluster.";
     Exhausted = 402 "exhausted": "Too few credits are left",
-        "Ask for at most what is available, or add a grant to the pool. What is free of charge stays allowed.";
+        "Ask for at most what is available, add a grant to the pool, lower what is set aside for others, or allow overage. What is free of charge stays allowed.";
     AllocationExhausted = 402 "allocation_exhausted": "Too little of the user's allocation is left",
         "Ask for at most what is available, raise the allocation, or let it overflow into what is shared.";
     LimitReached = 402 "limit_reached": "The user's limit is reached",
@@ -62,7 +62,7 @@ table! {
     OverageCapReached = 402 "overage_cap_reached": "The cap on overage is reached",
         "Ask for at most what is available, raise the cap, or add a grant to the pool.";
     InsufficientShared = 402 "insufficient_shared": "Too little is shared to set this aside",
-        "Ask for at most what is available, lower another allocation, or add a grant that lasts to the end of the cycle.";
+        "Ask for at most what is available, lower another allocation or reserve, or add a grant that lasts to the end of the cycle.";
     InsufficientAllocation = 402 "insufficient_allocation": "Too little of the allocation is unused",
         "Move at most what is available.";
     HoldExceeded = 402 "hold_exceeded": "The hold has less than that",

@@ -10,7 +10,7 @@
 use crate::translate;
 use quota::{
     Change, Keep, Minimum, NewGrant, OverageRule, Plan, PlanChange, Price, PriceChange, PriceList, Rollover,
-    Term, Tier, WorkspaceSettings,
+    TeamChange, Term, Tier, WorkspaceSettings,
 };
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
 use wire::json::{Durability, Shown, Word};
@@ -59,7 +59,12 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
         }
         Change::PutMember { user, ai_access, team, role } => {
             print.tag(4).word(user).maybe(ai_access.as_ref(), |print, on| print.flag(*on));
-            print.maybe(team.as_ref(), |print, team| print.word(team));
+            // Out of every team: said by another byte than those that say whether one is named.
+            match team {
+                Some(None) => print.tag(2),
+                Some(Some(team)) => print.flag(true).word(team),
+                None => print.flag(false),
+            };
             print.maybe(role.as_ref(), |print, role| print.word(&translate::role_json(*role)));
         }
         Change::SetAllocation { user, amount, overflow } => {
@@ -89,6 +94,19 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
         }
         Change::Plan(PlanChange::Cancel) => {
             print.tag(11);
+        }
+        Change::Team { team, change } => {
+            print.tag(13).word(team);
+            match change {
+                TeamChange::Put { parent } => {
+                    print.tag(1).maybe(parent.as_ref(), |print, parent| print.word(parent))
+                }
+                TeamChange::Remove => print.tag(2),
+                TeamChange::SetReserve { amount } => print.tag(3).credits(*amount),
+                TeamChange::AdjustReserve { delta: CreditsDelta::Raise(by) } => print.tag(4).credits(*by),
+                TeamChange::AdjustReserve { delta: CreditsDelta::Lower(by) } => print.tag(5).credits(*by),
+                TeamChange::RemoveReserve => print.tag(6),
+            };
         }
         Change::SetOverage { user, rule } => {
             print.tag(12).maybe(user.as_ref(), |print, user| print.word(user));
@@ -240,9 +258,10 @@ mod tests {
         let member = |ai_access, team: Option<&str>, role| Change::PutMember {
             user: user("ann"),
             ai_access,
-            team: team.map(|team| TeamId::parse(team).unwrap()),
+            team: team.map(|team| Some(TeamId::parse(team).unwrap())),
             role,
         };
+        let team = |team: &str, change| Change::Team { team: TeamId::parse(team).unwrap(), change };
         let allocation = |amount, overflow| Change::SetAllocation { user: user("ann"), amount, overflow };
         let adjust = |delta| Change::AdjustAllocation { user: user("ann"), delta };
         let reallocate = |id: &str, from, to, amount| Change::Reallocate {
@@ -318,6 +337,16 @@ mod tests {
             reallocate("r", "ann", "bob", 2),
             Change::SetLimit { user: user("ann"), amount: None },
             Change::SetLimit { user: user("ann"), amount: Some(Credits::ZERO) },
+            Change::PutMember { user: user("ann"), ai_access: None, team: Some(None), role: None },
+            team("t", TeamChange::Put { parent: None }),
+            team("t", TeamChange::Put { parent: TeamId::parse("e").ok() }),
+            team("te", TeamChange::Put { parent: None }),
+            team("t", TeamChange::Remove),
+            team("t", TeamChange::SetReserve { amount: credits(1) }),
+            team("t", TeamChange::SetReserve { amount: credits(2) }),
+            team("t", TeamChange::AdjustReserve { delta: CreditsDelta::Raise(credits(1)) }),
+            team("t", TeamChange::AdjustReserve { delta: CreditsDelta::Lower(credits(1)) }),
+            team("t", TeamChange::RemoveReserve),
         ]
     }
 

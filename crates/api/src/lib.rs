@@ -31,6 +31,7 @@ mod prices;
 mod reallocations;
 mod routes;
 mod serve;
+mod teams;
 mod test_clock;
 mod translate;
 mod usage;

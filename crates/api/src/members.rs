@@ -21,7 +21,7 @@ pub(crate) async fn put(
     conditions: Conditions,
     Body(json::PutMember { ai_access, team, role }): Body<json::PutMember, BODY_BYTES_MAX>,
 ) -> Answer {
-    let team = maybe("team", team)?;
+    let team = team.map(|team| maybe("team", team)).transpose()?;
     let role = maybe("role", role)?.map(translate::role);
     let change = Change::PutMember { user, ai_access, team, role };
     match app.administer(workspace, conditions, change).await? {
@@ -71,6 +71,7 @@ fn member_json(view: MemberView) -> json::Member {
         overflow,
         short,
         pending,
+        reserve,
         limit,
         used,
         leased,
@@ -87,6 +88,7 @@ fn member_json(view: MemberView) -> json::Member {
         overflow: overflow.map(|overflow| Text(translate::overflow_json(overflow))),
         short: Text(short),
         pending: Text(pending),
+        reserve: Text(reserve),
         limit: limit.map(Text),
         used: Text(used),
         leased: Text(leased),
@@ -113,6 +115,7 @@ mod tests {
             overflow: Some(quota::Overflow::None),
             short: Credits::ZERO,
             pending: Credits::ZERO,
+            reserve: whole(7),
             limit: None,
             used: whole(12),
             leased: whole(50),
@@ -121,7 +124,7 @@ mod tests {
         };
         let golden = concat!(
             r#"{"user":"ann","listed":true,"ai_access":true,"team":null,"role":"admin","allocation":"1000","#,
-            r#""overflow":"none","short":"0","pending":"0","limit":null,"used":"12","leased":"50","remaining":"988"}"#
+            r#""overflow":"none","short":"0","pending":"0","reserve":"7","limit":null,"used":"12","leased":"50","remaining":"988"}"#
         );
         assert_eq!(String::from_utf8(json::write(&member_json(view))).unwrap(), golden);
     }

@@ -4,10 +4,10 @@
 use crate::error::{Code, Row};
 use crate::{
     allocations, cluster, consume, grants, holds, members, operation, overage, plans, prices, reallocations,
-    test_clock, usage, workspaces,
+    teams, test_clock, usage, workspaces,
 };
 use std::fmt::Write;
-use types::{GrantId, IdempotencyKey, NodeId, ReallocationId, UserId, WorkspaceId};
+use types::{GrantId, IdempotencyKey, NodeId, ReallocationId, TeamId, UserId, WorkspaceId};
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::{Object, Schema, Type};
@@ -28,6 +28,8 @@ use wire::json::{Given, Problem};
         allocations::put, allocations::get, allocations::remove, allocations::adjust, allocations::set_limit,
         reallocations::make, reallocations::get,
         overage::put, overage::get, overage::put_user, overage::get_user, overage::remove_user,
+        teams::list, teams::put, teams::get, teams::remove, teams::set_reserve, teams::remove_reserve,
+        teams::adjust_reserve,
         plans::put, plans::get, plans::cancel, plans::preview,
         usage::usage,
         prices::get, prices::put, prices::versions, prices::version, prices::remove, prices::put_own, prices::get_own,
@@ -153,6 +155,7 @@ fn id_schema(name: &str) -> RefOr<Schema> {
     match name {
         "ws" => Given::<WorkspaceId>::schema(),
         "user" => Given::<UserId>::schema(),
+        "team" => Given::<TeamId>::schema(),
         "grant" => Given::<GrantId>::schema(),
         "reallocation" => Given::<ReallocationId>::schema(),
         "version" => Given::<u64>::schema(),
@@ -240,8 +243,12 @@ mod tests {
         assert_eq!(schemas["Consume"]["additionalProperties"], false);
         assert_eq!(schemas["PutLimit"]["required"], serde_json::json!(["amount"]));
         assert_eq!(schemas["GrantKind"]["enum"][2], "pack");
-        let text = schemas["PutMember"].to_string() + &schemas["PutWorkspace"].to_string();
+        let text =
+            schemas["PutGrant"]["properties"]["rollover"].to_string() + &schemas["PutWorkspace"].to_string();
         assert!(!text.contains("null"), "null is refused there: {text}");
+        assert!(schemas["PutMember"]["properties"]["team"].to_string().contains("null"), "out of every team");
+        assert!(!schemas["PutMember"]["properties"]["role"].to_string().contains("null"));
+        assert_eq!(schemas["PutTeam"]["required"], serde_json::json!(["parent"]));
         assert!(schemas["PutLimit"]["properties"]["amount"].to_string().contains("null"));
     }
 }

@@ -6,7 +6,7 @@ use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
     allocations, cluster, consume, grants, holds, members, operation, overage, plans, prices, reallocations,
-    test_clock, usage, workspaces,
+    teams, test_clock, usage, workspaces,
 };
 use axum::Router;
 use axum::extract::{Request, State};
@@ -59,6 +59,13 @@ pub(crate) fn all() -> Vec<Route> {
         route("POST /v1/workspaces/{ws}/allocations/{user}/adjust", post(allocations::adjust)),
         route("POST /v1/workspaces/{ws}/reallocations", post(reallocations::make)),
         route("GET /v1/workspaces/{ws}/reallocations/{reallocation}", get(reallocations::get)),
+        route("GET /v1/workspaces/{ws}/teams", get(teams::list)),
+        route("PUT /v1/workspaces/{ws}/teams/{team}", put(teams::put)),
+        route("GET /v1/workspaces/{ws}/teams/{team}", get(teams::get)),
+        route("DELETE /v1/workspaces/{ws}/teams/{team}", delete(teams::remove)),
+        route("PUT /v1/workspaces/{ws}/teams/{team}/reserve", put(teams::set_reserve)),
+        route("DELETE /v1/workspaces/{ws}/teams/{team}/reserve", delete(teams::remove_reserve)),
+        route("POST /v1/workspaces/{ws}/teams/{team}/reserve/adjust", post(teams::adjust_reserve)),
         route("PUT /v1/workspaces/{ws}/limits/{user}", put(allocations::set_limit)),
         route("PUT /v1/workspaces/{ws}/overage", put(overage::put)),
         route("GET /v1/workspaces/{ws}/overage", get(overage::get)),

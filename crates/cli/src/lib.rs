@@ -17,6 +17,7 @@ mod prices;
 mod replay;
 mod table;
 mod target;
+mod team;
 mod usage;
 mod workspace;
 
@@ -31,6 +32,7 @@ pub use plan::PlanCommand;
 pub use prices::PricesCommand;
 pub use replay::Replay;
 pub use target::{Group, Single, Target, When};
+pub use team::TeamCommand;
 pub use usage::Usage;
 pub use workspace::WorkspaceCommand;
 
@@ -51,6 +53,8 @@ pub enum Command {
     Overage(Group<OverageCommand>),
     /// Members and their balance
     Member(Group<MemberCommand>),
+    /// Teams, and what is set aside for them
+    Team(Group<TeamCommand>),
     /// Allocations: funded amounts set aside for one user
     Allocation(Group<AllocationCommand>),
     /// Moves unused credits from one user's allocation to another's
@@ -97,6 +101,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Plan(Group { target, what }) => Box::pin(plan::run(&target, what)).await,
         Command::Overage(Group { target, what }) => Box::pin(overage::run(&target, what)).await,
         Command::Member(Group { target, what }) => Box::pin(member::run(&target, what)).await,
+        Command::Team(Group { target, what }) => Box::pin(team::run(&target, what)).await,
         Command::Allocation(Group { target, what }) => Box::pin(allocation::run(&target, what)).await,
         Command::Reallocate(Single { target, what }) => Box::pin(allocation::reallocate(&target, what)).await,
         Command::Limit(Group { target, what }) => Box::pin(allocation::limit(&target, what)).await,
@@ -175,6 +180,15 @@ mod tests {
             "prices remove 7 --if-match 7",
             "prices remove --workspace acme",
             "quote acme ann chat --model m-1 --usage calls=1 --price-version 7.9",
+            "team set acme design --parent eng --if-match 7",
+            "team set acme eng",
+            "team reserve acme design 20000",
+            "team adjust acme design -12.5",
+            "team unreserve acme design",
+            "team show acme design",
+            "team list acme",
+            "team remove acme design",
+            "member set acme ann --no-team",
             "node list",
             "node forget n3 --mode credit --yes",
             "consume acme ann chat --amount 1.5 --idempotency-key k-1",
@@ -199,6 +213,7 @@ mod tests {
             ("grant add acme g --kind plan --amount 1e3", "decimal digits"),
             ("grant add acme g --kind plan --amount 0.1234567", "six decimals"),
             ("allocation set acme a/b 1", "an id has only"),
+            ("member set acme ann --team design --no-team", "cannot be used with"),
             ("consume acme ann chat", "--amount"),
             ("consume acme ann chat --amount 1 --usage a=1", "cannot be used with"),
             ("consume acme ann chat --usage tokens", "unit=count"),

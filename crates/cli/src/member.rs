@@ -16,6 +16,9 @@ pub enum MemberCommand {
         ai_access: Option<bool>,
         #[arg(long)]
         team: Option<TeamId>,
+        /// Takes him out of his team
+        #[arg(long, conflicts_with = "team")]
+        no_team: bool,
         /// owner, admin or member
         #[arg(long, value_parser = word::<Role>)]
         role: Option<Role>,
@@ -31,9 +34,9 @@ pub enum MemberCommand {
 pub(crate) async fn run(target: &Target, command: MemberCommand) -> Result<(), Failure> {
     let client = target.client()?;
     match command {
-        MemberCommand::Set { workspace, user, ai_access, team, role, when } => {
-            let member =
-                json::PutMember { ai_access, team: team.map(Into::into), role: role.map(Into::into) };
+        MemberCommand::Set { workspace, user, ai_access, team, no_team, role, when } => {
+            let team = if no_team { Some(None) } else { team.map(|team| Some(team.into())) };
+            let member = json::PutMember { ai_access, team, role: role.map(Into::into) };
             target.print(&client.put_member(&workspace, &user, &member, &when.into()).await?.value, one)
         }
         MemberCommand::Show { workspace, user } => {
@@ -69,6 +72,7 @@ fn one(member: &json::Member) -> String {
         ("used", member.used.0.to_string()),
         ("leased", member.leased.0.to_string()),
         ("pending", member.pending.0.to_string()),
+        ("reserve", member.reserve.0.to_string()),
         ("remaining", member.remaining.0.to_string()),
     ])
 }

@@ -43,6 +43,7 @@ mod inspection;
 mod options;
 mod prices;
 mod repeat;
+mod teams;
 
 pub use administration::{Conditions, Versioned};
 pub use error::{BadOptions, Error, Transport, TransportKind};

@@ -1,6 +1,6 @@
 //! Whom to recall before a draw is refused. Not here: how long to wait (`actors`).
 
-use ledger::{DenialReason, Line, LineMessage, LineResult, Wish, Workspace};
+use ledger::{AllocationNo, DenialReason, Line, LineMessage, LineResult, Wish, Workspace};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Backing, Credits, LineId, LineNumber, Source, Timestamp, UserId};
 
@@ -55,7 +55,7 @@ const TIMES_MISSING: u64 = 8;
 /// the fullest. The first wave stops where what is out is enough; the second asks every line, so that nobody is refused
 /// what lies idle.
 pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallLine> {
-    let wanted = Wanted::by(short);
+    let wanted = Wanted::by(workspace, short);
     let mut serving: Vec<(Serves, Credits, LineId, &Line)> = Vec::new();
     for (id, line) in &workspace.lines {
         let out = line.outstanding();
@@ -83,6 +83,7 @@ pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallL
         };
         let gives =
             line.outstanding_from(Source::Shared).saturating_add(line.outstanding_from(Source::Overage));
+        let gives = line.reserves.iter().fold(gives, |sum, (_, no)| sum.saturating_add(line.out_of(*no).0));
         enough = enough.saturating_sub(half(gives));
         chosen.push(RecallLine::of(id, line, keep));
     }
@@ -104,10 +105,12 @@ struct Wanted<'a> {
     /// What anybody's line could serve: by line, as one may have asked twice.
     shared: BTreeMap<LineId, Credits>,
     shared_missing: Credits,
+    /// By reserve: the lines that are short and may draw on it.
+    reserves: BTreeMap<AllocationNo, BTreeSet<LineId>>,
 }
 
 impl<'a> Wanted<'a> {
-    fn by(short: &'a [Short]) -> Self {
+    fn by(workspace: &Workspace, short: &'a [Short]) -> Self {
         let mut wanted = Self::default();
         for short in short {
             let own_only = match short.reason {
@@ -119,6 +122,9 @@ impl<'a> Wanted<'a> {
             if !own_only {
                 let missing = wanted.shared.entry(short.line).or_default();
                 *missing = (*missing).max(short.missing);
+                for (_, reserve) in workspace.reserves_for(&short.user) {
+                    wanted.reserves.entry(reserve.no).or_default().insert(short.line);
+                }
             }
         }
         wanted.shared_missing =
@@ -134,7 +140,13 @@ impl<'a> Wanted<'a> {
         let others = self.shared.len().saturating_sub(usize::from(self.shared.contains_key(&id)));
         // Overage that comes back makes room under the cap and frees what paid for it.
         let is_out = |source| !line.outstanding_from(source).is_zero();
-        (others > 0 && (is_out(Source::Shared) || is_out(Source::Overage))).then_some(Serves::Anybody)
+        let serves_a_member = |(_, no): &(u8, AllocationNo)| {
+            let of_others = self.reserves.get(no).is_some_and(|lines| lines.iter().any(|short| *short != id));
+            of_others && !line.out_of(*no).0.is_zero()
+        };
+        let serves = others > 0 && (is_out(Source::Shared) || is_out(Source::Overage))
+            || line.reserves.iter().any(serves_a_member);
+        serves.then_some(Serves::Anybody)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each change is decided against the books as they are; what is out on leases becomes a transfer intent. Not here:
 //! the writing (`commit`), replay of keys (`state`), what returns do to intents (`intent`).
 
-use crate::allocation::{Allocation, Earmarks, Overflow};
+use crate::allocation::{Earmarks, Overflow, Owner};
 use crate::command::{Change, GrantKind, Membership, NewGrant, Role, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
 use crate::limits;
@@ -11,6 +11,7 @@ use crate::outcome::{Outcome, Rejection};
 use crate::overage::{OverageRule, is_of_overage};
 use crate::plan::{PlanChange, is_of_plan};
 use crate::rollover::Term;
+use crate::team::DecidedTeam;
 use crate::workspace::{Member, Workspace};
 use types::{
     Credits, CreditsDelta, GrantId, GrantNo, LineId, ReallocationId, Revision, Source, TeamId, Timestamp,
@@ -28,7 +29,7 @@ pub(crate) enum Decided {
     MakeGrant(NewGrant),
     VoidGrant {
         grant: GrantNo,
-        rebacked: Vec<(UserId, Earmarks)>,
+        rebacked: Vec<(Owner, Earmarks)>,
         freeze: Vec<LineId>,
     },
     Member {
@@ -59,6 +60,10 @@ pub(crate) enum Decided {
         user: UserId,
         amount: Option<Credits>,
         freeze: Vec<LineId>,
+    },
+    Team {
+        team: TeamId,
+        change: DecidedTeam,
     },
     Plan(PlanChange),
     Overage {
@@ -103,7 +108,7 @@ impl Workspace {
             Change::MakeGrant(grant) => self.decide_grant(grant, at),
             Change::VoidGrant { grant } => self.decide_void(grant, at),
             Change::PutMember { user, ai_access, team, role } => {
-                Ok(self.decide_member(user, *ai_access, team.as_ref(), *role))
+                self.decide_member(user, *ai_access, team.as_ref().map(Option::as_ref), *role)
             }
             Change::SetAllocation { user, amount, overflow } => {
                 let short = Credits::ZERO;
@@ -114,6 +119,7 @@ impl Workspace {
             Change::Reallocate { id, from, to, amount } => self.decide_reallocate(id, from, to, *amount),
             Change::SetLimit { user, amount } => self.decide_limit(user, *amount),
             Change::Plan(change) => self.decide_plan(change).map(|()| Decided::Plan(change.clone())),
+            Change::Team { team, change } => self.decide_team(team, change, at),
             Change::SetOverage { user, rule } => {
                 let freeze = self.decide_overage(user.as_ref(), *rule)?;
                 Ok(Decided::Overage { user: user.clone(), rule: *rule, freeze })
@@ -143,6 +149,7 @@ impl Workspace {
             | Change::RemoveAllocation { .. }
             | Change::SetLimit { .. }
             | Change::Plan(_)
+            | Change::Team { .. }
             | Change::SetOverage { .. } => return None,
         };
         Some(answer.ok_or(Rejection::IdConflict { what }))
@@ -169,6 +176,7 @@ impl Workspace {
                 (of_user(from, |u| u.allocation.as_ref().map(|a| a.revision)), Some(to))
             }
             Change::SetLimit { user, .. } => (of_user(user, |u| u.limit.map(|(_, r)| r)), Some(user)),
+            Change::Team { team, .. } => (self.team_revision(team), None),
             Change::Plan(_) => (self.subscription.as_ref().map_or(Revision(0), |s| s.revision), None),
             Change::SetOverage { user: None, .. } => {
                 (self.overage_rule.map_or(Revision(0), |(_, r)| r), None)
@@ -223,8 +231,7 @@ impl Workspace {
         // Allocations that stand on it must stand on something else first.
         let mut taken = Earmarks::default();
         let mut rebacked = Vec::new();
-        for (user, entry) in &self.users {
-            let Some(allocation) = &entry.allocation else { continue };
+        for (owner, allocation) in self.allocations() {
             let on_this = allocation.earmarks.on(no);
             if on_this.is_zero() {
                 continue;
@@ -237,7 +244,7 @@ impl Workspace {
             for (grant, amount) in other.iter() {
                 taken.add(grant, amount);
             }
-            rebacked.push((user.clone(), other));
+            rebacked.push((owner, other));
         }
         Ok(Decided::VoidGrant { grant: no, rebacked, freeze: self.lines_on(no) })
     }
@@ -256,9 +263,9 @@ impl Workspace {
         &self,
         user: &UserId,
         ai_access: Option<bool>,
-        team: Option<&TeamId>,
+        team: Option<Option<&TeamId>>,
         role: Option<Role>,
-    ) -> Decided {
+    ) -> Decision {
         let known = self.user(user).and_then(|u| u.member.as_deref().cloned());
         let was = known.unwrap_or(Member {
             ai_access: true,
@@ -268,14 +275,17 @@ impl Workspace {
         });
         let member = Member {
             ai_access: ai_access.unwrap_or(was.ai_access),
-            team: team.cloned().or(was.team.clone()),
+            team: team.map_or_else(|| was.team.clone(), Option::<&TeamId>::cloned),
             role: role.unwrap_or(was.role),
             revision: was.revision,
         };
+        if let Some(team) = member.team.as_ref().filter(|team| was.team.as_ref() != Some(team)) {
+            self.may_be_in(team)?;
+        }
         // A line's team is fixed for its life, and a user without access holds no lines.
         let chain_changed = !member.ai_access || member.team != was.team;
         let freeze = if chain_changed { self.lines_of(user, |_| true) } else { Vec::new() };
-        Decided::Member { user: user.clone(), member, freeze }
+        Ok(Decided::Member { user: user.clone(), member, freeze })
     }
 
     pub(crate) fn lines_of(&self, user: &UserId, which: impl Fn(&crate::Line) -> bool) -> Vec<LineId> {
@@ -286,14 +296,7 @@ impl Workspace {
     fn decide_adjust(&self, user: &UserId, delta: CreditsDelta, at: Timestamp) -> Decision {
         let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
         let allocation = allocation.ok_or_else(|| Rejection::NoAllocation(user.clone()))?;
-        let (now, short) = (allocation.amount(), allocation.short);
-        // What is lowered is first what he never got.
-        let (amount, short) = match delta {
-            CreditsDelta::Raise(by) => (now.checked_add(by).ok_or(Rejection::TooMuch)?, short),
-            CreditsDelta::Lower(by) => {
-                (now.saturating_sub(by.saturating_sub(short)), short.saturating_sub(by))
-            }
-        };
+        let (amount, short) = allocation.adjusted(delta)?;
         self.decide_allocation(user, amount, None, short, None, at)
     }
 
@@ -310,20 +313,17 @@ impl Workspace {
             return Err(Rejection::UnknownUser(user.clone()));
         }
         let known = self.user(user).and_then(|u| u.allocation.as_ref());
-        let now = known.map_or(Credits::ZERO, Allocation::amount);
-        let mut shift = Shift::default();
-        if amount > now {
-            shift.fund = self.fund(amount.saturating_sub(now), None, &Earmarks::default(), at)?;
-        } else {
-            (shift.release, shift.pledge) = self.give_up(user, now.saturating_sub(amount));
-        }
+        let shift = self.shift_to(&Owner::User(user.clone()), amount, at)?;
         let overflow = overflow.or(known.map(|a| a.overflow)).unwrap_or(Overflow::None);
         // A line that drew on what is shared, or beyond it, may not go on with it when its user no longer may.
         let keeps_to_himself = overflow == Overflow::None;
         let is_named = self.user(user).is_some_and(|u| u.overage_rule.is_some());
         let freeze = self.lines_of(user, |line| {
-            let out = |source| !line.outstanding_from(source).is_zero();
-            keeps_to_himself && (out(Source::Shared) || !is_named && out(Source::Overage))
+            let is_beyond = line.backings.iter().any(|n| match n.backing.source {
+                Source::Reserve(_) | Source::Shared => !n.outstanding().is_zero(),
+                Source::Allocation | Source::Overage => false,
+            });
+            keeps_to_himself && (is_beyond || !is_named && !line.outstanding_from(Source::Overage).is_zero())
         });
         Ok(Decided::Allocation { user: user.clone(), standing, overflow, shift, short, freeze })
     }
@@ -331,7 +331,7 @@ impl Workspace {
     fn decide_remove_allocation(&self, user: &UserId) -> Decision {
         let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
         let allocation = allocation.ok_or_else(|| Rejection::NoAllocation(user.clone()))?;
-        let (release, pledge) = self.give_up(user, allocation.unused());
+        let (release, pledge) = self.give_up(&Owner::User(user.clone()), allocation.unused());
         Ok(Decided::RemoveAllocation {
             user: user.clone(),
             shift: Shift { release, pledge, ..Shift::default() },
@@ -364,7 +364,7 @@ impl Workspace {
         if available < amount {
             return Err(Rejection::InsufficientAllocation { user: from.clone(), available });
         }
-        let (release, pledge) = self.give_up(from, amount);
+        let (release, pledge) = self.give_up(&Owner::User(from.clone()), amount);
         let shift = Shift { release, pledge, ..Shift::default() };
         Ok(Decided::Reallocate { id: id.clone(), from: from.clone(), to: to.clone(), amount, shift })
     }
@@ -387,7 +387,7 @@ impl Workspace {
     }
 
     /// Earmarks of `amount` on grants that last, in burn order, beside what is already `taken`.
-    fn fund(
+    pub(crate) fn fund(
         &self,
         amount: Credits,
         without: Option<GrantNo>,
@@ -426,35 +426,6 @@ impl Workspace {
             missing.shrink(part);
         }
         (earmarks, missing)
-    }
-
-    /// How a user gives up to `amount` of what is unused: set-aside credits first, last in burn order first; then
-    /// what is out on his lines. What is used stays used.
-    fn give_up(&self, user: &UserId, amount: Credits) -> (Earmarks, Vec<(LineId, Credits)>) {
-        let mut left = amount;
-        let mut release = Earmarks::default();
-        let mut pledge = Vec::new();
-        let Some((entry, allocation)) = self.user(user).and_then(|u| Some((u, u.allocation.as_ref()?)))
-        else {
-            return (release, pledge);
-        };
-        for grant in self.grants_in_burn_order().rev() {
-            let part = left.min(allocation.earmarks.on(grant.no));
-            release.add(grant.no, part);
-            left.shrink(part);
-        }
-        for id in &entry.lines {
-            let line = &self.lines[id];
-            if line.allocation != Some(allocation.no) || line.written_off {
-                continue;
-            }
-            let part = left.min(line.outstanding_from(Source::Allocation).saturating_sub(line.pledged()));
-            if !part.is_zero() {
-                pledge.push((*id, part));
-                left.shrink(part);
-            }
-        }
-        (release, pledge)
     }
 }
 

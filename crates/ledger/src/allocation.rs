@@ -1,15 +1,24 @@
-//! A funded amount set aside for one user. The amount is not stored: it is what the books say it is.
+//! A funded amount set aside for one user, or as a *reserve* for one team. The amount is not stored: it is what the books
+//! say it is.
 //!
 //! Not here: the decisions that change it (`admin`), the draws on it (`draw`).
 
-use types::{Credits, GrantNo, Revision};
+use types::{Credits, GrantNo, Revision, TeamId, UserId};
 
-/// One life of an allocation. A user who loses his allocation and gets one anew has another number, so that late
-/// returns of the old one cannot reach the new one.
+/// One life of an allocation or reserve; both are numbered by one count. A user who loses his allocation and gets one anew
+/// has another number, so that late returns of the old one cannot reach the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AllocationNo(pub u32);
 
-/// Where a user may go on when his allocation is spent.
+/// Whose allocation it is. A team's is its reserve.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    User(UserId),
+    Team(TeamId),
+}
+
+/// Where a user may go on when his allocation is spent: to his teams' reserves and to what is shared, or nowhere. From a
+/// reserve everybody may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
     None,

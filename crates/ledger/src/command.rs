@@ -4,6 +4,7 @@ use crate::meta::PriceCommand;
 use crate::overage::OverageRule;
 use crate::plan::PlanChange;
 use crate::rollover::Term;
+use crate::team::TeamChange;
 use types::{
     Backing, Credits, CreditsDelta, CycleDays, CycleNumber, CycleRule, Durability, GrantId, HolderId,
     IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, TeamId, Timestamp, UserId,
@@ -63,7 +64,8 @@ pub enum Change {
     PutMember {
         user: UserId,
         ai_access: Option<bool>,
-        team: Option<TeamId>,
+        /// `Some(None)`: he is in none.
+        team: Option<Option<TeamId>>,
         role: Option<Role>,
     },
     /// Sets a user's allocation for this cycle and every next.
@@ -98,6 +100,10 @@ pub enum Change {
     SetOverage {
         user: Option<UserId>,
         rule: Option<OverageRule>,
+    },
+    Team {
+        team: TeamId,
+        change: TeamChange,
     },
 }
 

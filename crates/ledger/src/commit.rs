@@ -3,7 +3,7 @@
 //! Not here: the decisions (`admin`), what returns do to intents (`intent`).
 
 use crate::admin::{Decided, Shift};
-use crate::allocation::{Allocation, Earmarks, Overflow};
+use crate::allocation::{Allocation, Earmarks, Overflow, Owner};
 use crate::command::{NewGrant, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
 use crate::intent::{Intent, Pledge, Recipient};
@@ -31,16 +31,13 @@ impl Workspace {
                 Outcome::Member(Box::new(self.member_view(&user, self.shared_at(at)).expect("just written")))
             }
             Decided::Allocation { user, standing, overflow, shift, short, freeze } => {
-                self.commit_allocation(&user, standing, overflow, shift, short, &mut events);
+                let owner = Owner::User(user.clone());
+                self.commit_allocation(&owner, standing, overflow, shift, short, &mut events);
                 self.recall(&freeze, &mut events);
                 Outcome::Allocation(self.allocation_answer(&user, at))
             }
             Decided::RemoveAllocation { user, shift } => {
-                self.commit_shift(&user, shift, &Recipient::Shared, None, &mut events);
-                if let Some(allocation) = self.user_mut(&user).allocation.take() {
-                    self.short.remove(&allocation.no);
-                }
-                self.next_revision();
+                self.commit_removal(&Owner::User(user.clone()), shift, &mut events);
                 let answer = self.allocation_answer(&user, at);
                 self.drop_nobody(&user);
                 Outcome::Allocation(answer)
@@ -60,6 +57,7 @@ impl Workspace {
                 self.recall(&freeze, &mut events);
                 Outcome::Overage(Box::new(self.overage_answer(user.as_ref(), at)))
             }
+            Decided::Team { team, change } => self.commit_team(&team, change, at, &mut events),
             Decided::Plan(change) => {
                 self.commit_plan(&change, at);
                 Outcome::Plan(Box::new(self.plan_answer(at)))
@@ -103,18 +101,18 @@ impl Workspace {
     fn commit_void(
         &mut self,
         no: GrantNo,
-        rebacked: Vec<(UserId, Earmarks)>,
+        rebacked: Vec<(Owner, Earmarks)>,
         at: Timestamp,
         events: &mut Vec<Event>,
         freeze: &[LineId],
     ) -> Outcome {
         if self.grant(no).state == GrantState::Live {
-            for (user, other) in rebacked {
+            for (owner, other) in rebacked {
                 let moved = other.total();
                 self.on_grant(no, |g| g.release(moved));
-                let allocation = self.user_mut(&user).allocation.as_mut().expect("decided on an allocation");
+                let allocation = self.allocation_mut(&owner).expect("decided on an allocation");
                 allocation.earmarks.remove(no, moved);
-                self.earmark_for(&user, &other);
+                self.earmark_for(&owner, &other);
             }
             let revision = self.next_revision();
             self.on_grant(no, |g| g.end(GrantState::Voided, revision));
@@ -126,9 +124,9 @@ impl Workspace {
         Outcome::Grant(Box::new(GrantAnswer { grant: self.grant(no).clone(), pending, at }))
     }
 
-    fn commit_allocation(
+    pub(crate) fn commit_allocation(
         &mut self,
-        user: &UserId,
+        owner: &Owner,
         standing: Option<Credits>,
         overflow: Overflow,
         shift: Shift,
@@ -136,38 +134,43 @@ impl Workspace {
         events: &mut Vec<Event>,
     ) {
         let revision = self.next_revision();
-        let next = self.next_allocation;
-        let entry = self.user_mut(user);
-        if entry.allocation.is_none() {
-            entry.allocation = Some(Allocation::new(next, overflow));
-            self.next_allocation = next.next();
-        }
-        self.commit_shift(user, shift, &Recipient::Shared, None, events);
-        let allocation = self.user_mut(user).allocation.as_mut().expect("made above");
+        self.give_allocation(owner, overflow);
+        self.commit_shift(owner, shift, &Recipient::Shared, None, events);
+        let allocation = self.allocation_mut(owner).expect("made above");
         allocation.standing = standing.unwrap_or(allocation.standing);
         allocation.overflow = overflow;
         allocation.revision = revision;
-        self.set_short(user, short);
+        self.set_short(owner, short);
     }
 
-    /// Writes a shift of `user`'s allocation towards `to`. What is released at once has moved; what is pledged
+    /// All that is unused goes to what is shared, and the allocation or reserve is no more.
+    pub(crate) fn commit_removal(&mut self, owner: &Owner, shift: Shift, events: &mut Vec<Event>) {
+        self.commit_shift(owner, shift, &Recipient::Shared, None, events);
+        if let Some(Allocation { no, .. }) = self.place_of(owner).take() {
+            self.short.remove(&no);
+            self.reserves.remove(&no);
+        }
+        self.next_revision();
+    }
+
+    /// Writes a shift of `owner`'s allocation towards `to`. What is released at once has moved; what is pledged
     /// becomes an intent, which a reallocation also keeps when nothing is pending.
     fn commit_shift(
         &mut self,
-        user: &UserId,
+        owner: &Owner,
         shift: Shift,
         to: &Recipient,
         reallocation: Option<(ReallocationId, Credits)>,
         events: &mut Vec<Event>,
     ) {
         let Shift { fund, release, pledge } = shift;
-        self.earmark_for(user, &fund);
+        self.earmark_for(owner, &fund);
         for (grant, amount) in release.iter() {
             self.on_grant(grant, |g| g.release(amount));
         }
         let pledged =
             Credits::checked_sum(pledge.iter().map(|(_, amount)| *amount)).expect("parts of one pool");
-        let allocation = self.user_mut(user).allocation.as_mut().expect("a shift is of an allocation");
+        let allocation = self.allocation_mut(owner).expect("a shift is of an allocation");
         release.iter().for_each(|(grant, amount)| allocation.earmarks.remove(grant, amount));
         allocation.pledged.grow(pledged);
         let from_allocation = allocation.no;
@@ -178,7 +181,8 @@ impl Workspace {
         self.next_intent = no.next();
         for (line, amount) in &pledge {
             let entry = self.lines.get_mut(line).expect("decided on a line");
-            entry.pledges.push(Pledge { intent: no, amount: *amount });
+            let source = entry.source_of(from_allocation).expect("decided on what is out of it there");
+            entry.pledges.push(Pledge { intent: no, source, amount: *amount });
         }
         let lines: Vec<LineId> = pledge.into_iter().map(|(line, _)| line).collect();
         self.recall(&lines, events);
@@ -190,7 +194,7 @@ impl Workspace {
         let intent = Intent {
             cycle: self.cycle,
             reallocation: id,
-            from: user.clone(),
+            from: owner.clone(),
             from_allocation,
             to: to.clone(),
             asked,
@@ -214,18 +218,13 @@ impl Workspace {
         events: &mut Vec<Event>,
     ) -> Outcome {
         let revision = self.next_revision();
-        let next = self.next_allocation;
-        let recipient = self.user_mut(to);
-        if recipient.allocation.is_none() {
-            // So that a gift never shrinks what its receiver may spend.
-            recipient.allocation = Some(Allocation::new(next, Overflow::Shared));
-            self.next_allocation = next.next();
-        }
+        let [donor, receiver] = [from, to].map(|user| Owner::User(user.clone()));
+        // Where he has none: so that a gift never shrinks what its receiver may spend.
+        let no = self.give_allocation(&receiver, Overflow::Shared).no;
         let gift = shift.release.clone();
-        let allocation_no = self.user(to).and_then(|u| u.allocation.as_ref()).expect("made above").no;
-        let recipient = Recipient::Allocation(to.clone(), allocation_no);
-        self.commit_shift(from, shift, &recipient, Some((id.clone(), amount)), events);
-        self.earmark_for(to, &gift);
+        let recipient = Recipient::Allocation(to.clone(), no);
+        self.commit_shift(&donor, shift, &recipient, Some((id.clone(), amount)), events);
+        self.earmark_for(&receiver, &gift);
         self.user_mut(to).allocation.as_mut().expect("made above").revision = revision;
         self.user_mut(from).allocation.as_mut().expect("decided on it").revision = revision;
         let answer = self.reallocation_answer(id, at).expect("made above");
@@ -234,11 +233,11 @@ impl Workspace {
         Outcome::Reallocation(answer)
     }
 
-    /// Sets these aside for a user who has an allocation.
-    pub(crate) fn earmark_for(&mut self, user: &UserId, parts: &Earmarks) {
+    /// Sets these aside for who has an allocation or reserve.
+    pub(crate) fn earmark_for(&mut self, owner: &Owner, parts: &Earmarks) {
         for (grant, amount) in parts.iter() {
             self.on_grant(grant, |g| g.earmark(amount));
-            let allocation = self.user_mut(user).allocation.as_mut().expect("set aside for an allocation");
+            let allocation = self.allocation_mut(owner).expect("set aside for an allocation");
             allocation.earmarks.add(grant, amount);
         }
     }
@@ -255,10 +254,12 @@ impl Workspace {
     pub fn reallocation_answer(&self, id: &ReallocationId, at: Timestamp) -> Option<ReallocationAnswer> {
         let no = self.reallocations.get(id)?;
         let intent = &self.intents[no];
-        let Recipient::Allocation(to, _) = &intent.to else { return None };
+        let (Owner::User(from), Recipient::Allocation(to, _)) = (&intent.from, &intent.to) else {
+            return None;
+        };
         Some(ReallocationAnswer {
             id: id.clone(),
-            from: intent.from.clone(),
+            from: from.clone(),
             to: to.clone(),
             asked: intent.asked,
             moved: intent.moved,

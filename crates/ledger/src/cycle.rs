@@ -10,17 +10,17 @@
 //! 1. Grants whose own window ends there expire.
 //! 2. Transfer intents end: what is still owed lapses.
 //! 3. Every open line is frozen and recalled. It may still report, return and close, on the books of its own cycle.
-//! 4. Allocations end, and what was set aside is free.
+//! 4. Allocations and reserves end, and what was set aside is free.
 //! 5. What is left of grants that end with the cycle goes by their rule: kept, or expired. What their lines still return
 //!    goes by the same rule. Other grants are kept whole.
 //! 6. The next cycle begins. Nobody has used anything in it.
 //! 7. The plan gives what it owes for it.
-//! 8. Standing allocations are set aside anew, those first that were given first. What the pool has too little for is
+//! 8. Standing allocations and reserves are set aside anew, those first that were given first. What the pool has too little for is
 //!    `short`, and is made up for, in the same order, as soon as anything is free.
 //!
 //! Not here: the rule of the calendar (`calendar`), who notices that it is time (the leader).
 
-use crate::allocation::{Allocation, Earmarks, Overflow};
+use crate::allocation::{Allocation, Earmarks, Overflow, Owner};
 use crate::command::{CycleEnds, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
 use crate::limits;
@@ -28,7 +28,7 @@ use crate::line::Growth;
 use crate::outcome::{Event, Outcome, Rejection};
 use crate::workspace::Workspace;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, CycleNumber, GrantNo, LineId, Timestamp, UserId};
+use types::{Credits, CycleNumber, GrantNo, LineId, Timestamp};
 
 /// What was charged, by how it came to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,9 +38,9 @@ pub struct Spent {
     pub written_off: Credits,
 }
 
-/// A standing allocation between two cycles.
+/// A standing allocation or reserve between two cycles.
 struct Standing {
-    user: UserId,
+    owner: Owner,
     amount: Credits,
     overflow: Overflow,
 }
@@ -97,19 +97,16 @@ impl Workspace {
     }
 
     /// Nothing is set aside on this grant any more. Answers whose it was, and how much.
-    fn free_what_is_set_aside_on(&mut self, no: GrantNo) -> Vec<(UserId, Credits)> {
+    fn free_what_is_set_aside_on(&mut self, no: GrantNo) -> Vec<(Owner, Credits)> {
         let mut freed = Vec::new();
         let earmarked = self.grant(no).books.earmarked;
         if earmarked.is_zero() {
             return freed;
         }
-        for (name, user) in &mut self.users {
-            let Some(allocation) = &mut user.allocation else { continue };
-            let amount = allocation.earmarks.on(no);
-            if !amount.is_zero() {
-                allocation.earmarks.remove(no, amount);
-                freed.push((name.clone(), amount));
-            }
+        let on_it = self.allocations().map(|(owner, allocation)| (owner, allocation.earmarks.on(no)));
+        freed.extend(on_it.filter(|(_, amount)| !amount.is_zero()));
+        for (owner, amount) in &freed {
+            self.allocation_mut(owner).expect("found above").earmarks.remove(no, *amount);
         }
         self.on_grant(no, |g| g.release(earmarked));
         freed
@@ -156,12 +153,13 @@ impl Workspace {
     /// Releases all that is set aside. Answers the allocations that come again, those first that were given first.
     fn end_allocations(&mut self) -> Vec<Standing> {
         self.short.clear();
-        let mut ended = Vec::new();
-        for (name, user) in &mut self.users {
-            if let Some(allocation) = user.allocation.take() {
-                ended.push((name.clone(), allocation));
-            }
-        }
+        self.reserves.clear();
+        let owners: Vec<Owner> = self.allocations().map(|(owner, _)| owner).collect();
+        let end = |owner: Owner| {
+            let allocation = self.place_of(&owner).take()?;
+            Some((owner, allocation))
+        };
+        let mut ended: Vec<(Owner, Allocation)> = owners.into_iter().filter_map(end).collect();
         ended.sort_by_key(|(_, allocation)| allocation.no);
         for (_, allocation) in &ended {
             for (grant, amount) in allocation.earmarks.iter() {
@@ -170,10 +168,10 @@ impl Workspace {
         }
         // None of one's own and then what is shared: as if he had none.
         let comes_again =
-            |(_, a): &(UserId, Allocation)| !a.standing.is_zero() || a.overflow == Overflow::None;
-        let standing = |(user, a): (UserId, Allocation)| {
+            |(_, a): &(Owner, Allocation)| !a.standing.is_zero() || a.overflow == Overflow::None;
+        let standing = |(owner, a): (Owner, Allocation)| {
             let Allocation { standing: amount, overflow, .. } = a;
-            Standing { user, amount, overflow }
+            Standing { owner, amount, overflow }
         };
         ended.into_iter().filter(comes_again).map(standing).collect()
     }
@@ -189,48 +187,46 @@ impl Workspace {
         self.grant_ended();
     }
 
-    /// Gives a standing allocation its next life: to begin with all of it is missing.
+    /// Gives what stands its next life: to begin with all of it is missing.
     fn renew(&mut self, standing: Standing) {
-        let Standing { user, amount, overflow } = standing;
-        let no = self.next_allocation;
-        self.next_allocation = no.next();
+        let Standing { owner, amount, overflow } = standing;
         let revision = self.next_revision();
-        let allocation = Allocation { standing: amount, revision, ..Allocation::new(no, overflow) };
-        self.user_mut(&user).allocation = Some(allocation);
-        self.set_short(&user, amount);
+        let allocation = self.give_allocation(&owner, overflow);
+        (allocation.standing, allocation.revision) = (amount, revision);
+        self.set_short(&owner, amount);
     }
 
-    /// So much is missing from the user's allocation.
-    pub(crate) fn set_short(&mut self, user: &UserId, short: Credits) {
-        let allocation = self.user_mut(user).allocation.as_mut().expect("somebody's allocation is short");
+    /// So much is missing from the allocation or reserve.
+    pub(crate) fn set_short(&mut self, owner: &Owner, short: Credits) {
+        let allocation = self.allocation_mut(owner).expect("somebody's allocation is short");
         allocation.short = short;
         let no = allocation.no;
         if short.is_zero() {
             self.short.remove(&no);
         } else {
-            self.short.insert(no, user.clone());
+            self.short.insert(no, owner.clone());
         }
     }
 
     /// Sets aside what is missing from allocations, as far as what has come can fund it.
     pub(crate) fn make_up_for_shortfalls(&mut self, at: Timestamp) {
-        while let Some(user) = self.short.values().next().cloned() {
-            self.make_up(&user, at);
+        while let Some(owner) = self.short.values().next().cloned() {
+            self.make_up(&owner, at);
             // What the first one still misses nobody behind him gets.
-            if self.short.values().next() == Some(&user) {
+            if self.short.values().next() == Some(&owner) {
                 return;
             }
         }
     }
 
-    fn make_up(&mut self, user: &UserId, at: Timestamp) {
-        let (fund, missing) = self.fundable_parts(self.short_of(user), None, &Earmarks::default(), at);
-        self.earmark_for(user, &fund);
-        self.set_short(user, missing);
+    fn make_up(&mut self, owner: &Owner, at: Timestamp) {
+        let (fund, missing) = self.fundable_parts(self.short_of(owner), None, &Earmarks::default(), at);
+        self.earmark_for(owner, &fund);
+        self.set_short(owner, missing);
     }
 
-    fn short_of(&self, user: &UserId) -> Credits {
-        self.user(user).and_then(|u| u.allocation.as_ref()).map_or(Credits::ZERO, |a| a.short)
+    fn short_of(&self, owner: &Owner) -> Credits {
+        self.allocation_of(owner).map_or(Credits::ZERO, |a| a.short)
     }
 
     /// Charged in all cycles.
@@ -279,9 +275,9 @@ impl Workspace {
         let ends_before = |no: &GrantNo| !self.grant(*no).lasts_to(end);
         let leaving: Vec<GrantNo> = self.burn_order.iter().copied().filter(ends_before).collect();
         for no in leaving {
-            for (user, amount) in self.free_what_is_set_aside_on(no) {
-                let short = self.short_of(&user).checked_add(amount);
-                self.set_short(&user, short.expect("parts of one pool sum within its bound"));
+            for (owner, amount) in self.free_what_is_set_aside_on(no) {
+                let short = self.short_of(&owner).checked_add(amount);
+                self.set_short(&owner, short.expect("parts of one pool sum within its bound"));
             }
         }
     }

@@ -158,10 +158,10 @@ impl Workspace {
         self.lines[&id].cycle < self.cycle && !is_planted(Mistake::LateChargeHere)
     }
 
-    /// Takes `amount` off what is out for the line's user, his allocation and what is shared.
+    /// Takes `amount` off what is out for the line's user, and of what it was drawn from.
     fn book_out(&mut self, id: LineId, backing: Backing, amount: Credits, as_used: bool) {
         let line = &self.lines[&id];
-        let (user, allocation) = (line.user.clone(), line.allocation);
+        let (user, behind) = (line.user.clone(), self.still_behind(line, backing.source));
         let is_late = self.is_late(id);
         let entry = self.user_mut(&user);
         entry.out.shrink(amount);
@@ -173,21 +173,16 @@ impl Workspace {
                 entry.used.grow(amount);
             }
         }
-        match backing.source {
-            Source::Shared if self.grant(backing.grant).state == GrantState::Live => {
-                self.shared_out.shrink(amount);
+        if backing.source == Source::Shared && self.grant(backing.grant).state == GrantState::Live {
+            self.shared_out.shrink(amount);
+        }
+        if let Some((owner, no)) = behind
+            && let Some(allocation) = self.current_allocation(&owner, no)
+        {
+            allocation.out.shrink(amount);
+            if as_used {
+                allocation.used.grow(amount);
             }
-            Source::Shared => {}
-            Source::Allocation => {
-                let current = allocation.and_then(|no| self.current_allocation(&user, no));
-                if let Some(allocation) = current {
-                    allocation.out.shrink(amount);
-                    if as_used {
-                        allocation.used.grow(amount);
-                    }
-                }
-            }
-            Source::Reserve(_) | Source::Overage => {}
         }
     }
 
@@ -196,15 +191,15 @@ impl Workspace {
             return;
         }
         let line = &self.lines[&id];
-        let (user, drawn_in, allocation) = (line.user.clone(), line.cycle, line.allocation);
-        let current = allocation.filter(|no| self.current_allocation(&user, *no).is_some());
+        let (user, drawn_in) = (line.user.clone(), line.cycle);
+        let current = self.still_behind(line, backing.source);
         let back = match backing.source {
             Source::Overage => {
                 self.strike_overage(drawn_in, &user, amount, at, Grant::unmake);
                 Credits::ZERO
             }
-            Source::Allocation if current.is_some() => amount,
-            // Nobody's own any more.
+            Source::Allocation | Source::Reserve(_) if current.is_some() => amount,
+            // Set aside for nobody any more.
             Source::Allocation | Source::Shared | Source::Reserve(_) => {
                 let pays = self.pay_overage(drawn_in, backing.grant, None, amount, at);
                 self.on_grant(backing.grant, |g| g.pay_overage(pays));
@@ -214,15 +209,14 @@ impl Workspace {
         let to = self.on_grant(backing.grant, |g| g.take_back(back, drawn_in));
         self.book_out(id, backing, amount, false);
         // Where the grant or its cycle has ended there is nothing to pay with: what cannot be paid any more lapses.
-        if backing.source == Source::Allocation && to == ReturnedTo::Available {
+        if backing.source.is_set_aside() && to == ReturnedTo::Available {
             let shared = self.grant(backing.grant).shared().saturating_sub(back);
-            let for_donor = self.pay_pledges(id, backing.grant, back);
-            if let Some(allocation) = current.filter(|_| !is_planted(Mistake::ReturnLosesEarmark)) {
-                let his = Some((&user, allocation));
-                let pays = self.pay_overage(drawn_in, backing.grant, his, for_donor, at);
+            let for_donor = self.pay_pledges(id, backing, back);
+            if let Some((owner, no)) = current.filter(|_| !is_planted(Mistake::ReturnLosesEarmark)) {
+                let pays = self.pay_overage(drawn_in, backing.grant, Some((&owner, no)), for_donor, at);
                 self.on_grant(backing.grant, |g| g.pay_overage_of_available(pays));
-                self.set_aside(&user, allocation, backing.grant, for_donor.saturating_sub(pays));
-                // What was cut off his allocation meanwhile.
+                self.set_aside(&owner, no, backing.grant, for_donor.saturating_sub(pays));
+                // What was cut off it meanwhile.
                 let free = self.grant(backing.grant).shared().saturating_sub(shared);
                 let pays = self.pay_overage(drawn_in, backing.grant, None, free, at);
                 self.on_grant(backing.grant, |g| g.pay_overage_of_available(pays));
@@ -340,14 +334,15 @@ impl Workspace {
         Credits::from_micros(part).unwrap_or(available)
     }
 
-    /// Everything a user may draw now, in the order in which it burns: own allocation, then what is shared.
+    /// Everything a user may draw now, in the order in which it burns: own allocation, his teams' reserves from the innermost
+    /// on, then what is shared.
     fn chain(&self, user: &types::UserId, at: Timestamp) -> Vec<(Backing, Credits)> {
         let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
         let drawable = || self.grants_in_burn_order().filter(move |g| g.is_drawable(at));
         let mut chain = Vec::new();
-        if let Some(allocation) = allocation {
-            let own = drawable().map(|g| (Source::Allocation, g.no, allocation.earmarks.on(g.no)));
-            chain.extend(own);
+        let own = allocation.map(|allocation| (Source::Allocation, allocation));
+        for (source, set_aside) in own.into_iter().chain(self.reserves_for(user)) {
+            chain.extend(drawable().map(|g| (source, g.no, set_aside.earmarks.on(g.no))));
         }
         if allocation.is_none_or(|a| a.overflow == Overflow::Shared) {
             chain.extend(drawable().map(|g| (Source::Shared, g.no, g.shared())));
@@ -373,7 +368,11 @@ impl Workspace {
         }
         let shared_elsewhere = self.shared_out.saturating_sub(here(Source::Shared));
         let shared_elsewhere = shared_elsewhere.saturating_add(self.paid_for_what_is_out());
-        (DenialReason::Exhausted, own_elsewhere.saturating_add(shared_elsewhere))
+        let elsewhere = own_elsewhere.saturating_add(shared_elsewhere);
+        let reserved = self.reserves_for(&message.user).map(|(source, reserve)| {
+            reserve.out.saturating_sub(reserve.pledged).saturating_sub(here(source))
+        });
+        (DenialReason::Exhausted, reserved.fold(elsewhere, Credits::saturating_add))
     }
 
     /// A draw to nothing at all wants the line to be there: what costs nothing is counted on it.
@@ -393,7 +392,6 @@ impl Workspace {
             return;
         }
         let user = message.user.clone();
-        let allocation = self.user(&user).and_then(|u| u.allocation.as_ref()).map(|a| a.no);
         if !self.lines.contains_key(&id) {
             // Known from now on, but no number is passed over: draws of several users may overtake each other.
             self.highest_line.entry(id.holder).or_insert(LineNumber(0));
@@ -401,24 +399,22 @@ impl Workspace {
             self.user_mut(&user).lines.push(id);
         }
         for (backing, amount) in takes {
-            let earmarked = backing.source == Source::Allocation;
+            let behind = self.drawn_by(&user, backing.source);
             if backing.source == Source::Overage {
                 self.make_overage(*backing, &user, *amount, at);
             }
-            self.on_grant(backing.grant, |g| g.draw(*amount, earmarked));
+            self.on_grant(backing.grant, |g| g.draw(*amount, behind.is_some()));
             let line = self.lines.get_mut(&id).expect("made above");
             line.backing_mut(*backing).drawn.grow(*amount);
-            if earmarked {
-                line.allocation = allocation;
+            if let Some((owner, no)) = behind {
+                line.set_behind(backing.source, no);
+                let set_aside = self.current_allocation(&owner, no).expect("drawn on it");
+                set_aside.earmarks.remove(backing.grant, *amount);
+                set_aside.out.grow(*amount);
             } else if backing.source == Source::Shared {
                 self.shared_out.grow(*amount);
             }
-            let entry = self.user_mut(&user);
-            entry.out.grow(*amount);
-            if let Some(allocation) = entry.allocation.as_mut().filter(|_| earmarked) {
-                allocation.earmarks.remove(backing.grant, *amount);
-                allocation.out.grow(*amount);
-            }
+            self.user_mut(&user).out.grow(*amount);
         }
     }
 

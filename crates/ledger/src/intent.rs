@@ -5,8 +5,8 @@
 //!
 //! Not here: who may promise what (`admin`), when returns arrive (`draw`).
 
-use crate::{AllocationNo, ReallocationAnswer, Workspace};
-use types::{Credits, CycleNumber, GrantNo, LineId, ReallocationId, UserId};
+use crate::{AllocationNo, Owner, ReallocationAnswer, Workspace};
+use types::{Backing, Credits, CycleNumber, GrantNo, LineId, ReallocationId, Source, UserId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IntentNo(pub u64);
@@ -17,7 +17,7 @@ pub struct Intent {
     pub cycle: CycleNumber,
     /// Set where the intent is a reallocation's; a cut's has none.
     pub reallocation: Option<ReallocationId>,
-    pub from: UserId,
+    pub from: Owner,
     pub from_allocation: AllocationNo,
     pub to: Recipient,
     pub asked: Credits,
@@ -39,6 +39,8 @@ pub enum Recipient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pledge {
     pub intent: IntentNo,
+    /// The donor's allocation or reserve, as the line has it.
+    pub source: Source,
     pub amount: Credits,
 }
 
@@ -55,47 +57,34 @@ impl Intent {
 }
 
 impl Workspace {
-    /// Pays `amount` of allocation credits on `grant`, just returned on `line`, to the intents it is pledged to.
-    /// Answers what is left for the donor himself.
-    pub(crate) fn pay_pledges(&mut self, line: LineId, grant: GrantNo, amount: Credits) -> Credits {
+    /// Pays `amount` that was set aside, just returned on `line`, to the intents it is pledged to. Answers what is left for
+    /// the donor himself.
+    pub(crate) fn pay_pledges(&mut self, line: LineId, backing: Backing, amount: Credits) -> Credits {
         let mut left = amount;
         while !left.is_zero() {
             let Some(entry) = self.lines.get_mut(&line) else { break };
-            let Some(pledge) = entry.pledges.first_mut() else { break };
-            let paid = pledge.amount.min(left);
-            let intent = pledge.intent;
-            pledge.amount.shrink(paid);
-            if pledge.amount.is_zero() {
-                entry.pledges.remove(0);
-            }
+            let of_source = |pledge: &Pledge| pledge.source == backing.source;
+            let Some(i) = entry.pledges.iter().position(of_source) else { break };
+            let Pledge { intent, amount: owed, .. } = entry.pledges[i];
+            let paid = owed.min(left);
+            entry.owe_less(i, paid);
             left.shrink(paid);
             let recipient = self.intents.get(&intent).map(|intent| intent.to.clone());
             self.settle_pledge(intent, line, paid, Settled::Paid);
             if let Some(Recipient::Allocation(user, allocation)) = recipient {
                 // They keep their grant and change their earmark. Where the allocation is gone they are shared.
-                self.set_aside(&user, allocation, grant, paid);
+                self.set_aside(&Owner::User(user), allocation, backing.grant, paid);
             }
         }
         left
     }
 
-    /// Lapses whatever is pledged on `line` beyond what is still out of the allocation there; newest first.
+    /// Lapses whatever is pledged on `line` beyond what is still out there of what it was pledged from; newest first.
     pub(crate) fn lapse_pledges(&mut self, line: LineId) {
-        loop {
-            let Some(entry) = self.lines.get_mut(&line) else { return };
-            let out = if entry.written_off {
-                Credits::ZERO
-            } else {
-                entry.outstanding_from(types::Source::Allocation)
-            };
-            let excess = entry.pledged().saturating_sub(out);
-            let Some(pledge) = entry.pledges.last_mut().filter(|_| !excess.is_zero()) else { return };
-            let lapsed = pledge.amount.min(excess);
-            let intent = pledge.intent;
-            pledge.amount.shrink(lapsed);
-            if pledge.amount.is_zero() {
-                entry.pledges.pop();
-            }
+        while let Some(entry) = self.lines.get_mut(&line) {
+            let Some((i, lapsed)) = entry.owed_beyond_what_is_out() else { return };
+            let intent = entry.pledges[i].intent;
+            entry.owe_less(i, lapsed);
             self.settle_pledge(intent, line, lapsed, Settled::Lapsed);
         }
     }
@@ -125,13 +114,13 @@ impl Workspace {
     /// may have come to end later meanwhile; else they are missing, and made up for by what lasts.
     pub(crate) fn set_aside(
         &mut self,
-        user: &UserId,
+        owner: &Owner,
         allocation: AllocationNo,
         grant: GrantNo,
         amount: Credits,
     ) {
         let lasts = self.grant(grant).lasts_to(self.cycle_ends_at());
-        let Some(entry) = self.current_allocation(user, allocation).filter(|_| !amount.is_zero()) else {
+        let Some(entry) = self.current_allocation(owner, allocation).filter(|_| !amount.is_zero()) else {
             return;
         };
         if lasts {
@@ -139,7 +128,27 @@ impl Workspace {
             self.on_grant(grant, |g| g.earmark(amount));
         } else {
             let short = entry.short.saturating_add(amount);
-            self.set_short(user, short);
+            self.set_short(owner, short);
+        }
+    }
+}
+
+impl crate::Line {
+    /// The newest pledge that more is owed by than is out, and by how much.
+    fn owed_beyond_what_is_out(&self) -> Option<(usize, Credits)> {
+        let excess = |source| {
+            let out = if self.written_off { Credits::ZERO } else { self.outstanding_from(source) };
+            self.pledged_from(source).saturating_sub(out)
+        };
+        let pledges = self.pledges.iter().enumerate().rev();
+        let mut beyond = pledges.map(|(i, pledge)| (i, pledge.amount.min(excess(pledge.source))));
+        beyond.find(|(_, amount)| !amount.is_zero())
+    }
+
+    fn owe_less(&mut self, i: usize, amount: Credits) {
+        self.pledges[i].amount.shrink(amount);
+        if self.pledges[i].amount.is_zero() {
+            self.pledges.remove(i);
         }
     }
 }

@@ -62,12 +62,14 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 16] = [
+        let checks: [(&'static str, Option<String>); 18] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
             ("S2 no line settles more than was drawn", self.no_line_settles_more_than_was_drawn()),
             ("S6 every allocation is funded by named grants", self.every_allocation_is_funded()),
+            ("reserves' sums are what lines say", self.reserves_sums_are_what_lines_say()),
+            ("teams are a forest of bounded depth", self.teams_are_a_forest()),
             ("S8 usage by meter sums to used", self.usage_by_meter_sums_to_used()),
             ("users' sums are what their lines say", self.users_sums_are_what_their_lines_say()),
             ("every intent is moved, pending or lapsed", self.every_intent_is_moved_pending_or_lapsed()),
@@ -136,7 +138,7 @@ impl Workspace {
 
     fn every_allocation_is_funded(&self) -> Option<String> {
         let mut earmarked: BTreeMap<GrantNo, Credits> = BTreeMap::new();
-        for allocation in self.users.values().filter_map(|u| u.allocation.as_ref()) {
+        for (_, allocation) in self.allocations() {
             for (grant, amount) in allocation.earmarks.iter() {
                 earmarked.entry(grant).or_insert(Credits::ZERO).grow(amount);
             }
@@ -171,7 +173,7 @@ impl Workspace {
             let Some(allocation) = &user.allocation else { continue };
             let own = || lines().filter(|line| line.allocation == Some(allocation.no));
             let out = Credits::checked_sum(own().map(|line| line.outstanding_from(Source::Allocation)));
-            let pledged = Credits::checked_sum(own().map(crate::Line::pledged));
+            let pledged = Credits::checked_sum(own().map(|line| line.pledged_from(Source::Allocation)));
             if out != Some(allocation.out)
                 || pledged != Some(allocation.pledged)
                 || allocation.pledged > allocation.out

@@ -34,15 +34,17 @@ mod outcome;
 mod overage;
 mod plan;
 mod query;
+mod reserve;
 mod rollover;
 mod schedule;
 mod state;
+mod team;
 mod view;
 mod workspace;
 
 pub mod limits;
 
-pub use allocation::{Allocation, AllocationNo, Earmarks, Overflow};
+pub use allocation::{Allocation, AllocationNo, Earmarks, Overflow, Owner};
 pub use command::{
     AdminCommand, Change, Command, CycleEnds, ForgetMode, GrantKind, HolderBatch, KeyedBy, LineMessage,
     Membership, NewGrant, Role, Used, Wish, WorkspaceSettings,
@@ -67,5 +69,6 @@ pub use query::{
 pub use rollover::{Keep, Rolled, Rollover, Term};
 pub use schedule::Schedule;
 pub use state::{Applied, HolderRecord, HolderStatus, State};
+pub use team::{Team, TeamChange, TeamRejection, TeamView};
 pub use view::{MemberView, UsageRow, WorkspaceView};
 pub use workspace::{KeyRecord, Member, User, Workspace};

@@ -4,6 +4,10 @@
 pub const GRANTS_MAX: usize = 10_000;
 /// Users one workspace knows: members, allocations, limits, and whoever holds a line.
 pub const USERS_MAX: usize = 1_000_000;
+/// Teams in one workspace.
+pub const TEAMS_MAX: usize = 1_000;
+/// Teams nested in each other, the outermost counted in.
+pub const TEAM_DEPTH_MAX: usize = 8;
 /// Ends of cycles that are known ahead, this one's included.
 pub const CYCLE_ENDS_MAX: usize = 4;
 /// Reallocations one workspace remembers: those of its current cycle and of the one before.

@@ -19,11 +19,13 @@ pub struct Line {
     pub confirmed: Credits,
     /// The allocation that this line drew on, if it did.
     pub allocation: Option<AllocationNo>,
+    /// The reserves that it drew on, by how far out their team is.
+    pub reserves: Vec<(u8, AllocationNo)>,
     /// Draws no more; recalled whole.
     pub frozen: bool,
     /// The holder was declared lost; only evidence is still taken.
     pub written_off: bool,
-    /// Intents that returns of allocation credits on this line pay, in this order.
+    /// Intents that returns of an allocation's or reserve's credits on this line pay, in this order.
     pub pledges: Vec<Pledge>,
     pub heard_at: Timestamp,
 }
@@ -80,6 +82,7 @@ impl Line {
             held: Credits::ZERO,
             confirmed: Credits::ZERO,
             allocation: None,
+            reserves: Vec::new(),
             frozen: false,
             written_off: false,
             pledges: Vec::new(),
@@ -107,6 +110,47 @@ impl Line {
 
     pub fn pledged(&self) -> Credits {
         Credits::checked_sum(self.pledges.iter().map(|p| p.amount)).expect("pledges are parts of what is out")
+    }
+
+    pub fn pledged_from(&self, source: Source) -> Credits {
+        let of_source = self.pledges.iter().filter(|pledge| pledge.source == source);
+        Credits::checked_sum(of_source.map(|p| p.amount)).expect("pledges are parts of what is out")
+    }
+
+    /// The allocation or reserve that this line drew on, by the source of its backings.
+    pub fn behind(&self, source: Source) -> Option<AllocationNo> {
+        match source {
+            Source::Allocation => self.allocation,
+            Source::Reserve(level) => {
+                self.reserves.iter().find(|(known, _)| *known == level).map(|(_, no)| *no)
+            }
+            Source::Shared | Source::Overage => None,
+        }
+    }
+
+    pub(crate) fn set_behind(&mut self, source: Source, no: AllocationNo) {
+        match source {
+            Source::Allocation => self.allocation = Some(no),
+            Source::Reserve(level) => {
+                self.reserves.retain(|(known, other)| *known != level && *other != no);
+                self.reserves.push((level, no));
+            }
+            Source::Shared | Source::Overage => {}
+        }
+    }
+
+    /// Under which source it drew on this allocation or reserve.
+    pub fn source_of(&self, no: AllocationNo) -> Option<Source> {
+        if self.allocation == Some(no) {
+            return Some(Source::Allocation);
+        }
+        self.reserves.iter().find(|(_, known)| *known == no).map(|(level, _)| Source::Reserve(*level))
+    }
+
+    /// Out of this allocation or reserve, and how much of that is promised away.
+    pub fn out_of(&self, no: AllocationNo) -> (Credits, Credits) {
+        let of = |source| (self.outstanding_from(source), self.pledged_from(source));
+        self.source_of(no).map_or((Credits::ZERO, Credits::ZERO), of)
     }
 
     fn sum(&self, of: impl Fn(&BackingNumbers) -> Credits) -> Credits {

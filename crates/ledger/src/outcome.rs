@@ -3,6 +3,7 @@
 use crate::meta::{PriceAnswer, PriceRejection};
 use crate::overage::OverageAnswer;
 use crate::plan::{Due, Next, Plan};
+use crate::team::{TeamRejection, TeamView};
 use crate::view::{MemberView, WorkspaceView};
 use crate::{Grant, Overflow};
 use types::{
@@ -26,6 +27,7 @@ pub enum Outcome {
     Ticked,
     Plan(Box<PlanAnswer>),
     Overage(Box<OverageAnswer>),
+    Team(Box<TeamView>),
 }
 
 /// What a workspace has subscribed to, and what came of it in this cycle.
@@ -187,6 +189,8 @@ pub enum Rejection {
     NoPlan,
     #[error(transparent)]
     Prices(PriceRejection),
+    #[error(transparent)]
+    Team(TeamRejection),
     #[error("the resource changed meanwhile; read it again and repeat the change")]
     Stale { now: Revision },
     #[error("only {available} credits of what is shared can back this to the end of the cycle")]
@@ -266,6 +270,7 @@ impl Rejection {
             | Self::Unregistered => Retry::AfterChange,
             Self::KeyWindowFull { .. } => Retry::Later,
             Self::Prices(why) => why.retry(),
+            Self::Team(why) => why.retry(),
         }
     }
 }

@@ -12,7 +12,7 @@
 //! back are not in its worlds with overage. Not here: the draw itself (`draw`), who asks the holders (the leader's desk), prices in
 //! money.
 
-use crate::allocation::{AllocationNo, Overflow};
+use crate::allocation::{AllocationNo, Overflow, Owner};
 use crate::command::{GrantKind, NewGrant};
 use crate::grant::{Grant, GrantState, ReturnedTo};
 use crate::limits;
@@ -49,11 +49,13 @@ pub struct OverageAccount {
     pub made: Credits,
     /// Whether he could draw on what is shared as well, when he drew it last.
     pub shares: bool,
+    /// The reserves that he could draw on then.
+    pub reserves: Vec<AllocationNo>,
     /// Included credits that came back and pay for it, those last that came last.
     pub paid_by: Vec<OveragePayer>,
 }
 
-/// Included credits that came back, from a user's own allocation or from what is shared.
+/// Included credits that came back, from a user's own allocation, a reserve, or what is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OveragePayer {
     pub grant: GrantNo,
@@ -196,7 +198,7 @@ impl Workspace {
         account.map_or(Credits::ZERO, |account| account.made)
     }
 
-    fn keeps_to_himself(&self, user: &UserId) -> bool {
+    pub(crate) fn keeps_to_himself(&self, user: &UserId) -> bool {
         let allocation = self.user(user).and_then(|user| user.allocation.as_ref());
         allocation.is_some_and(|allocation| allocation.overflow == Overflow::None)
     }
@@ -264,21 +266,24 @@ impl Workspace {
         }
         self.on_grant(backing.grant, |grant| grant.make_more(amount));
         let shares = !self.keeps_to_himself(user);
+        let reserves: Vec<AllocationNo> = self.reserves_for(user).map(|(_, reserve)| reserve.no).collect();
         let overage = self.overages.get_mut(&self.cycle).expect("made above");
-        let none = || OverageAccount { made: Credits::ZERO, shares, paid_by: Vec::new() };
+        let none =
+            || OverageAccount { made: Credits::ZERO, shares, reserves: Vec::new(), paid_by: Vec::new() };
         let account = overage.accounts.entry(user.clone()).or_insert_with(none);
-        account.shares = shares;
+        (account.shares, account.reserves) = (shares, reserves);
         account.made.grow(amount);
     }
 
     /// Credits that were drawn in that cycle have come back: answers how many of them pay for its overage. `whose`: what is set
-    /// aside for one user pays for his, and is used of his allocation; what is shared for that of all who may share. Of a grant that was voided, or
+    /// aside pays for that of its user, or of those who may draw on the reserve, and is used of it; what is shared for that of all who
+    /// may share. Of a grant that was voided, or
     /// whose time is over, nothing does.
     pub(crate) fn pay_overage(
         &mut self,
         cycle: CycleNumber,
         grant: GrantNo,
-        whose: Option<(&UserId, AllocationNo)>,
+        whose: Option<(&Owner, AllocationNo)>,
         amount: Credits,
         at: Timestamp,
     ) -> Credits {
@@ -287,7 +292,12 @@ impl Workspace {
         let Some(overage) = self.overages.get_mut(&cycle).filter(|_| !is_over) else { return Credits::ZERO };
         let mut left = amount;
         let of = |(user, account): &(&UserId, &mut OverageAccount)| {
-            whose.map_or(account.shares, |(whose, _)| *user == whose) && !is_planted(Mistake::OverageStays)
+            let may_have_it = match whose {
+                None => account.shares,
+                Some((Owner::User(whose), _)) => *user == whose,
+                Some((Owner::Team(_), no)) => account.reserves.contains(&no),
+            };
+            may_have_it && !is_planted(Mistake::OverageStays)
         };
         for (_, account) in overage.accounts.iter_mut().filter(of) {
             if left.is_zero() {
@@ -300,7 +310,7 @@ impl Workspace {
             }
         }
         let pays = amount.saturating_sub(left);
-        let his = whose.and_then(|(user, no)| self.current_allocation(user, no));
+        let his = whose.and_then(|(owner, no)| self.current_allocation(owner, no));
         his.into_iter().for_each(|allocation| allocation.used.grow(pays));
         pays
     }
@@ -330,17 +340,20 @@ impl Workspace {
 
     fn free_of_overage(&mut self, cycle: CycleNumber, payer: OveragePayer, user: &UserId, at: Timestamp) {
         let OveragePayer { grant, allocation, amount } = payer;
-        let his = allocation.filter(|no| self.current_allocation(user, *no).is_some());
-        let Some(allocation) = his else {
+        let his = allocation.and_then(|no| Some((self.owner_of(user, no)?, no)));
+        let Some((owner, allocation)) = his else {
             let pays = self.pay_overage(cycle, grant, None, amount, at);
             self.on_grant(grant, |grant| grant.is_free_of_overage(amount.saturating_sub(pays), cycle));
             return;
         };
-        if let Some(known) = self.current_allocation(user, allocation) {
+        if let Some(known) = self.current_allocation(&owner, allocation) {
             known.used.shrink(amount);
         }
-        if self.on_grant(grant, |grant| grant.is_free_of_overage(amount, cycle)) == ReturnedTo::Available {
-            self.set_aside(user, allocation, grant, amount);
+        // A reserve's pay for others who may draw on it first.
+        let pays = self.pay_overage(cycle, grant, Some((&owner, allocation)), amount, at);
+        let free = amount.saturating_sub(pays);
+        if self.on_grant(grant, |grant| grant.is_free_of_overage(free, cycle)) == ReturnedTo::Available {
+            self.set_aside(&owner, allocation, grant, free);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::outcome::{AllocationAnswer, GrantAnswer, PlanAnswer, ReallocationAnsw
 use crate::overage::OverageAnswer;
 use crate::plan::PlanChange;
 use crate::state::State;
+use crate::team::TeamView;
 use crate::view::{MemberView, UsageRow, WorkspaceView};
 use crate::workspace::Workspace;
 use std::collections::BTreeMap;
@@ -56,6 +57,12 @@ pub enum Query {
         id: WorkspaceId,
         user: Option<UserId>,
     },
+    /// One, or those of a page.
+    Teams {
+        id: WorkspaceId,
+        team: Option<TeamId>,
+        page: Page,
+    },
     /// What there would be after a change that is not made.
     PlanAfter {
         id: WorkspaceId,
@@ -74,6 +81,7 @@ pub enum Answer {
     Unknown(UnknownThing),
     Plan(Box<PlanAnswer>),
     Overage(Box<OverageAnswer>),
+    Teams(Vec<TeamView>),
 }
 
 /// What is not there.
@@ -85,6 +93,7 @@ pub enum UnknownThing {
     Allocation,
     Reallocation,
     Plan,
+    Team,
 }
 
 /// A part of a long list: at most `limit` rows (1 to 1,000) behind the id `after`.
@@ -172,6 +181,7 @@ impl State {
         | Query::Usage { id, .. }
         | Query::Plan { id }
         | Query::Overage { id, .. }
+        | Query::Teams { id, .. }
         | Query::PlanAfter { id, .. }) = query;
         let Some(workspace) = self.workspace(id) else { return Answer::Unknown(UnknownThing::Workspace) };
         workspace.answer(query, at).unwrap_or_else(Answer::Unknown)
@@ -216,6 +226,11 @@ impl Workspace {
                 Answer::Plan(Box::new(answer.ok_or(UnknownThing::Plan)?))
             }
             Query::Overage { user, .. } => Answer::Overage(Box::new(self.overage_answer(user.as_ref(), at))),
+            Query::Teams { team, page, .. } => {
+                let views = self.team_views(team.as_ref(), page, at);
+                let is_missing = team.is_some() && views.is_empty();
+                if is_missing { Err(UnknownThing::Team)? } else { Answer::Teams(views) }
+            }
             Query::PlanAfter { change, .. } => {
                 // Whatever would happen happens to a copy: of all of it only where a cycle has ended and nobody has said so yet.
                 let is_due = self.next_due.is_some_and(|due| due <= at);

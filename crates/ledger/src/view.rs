@@ -7,8 +7,8 @@ use crate::workspace::Workspace;
 use crate::{IntentNo, Membership, Overflow, Role};
 use std::collections::BTreeMap;
 use types::{
-    Credits, CycleNumber, CycleRule, Durability, GrantNo, LineId, Meter, Metered, NodeId, Revision, TeamId,
-    Timestamp, UserId, WorkspaceId, ZoneName,
+    Credits, CycleNumber, CycleRule, Durability, GrantNo, LineId, Meter, Metered, NodeId, Revision, Source,
+    TeamId, Timestamp, UserId, WorkspaceId, ZoneName,
 };
 
 /// The summary of a pool. `granted = used + held + remaining`, `remaining = available + leased`.
@@ -34,8 +34,9 @@ pub struct WorkspaceView {
     /// Out by node, held or not.
     pub leased_by_node: BTreeMap<NodeId, Credits>,
     pub allocated: Credits,
-    /// Missing from allocations, because the pool had too little.
+    /// Missing from allocations and reserves, because the pool had too little.
     pub short: Credits,
+    /// Set aside for teams, used of that, and out of it.
     pub reserved: Credits,
     pub shared: Credits,
     pub unattributed: Credits,
@@ -59,6 +60,8 @@ pub struct MemberView {
     /// Missing from his allocation, because the pool had too little.
     pub short: Credits,
     pub pending: Credits,
+    /// Set aside in the reserves that he may draw on.
+    pub reserve: Credits,
     pub limit: Option<Credits>,
     pub used: Credits,
     /// Out on lines for this user.
@@ -95,9 +98,15 @@ impl Workspace {
                 leased_by_node.entry(id.holder.node).or_insert(Credits::ZERO).grow(out);
             }
         }
-        let allocations = || self.users.values().filter_map(|u| u.allocation.as_ref());
-        let allocated = allocations().map(crate::Allocation::amount);
-        let short = allocations().fold(Credits::ZERO, |sum, a| sum.saturating_add(a.short));
+        let of_users = self.users.values().filter_map(|u| u.allocation.as_ref());
+        let allocated = of_users.map(crate::Allocation::amount);
+        let reserves = self.teams.values().filter_map(|team| team.reserve.as_ref());
+        let reserved = reserves.map(crate::Allocation::amount);
+        let short = self
+            .short
+            .values()
+            .filter_map(|owner| self.allocation_of(owner))
+            .fold(Credits::ZERO, |sum, a| sum.saturating_add(a.short));
         let pending = self.intents.values().map(crate::Intent::pending);
         WorkspaceView {
             id: self.id.clone(),
@@ -117,7 +126,7 @@ impl Workspace {
             leased_by_node,
             allocated: Credits::checked_sum(allocated).expect("funded by one pool"),
             short,
-            reserved: Credits::ZERO,
+            reserved: Credits::checked_sum(reserved).expect("funded by one pool"),
             shared: available.saturating_sub(earmarked),
             unattributed,
             written_off,
@@ -160,6 +169,7 @@ impl Workspace {
             overflow: allocation.map(|a| a.overflow),
             short: allocation.map_or(Credits::ZERO, |a| a.short),
             pending: allocation.map_or(Credits::ZERO, |a| a.pledged),
+            reserve: self.set_aside_in_reserves(user),
             limit: entry.limit.map(|(amount, _)| amount),
             used: entry.used,
             leased: entry.out,
@@ -178,10 +188,14 @@ impl Workspace {
         let allocation = entry.and_then(|u| u.allocation.as_ref());
         let out = entry.map_or(Credits::ZERO, |u| u.out);
         let pledged = allocation.map_or(Credits::ZERO, |a| a.pledged);
+        let of_reserves = |pledge: &&crate::Pledge| matches!(pledge.source, Source::Reserve(_));
+        let lines = entry.map_or(&[][..], |u| &u.lines[..]).iter().flat_map(|id| &self.lines[id].pledges);
+        let pledged = lines.filter(of_reserves).map(|p| p.amount).fold(pledged, Credits::saturating_add);
         let own = allocation.map_or(Credits::ZERO, |a| a.earmarks.total());
         let may_share = allocation.is_none_or(|a| a.overflow == Overflow::Shared);
         let shared = if may_share { shared } else { Credits::ZERO };
         let chain = out.saturating_sub(pledged).saturating_add(own).saturating_add(shared);
+        let chain = chain.saturating_add(self.set_aside_in_reserves(user));
         match entry.and_then(|u| u.limit) {
             Some((limit, _)) => {
                 let counted = entry.map_or(Credits::ZERO, |u| u.used.saturating_add(u.late));
@@ -189,6 +203,11 @@ impl Workspace {
             }
             None => chain,
         }
+    }
+
+    fn set_aside_in_reserves(&self, user: &UserId) -> Credits {
+        let parts = self.reserves_for(user).map(|(_, reserve)| reserve.earmarks.total());
+        Credits::checked_sum(parts).expect("parts of one pool")
     }
 
     /// What usage sums up from, by user and number of its meter: first that of folded lines, then that of open ones.
@@ -246,7 +265,8 @@ impl Workspace {
     /// What is promised away out of a user's lines, by node.
     fn pending_from_user(&self, user: &UserId) -> Vec<Pending> {
         let lines = self.user(user).map_or(&[][..], |u| &u.lines[..]);
-        self.pending_by_node(lines.iter().map(|id| (*id, self.lines[id].pledged())))
+        let own = |id: &LineId| self.lines[id].pledged_from(Source::Allocation);
+        self.pending_by_node(lines.iter().map(|id| (*id, own(id))))
     }
 
     pub(crate) fn pending_of_intent(&self, no: IntentNo) -> Vec<Pending> {
@@ -266,7 +286,7 @@ impl Workspace {
         }))
     }
 
-    fn pending_by_node(&self, parts: impl Iterator<Item = (LineId, Credits)>) -> Vec<Pending> {
+    pub(crate) fn pending_by_node(&self, parts: impl Iterator<Item = (LineId, Credits)>) -> Vec<Pending> {
         let mut by_node: BTreeMap<NodeId, Credits> = BTreeMap::new();
         for (id, amount) in parts.filter(|(_, amount)| !amount.is_zero()) {
             by_node.entry(id.holder.node).or_insert(Credits::ZERO).grow(amount);

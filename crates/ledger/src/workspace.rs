@@ -7,7 +7,10 @@ use crate::grant::GrantState;
 use crate::line::BackingNumbers;
 use crate::overage::{Overage, OverageRule};
 use crate::plan::Subscription;
-use crate::{Allocation, AllocationNo, Grant, GrantBooks, Intent, IntentNo, Line, Membership, Outcome, Role};
+use crate::team::Team;
+use crate::{
+    Allocation, AllocationNo, Grant, GrantBooks, Intent, IntentNo, Line, Membership, Outcome, Owner, Role,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
     Backing, Credits, CycleNumber, CycleRule, Durability, Feature, GrantId, GrantNo, HolderId,
@@ -55,6 +58,9 @@ pub struct Workspace {
     /// Grant numbers in burn order.
     pub burn_order: Vec<GrantNo>,
     pub users: BTreeMap<UserId, User>,
+    pub teams: BTreeMap<TeamId, Team>,
+    /// Whose the reserves are, by number.
+    pub reserves: BTreeMap<AllocationNo, TeamId>,
     pub lines: BTreeMap<LineId, Line>,
     /// The highest line number closed of each holder, 0 where none was: all that is kept of closed lines.
     pub highest_line: BTreeMap<HolderId, LineNumber>,
@@ -62,8 +68,8 @@ pub struct Workspace {
     pub next_intent: IntentNo,
     pub reallocations: BTreeMap<ReallocationId, IntentNo>,
     pub next_allocation: AllocationNo,
-    /// Allocations that are short, those first that were given first.
-    pub short: BTreeMap<AllocationNo, UserId>,
+    /// Allocations and reserves that are short, those first that were given first.
+    pub short: BTreeMap<AllocationNo, Owner>,
     /// Interned meters: the number is the position.
     pub meters: Vec<Meter>,
     pub meter_numbers: BTreeMap<Meter, u32>,
@@ -155,6 +161,8 @@ impl Workspace {
             grant_ids: BTreeMap::new(),
             burn_order: Vec::new(),
             users: BTreeMap::new(),
+            teams: BTreeMap::new(),
+            reserves: BTreeMap::new(),
             lines: BTreeMap::new(),
             highest_line: BTreeMap::new(),
             intents: BTreeMap::new(),
@@ -220,12 +228,9 @@ impl Workspace {
     }
 
     /// Counted again.
-    pub fn short_allocations(&self) -> BTreeMap<AllocationNo, UserId> {
-        let short = |(name, user): (&UserId, &User)| {
-            let allocation = user.allocation.as_ref().filter(|allocation| !allocation.short.is_zero())?;
-            Some((allocation.no, name.clone()))
-        };
-        self.users.iter().filter_map(short).collect()
+    pub fn short_allocations(&self) -> BTreeMap<AllocationNo, Owner> {
+        let short = self.allocations().filter(|(_, allocation)| !allocation.short.is_zero());
+        short.map(|(owner, allocation)| (allocation.no, owner)).collect()
     }
 
     /// What comes back to a grant that has ended serves nobody.
@@ -255,11 +260,6 @@ impl Workspace {
         if self.users.get(user).is_some_and(User::is_nobody) {
             self.users.remove(user);
         }
-    }
-
-    /// The user's allocation, if it is still the one meant.
-    pub(crate) fn current_allocation(&mut self, user: &UserId, no: AllocationNo) -> Option<&mut Allocation> {
-        self.users.get_mut(user)?.allocation.as_mut().filter(|allocation| allocation.no == no)
     }
 
     pub fn is_member(&self, user: &UserId) -> bool {

@@ -3,13 +3,13 @@
 use crate::{
     AllocationAnswer, ClusterView, Conservation, GrantAnswer, GroupView, HolderView, MemberView, NodeView,
     OverageAnswer, Page, PeerStatus, PlanAnswer, PlanChange, Quota, ReallocationAnswer, Refusal, ReplicaView,
-    Summary, UsageQuery, UsageReport,
+    Summary, TeamView, UsageQuery, UsageReport,
 };
 use actors::{LeaderAnswer, LeaderRequest};
 use ledger::{Answer, HolderStatus, Query, State, UnknownThing};
 use replication::{Group, GroupId};
 use std::collections::BTreeMap;
-use types::{Credits, GrantId, HolderId, NodeId, ReallocationId, Timestamp, UserId, WorkspaceId};
+use types::{Credits, GrantId, HolderId, NodeId, ReallocationId, TeamId, Timestamp, UserId, WorkspaceId};
 
 /// What was read, at which index, and which nodes with leases have not been heard.
 struct Read {
@@ -71,6 +71,29 @@ impl Quota {
     pub async fn allocation(&self, id: &WorkspaceId, user: &UserId) -> Result<AllocationAnswer, Refusal> {
         match self.read(id, Query::Allocation { id: id.clone(), user: user.clone() }, false).await?.answer {
             Answer::Allocation(allocation) => Ok(allocation),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    pub async fn team(&self, id: &WorkspaceId, team: &TeamId) -> Result<TeamView, Refusal> {
+        let page = Page { after: None, limit: 1 };
+        let mut teams = self.read_teams(id, Some(team.clone()), page).await?;
+        if teams.is_empty() { Err(Refusal::NoLeader) } else { Ok(teams.remove(0)) }
+    }
+
+    /// In order of their ids.
+    pub async fn teams(&self, id: &WorkspaceId, page: Page) -> Result<Vec<TeamView>, Refusal> {
+        self.read_teams(id, None, page).await
+    }
+
+    async fn read_teams(
+        &self,
+        id: &WorkspaceId,
+        team: Option<TeamId>,
+        page: Page,
+    ) -> Result<Vec<TeamView>, Refusal> {
+        match self.read(id, Query::Teams { id: id.clone(), team, page }, false).await?.answer {
+            Answer::Teams(teams) => Ok(teams),
             _ => Err(Refusal::NoLeader),
         }
     }
@@ -262,5 +285,6 @@ fn unknown(thing: UnknownThing) -> Refusal {
         UnknownThing::Allocation => Refusal::NotFound("allocation"),
         UnknownThing::Reallocation => Refusal::NotFound("reallocation"),
         UnknownThing::Plan => Refusal::NotFound("plan"),
+        UnknownThing::Team => Refusal::NotFound("team"),
     }
 }

@@ -1,6 +1,6 @@
 //! Why a client does not get what it asked for: one value per code of the error table.
 
-use ledger::{DenialReason, PriceRejection, Rejection};
+use ledger::{DenialReason, PriceRejection, Rejection, TeamRejection};
 use types::{Credits, Feature, Model, Revision, Unit, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +100,12 @@ impl Refusal {
             }
             Rejection::NoAllocation(_) => Self::NotFound("allocation"),
             Rejection::NoPlan => Self::NotFound("plan"),
+            Rejection::Team(why) => match why {
+                TeamRejection::Unknown(_) => Self::NotFound("team"),
+                TeamRejection::NoReserve(_) => Self::NotFound("reserve"),
+                TeamRejection::TooDeep | TeamRejection::Circle(_) => Self::Invalid(why.to_string()),
+                TeamRejection::InUse { .. } => Self::Conflict(why.to_string()),
+            },
             Rejection::Prices(why) => match why {
                 PriceRejection::UnknownVersion => Self::NotFound("rate card"),
                 PriceRejection::NoOwnPrices => Self::NotFound("prices of its own"),

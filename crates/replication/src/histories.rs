@@ -2,7 +2,7 @@
 
 use ledger::{
     AdminCommand, Change, Command, ForgetMode, GrantKind, HolderBatch, KeyedBy, LineMessage, Membership,
-    NewGrant, OverageRule, Overflow, Role, State, Used, Wish, WorkspaceSettings,
+    NewGrant, OverageRule, Overflow, Role, State, TeamChange, Used, Wish, WorkspaceSettings,
 };
 use pricing::{Minimum, Price, PriceList, Tier};
 use proptest::prelude::*;
@@ -67,7 +67,7 @@ impl Step {
             4 => Change::PutMember {
                 user: self.user(),
                 ai_access: Some(!self.odd),
-                team: self.odd.then(|| "t".parse().unwrap()),
+                team: self.odd.then(|| Some("t".parse().unwrap())),
                 role: Some(Role::Admin),
             },
             5 | 6 => {
@@ -83,6 +83,12 @@ impl Step {
                 amount: self.credits(),
             },
             11 => Change::SetLimit { user: self.user(), amount: self.odd.then(|| self.credits()) },
+            12 if self.odd => {
+                let amount = self.credits();
+                let reserve = TeamChange::SetReserve { amount };
+                let change = if self.amount < 25 { TeamChange::Put { parent: None } } else { reserve };
+                Change::Team { team: "t".parse().unwrap(), change }
+            }
             12 => return Command::Tick { workspace: self.workspace() },
             13 if self.odd && self.amount < 20 => {
                 return Command::Forget { holder: self.holder(), mode: ForgetMode::Credit };

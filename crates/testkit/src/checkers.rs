@@ -5,6 +5,9 @@
 //! keys), S11 and on (real nodes).
 
 mod overage;
+mod teams;
+
+pub use teams::all_of_an_answer;
 
 use crate::ghost::Ghost;
 use ledger::{
@@ -13,7 +16,7 @@ use ledger::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use types::{Credits, LineId, Source, Timestamp, UserId};
+use types::{Credits, LineId, Timestamp, UserId};
 
 /// A sentence that turned out to be untrue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,7 @@ pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace) -
     holders_change_no_allocation(before, command, after)?;
     boundaries_fire_once_and_in_order(before, after)?;
     other_cycles_change_nothing(before, command, after)?;
+    teams::members_alone_draw_on_a_reserve(before, after)?;
     overage::all_of_a_step(before, command, after)
 }
 
@@ -194,13 +198,13 @@ pub fn nothing_is_told_on_a_line_beyond_what_it_has(workspace: &Workspace, ghost
 pub fn allocations_stand_on_grants_that_last(workspace: &Workspace, now: Timestamp) -> Verdict {
     let sentence = "S6 allocations stand on grants that last";
     let mut set_aside = BTreeMap::new();
-    for (name, user) in &workspace.users {
-        for (no, amount) in user.allocation.iter().flat_map(|a| a.earmarks.iter()) {
+    for (name, allocation) in workspace.allocations() {
+        for (no, amount) in allocation.earmarks.iter() {
             let grant = workspace.grant(no);
             let cycle_end = workspace.cycle_ends_at().unwrap_or(Timestamp::from_millis(i64::MAX));
             let lasts = grant.expires_at.is_none_or(|end| end >= cycle_end);
             let stands = grant.state == GrantState::Live && grant.starts_at <= now && lasts;
-            holds(stands, sentence, || format!("{name}: {amount} on {grant:?}"))?;
+            holds(stands, sentence, || format!("{name:?}: {amount} on {grant:?}"))?;
             *set_aside.entry(no).or_insert(0) += amount.micros();
         }
     }
@@ -291,6 +295,11 @@ pub fn other_cycles_change_nothing(before: &Workspace, command: &Command, after:
     });
     // Time goes on with every entry: grants may end, and their lines are recalled.
     let ended = before.grants.iter().zip(&after.grants).any(|(was, is)| was.state != is.state);
+    let of_teams = |pool: &Workspace| -> Vec<_> {
+        let reserves = pool.teams.values().filter_map(|team| team.reserve.as_ref());
+        reserves.map(|a| (a.no, a.used, a.out, a.amount().saturating_add(a.short))).collect()
+    };
+    let same = same && of_teams(before) == of_teams(after);
     holds(same || ended || before.cycle != after.cycle, sentence, || format!("{batch:?}"))
 }
 
@@ -316,15 +325,14 @@ pub fn holders_change_no_allocation(before: &Workspace, command: &Command, after
         return Ok(());
     }
     let sentence = "S6 holders change no allocation";
-    for (name, user) in &after.users {
-        let was = before.user(name).and_then(|user| user.allocation.as_ref());
-        let (Some(was), Some(is)) = (was, &user.allocation) else { continue };
+    for (owner, is) in after.allocations() {
+        let Some(was) = before.allocation_of(&owner) else { continue };
         // Credits of a grant that has ended come back to nobody.
         let ended = after.grants.iter().any(|grant| grant.state != GrantState::Live);
         // What comes back of an ended cycle makes up for what was missing.
         let promised = |a: &ledger::Allocation| a.amount().saturating_add(a.short);
         let same = was.no != is.no || promised(was) == promised(is) || ended && promised(is) < promised(was);
-        holds(same, sentence, || format!("{name}: {} became {}", was.amount(), is.amount()))?;
+        holds(same, sentence, || format!("{owner:?}: {} became {}", was.amount(), is.amount()))?;
     }
     Ok(())
 }
@@ -422,13 +430,12 @@ pub fn a_batch_without_change_changes_nothing(
 /// When nothing is out on open lines, nothing is pending either and every reallocation is settled.
 pub fn nothing_is_pending_when_nothing_is_out(workspace: &Workspace) -> Verdict {
     let sentence = "nothing is pending when nothing is out";
-    let out = |line: &Line| line.outstanding_from(Source::Allocation);
-    if workspace.lines.values().any(|line| !out(line).is_zero()) {
+    let is_out = |n: &ledger::BackingNumbers| n.backing.source.is_set_aside() && !n.outstanding().is_zero();
+    if workspace.lines.values().any(|line| line.backings.iter().any(is_out)) {
         return Ok(());
     }
     let owing = workspace.intents.values().find(|intent| !intent.pending().is_zero());
     holds(owing.is_none(), sentence, || format!("{owing:?}"))?;
-    let pledged = workspace.users.values().filter_map(|user| user.allocation.as_ref());
-    let pledged = Credits::checked_sum(pledged.map(|a| a.pledged));
+    let pledged = Credits::checked_sum(workspace.allocations().map(|(_, a)| a.pledged));
     holds(pledged == Some(Credits::ZERO), sentence, || format!("{pledged:?}"))
 }

@@ -11,7 +11,7 @@ use crate::naive::{Pool, places_of};
 use crate::workload::{NODES, Pace, Step};
 use ledger::{
     AdminCommand, Applied, Change, Command, Event, ForgetMode, HolderBatch, LineAnswer, LineMessage,
-    LineRejection, LineResult, Outcome, State, Wish, Workspace, WorkspaceSettings,
+    LineRejection, LineResult, Outcome, State, TeamChange, Wish, Workspace, WorkspaceSettings,
 };
 use std::collections::BTreeMap;
 use types::{
@@ -156,6 +156,7 @@ impl History {
         }
         checkers::all_of_a_state(pool, &self.state, &self.ghost)?;
         checkers::all_of_a_step(was, &command, pool)?;
+        checkers::all_of_an_answer(&command, &applied, pool)?;
         checkers::nothing_is_pending_when_nothing_is_out(pool)?;
         view_sums_are_right(pool, self.at)?;
         checkers::a_preview_of_a_plan_is_what_happens(&before, self.at, &command, &applied)?;
@@ -321,6 +322,7 @@ impl History {
             Change::MakeGrant(_) | Change::VoidGrant { .. } | Change::PutMember { .. } | Change::Plan(_) => {
                 true
             }
+            Change::Team { change, .. } => matches!(change, TeamChange::Put { .. } | TeamChange::Remove),
             Change::PutWorkspace(settings) => settings.cycle.is_some(),
             _ => false,
         };
@@ -556,7 +558,7 @@ impl History {
             let naive = user.allocation.as_ref().map(|a| [a.amount(), a.used, a.unused(), a.short]);
             same("allocations are as without leases", name.as_str(), ledger, naive)?;
         }
-        Ok(())
+        same("teams are as without leases", "", self.naive.other_teams(self.pool()), None)
     }
 
     fn compare_books(&self) -> Verdict {

@@ -5,21 +5,25 @@
 
 mod overage;
 mod plans;
+mod set_aside;
+mod teams;
 
 pub use overage::places_of;
 pub use plans::{Subscribed, plan};
+pub use set_aside::Allocation;
+pub use teams::Team;
 
 use ledger::{
-    Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Overflow, Term, WorkspaceSettings,
-    is_of_overage,
+    Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Owner, Term, WorkspaceSettings, is_of_overage,
 };
 use std::collections::BTreeMap;
-use types::{CreditsDelta, CycleRule, GrantId, ReallocationId, Source, Timestamp, UserId};
+use types::{CycleRule, GrantId, ReallocationId, Source, TeamId, Timestamp, UserId};
 
 #[derive(Clone, Debug)]
 pub struct Pool {
     pub grants: BTreeMap<GrantId, Grant>,
     pub users: BTreeMap<UserId, User>,
+    pub teams: BTreeMap<TeamId, Team>,
     pub is_listed: bool,
     /// From 1.
     pub cycle: u32,
@@ -65,17 +69,7 @@ pub struct User {
     pub overage: u64,
     pub overage_rule: Option<OverageRule>,
     pub allocation: Option<Allocation>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Allocation {
-    /// The order in which they were given.
-    no: u64,
-    standing: u64,
-    pub short: u64,
-    pub overflows: bool,
-    pub used: u64,
-    pub set_aside: BTreeMap<GrantId, u64>,
+    pub team: Option<TeamId>,
 }
 
 impl Grant {
@@ -138,16 +132,6 @@ impl Grant {
     }
 }
 
-impl Allocation {
-    pub fn unused(&self) -> u64 {
-        self.set_aside.values().sum()
-    }
-
-    pub fn amount(&self) -> u64 {
-        self.used + self.unused()
-    }
-}
-
 /// A change that is not allowed. Why does not matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAllowed;
@@ -160,7 +144,7 @@ fn allow(condition: bool) -> Allowed {
 
 impl Default for Pool {
     fn default() -> Self {
-        let (grants, users, cycle_ends, reallocations) = Default::default();
+        let (grants, users, teams, cycle_ends, reallocations) = Default::default();
         let (is_listed, rule, allocations_made) = (false, None, 0);
         let (cycle, settled_to) = (1, Timestamp::from_millis(0));
         let (cycle_starts_at, calendar_starts_at) = (settled_to, settled_to);
@@ -168,6 +152,7 @@ impl Default for Pool {
         Self {
             grants,
             users,
+            teams,
             is_listed,
             cycle,
             cycle_ends,
@@ -206,7 +191,9 @@ impl Pool {
             Change::SetOverage { user, rule } => self.set_overage(user.as_ref(), *rule),
             Change::MakeGrant(new) => self.make_grant(new, now),
             Change::VoidGrant { grant } => self.void(grant, now),
-            Change::PutMember { user, ai_access, .. } => {
+            Change::Team { team, change } => self.change_team(team, change, now),
+            Change::PutMember { user, ai_access, team, .. } => {
+                self.join(user, team.as_ref())?;
                 let user = self.user(user);
                 user.is_member = true;
                 user.has_no_access = ai_access.map_or(user.has_no_access, |on| !on);
@@ -218,15 +205,8 @@ impl Pool {
                 self.set_allocation(user, amount.micros(), standing, 0, *overflow, now)
             }
             Change::AdjustAllocation { user, delta } => {
-                let allocation = self.allocation(user).ok_or(NotAllowed)?;
-                let (amount, short) = (allocation.amount(), allocation.short);
-                let (amount, short) = match delta {
-                    CreditsDelta::Raise(by) => (amount + by.micros(), short),
-                    CreditsDelta::Lower(by) => {
-                        let from_short = short.min(by.micros());
-                        (amount.saturating_sub(by.micros() - from_short), short - from_short)
-                    }
-                };
+                let allocation = self.allocation(&of(user)).ok_or(NotAllowed)?;
+                let (amount, short) = allocation.adjusted(delta);
                 self.set_allocation(user, amount, None, short, None, now)
             }
             Change::RemoveAllocation { user } => allow(self.user(user).allocation.take().is_some()),
@@ -241,10 +221,6 @@ impl Pool {
 
     fn user(&mut self, user: &UserId) -> &mut User {
         self.users.entry(user.clone()).or_default()
-    }
-
-    fn allocation(&self, user: &UserId) -> Option<&Allocation> {
-        self.users.get(user)?.allocation.as_ref()
     }
 
     fn may_be_named(&self, user: &UserId) -> bool {
@@ -306,7 +282,9 @@ impl Pool {
             self.calendar_starts_at = settings.began.unwrap_or(self.cycle_starts_at);
             let end = self.cycle_ends.first().copied();
             let over = |grant: &Grant| grant.made.expires_at.is_some_and(|at| end.is_none_or(|end| at < end));
-            for allocation in self.users.values_mut().filter_map(|user| user.allocation.as_mut()) {
+            let teams = self.teams.values_mut().filter_map(|team| team.reserve.as_mut());
+            let users = self.users.values_mut().filter_map(|user| user.allocation.as_mut());
+            for allocation in users.chain(teams) {
                 let grants = &self.grants;
                 let leaving: u64 = allocation
                     .set_aside
@@ -321,13 +299,10 @@ impl Pool {
     }
 
     fn roll_over(&mut self, at: Timestamp) {
-        let mut standing = Vec::new();
-        for (name, user) in &mut self.users {
+        for user in self.users.values_mut() {
             (user.used, user.overage) = (0, 0);
-            let comes_again = |a: &Allocation| a.standing > 0 || !a.overflows;
-            standing.extend(user.allocation.take().filter(comes_again).map(|a| (a.no, name.clone(), a)));
         }
-        standing.sort_by_key(|(no, ..)| *no);
+        let standing = self.end_allocations();
         let cycle = self.cycle;
         let rolling =
             self.grants.iter_mut().filter(|(_, grant)| grant.ended.is_none() && grant.starts_at() < at);
@@ -350,40 +325,14 @@ impl Pool {
         self.cycle_ends.remove(0);
         (self.cycle_starts_at, self.calendar_starts_at) = (at, at);
         self.renew_plan(at);
-        for (_, name, Allocation { standing, overflows, .. }) in standing {
-            let allocation = Allocation { standing, short: standing, ..self.fresh_allocation(overflows) };
-            self.user(&name).allocation = Some(allocation);
-            self.make_up(&name, at);
-        }
-    }
-
-    fn fresh_allocation(&mut self, overflows: bool) -> Allocation {
-        self.allocations_made += 1;
-        let (no, set_aside) = (self.allocations_made, BTreeMap::new());
-        Allocation { no, standing: 0, short: 0, overflows, used: 0, set_aside }
-    }
-
-    fn make_up_for_shortfalls(&mut self, now: Timestamp) {
-        let is_short = |(name, user): (&UserId, &User)| {
-            let allocation = user.allocation.as_ref().filter(|a| a.short > 0)?;
-            Some((allocation.no, name.clone()))
-        };
-        let mut short: Vec<_> = self.users.iter().filter_map(is_short).collect();
-        short.sort();
-        short.iter().for_each(|(_, user)| self.make_up(user, now));
-    }
-
-    /// What is missing is set aside as far as there is enough.
-    fn make_up(&mut self, user: &UserId, now: Timestamp) {
-        let short = self.allocation(user).map_or(0, |a| a.short);
-        let missing = self.fund_parts(user, short, now);
-        self.user(user).allocation.as_mut().expect("somebody's allocation is short").short = missing;
+        standing.into_iter().for_each(|(owner, allocation)| self.renew(&owner, &allocation, at));
     }
 
     fn end(&mut self, id: &GrantId, how: Ended) {
         self.grants.get_mut(id).expect("a known grant").ended = Some(how);
-        for allocation in self.users.values_mut().filter_map(|user| user.allocation.as_mut()) {
-            allocation.set_aside.remove(id);
+        let owners: Vec<Owner> = self.allocations().map(|(owner, _)| owner).collect();
+        for owner in owners {
+            self.allocation_mut(&owner).set_aside.remove(id);
         }
     }
 
@@ -397,11 +346,6 @@ impl Pool {
             (grant.made.priority, end.is_none(), end, grant.made.paid, grant.created_at, *id)
         });
         order.into_iter().map(|(id, _)| id.clone()).collect()
-    }
-
-    fn set_aside_on(&self, id: &GrantId) -> u64 {
-        let allocations = self.users.values().filter_map(|user| user.allocation.as_ref());
-        allocations.filter_map(|allocation| allocation.set_aside.get(id)).sum()
     }
 
     /// Left of a grant and set aside for nobody.
@@ -427,92 +371,14 @@ impl Pool {
         if self.grants.get(id).ok_or(NotAllowed)?.ended.is_some() {
             return Ok(());
         }
-        let stands_on_it = |user: &User| Some(*user.allocation.as_ref()?.set_aside.get(id)?);
-        let standing: Vec<(UserId, u64)> =
-            self.users.iter().filter_map(|(name, user)| Some((name.clone(), stands_on_it(user)?))).collect();
+        let on_it = self.allocations().filter_map(|(owner, a)| Some((owner, *a.set_aside.get(id)?)));
+        let standing: Vec<(Owner, u64)> = on_it.collect();
         self.end(id, Ended::Voided);
-        standing.iter().try_for_each(|(user, amount)| self.fund(user, *amount, now))
+        standing.iter().try_for_each(|(owner, amount)| self.fund(owner, *amount, now))
     }
 
-    /// Sets `amount` more aside, on grants that last to the end of the cycle, in burn order.
-    fn fund(&mut self, user: &UserId, amount: u64, now: Timestamp) -> Allowed {
-        allow(self.fund_parts(user, amount, now) == 0)
-    }
-
-    /// The same as far as there is enough; answers what is missing.
-    fn fund_parts(&mut self, user: &UserId, amount: u64, now: Timestamp) -> u64 {
-        let mut missing = amount;
-        for id in self.burn_order() {
-            let grant = &self.grants[&id];
-            let lasts = match (grant.made.expires_at, self.cycle_ends.first()) {
-                (None, _) => true,
-                (Some(_), None) => false,
-                (Some(end), Some(cycle_end)) => end >= *cycle_end,
-            };
-            if lasts && grant.is_drawable(now) {
-                let part = missing.min(self.free_on(&id));
-                let allocation = self.user(user).allocation.as_mut().expect("an allocation is funded");
-                add(&mut allocation.set_aside, &id, part);
-                missing -= part;
-            }
-        }
-        missing
-    }
-
-    /// Takes `amount` out of what is set aside, last in burn order first.
-    fn release(&mut self, user: &UserId, amount: u64) -> Vec<(GrantId, u64)> {
-        let order = self.burn_order();
-        let allocation = self.user(user).allocation.as_mut().expect("an allocation gives up");
-        let mut released = take(&mut allocation.set_aside, order.iter().rev(), amount);
-        released.retain(|(_, part)| *part > 0);
-        released
-    }
-
-    fn set_allocation(
-        &mut self,
-        user: &UserId,
-        amount: u64,
-        standing: Option<u64>,
-        short: u64,
-        overflow: Option<Overflow>,
-        now: Timestamp,
-    ) -> Allowed {
-        allow(self.may_be_named(user))?;
-        if self.allocation(user).is_none() {
-            self.user(user).allocation = Some(self.fresh_allocation(false));
-        }
-        let allocation = self.user(user).allocation.as_mut().expect("made above");
-        allocation.standing = standing.unwrap_or(allocation.standing);
-        allocation.short = short;
-        allocation.overflows = overflow.map_or(allocation.overflows, |overflow| overflow == Overflow::Shared);
-        let now_is = allocation.amount();
-        if amount > now_is {
-            return self.fund(user, amount - now_is, now);
-        }
-        // What is used stays used.
-        let unused = allocation.unused();
-        self.release(user, unused.min(now_is - amount));
-        Ok(())
-    }
-
-    fn reallocate(&mut self, id: &ReallocationId, from: &UserId, to: &UserId, amount: u64) -> Allowed {
-        let asked = (from.clone(), to.clone(), amount);
-        if let Some((_, known)) = self.reallocations.get(id) {
-            return allow(*known == asked);
-        }
-        allow(from != to && self.may_be_named(from) && self.may_be_named(to))?;
-        allow(self.allocation(from).ok_or(NotAllowed)?.unused() >= amount)?;
-        if self.allocation(to).is_none() {
-            self.user(to).allocation = Some(self.fresh_allocation(true));
-        }
-        let moved = self.release(from, amount);
-        let recipient = self.user(to).allocation.as_mut().expect("made above");
-        moved.iter().for_each(|(grant, part)| add(&mut recipient.set_aside, grant, *part));
-        self.reallocations.insert(id.clone(), (self.cycle, asked));
-        Ok(())
-    }
-
-    /// Spends `price` if it may be spent: own allocation first, then what is shared. Answers out of what.
+    /// Spends `price` if it may be spent: own allocation first, then reserves from the innermost team's on, then what is shared.
+    /// Answers out of what.
     pub fn spend(
         &mut self,
         user: &UserId,
@@ -527,29 +393,34 @@ impl Pool {
         }
         let mut order = self.burn_order();
         order.retain(|id| self.grants[id].is_drawable(now));
-        let mut own = known.allocation.as_ref().map_or_else(BTreeMap::new, |a| a.set_aside.clone());
         let shares = known.allocation.as_ref().is_none_or(|a| a.overflows);
+        let mut links = vec![(Source::Allocation, of(user))];
+        if shares {
+            links.extend(self.reserves_for(user));
+        }
+        let (mut taken, mut missing) = (Vec::new(), price);
+        for (source, owner) in &links {
+            let mut there = self.allocation(owner).map_or_else(BTreeMap::new, |a| a.set_aside.clone());
+            for (id, part) in take(&mut there, order.iter(), missing) {
+                missing -= part;
+                taken.push((*source, id, part));
+            }
+        }
         let free = |id: &GrantId| if shares { self.free_on(id) } else { 0 };
         let mut shared: BTreeMap<GrantId, u64> = order.iter().map(|id| (id.clone(), free(id))).collect();
-        let from_own = take(&mut own, order.iter(), price);
-        let missing = price - from_own.iter().map(|(_, part)| part).sum::<u64>();
-        let from_shared = take(&mut shared, order.iter(), missing);
-        let beyond = missing - from_shared.iter().map(|(_, part)| part).sum::<u64>();
-        if beyond > 0 && !self.may_exceed(user, beyond) {
+        for (id, part) in take(&mut shared, order.iter(), missing) {
+            missing -= part;
+            taken.push((Source::Shared, id, part));
+        }
+        if missing > 0 && !self.may_exceed(user, missing) {
             return None;
         }
-        let beyond = (Source::Overage, self.overage_id(), beyond);
-        let from_own = from_own.into_iter().map(|(id, part)| (Source::Allocation, id, part));
-        let from_shared = from_shared.into_iter().map(|(id, part)| (Source::Shared, id, part));
-        let taken: Vec<_> =
-            from_own.chain(from_shared).chain([beyond]).filter(|(_, _, part)| *part > 0).collect();
+        taken.push((Source::Overage, self.overage_id(), missing));
+        taken.retain(|(_, _, part)| *part > 0);
         for (source, id, part) in &taken {
             self.charge(user, id, *part, self.cycle);
-            if *source == Source::Allocation {
-                let allocation = self.user(user).allocation.as_mut().expect("it was spent from");
-                allocation.used += part;
-                *allocation.set_aside.get_mut(id).expect("it was set aside") -= part;
-                allocation.set_aside.retain(|_, left| *left > 0);
+            if let Some((_, owner)) = links.iter().find(|(link, _)| link == source) {
+                self.allocation_mut(owner).spend(id, *part);
             }
         }
         Some(taken)
@@ -569,6 +440,10 @@ impl Pool {
         let grant = self.grants.get_mut(grant).expect("a known grant");
         *grant.spent.entry(cycle).or_default() += amount;
     }
+}
+
+fn of(user: &UserId) -> Owner {
+    Owner::User(user.clone())
 }
 
 fn add(parts: &mut BTreeMap<GrantId, u64>, id: &GrantId, amount: u64) {

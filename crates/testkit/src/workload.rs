@@ -6,14 +6,17 @@
 use crate::naive::plan;
 use ledger::{
     Change, ForgetMode, GrantKind, Keep, Membership, MidCycle, NewGrant, OverageRule, Overflow, Plan,
-    PlanChange, Rollover, Term, When, WorkspaceSettings, limits,
+    PlanChange, Rollover, TeamChange, Term, When, WorkspaceSettings, limits,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use types::{CivilDate, Credits, CreditsDelta, CycleDays, Every, GrantId, ReallocationId, Timestamp, UserId};
+use types::{
+    CivilDate, Credits, CreditsDelta, CycleDays, Every, GrantId, ReallocationId, TeamId, Timestamp, UserId,
+};
 
 pub const NODES: usize = 3;
 const USERS: [&str; 4] = ["ann", "bob", "cid", "dee"];
+const TEAMS: [&str; 4] = ["corp", "eng", "design", "icons"];
 const AMOUNT_MAX: u64 = 60;
 /// Grants of one history, by id; some are asked for twice.
 const GRANTS: u64 = 12;
@@ -119,6 +122,9 @@ pub fn steps(seed: u64, pace: Pace, count: usize, start: Timestamp) -> Vec<Step>
     for _ in 0..3 {
         steps.push(Step::Admin(Change::MakeGrant(new_grant(&mut rng, start))));
     }
+    if rng.random() {
+        steps.extend(teams_at_first(&mut rng));
+    }
     while steps.len() < count {
         steps.push(match pace {
             Pace::Prompt => prompt_step(&mut rng, start),
@@ -182,7 +188,12 @@ fn wait(rng: &mut SmallRng) -> Step {
 
 fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
     let amount = |rng: &mut SmallRng| credits(rng.random_range(0..AMOUNT_MAX));
-    match rng.random_range(0..30) {
+    match rng.random_range(0..38) {
+        30..=31 => {
+            let team = Some(rng.random_bool(0.8).then(|| team(rng)));
+            Change::PutMember { user: any_user(rng), ai_access: None, team, role: None }
+        }
+        32..=37 => Change::Team { team: team(rng), change: team_change(rng) },
         28..=29 => {
             Change::SetOverage { user: rng.random_bool(0.3).then(|| any_user(rng)), rule: overage_rule(rng) }
         }
@@ -225,6 +236,39 @@ fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
         // One grant of a history is large, so that there is something to spend at the end as well.
         _ => Change::MakeGrant(NewGrant { amount: credits(20 * AMOUNT_MAX), ..new_grant(rng, start) }),
     }
+}
+
+fn team(rng: &mut SmallRng) -> TeamId {
+    TeamId::parse(TEAMS[rng.random_range(0..TEAMS.len())]).expect("a valid id")
+}
+
+fn team_change(rng: &mut SmallRng) -> TeamChange {
+    let amount = credits(rng.random_range(0..AMOUNT_MAX));
+    match rng.random_range(0..12) {
+        0..=3 => TeamChange::Put { parent: rng.random_bool(0.7).then(|| team(rng)) },
+        4 => TeamChange::Remove,
+        5..=8 => TeamChange::SetReserve { amount },
+        9 => TeamChange::AdjustReserve { delta: CreditsDelta::Raise(amount) },
+        10 => TeamChange::AdjustReserve { delta: CreditsDelta::Lower(amount) },
+        _ => TeamChange::RemoveReserve,
+    }
+}
+
+/// A team with a reserve in another one, and somebody in it.
+fn teams_at_first(rng: &mut SmallRng) -> Vec<Step> {
+    let id = |i: usize| TeamId::parse(TEAMS[i]).expect("a valid id");
+    let mut steps = Vec::new();
+    let mut change = |team, change| steps.push(Step::Admin(Change::Team { team, change }));
+    change(id(0), TeamChange::Put { parent: None });
+    change(id(1), TeamChange::Put { parent: Some(id(0)) });
+    for i in [0, 1] {
+        change(id(i), TeamChange::SetReserve { amount: credits(rng.random_range(0..AMOUNT_MAX)) });
+    }
+    for i in 0..USERS.len() {
+        let team = Some(rng.random_bool(0.7).then(|| id(rng.random_range(0..2))));
+        steps.push(Step::Admin(Change::PutMember { user: user(i), ai_access: None, team, role: None }));
+    }
+    steps
 }
 
 fn overage_rule(rng: &mut SmallRng) -> Option<OverageRule> {

@@ -1,10 +1,11 @@
 //! Overage against one counter: of each cycle nobody has paid for exactly what is out or charged in it beyond what was
 //! included, after every entry, whatever holders draw, spend, lose and give back, and when. As in the model, with numbers that
-//! are not small. Not here: allocations, voids, users with rules of their own (`ledger`'s scripts).
+//! are not small. With reserves: nobody owes for what is there for him. Not here: allocations, voids, users with rules of
+//! their own (`ledger`'s scripts).
 
 use ledger::{
     AdminCommand, Change, Command, CycleEnds, GrantKind, HolderBatch, LineMessage, LineResult, NewGrant,
-    Outcome, OverageRule, Rollover, State, Term, Wish, Workspace, WorkspaceSettings,
+    Outcome, OverageRule, Rollover, State, TeamChange, Term, Wish, Workspace, WorkspaceSettings,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -13,7 +14,7 @@ use testkit::history::START;
 use testkit::holder::Holder;
 use types::{
     CivilDate, Credits, CycleDays, CycleNumber, CycleRule, DiskId, Every, HolderId, LineNumber, NodeId,
-    Timestamp, UserId, WorkspaceId, ZoneName,
+    TeamId, Timestamp, UserId, WorkspaceId, ZoneName,
 };
 
 const DAYS: i64 = 5;
@@ -100,6 +101,40 @@ impl Pool {
         self.holders[at].hear(&answers[0]);
     }
 
+    /// Two teams in each other with reserves, and two of the three users in them.
+    fn reserve(&mut self, rng: &mut SmallRng) {
+        let team = |name: &str| TeamId::parse(name).expect("an id");
+        let mut left = self.included[&CycleNumber(1)];
+        for (name, parent) in [("corp", None), ("design", Some(team("corp")))] {
+            self.admin(Change::Team { team: team(name), change: TeamChange::Put { parent } });
+            let amount = rng.random_range(0..=left);
+            left -= amount;
+            let change = TeamChange::SetReserve { amount: credits(amount) };
+            self.admin(Change::Team { team: team(name), change });
+        }
+        for (user, name) in [("ann", "design"), ("bob", "corp")] {
+            let (user, team) = (user.parse().expect("an id"), Some(Some(team(name))));
+            self.admin(Change::PutMember { user, ai_access: None, team, role: None });
+        }
+    }
+
+    /// Whoever owes for this cycle's overage has nothing included left that he may draw on, wherever it came back to.
+    fn judge_reserves(&self) -> bool {
+        let pool = self.pool();
+        let Some(overage) = pool.overages.get(&pool.cycle) else { return false };
+        let free: u64 =
+            pool.grants_in_burn_order().filter(|g| g.is_drawable(self.at)).map(|g| g.shared().micros()).sum();
+        let mut any = false;
+        for (user, account) in &overage.accounts {
+            let paid: u64 = account.paid_by.iter().map(|payer| payer.amount.micros()).sum();
+            let owes = account.made.micros() - paid;
+            let there: u64 = pool.reserves_for(user).map(|(_, r)| r.earmarks.total().micros()).sum();
+            assert!(owes == 0 || free + there == 0, "{user} owes {owes}, shared {free}, reserved {there}");
+            any |= owes > 0;
+        }
+        any
+    }
+
     /// A counter without leases would have given so much beyond what was included.
     fn judge(&self) -> bool {
         let pool = self.pool();
@@ -169,6 +204,26 @@ fn nobody_has_paid_for_what_is_beyond_what_was_included_and_for_nothing_else() {
             pool.at = pool.at.min(end);
             pool.step(&mut rng);
             any |= pool.judge();
+        }
+        beyond += u32::from(any);
+        paid += u32::from(!pool.pool().totals.for_overage.is_zero());
+    }
+    assert!(beyond > 100 && paid > 30, "{beyond} runs went beyond, in {paid} something came back");
+}
+
+#[test]
+fn nobody_owes_for_what_is_there_for_him() {
+    let (mut beyond, mut paid) = (0, 0);
+    for seed in 0..SEEDS {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut pool = Pool::new(&mut rng);
+        pool.reserve(&mut rng);
+        let mut any = false;
+        for _ in 0..STEPS {
+            let end = START.plus_ms(3 * DAYS * 86_400_000 - 1);
+            pool.at = pool.at.min(end);
+            pool.step(&mut rng);
+            any |= pool.judge_reserves();
         }
         beyond += u32::from(any);
         paid += u32::from(!pool.pool().totals.for_overage.is_zero());

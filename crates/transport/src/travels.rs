@@ -168,6 +168,7 @@ as_in_the_log! {
     ledger::Applied, ledger::LineAnswer, ledger::Rejection,
     ledger::WorkspaceView, ledger::MemberView, ledger::GrantAnswer, ledger::AllocationAnswer,
     ledger::ReallocationAnswer, ledger::OverageAnswer, ledger::PlanAnswer, ledger::PlanChange,
+    ledger::TeamView,
 }
 
 macro_rules! wrapped {

@@ -41,12 +41,19 @@ pub struct GrantNo(pub u32);
 pub enum Source {
     /// The user's own allocation.
     Allocation,
-    /// A team's reserve; 0 is the innermost team.
+    /// A team's reserve, by how far out the team is; 0 is the user's own.
     Reserve(u8),
     /// What is left of the pool after allocations and reserves.
     Shared,
     /// Beyond the grants.
     Overage,
+}
+
+impl Source {
+    /// Whether it was set aside for somebody, and goes back to him.
+    pub const fn is_set_aside(self) -> bool {
+        matches!(self, Self::Allocation | Self::Reserve(_))
+    }
 }
 
 /// One of the grants behind a line, under the earmark it is drawn from.

@@ -60,7 +60,7 @@ shapes! {
         PutWorkspace(WorkspaceSettings),
         MakeGrant(NewGrant),
         VoidGrant { grant: String },
-        PutMember { user: String, ai_access: Option<bool>, team: Option<String>, role: Option<Role> },
+        PutMember { user: String, ai_access: Option<bool>, team: Option<Option<String>>, role: Option<Role> },
         SetAllocation { user: String, amount: u64, overflow: Option<Overflow> },
         AdjustAllocation { user: String, delta: CreditsDelta },
         RemoveAllocation { user: String },
@@ -68,6 +68,15 @@ shapes! {
         SetLimit { user: String, amount: Option<u64> },
         Plan(PlanChange),
         SetOverage { user: Option<String>, rule: Option<OverageRule> },
+        Team { team: String, change: TeamChange },
+    }
+
+    pub enum TeamChange {
+        Put { parent: Option<String> },
+        Remove,
+        SetReserve { amount: u64 },
+        AdjustReserve { delta: CreditsDelta },
+        RemoveReserve,
     }
 
     pub enum OverageRule { Off, On, UpTo(u64) }
@@ -253,7 +262,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

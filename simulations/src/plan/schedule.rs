@@ -110,6 +110,7 @@ fn what(change: &Change) -> Option<What> {
         | Change::AdjustAllocation { .. }
         | Change::RemoveAllocation { .. }
         | Change::Plan(_)
+        | Change::Team { .. }
         | Change::SetOverage { .. } => return None,
     })
 }

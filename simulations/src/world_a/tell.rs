@@ -290,7 +290,11 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::SetLimit { user, .. } => Some(user),
         Change::Reallocate { from, .. } => Some(from),
         Change::SetOverage { user, .. } => user.as_ref(),
-        Change::PutWorkspace(_) | Change::MakeGrant(_) | Change::VoidGrant { .. } | Change::Plan(_) => None,
+        Change::PutWorkspace(_)
+        | Change::MakeGrant(_)
+        | Change::VoidGrant { .. }
+        | Change::Team { .. }
+        | Change::Plan(_) => None,
     }
 }
 
@@ -320,6 +324,7 @@ fn change(change: &Change) -> String {
             let (allowance, per_seat) = (plan.allowance, plan.per_seat);
             format!("the plan is {}, {allowance} and {per_seat} a seat, {when}", plan.id)
         }
+        Change::Team { team, change } => format!("team {team}: {change:?}"),
         Change::Plan(PlanChange::Cancel) => "the plan ends with its cycle".into(),
         Change::SetOverage { user, rule } => {
             let who = user.as_ref().map_or("everybody", |user| user.as_str());

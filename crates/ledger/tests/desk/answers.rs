@@ -3,8 +3,8 @@
 use super::{holder_text, is_quiet, line_text};
 use ledger::{
     AllocationAnswer, Answer, Applied, Command, CycleOverage, Due, Event, Grant, GrantState, Intent,
-    LineAnswer, LineResult, MemberView, Next, Outcome, OverageAnswer, OverageRule, Overflow, Pending, Plan,
-    PlanAnswer, ReallocationAnswer, Rejection, State, UsageReport, Workspace, WorkspaceView,
+    LineAnswer, LineResult, MemberView, Next, Outcome, OverageAnswer, OverageRule, Overflow, Owner, Pending,
+    Plan, PlanAnswer, ReallocationAnswer, Rejection, State, TeamView, UsageReport, Workspace, WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, CycleNumber, Source, Timestamp};
@@ -49,6 +49,7 @@ fn outcome(workspace: Option<&Workspace>, outcome: &Outcome) -> String {
         Outcome::Prices(answer) => format!("prices {}\n", answer.version),
         Outcome::Plan(answer) => plan(answer),
         Outcome::Overage(answer) => overage(answer),
+        Outcome::Team(view) => team(view),
     }
 }
 
@@ -65,10 +66,10 @@ fn pending(parts: &[Pending]) -> String {
 fn backing(workspace: Option<&Workspace>, backing: Backing) -> String {
     let grant = workspace.map_or_else(String::new, |w| w.grant(backing.grant).id.to_string());
     let source = match backing.source {
-        Source::Allocation => "own",
-        Source::Reserve(_) => "reserve",
-        Source::Shared => "shared",
-        Source::Overage => "overage",
+        Source::Allocation => "own".to_owned(),
+        Source::Reserve(level) => format!("reserve{level}"),
+        Source::Shared => "shared".to_owned(),
+        Source::Overage => "overage".to_owned(),
     };
     format!("{source}/{grant}")
 }
@@ -170,6 +171,20 @@ fn allocation(answer: &AllocationAnswer) -> String {
     format!("allocation of {user}: {amount}{overflow}{said}{}\n", pending(&answer.pending))
 }
 
+fn team(view: &TeamView) -> String {
+    let parent = view.parent.as_ref().map_or_else(String::new, |parent| format!(" in {parent}"));
+    let members = if view.members == 0 { String::new() } else { format!(", members {}", view.members) };
+    let reserve = view.reserve.map_or_else(String::new, |reserve| format!(", reserve {reserve}"));
+    let said = parts(&[
+        ("every next cycle", view.standing),
+        ("short", view.short),
+        ("used", view.used),
+        ("leased", view.leased),
+        ("remaining", view.remaining),
+    ]);
+    format!("team {}{parent}{members}{reserve}{said}{}\n", view.team, pending(&view.pending))
+}
+
 fn reallocation(answer: &ReallocationAnswer) -> String {
     let said = parts(&[("moved", answer.moved), ("lapsed", answer.lapsed)]);
     let ReallocationAnswer { id, from, to, asked, .. } = answer;
@@ -184,6 +199,7 @@ fn member(view: &MemberView) -> String {
         ("allocation", view.allocation.unwrap_or(Credits::ZERO)),
         ("short", view.short),
         ("pending", view.pending),
+        ("reserve", view.reserve),
         ("limit", view.limit.unwrap_or(Credits::ZERO)),
         ("used", view.used),
         ("leased", view.leased),
@@ -198,6 +214,7 @@ fn pool(view: &WorkspaceView) -> String {
         ("available", view.available),
         ("leased", view.leased),
         ("allocated", view.allocated),
+        ("reserved", view.reserved),
         ("short", view.short),
         ("shared", view.shared),
         ("unattributed", view.unattributed),
@@ -255,7 +272,11 @@ pub fn lines(workspace: &Workspace) -> String {
     }
     let owing = |intent: &&Intent| !intent.pending().is_zero();
     for intent in workspace.intents.values().filter(owing) {
-        writeln!(out, "{} owes {} of {}", intent.from, intent.pending(), intent.asked).unwrap();
+        let from = match &intent.from {
+            Owner::User(user) => user.to_string(),
+            Owner::Team(team) => format!("team {team}"),
+        };
+        writeln!(out, "{from} owes {} of {}", intent.pending(), intent.asked).unwrap();
     }
     out
 }
@@ -277,5 +298,6 @@ pub fn answer(answer: &Answer) -> String {
         Answer::Unknown(what) => format!("unknown {what:?}\n"),
         Answer::Plan(answer) => plan(answer),
         Answer::Overage(answer) => overage(answer),
+        Answer::Teams(teams) => teams.iter().map(team).collect(),
     }
 }

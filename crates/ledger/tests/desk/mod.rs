@@ -231,6 +231,8 @@ impl Desk {
             "allocation" => Query::Allocation { id, user: words.parsed("a user")? },
             "reallocation" => Query::Reallocation { id, reallocation: words.parsed("an id")? },
             "overage" => Query::Overage { id, user: words.option("user")? },
+            "teams" => Query::Teams { id, team: None, page: words.page()? },
+            "team" => Query::Teams { id, team: Some(words.parsed("a team")?), page: words.page()? },
             "plan" => Query::Plan { id },
             "plan-after" => Query::PlanAfter { id, change: words.plan()? },
             "usage" => Query::Usage { id, query: words.usage_query(START.day())? },

@@ -2,14 +2,14 @@
 
 use ledger::{
     Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, Membership, MidCycle, NewGrant,
-    OverageRule, Overflow, Page, Plan, PlanChange, Role, Rollover, Term, UsageKey, UsageQuery, Used, When,
-    WorkspaceSettings, limits,
+    OverageRule, Overflow, Page, Plan, PlanChange, Role, Rollover, TeamChange, Term, UsageKey, UsageQuery,
+    Used, When, WorkspaceSettings, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 use types::{
     Backing, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Feature, GrantNo, HolderId,
-    LineNumber, Meter, Metered, Model, Revision, Source, Timestamp, Unit, ZoneName,
+    LineNumber, Meter, Metered, Model, Revision, Source, TeamId, Timestamp, Unit, ZoneName,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +146,7 @@ impl Words {
             "member" => Change::PutMember {
                 user: self.parsed("a user")?,
                 ai_access: self.one_of("access", &[("on", true), ("off", false)])?,
-                team: self.option("team")?,
+                team: self.team_or_none()?,
                 role: self.one_of(
                     "role",
                     &[("owner", Role::Owner), ("admin", Role::Admin), ("member", Role::Member)],
@@ -185,8 +185,27 @@ impl Words {
                 };
                 Change::SetOverage { user: self.option("user")?, rule }
             }
+            "team" | "disband" | "reserve" | "adjust-reserve" | "unreserve" => {
+                Change::Team { team: self.parsed("a team")?, change: self.team_change(verb)? }
+            }
             "cancel-plan" => Change::Plan(PlanChange::Cancel),
             _ => return Err(Bad::Unknown(verb.to_owned())),
+        })
+    }
+
+    fn team_or_none(&mut self) -> Result<Option<Option<TeamId>>, Bad> {
+        let Some(text) = self.options.remove("team") else { return Ok(None) };
+        Ok(Some(if text == "none" { None } else { Some(read(&text)?) }))
+    }
+
+    /// `team design under=eng`, `disband design`, `reserve eng 100`, `adjust-reserve eng -10`, `unreserve eng`.
+    fn team_change(&mut self, verb: &str) -> Result<TeamChange, Bad> {
+        Ok(match verb {
+            "team" => TeamChange::Put { parent: self.option("under")? },
+            "disband" => TeamChange::Remove,
+            "reserve" => TeamChange::SetReserve { amount: self.parsed("an amount")? },
+            "adjust-reserve" => TeamChange::AdjustReserve { delta: self.parsed("a difference")? },
+            _ => TeamChange::RemoveReserve,
         })
     }
 
@@ -288,6 +307,7 @@ impl Words {
                 "own" => Source::Allocation,
                 "shared" => Source::Shared,
                 "overage" => Source::Overage,
+                other if other.starts_with("reserve") => Source::Reserve(read(&other["reserve".len()..])?),
                 other => return Err(Bad::Unknown(other.to_owned())),
             };
             let grant = grant(id).ok_or_else(|| Bad::Unknown(id.to_owned()))?;

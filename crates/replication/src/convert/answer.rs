@@ -14,6 +14,9 @@ shaped! {
     }
     struct ledger::OverageAnswer { user, rule, drawn, cycles, revision, at }
     struct ledger::CycleOverage { cycle, charged, out, paid, billed }
+    struct ledger::TeamView {
+        team, parent, members, reserve, standing, used, leased, remaining, short, pending, revision, at,
+    }
     struct ledger::LineAnswer { number, result }
     struct ledger::Denial { reason, available, elsewhere }
     struct ledger::WorkspaceView {
@@ -22,8 +25,8 @@ shaped! {
         revision, at,
     }
     struct ledger::MemberView {
-        user, listed, ai_access, team, role, allocation, overflow, short, pending, limit, used, leased,
-        remaining, revision,
+        user, listed, ai_access, team, role, allocation, overflow, short, pending, reserve, limit, used,
+        leased, remaining, revision,
     }
 }
 
@@ -32,7 +35,7 @@ shaped! {
         Workspace(view), Grant(answer), Member(view), Allocation(answer), Reallocation(answer),
         Limit { user, amount, revision }, Lines(answers), Registered,
         Forgotten { lines, written_off, exposure }, Prices(answer), Ticked, Plan(answer),
-        Overage(answer),
+        Overage(answer), Team(view),
     }
     enum ledger::LineResult { Line { drawn, frozen, denied }, Closed, Rejected(why) }
     enum ledger::DenialReason {
@@ -49,7 +52,10 @@ shaped! {
         InsufficientAllocation { user, available }, NoAllocation(user),
         GrantBacksAllocations { earmarked, missing }, TooMuch, TooMany { what, max }, NeverValid, SameUser,
         Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, CyclesChanged, BadRollover,
-        ReservedId, NoPlan, OverageIsNoGrant, Prices(why),
+        ReservedId, NoPlan, OverageIsNoGrant, Prices(why), Team(why),
+    }
+    enum ledger::TeamRejection {
+        Unknown(team), NoReserve(team), TooDeep, Circle(team), InUse { members, teams, reserves },
     }
     enum ledger::PriceRejection {
         NoCard(why), InThePast, TooManyCards, TooManyOwn, TooManyInAll, UnknownVersion, InForce, NoOwnPrices,
@@ -58,8 +64,8 @@ shaped! {
 }
 
 /// Every word a [`ledger::Rejection`] names a kind of thing by.
-const THINGS: [&str; 5] =
-    ["users", "grant", "grants", "reallocation", "reallocations in this cycle and the one before"];
+const THINGS: [&str; 6] =
+    ["users", "teams", "grant", "grants", "reallocation", "reallocations in this cycle and the one before"];
 
 impl Shaped for &'static str {
     type Shape = String;

@@ -14,6 +14,10 @@ shaped! {
         PutMember { user, ai_access, team, role }, SetAllocation { user, amount, overflow },
         AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
         SetLimit { user, amount }, Plan(change), SetOverage { user, rule },
+        Team { team, change },
+    }
+    enum ledger::TeamChange {
+        Put { parent }, Remove, SetReserve { amount }, AdjustReserve { delta }, RemoveReserve,
     }
     enum ledger::PlanChange { Set { plan, when }, Cancel }
     enum ledger::OverageRule { Off, On, UpTo(cap) }

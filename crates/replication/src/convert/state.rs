@@ -25,15 +25,17 @@ shaped! {
     struct ledger::Due { owed, given, most }
     struct ledger::User { member, allocation, limit, used, late, past, out, overage_rule, lines }
     struct ledger::Overage { grant, accounts, closed }
-    struct ledger::OverageAccount { made, shares, paid_by }
+    struct ledger::OverageAccount { made, shares, reserves, paid_by }
     struct ledger::OveragePayer { grant, allocation, amount }
     struct ledger::Member { ai_access, team, role, revision }
+    struct ledger::Team { parent, reserve, revision }
     struct ledger::Allocation { no, standing, overflow, used, out, pledged, earmarks, short, revision }
     struct ledger::Line {
-        user, cycle, team, backings, meters, held, confirmed, allocation, frozen, written_off, pledges, heard_at,
+        user, cycle, team, backings, meters, held, confirmed, allocation, reserves, frozen, written_off, pledges,
+        heard_at,
     }
     struct ledger::BackingNumbers { backing, drawn, used, returned, unattributed, written_off }
-    struct ledger::Pledge { intent, amount }
+    struct ledger::Pledge { intent, source, amount }
     struct ledger::Intent {
         cycle, reallocation, from, from_allocation, to, asked, moved, lapsed, lines, first_answer,
     }
@@ -43,6 +45,7 @@ shaped! {
     enum ledger::HolderStatus { Active, Fenced }
     enum ledger::GrantState { Live, Expired, Voided }
     enum ledger::Next { Plan(plan), Ends }
+    enum ledger::Owner { User(user), Team(team) }
     enum ledger::Recipient { Shared, Allocation(user, allocation) }
 }
 
@@ -134,6 +137,8 @@ impl Shaped for Workspace {
             grant_ids: _,
             burn_order: _,
             users,
+            teams,
+            reserves: _,
             lines,
             highest_line,
             intents,
@@ -177,6 +182,7 @@ impl Shaped for Workspace {
             begun_to: begun_to.shape(),
             grants: grants.shape(),
             users: users.shape(),
+            teams: teams.shape(),
             lines: if is_planted(Mistake::SnapshotWithoutLines) { Vec::new() } else { lines.shape() },
             highest_line: highest_line.shape(),
             intents: intents.shape(),
@@ -232,6 +238,8 @@ impl Shaped for Workspace {
             totals: totals(&grants)?,
             grants,
             users: Shaped::from_shape(shape.users)?,
+            teams: Shaped::from_shape(shape.teams)?,
+            reserves: BTreeMap::new(),
             lines: Shaped::from_shape(shape.lines)?,
             highest_line: Shaped::from_shape(shape.highest_line)?,
             intents: Shaped::from_shape(shape.intents)?,
@@ -248,6 +256,7 @@ impl Shaped for Workspace {
             shared_out: Shaped::from_shape(shape.shared_out)?,
             frozen_out: shape.frozen_out,
         };
+        workspace.reserves = workspace.counted_reserves();
         workspace.short = workspace.short_allocations();
         workspace.seats = workspace.counted_seats();
         workspace.sort_burn_order();

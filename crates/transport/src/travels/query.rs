@@ -23,14 +23,16 @@ travels! {
         Workspace { id }, Grant { id, grant }, Grants { id, page }, Member { id, user }, Members { id, page },
         Allocation { id, user }, Reallocation { id, reallocation }, Usage { id, query }, Plan { id },
         PlanAfter { id, change }, Overage { id, user },
+        Teams { id, team, page },
     }
     enum GroupBy as GroupBy { User, Team, Feature, Model }
     enum Interval as Interval { Day, Month }
     enum Answer as ReadAnswer {
         Workspace(view), Grants(grants), Members(members), Allocation(answer), Reallocation(answer),
         Usage(report), Unknown(thing), Plan(answer), Overage(answer),
+        Teams(teams),
     }
-    enum UnknownThing as UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan }
+    enum UnknownThing as UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan, Team }
 }
 
 impl Travels for Page {

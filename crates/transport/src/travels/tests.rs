@@ -103,6 +103,7 @@ fn queries() -> Vec<Query> {
         Query::Members { id: id("w"), page: page(Some(&"x".repeat(128)), 1_000) },
         Query::Allocation { id: id("w"), user: id("ann") },
         Query::Reallocation { id: id("w"), reallocation: id("r") },
+        Query::Teams { id: id("w"), team: Some(id("t")), page: page(None, 1) },
         Query::Usage { id: id("w"), query: usage(by(), Some(ledger::Interval::Month)) },
         Query::Usage { id: id("w"), query: usage(vec![], Some(ledger::Interval::Day)) },
         Query::Usage { id: id("w"), query: usage(vec![], None) },
@@ -191,7 +192,7 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         ledger::Change::PutMember {
             user: id("ann"),
             ai_access: Some(true),
-            team: Some(id("design")),
+            team: Some(Some(id("design"))),
             role: Some(ledger::Role::Admin),
         },
     ] {

@@ -1,6 +1,6 @@
 //! Administrators' requests and the resources they change. Not here: what is only read (`inspection`).
 
-use crate::json::object::{not_null, there};
+use crate::json::object::{not_null, nullable, there};
 use crate::json::{
     Amount, Cycle, DurabilityText, GivenAmount, GivenCount, GivenDelta, GivenDurability, GivenForgetMode,
     GivenGrantId, GivenGrantKind, GivenInstant, GivenMembership, GivenOverflow, GivenReallocationId,
@@ -124,9 +124,10 @@ pub struct PutMember {
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub ai_access: Option<bool>,
-    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub team: Option<GivenTeam>,
+    /// `null`: he is in none.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<GivenTeam>)]
+    pub team: Option<Option<GivenTeam>>,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub role: Option<GivenRole>,
@@ -148,6 +149,8 @@ pub struct Member {
     pub short: Amount,
     /// The part of his leases that is promised away and comes back.
     pub pending: Amount,
+    /// Set aside in the reserves of his teams, which he may draw on.
+    pub reserve: Amount,
     pub limit: Option<Amount>,
     /// In this cycle.
     pub used: Amount,
@@ -297,7 +300,9 @@ mod tests {
     fn where_fields_left_out_stay_null_is_no_value() {
         assert!(read::<PutMember>(b"{}").is_ok());
         assert!(read::<PutMember>(br#"{"team":"design","role":"owner"}"#).is_ok());
-        for body in [r#"{"team":null}"#, r#"{"role":null}"#, r#"{"ai_access":null}"#] {
+        let team = |body: &str| read::<PutMember>(body.as_bytes()).unwrap().team.map(|team| team.is_some());
+        assert_eq!([team("{}"), team(r#"{"team":null}"#)], [None, Some(false)], "out of every team");
+        for body in [r#"{"role":null}"#, r#"{"ai_access":null}"#] {
             assert!(read::<PutMember>(body.as_bytes()).is_err(), "{body}");
         }
         for body in [r#"{"name":null}"#, r#"{"durability":null}"#, r#"{"time_zone":"UTC"}"#] {

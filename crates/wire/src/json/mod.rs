@@ -18,6 +18,7 @@ mod overage;
 mod plan;
 mod prices;
 mod problem;
+mod team;
 mod time;
 mod usage;
 mod word;
@@ -48,6 +49,7 @@ pub use prices::{
     RateCardVersion, RateCards, Tier, WorkspacePrices,
 };
 pub use problem::Problem;
+pub use team::{PutReserve, PutTeam, Team, Teams};
 pub use time::{BadDay, BadInstant, BadSpan, Span};
 pub use usage::{GivenUsage, USAGE_UNITS_MAX, UnitCounts};
 pub use word::{Form, Given, Shown, Text, Word};

@@ -69,6 +69,15 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
+/// For `deserialize_with`: a field that may be left out, where null is a value of its own.
+pub(crate) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
 /// For `deserialize_with`: a field that must be there, and may be null.
 pub(crate) fn there<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where

@@ -26,6 +26,22 @@ shapes! {
         Ticked,
         Plan(Box<PlanAnswer>),
         Overage(Box<OverageAnswer>),
+        Team(Box<TeamView>),
+    }
+
+    pub struct TeamView {
+        pub team: String,
+        pub parent: Option<String>,
+        pub members: u64,
+        pub reserve: Option<u64>,
+        pub standing: u64,
+        pub used: u64,
+        pub leased: u64,
+        pub remaining: u64,
+        pub short: u64,
+        pub pending: Vec<Pending>,
+        pub revision: u64,
+        pub at: i64,
     }
 
     pub struct OverageAnswer {
@@ -159,6 +175,15 @@ shapes! {
         NoPlan,
         OverageIsNoGrant,
         Prices(PriceRejection),
+        Team(TeamRejection),
+    }
+
+    pub enum TeamRejection {
+        Unknown(String),
+        NoReserve(String),
+        TooDeep,
+        Circle(String),
+        InUse { members: u64, teams: u64, reserves: u64 },
     }
 
     pub enum PriceRejection {
@@ -220,6 +245,7 @@ shapes! {
         pub overflow: Option<Overflow>,
         pub short: u64,
         pub pending: u64,
+        pub reserve: u64,
         pub limit: Option<u64>,
         pub used: u64,
         pub leased: u64,
@@ -230,6 +256,6 @@ shapes! {
 
 impl Frozen for Applied {
     const TYPE_ID: u8 = 42;
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     const BYTES_MAX: usize = 4 * 1024 * 1024;
 }

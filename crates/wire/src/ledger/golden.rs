@@ -117,11 +117,12 @@ fn commands() -> Vec<(&'static str, Command)> {
     let member = |role| Change::PutMember {
         user: "a".into(),
         ai_access: Some(false),
-        team: some("t"),
+        team: Some(some("t")),
         role: Some(role),
     };
     let allocation =
         |overflow| Change::SetAllocation { user: "a".into(), amount: 1, overflow: Some(overflow) };
+    let team = |change| admin(Change::Team { team: "t".into(), change });
     let adjust = |delta| Change::AdjustAllocation { user: "a".into(), delta };
     let sources = [Source::Allocation, Source::Reserve(1), Source::Shared, Source::Overage];
     let line = |wish| LineMessage {
@@ -185,6 +186,12 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("overage-on", admin(Change::SetOverage { user: None, rule: Some(OverageRule::On) })),
         ("overage-cap", admin(Change::SetOverage { user: some("a"), rule: Some(OverageRule::UpTo(300)) })),
         ("overage-none", admin(Change::SetOverage { user: some("a"), rule: None })),
+        ("team-top", team(TeamChange::Put { parent: None })),
+        ("team-nested", team(TeamChange::Put { parent: some("e") })),
+        ("team-remove", team(TeamChange::Remove)),
+        ("reserve-set", team(TeamChange::SetReserve { amount: 300 })),
+        ("reserve-adjust", team(TeamChange::AdjustReserve { delta: CreditsDelta::Lower(1) })),
+        ("reserve-remove", team(TeamChange::RemoveReserve)),
         ("plan-cancel", admin(Change::Plan(PlanChange::Cancel))),
         ("holder", Command::Holder(batch)),
         ("register", Command::Register { holder: holder(), journal_sequence: 1 }),
@@ -261,6 +268,23 @@ pub fn overage_answer() -> OverageAnswer {
     OverageAnswer { user, rule, drawn: 6, cycles, revision: 7, at: 8 }
 }
 
+pub fn team_view() -> TeamView {
+    TeamView {
+        team: "t".into(),
+        parent: some("e"),
+        members: 1,
+        reserve: Some(2),
+        standing: 3,
+        used: 4,
+        leased: 5,
+        remaining: 6,
+        short: 7,
+        pending: pending(),
+        revision: 8,
+        at: 9,
+    }
+}
+
 fn outcomes() -> Vec<(&'static str, Outcome)> {
     let view = WorkspaceView {
         id: "w".into(),
@@ -299,6 +323,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         overflow: Some(Overflow::Shared),
         short: 8,
         pending: 2,
+        reserve: 9,
         limit: Some(3),
         used: 4,
         leased: 5,
@@ -354,6 +379,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("ticked", Outcome::Ticked),
         ("plan", Outcome::Plan(Box::new(plan_answer()))),
         ("overage", Outcome::Overage(Box::new(overage_answer()))),
+        ("team", Outcome::Team(Box::new(team_view()))),
     ]
 }
 
@@ -391,6 +417,11 @@ fn rejections() -> Vec<(&'static str, Rejection)> {
         ("unknown-version", Rejection::Prices(PriceRejection::UnknownVersion)),
         ("card-in-force", Rejection::Prices(PriceRejection::InForce)),
         ("no-own-prices", Rejection::Prices(PriceRejection::NoOwnPrices)),
+        ("unknown-team", Rejection::Team(TeamRejection::Unknown("t".into()))),
+        ("no-reserve", Rejection::Team(TeamRejection::NoReserve("t".into()))),
+        ("team-too-deep", Rejection::Team(TeamRejection::TooDeep)),
+        ("team-circle", Rejection::Team(TeamRejection::Circle("t".into()))),
+        ("team-in-use", Rejection::Team(TeamRejection::InUse { members: 1, teams: 2, reserves: 3 })),
     ]
 }
 
@@ -412,15 +443,16 @@ fn workspace() -> Workspace {
         held: 1,
         confirmed: 2,
         allocation: Some(3),
+        reserves: vec![(1, 4)],
         frozen: true,
         written_off: false,
-        pledges: vec![Pledge { intent: 1, amount: 2 }],
+        pledges: vec![Pledge { intent: 1, source: Source::Reserve(1), amount: 2 }],
         heard_at: 3,
     };
-    let intent = |to| Intent {
+    let intent = |from, to| Intent {
         cycle: 1,
         reallocation: some("r"),
-        from: "a".into(),
+        from,
         from_allocation: 1,
         to,
         asked: 2,
@@ -443,7 +475,7 @@ fn workspace() -> Workspace {
     let member = Member { ai_access: true, team: None, role: Role::Owner, revision: 1 };
     let user = User {
         member: Some(Box::new(member)),
-        allocation: Some(allocation),
+        allocation: Some(allocation.clone()),
         limit: Some((1, 2)),
         used: 3,
         late: 5,
@@ -452,10 +484,11 @@ fn workspace() -> Workspace {
         overage_rule: Some((OverageRule::On, 8)),
         lines: vec![line_id()],
     };
+    let team = Team { parent: some("e"), reserve: Some(allocation), revision: 9 };
     let states = [GrantState::Live, GrantState::Expired, GrantState::Voided];
     let payer = |allocation| OveragePayer { grant: 0, allocation, amount: 300 };
     let paid_by = vec![payer(None), payer(Some(1))];
-    let account = OverageAccount { made: 4, shares: true, paid_by };
+    let account = OverageAccount { made: 4, shares: true, reserves: vec![5], paid_by };
     let overage = Overage { grant: 1, accounts: vec![("a".into(), account)], closed: vec![(0, 5)] };
     let subscription = Subscription {
         plan: Some(plan(MidCycle::Prorated)),
@@ -486,9 +519,13 @@ fn workspace() -> Workspace {
         begun_to: 8,
         grants: (0..).zip(states).map(|(no, state)| grant(no, state)).collect(),
         users: vec![("a".into(), user)],
+        teams: vec![("t".into(), team)],
         lines: vec![(line_id(), line)],
         highest_line: vec![(holder(), 7)],
-        intents: vec![(1, intent(Recipient::Shared)), (2, intent(Recipient::Allocation("b".into(), 1)))],
+        intents: vec![
+            (1, intent(Owner::Team("t".into()), Recipient::Shared)),
+            (2, intent(Owner::User("a".into()), Recipient::Allocation("b".into(), 1))),
+        ],
         next_intent: 3,
         reallocations: vec![("r".into(), 1)],
         next_allocation: 2,

@@ -4,7 +4,7 @@
 
 use super::{
     Backing, CycleRule, Durability, GrantKind, HolderId, KeyedBy, LineId, Membership, Meter, Metered,
-    Outcome, OverageRule, Overflow, Plan, PriceAnswer, PriceList, ReallocationAnswer, Role, Term,
+    Outcome, OverageRule, Overflow, Plan, PriceAnswer, PriceList, ReallocationAnswer, Role, Source, Term,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,7 @@ shapes! {
         pub begun_to: i64,
         pub grants: Vec<Grant>,
         pub users: Vec<(String, User)>,
+        pub teams: Vec<(String, Team)>,
         pub lines: Vec<(LineId, Line)>,
         pub highest_line: Vec<(HolderId, u64)>,
         pub intents: Vec<(u64, Intent)>,
@@ -91,6 +92,7 @@ shapes! {
     pub struct OverageAccount {
         pub made: u64,
         pub shares: bool,
+        pub reserves: Vec<u32>,
         pub paid_by: Vec<OveragePayer>,
     }
 
@@ -183,6 +185,12 @@ shapes! {
         pub revision: u64,
     }
 
+    pub struct Team {
+        pub parent: Option<String>,
+        pub reserve: Option<Allocation>,
+        pub revision: u64,
+    }
+
     pub struct Allocation {
         pub no: u32,
         pub standing: u64,
@@ -204,6 +212,7 @@ shapes! {
         pub held: u64,
         pub confirmed: u64,
         pub allocation: Option<u32>,
+        pub reserves: Vec<(u8, u32)>,
         pub frozen: bool,
         pub written_off: bool,
         pub pledges: Vec<Pledge>,
@@ -221,13 +230,14 @@ shapes! {
 
     pub struct Pledge {
         pub intent: u64,
+        pub source: Source,
         pub amount: u64,
     }
 
     pub struct Intent {
         pub cycle: u32,
         pub reallocation: Option<String>,
-        pub from: String,
+        pub from: Owner,
         pub from_allocation: u32,
         pub to: Recipient,
         pub asked: u64,
@@ -236,6 +246,8 @@ shapes! {
         pub lines: Vec<LineId>,
         pub first_answer: Option<ReallocationAnswer>,
     }
+
+    pub enum Owner { User(String), Team(String) }
 
     pub enum Recipient {
         Shared,
@@ -259,7 +271,7 @@ impl Frozen for StateHead {
 
 impl Frozen for Workspace {
     const TYPE_ID: u8 = 44;
-    const VERSION: u8 = 5;
+    const VERSION: u8 = 6;
     /// A million users with a few meters each.
     const BYTES_MAX: usize = 2 * 1024 * 1024 * 1024 - 1;
 }

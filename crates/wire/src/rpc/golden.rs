@@ -44,11 +44,11 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5003 0101000209070177010101750100010101030401010103050601016600010501010174fb2c0102030108070600",
+        "5004 0101000209070177010101750100010101030401010103050601016600010501010174fb2c0102030108070600",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
-    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5003 0001050177");
-    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5003 00020209");
+    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5004 0001050177");
+    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5004 00020209");
 }
 
 #[test]
@@ -56,17 +56,19 @@ fn what_is_read() {
     let read = |query, fresh| Ask { group: Group::Meta, request: LeaderRequest::Read { query, fresh } };
     let id = || "w".to_owned();
     let page = || Page { after: Some("x".into()), limit: 9 };
-    golden(&read(Query::Workspace { id: id() }, true), "5003 000300017701");
-    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5003 0003010177016700");
-    golden(&read(Query::Grants { id: id(), page: page() }, false), "5003 00030201770101780900");
-    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5003 0003030177017500");
-    golden(&read(Query::Members { id: id(), page: page() }, false), "5003 00030401770101780900");
-    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5003 0003050177017500");
-    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5003 0003060177017200");
-    golden(&read(Query::Plan { id: id() }, false), "5003 000308017700");
+    golden(&read(Query::Workspace { id: id() }, true), "5004 000300017701");
+    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5004 0003010177016700");
+    golden(&read(Query::Grants { id: id(), page: page() }, false), "5004 00030201770101780900");
+    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5004 0003030177017500");
+    golden(&read(Query::Members { id: id(), page: page() }, false), "5004 00030401770101780900");
+    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5004 0003050177017500");
+    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5004 0003060177017200");
+    golden(&read(Query::Plan { id: id() }, false), "5004 000308017700");
     let change = log::PlanChange::Cancel;
-    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5003 00030a017701017500");
-    golden(&read(Query::PlanAfter { id: id(), change }, false), "5003 00030901770100");
+    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5004 00030a017701017500");
+    let teams = Query::Teams { id: id(), team: Some("t".into()), page: page() };
+    golden(&read(teams, false), "5004 00030b01770101740101780900");
+    golden(&read(Query::PlanAfter { id: id(), change }, false), "5004 00030901770100");
     let query = UsageQuery {
         group_by: vec![GroupBy::User, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
         interval: Some(Interval::Month),
@@ -77,7 +79,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5003 00030701770400010203010101020001010101017500010166000900",
+        "5004 00030701770400010203010101020001010101017500010166000900",
     );
 }
 
@@ -92,15 +94,15 @@ fn what_a_leader_answers() {
         durability: log::Durability::Quorum,
         cut_off: true,
     };
-    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5103 00000101000101010308010100010201090201");
+    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5104 00000101000101010308010100010201090201");
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
-    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5103 0001fb2c01010400");
-    golden(&Led(Ok(LeaderAnswer::Renewed)), "5103 0002");
-    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5103 01000103");
-    golden(&Led(Err(LeaderRefusal::Overloaded)), "5103 0101");
-    golden(&Led(Err(LeaderRefusal::Unknown)), "5103 0102");
-    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5103 01030173");
-    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5103 010410");
+    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5104 0001fb2c01010400");
+    golden(&Led(Ok(LeaderAnswer::Renewed)), "5104 0002");
+    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5104 01000103");
+    golden(&Led(Err(LeaderRefusal::Overloaded)), "5104 0101");
+    golden(&Led(Err(LeaderRefusal::Unknown)), "5104 0102");
+    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5104 01030173");
+    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5104 010410");
 }
 
 #[test]
@@ -109,16 +111,17 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5103 00030100017701570101010401060355544300040506070801020809120a0b0c0d0e0f10220102",
+        "5104 00030100017701570101010401060355544300040506070801020809120a0b0c0d0e0f10220102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
-        "5103 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
+        "5104 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
     );
     golden(
         &read(ReadAnswer::Members(vec![member()])),
-        "5103 0003010201017501000101740101010100070200030405060102",
+        "5104 000301020101750100010174010101010007020800030405060102",
     );
+    golden(&read(ReadAnswer::Teams(vec![team()])), "5104 00030109010174010165010102030405060701020408120102");
     let allocation = log::AllocationAnswer {
         user: "u".into(),
         amount: Some(1),
@@ -130,7 +133,7 @@ fn what_was_read() {
         revision: 5,
         at: 6,
     };
-    golden(&read(ReadAnswer::Allocation(allocation)), "5103 000301030175010102010307010204050c0102");
+    golden(&read(ReadAnswer::Allocation(allocation)), "5104 000301030175010102010307010204050c0102");
     let reallocation = log::ReallocationAnswer {
         id: "r".into(),
         from: "a".into(),
@@ -141,14 +144,15 @@ fn what_was_read() {
         pending: pending(),
         at: 6,
     };
-    golden(&read(ReadAnswer::Reallocation(reallocation)), "5103 000301040172016101620903020102040c0102");
+    golden(&read(ReadAnswer::Reallocation(reallocation)), "5104 000301040172016101620903020102040c0102");
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6 })),
-        "5103 0003010501010101017500010166000501010174fb2c01070c0102",
+        "5104 0003010501010101017500010166000501010174fb2c01070c0102",
     );
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5103 00030106040102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5103 00030106050102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5104 00030106040102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5104 00030106050102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5104 00030106060102");
     let plan = log::PlanAnswer {
         plan: None,
         next: Some(log::Next::Ends),
@@ -160,7 +164,7 @@ fn what_was_read() {
         revision: 8,
         at: 9,
     };
-    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5103 0003010700010100020304050106070208120102");
+    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5104 0003010700010100020304050106070208120102");
 }
 
 fn usage_key() -> UsageKey {
@@ -230,6 +234,23 @@ fn grant() -> log::Grant {
     }
 }
 
+fn team() -> log::TeamView {
+    log::TeamView {
+        team: "t".into(),
+        parent: Some("e".into()),
+        members: 1,
+        reserve: Some(2),
+        standing: 3,
+        used: 4,
+        leased: 5,
+        remaining: 6,
+        short: 7,
+        pending: vec![log::Pending { node: 2, amount: 4 }],
+        revision: 8,
+        at: 9,
+    }
+}
+
 fn member() -> log::MemberView {
     log::MemberView {
         user: "u".into(),
@@ -241,6 +262,7 @@ fn member() -> log::MemberView {
         overflow: Some(log::Overflow::None),
         short: 7,
         pending: 2,
+        reserve: 8,
         limit: None,
         used: 3,
         leased: 4,

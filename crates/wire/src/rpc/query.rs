@@ -2,7 +2,7 @@
 
 use crate::ledger::{
     AllocationAnswer, GrantAnswer, MemberView, Metered, OverageAnswer, PlanAnswer, PlanChange,
-    ReallocationAnswer, WorkspaceView,
+    ReallocationAnswer, TeamView, WorkspaceView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,7 @@ shapes! {
         Plan { id: String },
         PlanAfter { id: String, change: PlanChange },
         Overage { id: String, user: Option<String> },
+        Teams { id: String, team: Option<String>, page: Page },
     }
 
     pub struct Page {
@@ -49,9 +50,10 @@ shapes! {
         Unknown(UnknownThing),
         Plan(Box<PlanAnswer>),
         Overage(Box<OverageAnswer>),
+        Teams(Vec<TeamView>),
     }
 
-    pub enum UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan }
+    pub enum UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan, Team }
 
     pub struct UsageReport {
         pub rows: Vec<UsageGroup>,

@@ -1,0 +1,86 @@
+//! What is judged of reserves: who draws on them, and that nobody is refused what lies idle for him. Recounted from members,
+//! teams and lines alone.
+
+use super::{Verdict, holds};
+use ledger::{
+    Allocation, Applied, Command, DenialReason, GrantState, LineResult, Outcome, Overflow, Workspace,
+};
+use std::collections::BTreeSet;
+use types::{LineId, Source, UserId};
+
+/// The reserves that a user may draw on, by how far out their team is.
+fn reserves_of<'a>(pool: &'a Workspace, user: &UserId) -> Vec<(u8, &'a Allocation)> {
+    let known = pool.users.get(user);
+    let keeps_to_himself =
+        known.and_then(|user| user.allocation.as_ref()).is_some_and(|a| a.overflow == Overflow::None);
+    let mut team = known.and_then(|user| user.member.as_ref()?.team.as_ref());
+    let (mut found, mut level) = (Vec::new(), 0);
+    while let Some(known) = team.and_then(|team| pool.teams.get(team)).filter(|_| !keeps_to_himself) {
+        found.extend(known.reserve.as_ref().map(|reserve| (level, reserve)));
+        (team, level) = (known.parent.as_ref(), level + 1);
+    }
+    found
+}
+
+/// What was drawn out of a reserve with this step its user may draw, as a member of that team or of one nested in it.
+pub fn members_alone_draw_on_a_reserve(before: &Workspace, after: &Workspace) -> Verdict {
+    for (id, line) in &after.lines {
+        for n in &line.backings {
+            let Source::Reserve(level) = n.backing.source else { continue };
+            let was = before.lines.get(id).and_then(|line| line.backing(n.backing));
+            if was.is_some_and(|was| was.drawn == n.drawn) {
+                continue;
+            }
+            let drawn_on = line.behind(n.backing.source);
+            let may =
+                reserves_of(before, &line.user).iter().any(|(l, r)| (*l, Some(r.no)) == (level, drawn_on));
+            // Its cycle ended with this entry: they have new numbers now.
+            let may = may || before.cycle != after.cycle && !reserves_of(after, &line.user).is_empty();
+            let sentence = "S6 members alone draw on a reserve";
+            holds(may, sentence, || format!("{id:?} of {}: {n:?}, {drawn_on:?}", line.user))?;
+        }
+    }
+    Ok(())
+}
+
+/// Nobody is refused without a word of what lies idle elsewhere for him: of his own, of his reserves, of what is shared.
+pub fn all_of_an_answer(command: &Command, applied: &Applied, after: &Workspace) -> Verdict {
+    let (Command::Holder(batch), Ok(Outcome::Lines(answers))) = (command, &applied.result) else {
+        return Ok(());
+    };
+    let ([message], [answer]) = (&batch.lines[..], &answers[..]) else { return Ok(()) };
+    let LineResult::Line { denied: Some(denial), .. } = &answer.result else { return Ok(()) };
+    let id = batch.line_id(message);
+    // Who has not heard yet that something of his came back asks anew.
+    let is_behind = after.lines.get(&id).is_some_and(|line| line.returned() > message.returned());
+    let is_short = matches!(denial.reason, DenialReason::Exhausted | DenialReason::AllocationExhausted);
+    if is_behind || !is_short {
+        return Ok(());
+    }
+    let idle = idle_elsewhere(after, id, &message.user);
+    holds(denial.elsewhere.micros() >= idle, "nobody is refused what lies idle for him", || {
+        format!("{}: {denial:?}, idle elsewhere {idle}", message.user)
+    })
+}
+
+fn idle_elsewhere(pool: &Workspace, id: LineId, user: &UserId) -> u64 {
+    let own = pool.users.get(user).and_then(|user| user.allocation.as_ref());
+    let shares = own.is_none_or(|own| own.overflow == Overflow::Shared);
+    let reserves = reserves_of(pool, user);
+    let numbers: BTreeSet<_> =
+        own.into_iter().chain(reserves.iter().map(|(_, r)| *r)).map(|a| a.no).collect();
+    let mut idle = 0;
+    for (_, line) in pool.lines.iter().filter(|(other, line)| **other != id && !line.written_off) {
+        for n in &line.backings {
+            let is_his = line.behind(n.backing.source).is_some_and(|no| numbers.contains(&no));
+            let is_live = pool.grant(n.backing.grant).state == GrantState::Live;
+            if is_his || n.backing.source == Source::Shared && shares && is_live {
+                idle += n.outstanding().micros();
+            }
+        }
+        let promised =
+            line.pledges.iter().filter(|p| line.behind(p.source).is_some_and(|no| numbers.contains(&no)));
+        idle -= promised.map(|pledge| pledge.amount.micros()).sum::<u64>();
+    }
+    idle
+}
