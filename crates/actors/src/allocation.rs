@@ -546,7 +546,7 @@ impl Allocation {
             DenialReason::AccessDisabled | DenialReason::UnknownUser => self.waiting.deny_all(&denied),
             DenialReason::Exhausted
             | DenialReason::AllocationExhausted
-            | DenialReason::LimitReached
+            | DenialReason::LimitReached(_)
             | DenialReason::OverageCapReached
             | DenialReason::Frozen => self.waiting.deny_above(available, &denied),
         }

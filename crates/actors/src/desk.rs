@@ -283,11 +283,12 @@ impl Desk {
             let Some(workspace) = state.workspace(&batch.workspace) else {
                 return (vec![Credits::ZERO; batch.lines.len()], Durability::Local);
             };
-            let shared = workspace.shared_at(self.clock.now());
+            let now = self.clock.now();
+            let shared = workspace.shared_at(now);
             let beyond = |message: &LineMessage| {
                 let line = LineId { holder: batch.holder, number: message.number };
                 let here = workspace.lines.get(&line).map_or(Credits::ZERO, Line::outstanding);
-                workspace.remaining_of(&message.user, shared).saturating_sub(here)
+                workspace.remaining_of(&message.user, shared, now).saturating_sub(here)
             };
             (batch.lines.iter().map(beyond).collect(), workspace.durability)
         });

@@ -1,5 +1,5 @@
 //! What time alone does to the pools this node leads: grants and cycles end though nobody asks for anything, and the ends
-//! of cycles to come are looked up before they are needed.
+//! of cycles to come, and what the zone's clocks will show, are looked up before they are needed.
 //!
 //! Not here: what then happens (`ledger::cycle`), the calendar's rule (`calendar`), the recalls that follow (`desk`).
 
@@ -50,7 +50,7 @@ impl Desk {
             let ending = state.schedule.short_of_ends().filter_map(|id| state.workspace(id));
             // Those whose zone is not known stand in nobody's way.
             let looked_up = ending.filter_map(|workspace| {
-                look_up(workspace).unwrap_or_else(|UnknownZone(zone)| {
+                look_up(workspace, now).unwrap_or_else(|UnknownZone(zone)| {
                     unknown.insert(zone, workspace.id.clone());
                     None
                 })
@@ -65,8 +65,17 @@ impl Desk {
     }
 }
 
+/// Its zone's clocks first: by them days begin.
+fn look_up(workspace: &Workspace, now: Timestamp) -> Result<Option<Command>, UnknownZone> {
+    if workspace.wants_clock() {
+        let clock = calendar::clock(&workspace.timezone, now)?;
+        return Ok(Some(Command::SetClock { workspace: workspace.id.clone(), clock }));
+    }
+    look_up_ends(workspace)
+}
+
 /// The end of this cycle stays as it was told; those after it are the calendar's. `None` where it knows no more.
-fn look_up(workspace: &Workspace) -> Result<Option<Command>, UnknownZone> {
+fn look_up_ends(workspace: &Workspace) -> Result<Option<Command>, UnknownZone> {
     let Some(rule) = workspace.cycle_rule.clone() else { return Ok(None) };
     let calendar = Calendar::new(&rule)?;
     let known = workspace.cycle_ends_at();
@@ -111,7 +120,7 @@ mod tests {
     }
 
     fn looked_up(state: &State, id: &WorkspaceId) -> Option<Command> {
-        look_up(state.workspace(id).unwrap()).unwrap()
+        look_up(state.workspace(id).unwrap(), state.now).unwrap()
     }
 
     fn ends_of(command: Option<Command>) -> Vec<i32> {
@@ -152,6 +161,44 @@ mod tests {
         state.apply(hour_early, &Command::Tick { workspace: id.clone() }).result.unwrap();
         assert_eq!(state.workspace(&id).unwrap().cycle_ends_at(), None);
         assert_eq!(ends_of(looked_up(&state, &id)), [20_543, 20_573, 20_604, 20_634]);
+    }
+
+    #[test]
+    fn a_zones_clocks_are_looked_up_when_it_is_set_and_before_they_run_out() {
+        let (mut state, id) = state(&["20484"]);
+        let ends = looked_up(&state, &id).unwrap();
+        state.apply(at("20456"), &ends).result.unwrap();
+        let zone = ZoneName::parse("Europe/Berlin").unwrap();
+        let settings = WorkspaceSettings { timezone: Some(zone), ..WorkspaceSettings::unchanged() };
+        let rule = settings.rule_after(&ZoneName::utc(), state.workspace(&id).unwrap().cycle_rule.as_ref());
+        let ends = Some(CycleEnds { rule: rule.unwrap(), ends: vec![at("20484"), at("20512")] });
+        let change = Change::PutWorkspace(WorkspaceSettings { ends, ..settings });
+        let admin = AdminCommand { workspace: id.clone(), keyed: None, if_match: None, change };
+        state.apply(at("20456"), &Command::Admin(admin)).result.unwrap();
+        assert_eq!(state.schedule.short_of_ends().collect::<Vec<_>>(), [&id]);
+        let clock = looked_up(&state, &id).unwrap();
+        assert!(
+            matches!(&clock, Command::SetClock { clock, .. } if clock.changes().len() == 24),
+            "{clock:?}"
+        );
+        state.apply(at("20456"), &clock).result.unwrap();
+        let hours = |state: &State, day: &str| {
+            let (from, _) = state.workspace(&id).unwrap().window_at(types::Window::Day, at(day));
+            at(day).since_ms(from) / 3_600_000
+        };
+        assert_eq!((hours(&state, "20456"), hours(&state, "20600")), (1, 2), "in winter, in summer");
+        // Ten years on it is due by itself.
+        let wanted = state.workspace(&id).unwrap().clock.wanted_at().unwrap();
+        assert!(!state.workspace(&id).unwrap().wants_clock());
+        while state.now < wanted {
+            let due = state.schedule.due(wanted, 1);
+            assert_eq!(due, std::slice::from_ref(&id));
+            state.apply(wanted, &Command::Tick { workspace: id.clone() }).result.unwrap();
+        }
+        assert!(state.workspace(&id).unwrap().wants_clock());
+        let again = looked_up(&state, &id).unwrap();
+        state.apply(wanted, &again).result.unwrap();
+        assert!(state.workspace(&id).unwrap().clock.wanted_at().unwrap() > wanted);
     }
 
     #[test]

@@ -232,7 +232,8 @@ impl LeaderRequest {
                 | ledger::Command::Register { .. }
                 | ledger::Command::Forget { .. }
                 | ledger::Command::Tick { .. }
-                | ledger::Command::SetCycleEnds { .. } => true,
+                | ledger::Command::SetCycleEnds { .. }
+                | ledger::Command::SetClock { .. } => true,
                 ledger::Command::Prices(prices) => prices.keyed.is_some(),
             },
         }

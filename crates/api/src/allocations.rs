@@ -1,4 +1,4 @@
-//! What one user may spend: his allocation, which is funded, and his limit, which is not. Not here: moving credits
+//! What one user may spend: his allocation, which is funded. Not here: his limits (`user_limits`), moving credits
 //! between users.
 
 use crate::answer::{Answer, changed, ok, other_outcome, pending, with_etag, with_status};
@@ -73,26 +73,6 @@ pub(crate) async fn get(
     let answer = app.read(Box::pin(quota.allocation(&workspace, &user))).await?;
     let revision = answer.revision;
     Ok(with_etag(ok(&allocation_json(answer, ttl_ms)), revision))
-}
-
-/// A ceiling on what one user may use in the cycle; `null` lifts it. Funds nothing.
-#[utoipa::path(put, path = "/v1/workspaces/{ws}/limits/{user}", tag = "administration",
-    request_body = json::PutLimit, responses((status = 200, description = "The limit", body = json::Limit)))]
-pub(crate) async fn set_limit(
-    State(app): State<Arc<App>>,
-    Two(workspace, user): Two<WorkspaceId, UserId>,
-    conditions: Conditions,
-    Body(json::PutLimit { amount, window }): Body<json::PutLimit, BODY_BYTES_MAX>,
-) -> Answer {
-    let amount = maybe("amount", amount)?;
-    let window = maybe("window", window)?.unwrap_or(json::Window::Cycle);
-    match app.administer(workspace, conditions, Change::SetLimit { user, amount }).await? {
-        Outcome::Limit { user, amount, revision } => {
-            let limit = json::Limit { user: Text(user), limit: amount.map(Text), window: Text(window) };
-            Ok(with_etag(ok(&limit), revision))
-        }
-        _ => Err(other_outcome()),
-    }
 }
 
 async fn change(app: &App, workspace: WorkspaceId, conditions: Conditions, change: Change) -> Answer {

@@ -2,9 +2,10 @@
 //!
 //! Not here: when something is refused.
 
+use crate::translate;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use quota::Refusal;
+use quota::{LimitHit, Refusal};
 use types::Credits;
 use wire::json::{self, Text};
 
@@ -57,8 +58,8 @@ table! {
         "Ask for at most what is available, add a grant to the pool, lower what is set aside for others, or allow overage. What is free of charge stays allowed.";
     AllocationExhausted = 402 "allocation_exhausted": "Too little of the user's allocation is left",
         "Ask for at most what is available, raise the allocation, or let it overflow into what is shared.";
-    LimitReached = 402 "limit_reached": "The user's limit is reached",
-        "Ask for at most what is available, or raise or lift the limit.";
+    LimitReached = 402 "limit_reached": "A limit of the user is reached",
+        "Ask for at most what is available, wait for the window to end, or raise or lift the limit.";
     OverageCapReached = 402 "overage_cap_reached": "The cap on overage is reached",
         "Ask for at most what is available, raise the cap, or add a grant to the pool.";
     InsufficientShared = 402 "insufficient_shared": "Too little is shared to set this aside",
@@ -133,11 +134,12 @@ pub(crate) struct Refused {
     pub code: Code,
     pub detail: String,
     pub available: Option<Credits>,
+    pub limit: Option<LimitHit>,
 }
 
 impl Refused {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), available: None }
+        Self { code, detail: detail.into(), available: None, limit: None }
     }
 
     pub fn invalid(detail: impl Into<String>) -> Self {
@@ -146,6 +148,10 @@ impl Refused {
 
     pub fn problem(self) -> json::Problem {
         let Row { code, status, title, would_help, retry_after_ms } = self.code.row();
+        let resets_at = self.limit.and_then(|limit| limit.resets_at);
+        // By the ledger's time at which it was found: what has passed since makes the wait longer than needed, never shorter.
+        let resets_in_ms =
+            self.limit.and_then(|limit| u64::try_from(limit.resets_at?.since_ms(limit.at)).ok());
         json::Problem {
             kind: format!("/docs/errors#{code}"),
             title: title.into(),
@@ -153,11 +159,16 @@ impl Refused {
             detail: self.detail,
             code: code.into(),
             available: self.available.map(Text),
-            resets_at: None,
-            retry_after_ms,
+            limit: self.limit.map(reached),
+            resets_at: resets_at.map(Text),
+            retry_after_ms: retry_after_ms.or(resets_in_ms),
             would_help: Some(would_help.into()),
         }
     }
+}
+
+fn reached(LimitHit { window, amount, .. }: LimitHit) -> json::ReachedLimit {
+    json::ReachedLimit { window: Text(translate::window_json(window)), limit: Text(amount) }
 }
 
 impl From<Refusal> for Refused {
@@ -195,7 +206,11 @@ impl From<Refusal> for Refused {
             Refusal::OutcomeUnknown => (Code::OutcomeUnknown, None),
             Refusal::StorageUnavailable(_) => (Code::StorageUnavailable, None),
         };
-        Self { code, detail: refusal.to_string(), available }
+        let limit = match &refusal {
+            Refusal::LimitReached { limit, .. } => Some(*limit),
+            _ => None,
+        };
+        Self { code, detail: refusal.to_string(), available, limit }
     }
 }
 
@@ -228,6 +243,15 @@ mod tests {
     use super::*;
     use types::{Feature, Revision, Unit, UserId};
 
+    fn limit() -> LimitHit {
+        LimitHit {
+            window: types::Window::Day,
+            amount: Credits::whole(9).unwrap(),
+            at: types::Timestamp::from_millis(1_500),
+            resets_at: Some(types::Timestamp::from_millis(86_400_000)),
+        }
+    }
+
     fn every_refusal() -> Vec<(Refusal, u16, &'static str)> {
         let user = || UserId::parse("ann").unwrap();
         let available = Credits::from_micros(1_500_000).unwrap();
@@ -239,7 +263,7 @@ mod tests {
         vec![
             (Refusal::Exhausted { user: user(), available }, 402, "exhausted"),
             (Refusal::AllocationExhausted { user: user(), available }, 402, "allocation_exhausted"),
-            (Refusal::LimitReached { user: user(), available }, 402, "limit_reached"),
+            (Refusal::LimitReached { user: user(), available, limit: limit() }, 402, "limit_reached"),
             (Refusal::OverageCapReached { user: user(), available }, 402, "overage_cap_reached"),
             (Refusal::InsufficientShared { available }, 402, "insufficient_shared"),
             (Refusal::InsufficientAllocation { user: user(), available }, 402, "insufficient_allocation"),
@@ -300,13 +324,21 @@ mod tests {
         let refusal = Refusal::LimitReached {
             user: UserId::parse("ann").unwrap(),
             available: Credits::from_micros(1_500_000).unwrap(),
+            limit: limit(),
         };
         let golden = concat!(
-            r#"{"type":"/docs/errors#limit_reached","title":"The user's limit is reached","status":402,"#,
-            r#""detail":"ann's limit leaves 1.5 credits","code":"limit_reached","#,
-            r#""available":"1.5","would_help":"Ask for at most what is available, or raise or lift the limit."}"#
+            r#"{"type":"/docs/errors#limit_reached","title":"A limit of the user is reached","status":402,"#,
+            r#""detail":"ann's limit of 9 credits per day leaves 1.5 credits","code":"limit_reached","#,
+            r#""available":"1.5","limit":{"window":"day","limit":"9"},"resets_at":"1970-01-02T00:00:00Z","#,
+            r#""retry_after_ms":86398500,"would_help":"Ask for at most what is available, wait for the window to end, "#,
+            r#"or raise or lift the limit."}"#
         );
-        assert_eq!(String::from_utf8(json::write(&Refused::from(refusal).problem())).unwrap(), golden);
+        assert_eq!(
+            String::from_utf8(json::write(&Refused::from(refusal.clone()).problem())).unwrap(),
+            golden
+        );
+        let response = Refused::from(refusal).into_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], "86399", "whole seconds, never too early");
     }
 
     #[test]

@@ -105,6 +105,18 @@ impl FromRequestParts<Arc<App>> for Conditions {
     }
 }
 
+/// The headers of a write whose query says something, and what it says.
+pub(crate) struct AskedWith<T>(pub T, pub Conditions);
+
+impl<T: DeserializeOwned + Send + 'static> FromRequestParts<Arc<App>> for AskedWith<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refused> {
+        let Asked(asked) = Asked::from_request_parts(parts, app).await?;
+        Ok(Self(asked, Conditions::read(&parts.headers)?))
+    }
+}
+
 /// The value of a header that stands at most once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refused> {
     let mut values = headers.get_all(name).iter();

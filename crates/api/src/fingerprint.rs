@@ -32,6 +32,7 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             cycle,
             ends: _,
             began: _,
+            clock: _,
         }) => {
             print.tag(1).maybe(name.as_deref(), |print, name| print.text(name));
             print
@@ -84,8 +85,12 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
         Change::Reallocate { id, from, to, amount } => {
             print.tag(8).word(id).word(from).word(to).credits(*amount);
         }
-        Change::SetLimit { user, amount } => {
-            print.tag(9).word(user).maybe(amount.as_ref(), |print, amount| print.credits(*amount));
+        Change::SetLimit { user, window, amount } => {
+            print.tag(9).word(user).word(&translate::window_json(*window));
+            print.maybe(amount.as_ref(), |print, amount| print.credits(*amount));
+        }
+        Change::LiftLimits { user } => {
+            print.tag(13).word(user);
         }
         Change::Plan(PlanChange::Set { plan, when }) => {
             let Plan { id, allowance, per_seat, paid, rollover, mid_cycle } = plan;
@@ -263,6 +268,7 @@ mod tests {
         };
         let team = |team: &str, change| Change::Team { team: TeamId::parse(team).unwrap(), change };
         let allocation = |amount, overflow| Change::SetAllocation { user: user("ann"), amount, overflow };
+        let limit = |window, amount| Change::SetLimit { user: user("ann"), window, amount };
         let adjust = |delta| Change::AdjustAllocation { user: user("ann"), delta };
         let reallocate = |id: &str, from, to, amount| Change::Reallocate {
             id: ReallocationId::parse(id).unwrap(),
@@ -335,8 +341,6 @@ mod tests {
             reallocate("r", "annb", "ob", 1),
             reallocate("s", "ann", "bob", 1),
             reallocate("r", "ann", "bob", 2),
-            Change::SetLimit { user: user("ann"), amount: None },
-            Change::SetLimit { user: user("ann"), amount: Some(Credits::ZERO) },
             Change::PutMember { user: user("ann"), ai_access: None, team: Some(None), role: None },
             team("t", TeamChange::Put { parent: None }),
             team("t", TeamChange::Put { parent: TeamId::parse("e").ok() }),
@@ -347,6 +351,10 @@ mod tests {
             team("t", TeamChange::AdjustReserve { delta: CreditsDelta::Raise(credits(1)) }),
             team("t", TeamChange::AdjustReserve { delta: CreditsDelta::Lower(credits(1)) }),
             team("t", TeamChange::RemoveReserve),
+            limit(types::Window::Day, None),
+            limit(types::Window::Hour, None),
+            limit(types::Window::Day, Some(Credits::ZERO)),
+            Change::LiftLimits { user: user("ann") },
         ]
     }
 

@@ -35,6 +35,7 @@ mod teams;
 mod test_clock;
 mod translate;
 mod usage;
+mod user_limits;
 mod workspaces;
 
 pub mod limits;

@@ -4,7 +4,7 @@
 use crate::error::{Code, Row};
 use crate::{
     allocations, cluster, consume, grants, holds, members, operation, overage, plans, prices, reallocations,
-    teams, test_clock, usage, workspaces,
+    teams, test_clock, usage, user_limits, workspaces,
 };
 use std::fmt::Write;
 use types::{GrantId, IdempotencyKey, NodeId, ReallocationId, TeamId, UserId, WorkspaceId};
@@ -25,7 +25,8 @@ use wire::json::{Given, Problem};
         workspaces::put, workspaces::get,
         grants::make, grants::list, grants::get, grants::void,
         members::list, members::put, members::get,
-        allocations::put, allocations::get, allocations::remove, allocations::adjust, allocations::set_limit,
+        allocations::put, allocations::get, allocations::remove, allocations::adjust,
+        user_limits::put, user_limits::get, user_limits::lift,
         reallocations::make, reallocations::get,
         overage::put, overage::get, overage::put_user, overage::get_user, overage::remove_user,
         teams::list, teams::put, teams::get, teams::remove, teams::set_reserve, teams::remove_reserve,

@@ -6,7 +6,7 @@ use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
     allocations, cluster, consume, grants, holds, members, operation, overage, plans, prices, reallocations,
-    teams, test_clock, usage, workspaces,
+    teams, test_clock, usage, user_limits, workspaces,
 };
 use axum::Router;
 use axum::extract::{Request, State};
@@ -66,7 +66,9 @@ pub(crate) fn all() -> Vec<Route> {
         route("PUT /v1/workspaces/{ws}/teams/{team}/reserve", put(teams::set_reserve)),
         route("DELETE /v1/workspaces/{ws}/teams/{team}/reserve", delete(teams::remove_reserve)),
         route("POST /v1/workspaces/{ws}/teams/{team}/reserve/adjust", post(teams::adjust_reserve)),
-        route("PUT /v1/workspaces/{ws}/limits/{user}", put(allocations::set_limit)),
+        route("PUT /v1/workspaces/{ws}/limits/{user}", put(user_limits::put)),
+        route("GET /v1/workspaces/{ws}/limits/{user}", get(user_limits::get)),
+        route("DELETE /v1/workspaces/{ws}/limits/{user}", delete(user_limits::lift)),
         route("PUT /v1/workspaces/{ws}/overage", put(overage::put)),
         route("GET /v1/workspaces/{ws}/overage", get(overage::get)),
         route("PUT /v1/workspaces/{ws}/overage/{user}", put(overage::put_user)),

@@ -3,7 +3,7 @@
 use quota::{
     ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, MidCycle, Overflow, Role, When,
 };
-use types::Every;
+use types::{Every, Window};
 use wire::json;
 
 macro_rules! both_ways {
@@ -30,6 +30,7 @@ both_ways! {
     every, every_json: Every { Month, Year }
     mid_cycle, mid_cycle_json: MidCycle { Whole, Prorated }
     when, when_json: When { Now, NextCycle }
+    window, window_json: Window { Hour, Day, Week, Cycle }
 }
 
 pub(crate) fn grant_state_json(state: GrantState) -> json::GrantState {

@@ -70,6 +70,7 @@ fn parse(asked: json::PutWorkspace) -> Result<WorkspaceSettings, Refused> {
         cycle: cycle.map(cycles::days).transpose()?,
         ends: None,
         began: None,
+        clock: None,
     })
 }
 

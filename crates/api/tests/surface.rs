@@ -79,7 +79,7 @@ const CONSUME: &str = "POST /v1/workspaces/acme/consume";
 const BODY: &str = r#"{"user":"ann","feature":"chat","amount":"1.5"}"#;
 
 /// Each route with a request that is in order.
-const IN_ORDER: [(&str, &str); 39] = [
+const IN_ORDER: [(&str, &str); 41] = [
     (CONSUME, BODY),
     ("POST /v1/workspaces/acme/quote", BODY),
     (
@@ -110,6 +110,8 @@ const IN_ORDER: [(&str, &str); 39] = [
     ("POST /v1/workspaces/acme/reallocations", r#"{"id":"r","from":"ann","to":"bob","amount":1}"#),
     ("GET /v1/workspaces/acme/reallocations/r", ""),
     ("PUT /v1/workspaces/acme/limits/ann", r#"{"amount":null,"window":"cycle"}"#),
+    ("GET /v1/workspaces/acme/limits/ann", ""),
+    ("DELETE /v1/workspaces/acme/limits/ann?window=day", ""),
     ("GET /v1/workspaces/acme/usage?group_by=user,team&interval=day&from=2026-11-01&to=2026-12-01", ""),
     ("GET /v1/rate-card", ""),
     ("GET /v1/rate-card/versions", ""),
@@ -315,7 +317,13 @@ async fn a_body_of_the_wrong_shape_is_malformed_and_a_wrong_value_is_invalid() {
         ("POST /v1/workspaces/acme/allocations/ann/adjust", r#"{"delta":"-0.000001"}"#, "no_leader"),
         ("POST /v1/workspaces/acme/reallocations", r#"{"id":"r","from":"a","to":"a","amount":1}"#, "invalid"),
         ("PUT /v1/workspaces/acme/limits/ann", "{}", "malformed"),
-        ("PUT /v1/workspaces/acme/limits/ann", r#"{"amount":"1","window":"day"}"#, "invalid"),
+        ("PUT /v1/workspaces/acme/limits/ann", r#"{"amount":"1","window":"day"}"#, "no_leader"),
+        ("PUT /v1/workspaces/acme/limits/ann", r#"{"amount":"1","window":"month"}"#, "invalid"),
+        ("PUT /v1/workspaces/acme/limits/ann?window=day", r#"{"amount":"1"}"#, "malformed"),
+        ("DELETE /v1/workspaces/acme/limits/ann", "", "no_leader"),
+        ("DELETE /v1/workspaces/acme/limits/ann?window=month", "", "invalid"),
+        ("DELETE /v1/workspaces/acme/limits/ann?windows=day", "", "malformed"),
+        ("DELETE /v1/workspaces/acme/limits/ann?window=day&window=day", "", "malformed"),
         ("PUT /v1/rate-card", r#"{"prices":[{"feature":"f","unit":"u","per":1.5,"credits":1}]}"#, "invalid"),
         ("PUT /v1/rate-card", r#"{"prices":[["f",null,"u",1,1]]}"#, "malformed"),
         ("PUT /v1/rate-card", r#"{"prices":[],"effective_at":"tomorrow"}"#, "invalid"),

@@ -10,7 +10,8 @@
 //! - where there is no midnight because clocks are put forward, when they have been put forward;
 //! - where a zone leaves a whole day out, at the beginning of the next one.
 //!
-//! It ends where the next one begins, so that each instant lies in one cycle.
+//! It ends where the next one begins, so that each instant lies in one cycle. Days begin by the same rule; what a zone's clocks
+//! do next is told as a [`ZoneClock`], so that whoever has one finds them without a database.
 //!
 //! **Zones** are those of the IANA database that is built into this program, whatever the machine has. Replicas need not
 //! agree on it: boundaries are computed once, by the node that proposes them, and stand in the log.
@@ -20,10 +21,13 @@
 
 use jiff::civil::{self, DateTime};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use types::{CivilDate, CycleRule, Every, Timestamp, ZoneName, days_in_month};
+use types::{CLOCK_CHANGES_MAX, CivilDate, CycleRule, Every, Timestamp, ZoneClock, ZoneName, days_in_month};
 
 /// The version of the IANA database of zones that is built in, such as `2026f`.
 pub const DATABASE: &str = "2026f";
+
+/// So long before an instant its zone's clocks are looked up.
+const WEEKS_BEFORE_MS: i64 = 3 * 7 * 24 * 60 * 60 * 1_000;
 
 /// A rule whose zone is known.
 #[derive(Clone, Debug)]
@@ -139,6 +143,21 @@ pub fn check(zone: &ZoneName) -> Result<(), UnknownZone> {
 
 fn find(zone: &ZoneName) -> Result<TimeZone, UnknownZone> {
     TimeZoneDatabase::bundled().get(zone.as_str()).map_err(|_| UnknownZone(zone.clone()))
+}
+
+/// What a zone's clocks show from a while before `at` on, as far ahead as is kept.
+pub fn clock(name: &ZoneName, at: Timestamp) -> Result<ZoneClock, UnknownZone> {
+    let zone = find(name)?;
+    let utc = || ZoneClock::new(name.clone(), 0, Vec::new()).expect("no clock is simpler");
+    // A week that `at` lies in began before it, and its clocks may have changed since.
+    let from = at.plus_ms(-WEEKS_BEFORE_MS);
+    let Ok(from) = jiff::Timestamp::from_millisecond(from.millis()) else { return Ok(utc()) };
+    let changes = zone.following(from).map(|change| {
+        let at = Timestamp::from_millis(change.timestamp().as_millisecond());
+        (at, change.offset().seconds())
+    });
+    let (ahead_s, changes) = (zone.to_offset(from).seconds(), changes.take(CLOCK_CHANGES_MAX).collect());
+    Ok(ZoneClock::new(name.clone(), ahead_s, changes).unwrap_or_else(|_| utc()))
 }
 
 /// All zones there are, by name.

@@ -1,4 +1,4 @@
-//! `tranche allocation`, `reallocate`, `limit`: what one user may spend.
+//! `tranche allocation`, `reallocate`: what one user may spend.
 
 use crate::grant::pending;
 use crate::table::{fields, or_dash};
@@ -113,42 +113,6 @@ pub(crate) async fn reallocate(target: &Target, command: Reallocate) -> Result<(
             ("moved", answer.moved.0.to_string()),
             ("pending", pending(&answer.pending_from, answer.pending.0)),
             ("lapsed", answer.lapsed.0.to_string()),
-        ])
-    })
-}
-
-#[derive(Subcommand, Clone, Debug)]
-pub enum LimitCommand {
-    /// Sets a ceiling on what a user may use in a cycle; it funds nothing
-    Set {
-        workspace: WorkspaceId,
-        user: UserId,
-        amount: Credits,
-        #[command(flatten)]
-        when: When,
-    },
-    /// Takes the ceiling away
-    Lift {
-        workspace: WorkspaceId,
-        user: UserId,
-        #[command(flatten)]
-        when: When,
-    },
-}
-
-pub(crate) async fn limit(target: &Target, command: LimitCommand) -> Result<(), Failure> {
-    let client = target.client()?;
-    let (workspace, user, amount, when) = match command {
-        LimitCommand::Set { workspace, user, amount, when } => (workspace, user, Some(amount), when),
-        LimitCommand::Lift { workspace, user, when } => (workspace, user, None, when),
-    };
-    let asked = json::PutLimit { amount: amount.map(Into::into), window: None };
-    let answer = client.put_limit(&workspace, &user, &asked, &when.into()).await?;
-    target.print(&answer.value, |limit| {
-        fields(&[
-            ("user", limit.user.0.to_string()),
-            ("limit", or_dash(limit.limit.map(|amount| amount.0))),
-            ("window", limit.window.0.as_str().into()),
         ])
     })
 }

@@ -9,6 +9,7 @@ mod allocation;
 mod consume;
 mod grant;
 mod hold;
+mod limit;
 mod member;
 mod node;
 mod overage;
@@ -21,10 +22,11 @@ mod team;
 mod usage;
 mod workspace;
 
-pub use allocation::{AllocationCommand, LimitCommand, Reallocate};
+pub use allocation::{AllocationCommand, Reallocate};
 pub use consume::{Consume, Quote};
 pub use grant::GrantCommand;
 pub use hold::HoldCommand;
+pub use limit::LimitCommand;
 pub use member::MemberCommand;
 pub use node::NodeCommand;
 pub use overage::OverageCommand;
@@ -104,7 +106,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Team(Group { target, what }) => Box::pin(team::run(&target, what)).await,
         Command::Allocation(Group { target, what }) => Box::pin(allocation::run(&target, what)).await,
         Command::Reallocate(Single { target, what }) => Box::pin(allocation::reallocate(&target, what)).await,
-        Command::Limit(Group { target, what }) => Box::pin(allocation::limit(&target, what)).await,
+        Command::Limit(Group { target, what }) => Box::pin(limit::run(&target, what)).await,
         Command::Usage(Single { target, what }) => Box::pin(usage::run(&target, what)).await,
         Command::Prices(Group { target, what }) => Box::pin(prices::run(&target, what)).await,
         Command::Node(Group { target, what }) => Box::pin(node::run(&target, what)).await,
@@ -166,6 +168,9 @@ mod tests {
             "reallocate acme move-1 --show",
             "limit set acme ann 500 --idempotency-key k-1",
             "limit lift acme ann",
+            "limit set acme ann 500 --per day",
+            "limit lift acme ann --per hour",
+            "limit show acme ann",
             "usage acme --group-by user,feature --interval day --from 2026-11-01 --to 2026-12-01",
             "prices get",
             "prices get --version 3 --file prices.json",

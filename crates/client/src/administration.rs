@@ -265,16 +265,41 @@ impl Client {
         self.ask(&Ask::read(path)).await
     }
 
-    /// Sets or lifts a ceiling on what one user may use.
+    /// Sets or lifts a ceiling on what one user may use in a window.
     pub async fn put_limit(
         &self,
         workspace: &WorkspaceId,
         user: &UserId,
         limit: &json::PutLimit,
         conditions: &Conditions,
-    ) -> Result<Versioned<json::Limit>, Error> {
+    ) -> Result<Versioned<json::Limits>, Error> {
         let path = path(&["v1", "workspaces", workspace.as_str(), "limits", user.as_str()])?;
         self.ask_versioned(&conditions.ask(Method::PUT, path, limit)).await
+    }
+
+    pub async fn limits(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+    ) -> Result<Versioned<json::Limits>, Error> {
+        self.read(&["v1", "workspaces", workspace.as_str(), "limits", user.as_str()]).await
+    }
+
+    /// Lifts all limits of a user, or the one of a window.
+    pub async fn lift_limits(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        window: Option<json::Window>,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Limits>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "limits", user.as_str()])?;
+        let ask = conditions.ask_bare(Method::DELETE, path);
+        let ask = match window {
+            Some(window) => ask.with("window", window.as_str()),
+            None => ask,
+        };
+        self.ask_versioned(&ask).await
     }
 
     /// Declares a node's disk lost for good. It is fenced for ever.

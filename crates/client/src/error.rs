@@ -143,6 +143,7 @@ mod tests {
                 detail: "this went wrong".into(),
                 code: code.into(),
                 available: None,
+                limit: None,
                 resets_at: None,
                 retry_after_ms: None,
                 would_help: Some("Try that.".into()),

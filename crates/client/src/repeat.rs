@@ -95,6 +95,7 @@ mod tests {
             detail: String::new(),
             code: "no_leader".into(),
             available: None,
+            limit: None,
             resets_at: None,
             retry_after_ms,
             would_help: None,

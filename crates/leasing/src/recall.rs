@@ -115,7 +115,7 @@ impl<'a> Wanted<'a> {
         for short in short {
             let own_only = match short.reason {
                 DenialReason::Exhausted | DenialReason::OverageCapReached => false,
-                DenialReason::AllocationExhausted | DenialReason::LimitReached => true,
+                DenialReason::AllocationExhausted | DenialReason::LimitReached(_) => true,
                 DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => continue,
             };
             wanted.by_user.entry(&short.user).or_default().insert(short.line);
@@ -309,7 +309,9 @@ mod tests {
     #[test]
     fn who_is_at_his_own_end_is_served_by_his_own_lines_alone() {
         let state = all_out(5);
-        for reason in [DenialReason::LimitReached, DenialReason::AllocationExhausted] {
+        let at = Timestamp::from_millis(0);
+        let limit = ledger::LimitHit { window: types::Window::Day, amount: whole(9), at, resets_at: None };
+        for reason in [DenialReason::LimitReached(limit), DenialReason::AllocationExhausted] {
             let of_another_node = [Short { line: line(77), user: user(3), reason, missing: whole(9) }];
             assert_eq!(asked(&state, &of_another_node, Wave::All), [(3, Credits::ZERO)]);
             let half = Credits::from_micros(1_500_000).unwrap();

@@ -13,9 +13,10 @@ use crate::plan::{PlanChange, is_of_plan};
 use crate::rollover::Term;
 use crate::team::DecidedTeam;
 use crate::workspace::{Member, Workspace};
+use std::collections::BTreeMap;
 use types::{
     Credits, CreditsDelta, GrantId, GrantNo, LineId, ReallocationId, Revision, Source, TeamId, Timestamp,
-    UserId,
+    UserId, Window,
 };
 
 /// A decided change: nothing in it can be refused any more.
@@ -56,9 +57,9 @@ pub(crate) enum Decided {
         amount: Credits,
         shift: Shift,
     },
-    Limit {
+    Limits {
         user: UserId,
-        amount: Option<Credits>,
+        by_window: BTreeMap<Window, Credits>,
         freeze: Vec<LineId>,
     },
     Team {
@@ -81,7 +82,7 @@ pub(crate) struct Shift {
     pub(crate) pledge: Vec<(LineId, Credits)>,
 }
 
-type Decision = Result<Decided, Rejection>;
+pub(crate) type Decision = Result<Decided, Rejection>;
 
 impl Workspace {
     pub(crate) fn decide(&self, change: &Change, if_match: Option<Revision>, at: Timestamp) -> Decision {
@@ -117,7 +118,8 @@ impl Workspace {
             Change::AdjustAllocation { user, delta } => self.decide_adjust(user, *delta, at),
             Change::RemoveAllocation { user } => self.decide_remove_allocation(user),
             Change::Reallocate { id, from, to, amount } => self.decide_reallocate(id, from, to, *amount),
-            Change::SetLimit { user, amount } => self.decide_limit(user, *amount),
+            Change::SetLimit { user, window, amount } => self.decide_limit(user, Some(*window), *amount, at),
+            Change::LiftLimits { user } => self.decide_limit(user, None, None, at),
             Change::Plan(change) => self.decide_plan(change).map(|()| Decided::Plan(change.clone())),
             Change::Team { team, change } => self.decide_team(team, change, at),
             Change::SetOverage { user, rule } => {
@@ -148,6 +150,7 @@ impl Workspace {
             | Change::AdjustAllocation { .. }
             | Change::RemoveAllocation { .. }
             | Change::SetLimit { .. }
+            | Change::LiftLimits { .. }
             | Change::Plan(_)
             | Change::Team { .. }
             | Change::SetOverage { .. } => return None,
@@ -175,7 +178,9 @@ impl Workspace {
             Change::Reallocate { from, to, .. } => {
                 (of_user(from, |u| u.allocation.as_ref().map(|a| a.revision)), Some(to))
             }
-            Change::SetLimit { user, .. } => (of_user(user, |u| u.limit.map(|(_, r)| r)), Some(user)),
+            Change::SetLimit { user, .. } | Change::LiftLimits { user } => {
+                (of_user(user, |u| u.limits.as_ref().map(|l| l.revision)), Some(user))
+            }
             Change::Team { team, .. } => (self.team_revision(team), None),
             Change::Plan(_) => (self.subscription.as_ref().map_or(Revision(0), |s| s.revision), None),
             Change::SetOverage { user: None, .. } => {
@@ -367,16 +372,6 @@ impl Workspace {
         let (release, pledge) = self.give_up(&Owner::User(from.clone()), amount);
         let shift = Shift { release, pledge, ..Shift::default() };
         Ok(Decided::Reallocate { id: id.clone(), from: from.clone(), to: to.clone(), amount, shift })
-    }
-
-    fn decide_limit(&self, user: &UserId, amount: Option<Credits>) -> Decision {
-        if !self.is_member(user) {
-            return Err(Rejection::UnknownUser(user.clone()));
-        }
-        let counted = self.user(user).map_or(Credits::ZERO, crate::User::counted);
-        let is_over = amount.is_some_and(|limit| counted > limit);
-        let freeze = self.lines_of(user, |_| is_over);
-        Ok(Decided::Limit { user: user.clone(), amount, freeze })
     }
 
     /// What of the pool could back another allocation to the end of the cycle.

@@ -8,7 +8,7 @@ use crate::team::TeamChange;
 use types::{
     Backing, Credits, CreditsDelta, CycleDays, CycleNumber, CycleRule, Durability, GrantId, HolderId,
     IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, TeamId, Timestamp, UserId,
-    WorkspaceId, ZoneName,
+    Window, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub enum Command {
     Tick { workspace: WorkspaceId },
     /// Says when the cycles end that come next, as looked up for this `cycle`.
     SetCycleEnds { workspace: WorkspaceId, cycle: CycleNumber, ends: CycleEnds },
+    /// Says what the clocks of the workspace's zone show, as looked up.
+    SetClock { workspace: WorkspaceId, clock: ZoneClock },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +92,15 @@ pub enum Change {
         to: UserId,
         amount: Credits,
     },
-    /// A ceiling for one user in the cycle; `None` lifts it.
+    /// A ceiling for one user in a window; `None` lifts it.
     SetLimit {
         user: UserId,
+        window: Window,
         amount: Option<Credits>,
+    },
+    /// Lifts all of a user's limits.
+    LiftLimits {
+        user: UserId,
     },
     Plan(PlanChange),
     /// Whether more may be used than is included: by all of the workspace, or by one user. `None` takes the rule away.
@@ -123,6 +130,8 @@ pub struct WorkspaceSettings {
     pub ends: Option<CycleEnds>,
     /// Looked up with them: when the calendar's own cycle began that this one is a part of. `None`: with this one.
     pub began: Option<Timestamp>,
+    /// Looked up with `timezone`, so that days begin by it at once.
+    pub clock: Option<ZoneClock>,
 }
 
 /// When the cycles of a rule end, as a calendar has it.
@@ -138,7 +147,8 @@ impl WorkspaceSettings {
     /// All of them as they are.
     pub fn unchanged() -> Self {
         let (timezone, cycle, ends, began) = (None, None, None, None);
-        Self { name: None, membership: None, durability: None, timezone, cycle, ends, began }
+        let clock = None;
+        Self { name: None, membership: None, durability: None, timezone, cycle, ends, began, clock }
     }
 
     /// The rule of cycles that these settings make of what there was.
@@ -313,7 +323,9 @@ impl Command {
         match self {
             Self::Admin(admin) => Some(&admin.workspace),
             Self::Holder(batch) => Some(&batch.workspace),
-            Self::Tick { workspace } | Self::SetCycleEnds { workspace, .. } => Some(workspace),
+            Self::Tick { workspace }
+            | Self::SetCycleEnds { workspace, .. }
+            | Self::SetClock { workspace, .. } => Some(workspace),
             Self::Register { .. } | Self::Forget { .. } | Self::Prices(_) => None,
         }
     }

@@ -28,7 +28,9 @@ impl Workspace {
                 member.revision = self.next_revision();
                 self.put_member(&user, member, at);
                 self.recall(&freeze, &mut events);
-                Outcome::Member(Box::new(self.member_view(&user, self.shared_at(at)).expect("just written")))
+                Outcome::Member(Box::new(
+                    self.member_view(&user, self.shared_at(at), at).expect("just written"),
+                ))
             }
             Decided::Allocation { user, standing, overflow, shift, short, freeze } => {
                 let owner = Owner::User(user.clone());
@@ -45,12 +47,10 @@ impl Workspace {
             Decided::Reallocate { id, from, to, amount, shift } => {
                 self.commit_reallocation(&id, &from, &to, amount, shift, at, &mut events)
             }
-            Decided::Limit { user, amount, freeze } => {
-                let revision = self.next_revision();
-                self.user_mut(&user).limit = amount.map(|amount| (amount, revision));
-                self.drop_nobody(&user);
+            Decided::Limits { user, by_window, freeze } => {
+                let outcome = self.commit_limits(&user, by_window, at);
                 self.recall(&freeze, &mut events);
-                Outcome::Limit { user, amount, revision }
+                outcome
             }
             Decided::Overage { user, rule, freeze } => {
                 self.commit_overage(user.as_ref(), rule);

@@ -79,7 +79,8 @@ impl Workspace {
         let live = self.grants.iter().filter(|grant| grant.state == GrantState::Live);
         let begins = |grant: &Grant| Some(grant.starts_at).filter(|start| *start > self.begun_to);
         let instants = live.flat_map(|grant| [grant.expires_at, begins(grant)]).flatten();
-        instants.chain(self.cycle_ends_at()).min()
+        let clock = self.clock.wanted_at().filter(|at| *at > self.begun_to);
+        instants.chain(self.cycle_ends_at()).chain(clock).min()
     }
 
     /// Ends the grants whose time is over. Allocations that stood on them shrink with them.
@@ -258,6 +259,10 @@ impl Workspace {
         let rule = settings.rule_after(&self.timezone, self.cycle_rule.as_ref());
         if let Some(zone) = &settings.timezone {
             self.timezone.clone_from(zone);
+        }
+        if let Some(clock) = settings.clock.as_ref().filter(|clock| clock.zone == self.timezone) {
+            self.clock.clone_from(clock);
+            self.look_ahead();
         }
         if rule != self.cycle_rule {
             self.cycle_rule = rule;

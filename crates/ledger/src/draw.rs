@@ -9,6 +9,7 @@ use crate::limits;
 use crate::line::{Growth, Line};
 use crate::meters::check_meters;
 use crate::outcome::{Denial, DenialReason, LineAnswer, LineRejection, LineResult};
+use crate::window::LimitHit;
 use crate::workspace::Workspace;
 use types::planted::{Mistake, is_planted};
 use types::{BACKINGS_PER_LINE_MAX, Backing, Credits, LineId, LineNumber, Source, Timestamp};
@@ -147,7 +148,7 @@ impl Workspace {
             if self.is_late(id) {
                 self.charge_before(step);
             }
-            self.book_out(id, step.backing, spent, true);
+            self.book_used(id, step.backing, spent, at);
             self.take_back(id, step.backing, step.returned, at);
         }
         self.lapse_pledges(id);
@@ -159,20 +160,10 @@ impl Workspace {
     }
 
     /// Takes `amount` off what is out for the line's user, and of what it was drawn from.
-    fn book_out(&mut self, id: LineId, backing: Backing, amount: Credits, as_used: bool) {
+    fn book_out(&mut self, id: LineId, backing: Backing, amount: Credits) {
         let line = &self.lines[&id];
         let (user, behind) = (line.user.clone(), self.still_behind(line, backing.source));
-        let is_late = self.is_late(id);
-        let entry = self.user_mut(&user);
-        entry.out.shrink(amount);
-        if as_used {
-            if is_late {
-                entry.late.grow(amount);
-                entry.past.grow(amount);
-            } else {
-                entry.used.grow(amount);
-            }
-        }
+        self.user_mut(&user).out.shrink(amount);
         if backing.source == Source::Shared && self.grant(backing.grant).state == GrantState::Live {
             self.shared_out.shrink(amount);
         }
@@ -180,9 +171,27 @@ impl Workspace {
             && let Some(allocation) = self.current_allocation(&owner, no)
         {
             allocation.out.shrink(amount);
-            if as_used {
-                allocation.used.grow(amount);
-            }
+        }
+    }
+
+    /// The same where it was charged.
+    fn book_used(&mut self, id: LineId, backing: Backing, amount: Credits, at: Timestamp) {
+        self.book_out(id, backing, amount);
+        let line = &self.lines[&id];
+        let (user, behind) = (line.user.clone(), self.still_behind(line, backing.source));
+        let is_late = self.is_late(id);
+        self.count(&user, amount, at);
+        let entry = self.user_mut(&user);
+        if is_late {
+            entry.late.grow(amount);
+            entry.past.grow(amount);
+        } else {
+            entry.used.grow(amount);
+        }
+        if let Some((owner, no)) = behind
+            && let Some(allocation) = self.current_allocation(&owner, no)
+        {
+            allocation.used.grow(amount);
         }
     }
 
@@ -207,7 +216,7 @@ impl Workspace {
             }
         };
         let to = self.on_grant(backing.grant, |g| g.take_back(back, drawn_in));
-        self.book_out(id, backing, amount, false);
+        self.book_out(id, backing, amount);
         // Where the grant or its cycle has ended there is nothing to pay with: what cannot be paid any more lapses.
         if backing.source.is_set_aside() && to == ReturnedTo::Available {
             let shared = self.grant(backing.grant).shared().saturating_sub(back);
@@ -262,7 +271,7 @@ impl Workspace {
         } else {
             (target, floor, need)
         };
-        let room = self.user(&message.user).map_or(Credits::MAX, crate::User::room_under_limit);
+        let room = self.room_under_limits(&message.user, at);
         let mut chain = self.chain(&message.user, at);
         let available = Credits::checked_sum(chain.iter().map(|(_, part)| *part)).expect("parts of one pool");
         // What the holder gave back since it asked is missing from what it counted on: less than both serves nobody there,
@@ -281,7 +290,7 @@ impl Workspace {
         let needed = need.min(target).saturating_sub(drawn).max(must);
         let mut left = want.min(self.fair_share(available).max(needed));
         let mut all = available;
-        if needed.min(room) > available && (recalled || self.why_short(id, message, false).1.is_zero()) {
+        if needed.min(room) > available && (recalled || self.why_short(id, message, None).1.is_zero()) {
             let missing = [want, needed].map(|amount| amount.saturating_sub(available));
             let beyond = self.beyond(&message.user, missing[0], missing[1]);
             // All that is included goes before it.
@@ -298,15 +307,20 @@ impl Workspace {
             return match line {
                 Some(_) => denial(DenialReason::Frozen, within_places, Credits::ZERO),
                 // What is out of the first ones may come back and suffice.
-                None => denial(DenialReason::Exhausted, within_places, self.why_short(id, message, false).1),
+                None => denial(DenialReason::Exhausted, within_places, self.why_short(id, message, None).1),
             };
         }
         let may_exceed = |missing| self.overage_room(&message.user).is_some_and(|room| room >= missing);
         let by_limit = room < must && (available >= must || may_exceed(must.saturating_sub(available)));
+        let by_limit = by_limit.then(|| self.limit_hit(&message.user, must, at)).flatten();
         let (reason, elsewhere) = self.why_short(id, message, by_limit);
         let denied = Denial { reason, available: all.min(room), elsewhere };
         let is_recalled = recalled || elsewhere.is_zero();
-        Err(if is_recalled && !by_limit { self.denied_by_cap(id, &message.user, denied) } else { denied })
+        Err(if is_recalled && by_limit.is_none() {
+            self.denied_by_cap(id, &message.user, denied)
+        } else {
+            denied
+        })
     }
 
     /// Whether the line draws at all, and its user may spend.
@@ -352,13 +366,18 @@ impl Workspace {
     }
 
     /// Why a draw falls short, and how much is out elsewhere that could serve it if it came back.
-    fn why_short(&self, id: LineId, message: &LineMessage, by_limit: bool) -> (DenialReason, Credits) {
+    fn why_short(
+        &self,
+        id: LineId,
+        message: &LineMessage,
+        by_limit: Option<LimitHit>,
+    ) -> (DenialReason, Credits) {
         let here = |source| self.lines.get(&id).map_or(Credits::ZERO, |l| l.outstanding_from(source));
         let user = self.user(&message.user);
-        if by_limit {
+        if let Some(hit) = by_limit {
             let own = self.lines.get(&id).map_or(Credits::ZERO, Line::outstanding);
             let out = user.map_or(Credits::ZERO, |u| u.out).saturating_sub(own);
-            return (DenialReason::LimitReached, out);
+            return (DenialReason::LimitReached(hit), out);
         }
         let allocation = user.and_then(|u| u.allocation.as_ref());
         let own_out = allocation.map_or(Credits::ZERO, |a| a.out.saturating_sub(a.pledged));
@@ -433,7 +452,7 @@ impl Workspace {
     }
 
     /// Charges all that is out on a line whose holder is declared lost.
-    pub(crate) fn write_off(&mut self, id: LineId) -> Credits {
+    pub(crate) fn write_off(&mut self, id: LineId, at: Timestamp) -> Credits {
         let Some(line) = self.lines.get(&id).filter(|line| !line.written_off) else { return Credits::ZERO };
         let out: Vec<(Backing, Credits)> =
             line.backings.iter().map(|n| (n.backing, n.outstanding())).collect();
@@ -445,7 +464,7 @@ impl Workspace {
             if self.is_late(id) {
                 self.spent_before.written_off.grow(amount);
             }
-            self.book_out(id, backing, amount, true);
+            self.book_used(id, backing, amount, at);
             total.grow(amount);
         }
         let line = self.lines.get_mut(&id).expect("found above");
@@ -545,19 +564,8 @@ impl Line {
 }
 
 impl crate::User {
-    fn room_under_limit(&self) -> Credits {
-        let Some((limit, _)) = self.limit else { return Credits::MAX };
-        let out = if is_planted(Mistake::LimitIgnoresLeases) { self.out } else { Credits::ZERO };
-        limit.saturating_sub(self.counted().saturating_sub(out))
-    }
-
     /// Charged in all cycles.
     pub fn charged(&self) -> Credits {
         self.used.saturating_add(self.past)
-    }
-
-    /// What a limit counts: charged in the cycle, known late of earlier ones, and what is out.
-    pub fn counted(&self) -> Credits {
-        self.used.saturating_add(self.late).saturating_add(self.out)
     }
 }

@@ -62,7 +62,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 18] = [
+        let checks: [(&'static str, Option<String>); 19] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
@@ -79,6 +79,7 @@ impl Workspace {
             ("seats are members with AI access", self.seats_are_counted()),
             ("a plan gives a cycle no more than its largest one", self.plans_give_no_more_than_the_largest()),
             ("overage is made by draws and paid by returns", self.overage_is_made_by_draws()),
+            ("S6 windows count what was charged", self.windows_count_what_was_charged()),
             ("who is short is known by name", self.who_is_short_is_known()),
             ("nobody is short of what is free", self.nobody_is_short_of_what_is_free()),
         ];

@@ -40,6 +40,7 @@ mod schedule;
 mod state;
 mod team;
 mod view;
+mod window;
 mod workspace;
 
 pub mod limits;
@@ -71,4 +72,5 @@ pub use schedule::Schedule;
 pub use state::{Applied, HolderRecord, HolderStatus, State};
 pub use team::{Team, TeamChange, TeamRejection, TeamView};
 pub use view::{MemberView, UsageRow, WorkspaceView};
+pub use window::{LimitHit, LimitView, Limits, LimitsAnswer, Recent};
 pub use workspace::{KeyRecord, Member, User, Workspace};

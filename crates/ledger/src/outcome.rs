@@ -5,6 +5,7 @@ use crate::overage::OverageAnswer;
 use crate::plan::{Due, Next, Plan};
 use crate::team::{TeamRejection, TeamView};
 use crate::view::{MemberView, WorkspaceView};
+use crate::window::{LimitHit, LimitsAnswer};
 use crate::{Grant, Overflow};
 use types::{
     Backing, Credits, CycleNumber, DiskId, HolderId, LineId, LineNumber, NodeId, ReallocationId, Revision,
@@ -19,7 +20,7 @@ pub enum Outcome {
     Member(Box<MemberView>),
     Allocation(AllocationAnswer),
     Reallocation(ReallocationAnswer),
-    Limit { user: UserId, amount: Option<Credits>, revision: Revision },
+    Limits(Box<LimitsAnswer>),
     Lines(Vec<LineAnswer>),
     Registered,
     Forgotten { lines: u64, written_off: Credits, exposure: Credits },
@@ -127,8 +128,8 @@ pub enum DenialReason {
     Exhausted,
     /// His allocation has too little, and it does not overflow into what is shared.
     AllocationExhausted,
-    /// His limit would be passed.
-    LimitReached,
+    /// One of his limits would be passed.
+    LimitReached(LimitHit),
     /// His AI access is off.
     AccessDisabled,
     /// He is no member, and membership is listed; or the workspace knows as many users as it may.

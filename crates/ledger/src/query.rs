@@ -8,6 +8,7 @@ use crate::plan::PlanChange;
 use crate::state::State;
 use crate::team::TeamView;
 use crate::view::{MemberView, UsageRow, WorkspaceView};
+use crate::window::LimitsAnswer;
 use crate::workspace::Workspace;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -52,6 +53,10 @@ pub enum Query {
     Plan {
         id: WorkspaceId,
     },
+    Limits {
+        id: WorkspaceId,
+        user: UserId,
+    },
     /// Of one user, or of the workspace.
     Overage {
         id: WorkspaceId,
@@ -82,6 +87,7 @@ pub enum Answer {
     Plan(Box<PlanAnswer>),
     Overage(Box<OverageAnswer>),
     Teams(Vec<TeamView>),
+    Limits(Box<LimitsAnswer>),
 }
 
 /// What is not there.
@@ -182,6 +188,7 @@ impl State {
         | Query::Plan { id }
         | Query::Overage { id, .. }
         | Query::Teams { id, .. }
+        | Query::Limits { id, .. }
         | Query::PlanAfter { id, .. }) = query;
         let Some(workspace) = self.workspace(id) else { return Answer::Unknown(UnknownThing::Workspace) };
         workspace.answer(query, at).unwrap_or_else(Answer::Unknown)
@@ -202,14 +209,14 @@ impl Workspace {
                 let grants = self.grants.iter().skip(first).take(page.limit);
                 Answer::Grants(grants.map(|grant| self.grant_answer(grant, at)).collect())
             }
-            Query::Member { user, .. } => {
-                Answer::Members(vec![self.member_view(user, self.shared_at(at)).ok_or(UnknownThing::User)?])
-            }
+            Query::Member { user, .. } => Answer::Members(vec![
+                self.member_view(user, self.shared_at(at), at).ok_or(UnknownThing::User)?,
+            ]),
             Query::Members { page, .. } => {
                 let after = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
                 let users = self.users.range::<str, _>((after, Bound::Unbounded)).take(page.limit);
                 let shared = self.shared_at(at);
-                Answer::Members(users.filter_map(|(user, _)| self.member_view(user, shared)).collect())
+                Answer::Members(users.filter_map(|(user, _)| self.member_view(user, shared, at)).collect())
             }
             Query::Allocation { user, .. } => {
                 let known = self.user(user).is_some_and(|u| u.allocation.is_some());
@@ -231,6 +238,8 @@ impl Workspace {
                 let is_missing = team.is_some() && views.is_empty();
                 if is_missing { Err(UnknownThing::Team)? } else { Answer::Teams(views) }
             }
+            Query::Limits { user, .. } if !self.is_member(user) => return Err(UnknownThing::User),
+            Query::Limits { user, .. } => Answer::Limits(Box::new(self.limits_answer(user, at))),
             Query::PlanAfter { change, .. } => {
                 // Whatever would happen happens to a copy: of all of it only where a cycle has ended and nobody has said so yet.
                 let is_due = self.next_due.is_some_and(|due| due <= at);

@@ -11,7 +11,7 @@ const ENDS_MIN: usize = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     due: BTreeSet<(Timestamp, WorkspaceId)>,
-    /// Those whose next ends of cycles are to be looked up.
+    /// Those whose next ends of cycles, or whose zone's clocks, are to be looked up.
     ending: BTreeSet<WorkspaceId>,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Agenda {
 
 impl Workspace {
     pub(crate) fn agenda(&self) -> Agenda {
-        let wants_ends = self.cycle_rule.is_some() && self.cycle_ends.len() < ENDS_MIN;
+        let wants_ends = self.cycle_rule.is_some() && self.cycle_ends.len() < ENDS_MIN || self.wants_clock();
         Agenda { due: self.next_due, wants_ends }
     }
 }
@@ -36,7 +36,7 @@ impl Schedule {
         due.take(most).map(|(_, id)| id.clone()).collect()
     }
 
-    /// Those of which too few ends of cycles are known.
+    /// Those of which too few ends of cycles are known, or too little of what clocks show.
     pub fn short_of_ends(&self) -> impl Iterator<Item = &WorkspaceId> {
         self.ending.iter()
     }

@@ -87,6 +87,9 @@ impl State {
                     workspace.set_cycle_ends(*cycle, ends, now)
                 })
             }
+            Command::SetClock { workspace, clock } => {
+                self.on_workspace(workspace, &mut events, |workspace, _| workspace.set_clock(clock))
+            }
         };
         Applied { result, events }
     }
@@ -206,7 +209,7 @@ impl State {
             workspace.settle_due(self.now, events);
             self.schedule.note(workspace, was);
             for id in ids {
-                let lost = workspace.write_off(id);
+                let lost = workspace.write_off(id, self.now);
                 if mode == ForgetMode::Credit {
                     exposure = exposure.saturating_add(workspace.credit_back(id, self.now));
                 }
@@ -255,7 +258,7 @@ impl Workspace {
         let lost: Vec<_> = self.lines[&id].backings.iter().map(|n| (n.backing, n.written_off)).collect();
         let drawn_in = self.lines[&id].cycle;
         let mut exposed = Credits::ZERO;
-        for (backing, amount) in lost {
+        for (backing, amount) in lost.into_iter().filter(|(_, amount)| !amount.is_zero()) {
             if backing.source == Source::Overage {
                 // Not available again: it was there for whoever drew it. But nobody is billed for it.
                 let user = self.lines[&id].user.clone();

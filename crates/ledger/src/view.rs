@@ -8,7 +8,7 @@ use crate::{IntentNo, Membership, Overflow, Role};
 use std::collections::BTreeMap;
 use types::{
     Credits, CycleNumber, CycleRule, Durability, GrantNo, LineId, Meter, Metered, NodeId, Revision, Source,
-    TeamId, Timestamp, UserId, WorkspaceId, ZoneName,
+    TeamId, Timestamp, UserId, Window, WorkspaceId, ZoneName,
 };
 
 /// The summary of a pool. `granted = used + held + remaining`, `remaining = available + leased`.
@@ -62,6 +62,7 @@ pub struct MemberView {
     pub pending: Credits,
     /// Set aside in the reserves that he may draw on.
     pub reserve: Credits,
+    /// That of the cycle.
     pub limit: Option<Credits>,
     pub used: Credits,
     /// Out on lines for this user.
@@ -154,8 +155,8 @@ impl Workspace {
         available.saturating_sub(earmarked)
     }
 
-    /// `None`: nothing is known of this user. `shared`: what is shared just now.
-    pub fn member_view(&self, user: &UserId, shared: Credits) -> Option<MemberView> {
+    /// `None`: nothing is known of this user. `shared`: what is shared at `at`.
+    pub fn member_view(&self, user: &UserId, shared: Credits, at: Timestamp) -> Option<MemberView> {
         let entry = self.user(user)?;
         let member = entry.member.as_deref();
         let allocation = entry.allocation.as_ref();
@@ -170,17 +171,17 @@ impl Workspace {
             short: allocation.map_or(Credits::ZERO, |a| a.short),
             pending: allocation.map_or(Credits::ZERO, |a| a.pledged),
             reserve: self.set_aside_in_reserves(user),
-            limit: entry.limit.map(|(amount, _)| amount),
+            limit: entry.limit(Window::Cycle),
             used: entry.used,
             leased: entry.out,
-            remaining: self.remaining_of(user, shared),
+            remaining: self.remaining_of(user, shared, at),
             revision: member.map_or(Revision(0), |m| m.revision),
         })
     }
 
     /// What a user could spend at most over the whole chain: what he may draw, and what is out for him. `shared`: what is
-    /// shared just now.
-    pub fn remaining_of(&self, user: &UserId, shared: Credits) -> Credits {
+    /// shared at `at`.
+    pub fn remaining_of(&self, user: &UserId, shared: Credits, at: Timestamp) -> Credits {
         let entry = self.user(user);
         if !self.is_member(user) || entry.is_some_and(|u| !u.has_access()) {
             return Credits::ZERO;
@@ -196,13 +197,7 @@ impl Workspace {
         let shared = if may_share { shared } else { Credits::ZERO };
         let chain = out.saturating_sub(pledged).saturating_add(own).saturating_add(shared);
         let chain = chain.saturating_add(self.set_aside_in_reserves(user));
-        match entry.and_then(|u| u.limit) {
-            Some((limit, _)) => {
-                let counted = entry.map_or(Credits::ZERO, |u| u.used.saturating_add(u.late));
-                chain.min(limit.saturating_sub(counted))
-            }
-            None => chain,
-        }
+        entry.map_or(chain, |user| chain.min(self.left_under_limits(user, at)))
     }
 
     fn set_aside_in_reserves(&self, user: &UserId) -> Credits {

@@ -8,6 +8,7 @@ use crate::line::BackingNumbers;
 use crate::overage::{Overage, OverageRule};
 use crate::plan::Subscription;
 use crate::team::Team;
+use crate::window::{Limits, Recent};
 use crate::{
     Allocation, AllocationNo, Grant, GrantBooks, Intent, IntentNo, Line, Membership, Outcome, Owner, Role,
 };
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
     Backing, Credits, CycleNumber, CycleRule, Durability, Feature, GrantId, GrantNo, HolderId,
     IdempotencyKey, LineId, LineNumber, Meter, Metered, Model, ReallocationId, Revision, Source, TeamId,
-    Timestamp, UserId, WorkspaceId, ZoneName,
+    Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Workspace {
     /// When the calendar has it begin: earlier, where the workspace was made in mid-cycle or got other days in it.
     pub calendar_starts_at: Timestamp,
     pub timezone: ZoneName,
+    /// Of that zone, once it was looked up: by it days and weeks begin.
+    pub clock: ZoneClock,
     /// In that zone. `None`: there is one cycle, without an end.
     pub cycle_rule: Option<CycleRule>,
     /// When this cycle ends and those after it, as far as that was looked up.
@@ -92,7 +95,8 @@ pub struct Workspace {
 pub struct User {
     pub member: Option<Box<Member>>,
     pub allocation: Option<Allocation>,
-    pub limit: Option<(Credits, Revision)>,
+    pub limits: Option<Box<Limits>>,
+    pub recent: Recent,
     /// Used, unattributed and written off on lines of this cycle, whatever paid for it.
     pub used: Credits,
     /// The same on lines of earlier cycles, as it became known in this one: limits count it here.
@@ -148,6 +152,7 @@ impl Workspace {
             cycle_starts_at: at,
             calendar_starts_at: at,
             timezone: ZoneName::utc(),
+            clock: ZoneClock::utc(),
             cycle_rule: None,
             cycle_ends: Vec::new(),
             spent_before: Spent::default(),

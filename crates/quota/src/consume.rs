@@ -237,7 +237,7 @@ impl Quota {
                     let about_credits = match denial.reason {
                         DenialReason::Exhausted
                         | DenialReason::AllocationExhausted
-                        | DenialReason::LimitReached
+                        | DenialReason::LimitReached(_)
                         | DenialReason::OverageCapReached => true,
                         DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => {
                             false

@@ -19,6 +19,8 @@ impl Quota {
         for _ in 0..TRIES {
             let Change::PutWorkspace(settings) = &mut command.change else { break };
             let found = self.ends_for(&command.workspace, settings).await?;
+            let now = self.clock().now();
+            settings.clock = settings.timezone.as_ref().and_then(|zone| calendar::clock(zone, now).ok());
             (settings.ends, settings.began) = found.map_or((None, None), |(ends, began)| (Some(ends), began));
             let request = LeaderRequest::Command(Box::new(Command::Admin(command.clone())));
             match self.ask(group, request).await? {

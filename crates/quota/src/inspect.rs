@@ -1,9 +1,9 @@
 //! Reads: linearizable at the leader of the workspace's shard; the cluster and the books as this node has them.
 
 use crate::{
-    AllocationAnswer, ClusterView, Conservation, GrantAnswer, GroupView, HolderView, MemberView, NodeView,
-    OverageAnswer, Page, PeerStatus, PlanAnswer, PlanChange, Quota, ReallocationAnswer, Refusal, ReplicaView,
-    Summary, TeamView, UsageQuery, UsageReport,
+    AllocationAnswer, ClusterView, Conservation, GrantAnswer, GroupView, HolderView, LimitsAnswer,
+    MemberView, NodeView, OverageAnswer, Page, PeerStatus, PlanAnswer, PlanChange, Quota, ReallocationAnswer,
+    Refusal, ReplicaView, Summary, TeamView, UsageQuery, UsageReport,
 };
 use actors::{LeaderAnswer, LeaderRequest};
 use ledger::{Answer, HolderStatus, Query, State, UnknownThing};
@@ -130,6 +130,13 @@ impl Quota {
     pub async fn overage(&self, id: &WorkspaceId, user: Option<&UserId>) -> Result<OverageAnswer, Refusal> {
         match self.read(id, Query::Overage { id: id.clone(), user: user.cloned() }, false).await?.answer {
             Answer::Overage(overage) => Ok(*overage),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    pub async fn limits(&self, id: &WorkspaceId, user: &UserId) -> Result<LimitsAnswer, Refusal> {
+        match self.read(id, Query::Limits { id: id.clone(), user: user.clone() }, false).await?.answer {
+            Answer::Limits(limits) => Ok(*limits),
             _ => Err(Refusal::NoLeader),
         }
     }

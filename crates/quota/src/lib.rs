@@ -32,9 +32,10 @@ pub use service::{ListedNode, Options, Quota};
 
 pub use ledger::{
     AdminCommand, AllocationAnswer, Change, Conservation, CycleOverage, Due, ForgetMode, Grant, GrantAnswer,
-    GrantKind, GrantState, GroupBy, Interval, Keep, KeyedBy, MemberView, Membership, MidCycle, NewGrant,
-    Next, Outcome, OverageAnswer, OverageRule, Overflow, Page, Pending, Plan, PlanAnswer, PlanChange,
-    PriceAnswer, PriceChange, PriceCommand, ReallocationAnswer, Role, Rolled, Rollover, TeamChange, TeamView,
-    Term, UsageGroup, UsageKey, UsageQuery, UsageReport, When, WorkspaceSettings, WorkspaceView,
+    GrantKind, GrantState, GroupBy, Interval, Keep, KeyedBy, LimitHit, LimitView, LimitsAnswer, MemberView,
+    Membership, MidCycle, NewGrant, Next, Outcome, OverageAnswer, OverageRule, Overflow, Page, Pending, Plan,
+    PlanAnswer, PlanChange, PriceAnswer, PriceChange, PriceCommand, ReallocationAnswer, Role, Rolled,
+    Rollover, TeamChange, TeamView, Term, UsageGroup, UsageKey, UsageQuery, UsageReport, When,
+    WorkspaceSettings, WorkspaceView,
 };
 pub use pricing::{Minimum, Price, PriceList, RateCard, Tier};

@@ -1,6 +1,6 @@
 //! Why a client does not get what it asked for: one value per code of the error table.
 
-use ledger::{DenialReason, PriceRejection, Rejection, TeamRejection};
+use ledger::{DenialReason, LimitHit, PriceRejection, Rejection, TeamRejection};
 use types::{Credits, Feature, Model, Revision, Unit, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,8 +12,8 @@ pub enum Refusal {
     Exhausted { user: UserId, available: Credits },
     #[error("{user}'s allocation has {available} credits left, and it does not overflow into what is shared")]
     AllocationExhausted { user: UserId, available: Credits },
-    #[error("{user}'s limit leaves {available} credits")]
-    LimitReached { user: UserId, available: Credits },
+    #[error("{user}'s limit of {} credits per {} leaves {available} credits", limit.amount, limit.window)]
+    LimitReached { user: UserId, available: Credits, limit: LimitHit },
     #[error(
         "what is included is used, and the cap on overage leaves {user} {available} credits in this cycle"
     )]
@@ -137,7 +137,7 @@ impl Refusal {
         match reason {
             DenialReason::Exhausted => Self::Exhausted { user, available },
             DenialReason::AllocationExhausted => Self::AllocationExhausted { user, available },
-            DenialReason::LimitReached => Self::LimitReached { user, available },
+            DenialReason::LimitReached(limit) => Self::LimitReached { user, available, limit },
             DenialReason::OverageCapReached => Self::OverageCapReached { user, available },
             DenialReason::AccessDisabled => Self::AccessDisabled(user),
             DenialReason::UnknownUser => Self::UnknownUser(user),

@@ -6,6 +6,7 @@
 mod answer;
 mod command;
 mod state;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use types::{

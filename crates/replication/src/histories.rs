@@ -82,7 +82,11 @@ impl Step {
                 to: user(self.other),
                 amount: self.credits(),
             },
-            11 => Change::SetLimit { user: self.user(), amount: self.odd.then(|| self.credits()) },
+            11 => Change::SetLimit {
+                user: self.user(),
+                window: types::Window::ALL[usize::from(self.other) + 1],
+                amount: self.odd.then(|| self.credits()),
+            },
             12 if self.odd => {
                 let amount = self.credits();
                 let reserve = TeamChange::SetReserve { amount };

@@ -16,7 +16,7 @@ use ledger::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use types::{Credits, LineId, Timestamp, UserId};
+use types::{Credits, LineId, Timestamp, UserId, Window};
 
 /// A sentence that turned out to be untrue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +46,8 @@ pub fn all_of_a_state(workspace: &Workspace, state: &State, ghost: &Ghost) -> Ve
 }
 
 /// All that can be judged from one step.
-pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace) -> Verdict {
-    draws_keep_within_limits(before, after)?;
+pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace, at: Timestamp) -> Verdict {
+    draws_keep_within_limits(before, after, at)?;
     draws_reach_no_further_than_their_target(before, command, after)?;
     holders_change_no_allocation(before, command, after)?;
     boundaries_fire_once_and_in_order(before, after)?;
@@ -215,18 +215,19 @@ pub fn allocations_stand_on_grants_that_last(workspace: &Workspace, now: Timesta
     Ok(())
 }
 
-/// S6 at every draw: outstanding + used ≤ limit where more was drawn; an excess never grows.
-pub fn draws_keep_within_limits(before: &Workspace, after: &Workspace) -> Verdict {
+/// S6 at every draw: outstanding + used ≤ limit in each window where more was drawn; an excess never grows.
+pub fn draws_keep_within_limits(before: &Workspace, after: &Workspace, at: Timestamp) -> Verdict {
     for (name, user) in &after.users {
-        let Some((limit, revision)) = user.limit else { continue };
-        let counted = |user: &ledger::User| user.counted().micros();
-        let was = before.user(name);
-        let same_limit = was.is_some_and(|was| was.limit == Some((limit, revision)));
-        let was = was.map_or(0, counted);
-        let now = counted(user);
-        let kept = now <= limit.micros() || (now <= was || !same_limit);
-        let sentence = "S6 draws keep within limits";
-        holds(kept, sentence, || format!("{name}: {now} was {was}, limit {limit}"))?;
+        for window in Window::ALL {
+            let Some(limit) = user.limit(window) else { continue };
+            let was = before.user(name);
+            let same_limit = was.is_some_and(|was| was.limit(window) == Some(limit));
+            let was = was.map_or(0, |was| before.counted_in(was, window, at).micros());
+            let now = after.counted_in(user, window, at).micros();
+            let kept = now <= limit.micros() || (now <= was || !same_limit);
+            let sentence = "S6 draws keep within limits";
+            holds(kept, sentence, || format!("{name}: {now} was {was}, limit {limit} per {window}"))?;
+        }
     }
     Ok(())
 }

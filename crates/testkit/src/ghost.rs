@@ -3,6 +3,7 @@
 //! One record per workspace, in micro-credits. Not here: the judgement (`checkers`).
 
 use crate::holder::Charge;
+use crate::windows::Charges;
 use ledger::{
     Applied, Change, Command, GrantAnswer, HolderStatus, LineResult, Outcome, State, Wish, Workspace,
 };
@@ -24,6 +25,7 @@ pub struct Ghost {
     pub fenced: BTreeSet<HolderId>,
     /// The highest journal sequence that was accepted.
     pub sequences: BTreeMap<HolderId, u64>,
+    pub charges: Charges,
 }
 
 impl Ghost {

@@ -8,6 +8,7 @@ use crate::cycles;
 use crate::ghost::Ghost;
 use crate::holder::Holder;
 use crate::naive::{Pool, places_of};
+use crate::windows;
 use crate::workload::{NODES, Pace, Step};
 use ledger::{
     AdminCommand, Applied, Change, Command, Event, ForgetMode, HolderBatch, LineAnswer, LineMessage,
@@ -94,6 +95,7 @@ impl History {
         naive.change(&change, START).expect("settings are allowed");
         let admin = AdminCommand { workspace: workspace.clone(), keyed: None, if_match: None, change };
         fresh.apply(START, &Command::Admin(admin));
+        fresh.apply(START, &windows::odd_clock(&workspace));
         let mut history = Self {
             pace,
             workspace,
@@ -155,8 +157,9 @@ impl History {
             return Err(broken(violation.invariant, format!("{} after {command:?}", violation.what)));
         }
         checkers::all_of_a_state(pool, &self.state, &self.ghost)?;
-        checkers::all_of_a_step(was, &command, pool)?;
+        checkers::all_of_a_step(was, &command, pool, self.at)?;
         checkers::all_of_an_answer(&command, &applied, pool)?;
+        self.ghost.charges.saw(was, pool, self.at)?;
         checkers::nothing_is_pending_when_nothing_is_out(pool)?;
         view_sums_are_right(pool, self.at)?;
         checkers::a_preview_of_a_plan_is_what_happens(&before, self.at, &command, &applied)?;
@@ -445,7 +448,7 @@ impl History {
             LineResult::Closed => "closed",
             LineResult::Line { denied: Some(denial), .. } => match denial.reason {
                 ledger::DenialReason::Frozen => "denied: frozen",
-                ledger::DenialReason::LimitReached => "denied: limit",
+                ledger::DenialReason::LimitReached(_) => "denied: limit",
                 ledger::DenialReason::AllocationExhausted => "denied: allocation",
                 ledger::DenialReason::OverageCapReached => "denied: cap on overage",
                 ledger::DenialReason::Exhausted => "denied: exhausted",

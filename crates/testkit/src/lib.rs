@@ -25,4 +25,5 @@ pub mod order;
 pub mod reference;
 pub mod timed;
 pub mod told;
+pub mod windows;
 pub mod workload;

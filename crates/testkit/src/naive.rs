@@ -3,6 +3,7 @@
 //! Written from the surface's rules, not from the ledger's code, so that the two can be compared. A change is tried on
 //! a copy and kept only if it is allowed. Not here: holders, lines, intents, keys.
 
+mod limits;
 mod overage;
 mod plans;
 mod set_aside;
@@ -13,11 +14,12 @@ pub use plans::{Subscribed, plan};
 pub use set_aside::Allocation;
 pub use teams::Team;
 
+use crate::windows::Charges;
 use ledger::{
     Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Owner, Term, WorkspaceSettings, is_of_overage,
 };
 use std::collections::BTreeMap;
-use types::{CycleRule, GrantId, ReallocationId, Source, TeamId, Timestamp, UserId};
+use types::{CycleRule, GrantId, ReallocationId, Source, TeamId, Timestamp, UserId, Window};
 
 #[derive(Clone, Debug)]
 pub struct Pool {
@@ -34,6 +36,7 @@ pub struct Pool {
     settled_to: Timestamp,
     subscribed: Option<Subscribed>,
     overage_rule: Option<OverageRule>,
+    charges: Charges,
     rule: Option<CycleRule>,
     /// With the cycle in which it was asked for.
     reallocations: BTreeMap<ReallocationId, (u32, (UserId, UserId, u64))>,
@@ -63,7 +66,7 @@ pub enum Ended {
 pub struct User {
     pub is_member: bool,
     pub has_no_access: bool,
-    pub limit: Option<u64>,
+    pub limits: BTreeMap<Window, u64>,
     pub used: u64,
     /// Spent beyond what there was, in this cycle.
     pub overage: u64,
@@ -148,7 +151,7 @@ impl Default for Pool {
         let (is_listed, rule, allocations_made) = (false, None, 0);
         let (cycle, settled_to) = (1, Timestamp::from_millis(0));
         let (cycle_starts_at, calendar_starts_at) = (settled_to, settled_to);
-        let (subscribed, overage_rule) = (None, None);
+        let (subscribed, overage_rule, charges) = Default::default();
         Self {
             grants,
             users,
@@ -161,6 +164,7 @@ impl Default for Pool {
             settled_to,
             subscribed,
             overage_rule,
+            charges,
             rule,
             reallocations,
             allocations_made,
@@ -211,11 +215,8 @@ impl Pool {
             }
             Change::RemoveAllocation { user } => allow(self.user(user).allocation.take().is_some()),
             Change::Reallocate { id, from, to, amount } => self.reallocate(id, from, to, amount.micros()),
-            Change::SetLimit { user, amount } => {
-                allow(self.may_be_named(user))?;
-                self.user(user).limit = amount.map(|amount| amount.micros());
-                Ok(())
-            }
+            Change::SetLimit { user, window, amount } => self.set_limit(user, Some(*window), *amount),
+            Change::LiftLimits { user } => self.set_limit(user, None, None),
         }
     }
 
@@ -387,8 +388,7 @@ impl Pool {
     ) -> Option<Vec<(Source, GrantId, u64)>> {
         self.settle(now);
         let known = self.users.get(user).cloned().unwrap_or_default();
-        let over_limit = known.limit.is_some_and(|limit| known.used + price > limit);
-        if !self.may_be_named(user) || known.has_no_access || over_limit {
+        if !self.may_be_named(user) || known.has_no_access || self.passes_a_limit(user, price, now) {
             return None;
         }
         let mut order = self.burn_order();
@@ -417,6 +417,7 @@ impl Pool {
         }
         taken.push((Source::Overage, self.overage_id(), missing));
         taken.retain(|(_, _, part)| *part > 0);
+        self.charges.note(user, price, now);
         for (source, id, part) in &taken {
             self.charge(user, id, *part, self.cycle);
             if let Some((_, owner)) = links.iter().find(|(link, _)| link == source) {

@@ -68,7 +68,8 @@ impl Reference {
             | Command::Register { .. }
             | Command::Prices(_)
             | Command::Tick { .. }
-            | Command::SetCycleEnds { .. } => {}
+            | Command::SetCycleEnds { .. }
+            | Command::SetClock { .. } => {}
         }
         Finals { charged: finals, is_repeat }
     }

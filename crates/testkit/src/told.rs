@@ -199,7 +199,8 @@ pub fn lines_of(command: &Command) -> Vec<LineId> {
         | Command::Forget { .. }
         | Command::Prices(_)
         | Command::Tick { .. }
-        | Command::SetCycleEnds { .. } => Vec::new(),
+        | Command::SetCycleEnds { .. }
+        | Command::SetClock { .. } => Vec::new(),
     }
 }
 

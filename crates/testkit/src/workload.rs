@@ -12,6 +12,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use types::{
     CivilDate, Credits, CreditsDelta, CycleDays, Every, GrantId, ReallocationId, TeamId, Timestamp, UserId,
+    Window,
 };
 
 pub const NODES: usize = 3;
@@ -221,7 +222,11 @@ fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
         },
         22..=23 => {
             let limit = rng.random_bool(0.6).then(|| credits(rng.random_range(0..3 * AMOUNT_MAX)));
-            Change::SetLimit { user: any_user(rng), amount: limit }
+            let window = Window::ALL[rng.random_range(0..4)];
+            if rng.random_bool(0.05) {
+                return Change::LiftLimits { user: any_user(rng) };
+            }
+            Change::SetLimit { user: any_user(rng), window, amount: limit }
         }
         24 if rng.random_bool(0.3) => {
             let anchor = CivilDate::new(2026, 1, rng.random_range(3..12)).expect("a date");

@@ -192,7 +192,8 @@ fn speaks_for(request: &LeaderRequest) -> Option<HolderId> {
             | Command::Forget { .. }
             | Command::Prices(_)
             | Command::Tick { .. }
-            | Command::SetCycleEnds { .. } => None,
+            | Command::SetCycleEnds { .. }
+            | Command::SetClock { .. } => None,
         },
         LeaderRequest::Read { .. } => None,
     }

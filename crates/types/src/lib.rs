@@ -9,6 +9,7 @@ mod line;
 pub mod planted;
 mod price;
 mod time;
+mod window;
 
 pub use credits::{BadCredits, Credits, CreditsDelta, MICROS_PER_CREDIT};
 pub use cycle::{BadCycle, CivilDate, CycleDays, CycleRule, Every, ZONE_BYTES_MAX, ZoneName, days_in_month};
@@ -23,3 +24,4 @@ pub use line::{
 };
 pub use price::{BadPriceVersion, OneOrAny, PriceVersion};
 pub use time::{Day, Timestamp};
+pub use window::{BadClock, BadWindow, CLOCK_CHANGES_MAX, Span, Window, ZoneClock, hour_of};

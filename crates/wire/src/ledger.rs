@@ -20,9 +20,11 @@ mod answer;
 #[cfg(test)]
 mod golden;
 mod state;
+mod window;
 
 pub use answer::*;
 pub use state::*;
+pub use window::*;
 
 shapes! {
     /// One log entry's worth of commands, applied in order at one time.
@@ -40,6 +42,7 @@ shapes! {
         Prices(PriceCommand),
         Tick { workspace: String },
         SetCycleEnds { workspace: String, cycle: u32, ends: CycleEnds },
+        SetClock { workspace: String, clock: ZoneClock },
     }
 
     pub enum ForgetMode { Charge, Credit }
@@ -65,9 +68,10 @@ shapes! {
         AdjustAllocation { user: String, delta: CreditsDelta },
         RemoveAllocation { user: String },
         Reallocate { id: String, from: String, to: String, amount: u64 },
-        SetLimit { user: String, amount: Option<u64> },
+        SetLimit { user: String, window: Window, amount: Option<u64> },
         Plan(PlanChange),
         SetOverage { user: Option<String>, rule: Option<OverageRule> },
+        LiftLimits { user: String },
         Team { team: String, change: TeamChange },
     }
 
@@ -111,6 +115,7 @@ shapes! {
         pub cycle: Option<CycleDays>,
         pub ends: Option<CycleEnds>,
         pub began: Option<i64>,
+        pub clock: Option<ZoneClock>,
     }
 
     pub struct CycleEnds {

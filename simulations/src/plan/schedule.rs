@@ -100,7 +100,7 @@ fn what(change: &Change) -> Option<What> {
             to: to.to_string(),
             micros: micros(amount),
         },
-        Change::SetLimit { user, amount } => {
+        Change::SetLimit { user, amount, .. } => {
             What::Limit { user: user.to_string(), micros: amount.as_ref().map(micros) }
         }
         Change::PutMember { user, ai_access, .. } => {
@@ -109,6 +109,7 @@ fn what(change: &Change) -> Option<What> {
         Change::VoidGrant { .. }
         | Change::AdjustAllocation { .. }
         | Change::RemoveAllocation { .. }
+        | Change::LiftLimits { .. }
         | Change::Plan(_)
         | Change::Team { .. }
         | Change::SetOverage { .. } => return None,

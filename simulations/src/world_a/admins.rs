@@ -378,7 +378,7 @@ fn change(chance: &mut Stream, users: usize, share: u64, run_ms: u64, at_ms: u64
         64..68 => Change::RemoveAllocation { user: some(chance) },
         68..78 => {
             let limit = chance.random_bool(0.5).then(|| micros(chance.random_range(0..=share * 4)));
-            Change::SetLimit { user: some(chance), amount: limit }
+            Change::SetLimit { user: some(chance), window: types::Window::Cycle, amount: limit }
         }
         78..88 => {
             let ai_access = Some(chance.random_bool(0.7));

@@ -490,7 +490,7 @@ impl Allocation {
             DenialReason::AccessDisabled | DenialReason::UnknownUser => self.deny_all(&denied),
             DenialReason::Exhausted
             | DenialReason::AllocationExhausted
-            | DenialReason::LimitReached
+            | DenialReason::LimitReached(_)
             | DenialReason::OverageCapReached
             | DenialReason::Frozen => self.deny_above(available, &denied),
         }

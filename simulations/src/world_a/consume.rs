@@ -214,7 +214,7 @@ pub async fn wait_for_credits(me: &Rc<Running>, handle: &Rc<Handle>, amount: Cre
                 denial.reason,
                 DenialReason::Exhausted
                     | DenialReason::AllocationExhausted
-                    | DenialReason::LimitReached
+                    | DenialReason::LimitReached(_)
                     | DenialReason::OverageCapReached
             );
             if (cut_off && about_credits) || denial.reason == DenialReason::Frozen {

@@ -254,7 +254,7 @@ fn batch_answer(
         let beyond = |message: &LineMessage| {
             let line = LineId { holder: batch.holder, number: message.number };
             let here = workspace.lines.get(&line).map_or(Credits::ZERO, Line::outstanding);
-            workspace.remaining_of(&message.user, shared).saturating_sub(here)
+            workspace.remaining_of(&message.user, shared, now).saturating_sub(here)
         };
         (batch.lines.iter().map(beyond).collect(), workspace.durability)
     });

@@ -207,7 +207,7 @@ impl Oracle {
         told::what_was_told_is_gone_from_the_pool(after, told)?;
         let Some(before) = before else { return Ok(()) };
         note_rollover(&mut |crossing| self.seen.saw(crossing), before, after);
-        checkers::all_of_a_step(before, command, after)
+        checkers::all_of_a_step(before, command, after, self.state.now)
     }
 
     /// S7 of administrators: the same key is the same change.
@@ -477,7 +477,7 @@ impl Oracle {
                 let Some(workspace) = self.state.workspaces.get(&admin.workspace) else { return };
                 let out_of = |user: &UserId| workspace.user(user).map_or(Credits::ZERO, |user| user.out);
                 match &admin.change {
-                    Change::SetLimit { user, amount: Some(limit) } => {
+                    Change::SetLimit { user, amount: Some(limit), .. } => {
                         let used = workspace.user(user).map_or(Credits::ZERO, |user| user.used);
                         let out = out_of(user);
                         if !out.is_zero() && used.saturating_add(out) > *limit {
@@ -542,7 +542,8 @@ impl Oracle {
             Command::Register { .. }
             | Command::Prices(_)
             | Command::Tick { .. }
-            | Command::SetCycleEnds { .. } => {}
+            | Command::SetCycleEnds { .. }
+            | Command::SetClock { .. } => {}
         }
         for event in &applied.events {
             if let (ledger::Event::Recall { line, .. }, Some(workspace)) = (event, command.workspace()) {

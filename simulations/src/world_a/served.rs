@@ -83,8 +83,9 @@ pub fn a_single_counter_has(
             all += if is_his { amount } else { 0 };
         }
     }
-    match entry.and_then(|entry| entry.limit.map(|(limit, _)| (limit, entry.used.saturating_add(entry.late))))
-    {
+    let limit =
+        |entry: &User| Some((entry.limit(types::Window::Cycle)?, entry.used.saturating_add(entry.late)));
+    match entry.and_then(limit) {
         Some((limit, used)) => all.min(limit.micros().saturating_sub(used.micros() + unreported)),
         None => all,
     }
@@ -247,7 +248,7 @@ impl World {
 
 /// Nothing says how much this user may spend.
 fn is_plain(user: &User) -> bool {
-    user.has_access() && user.limit.is_none()
+    user.has_access() && user.limits.is_none()
 }
 
 #[cfg(test)]
@@ -380,7 +381,11 @@ mod tests {
     fn limits_access_and_losses_count() {
         let mut desk = Desk::new();
         desk.line(1, "ada", 30, 10);
-        desk.change(Change::SetLimit { user: user("ada"), amount: Some(whole(25)) });
+        desk.change(Change::SetLimit {
+            user: user("ada"),
+            window: types::Window::Cycle,
+            amount: Some(whole(25)),
+        });
         assert_eq!(desk.has("ada"), 15);
         let off = Change::PutMember { user: user("bob"), ai_access: Some(false), team: None, role: None };
         desk.change(off);

@@ -253,6 +253,9 @@ impl World {
             }
             Command::Prices(_) => format!("prices{refused}"),
             Command::Tick { workspace } => format!("time passes in {workspace}{refused}"),
+            Command::SetClock { workspace, .. } => {
+                format!("what clocks show in {workspace} is known{refused}")
+            }
             Command::SetCycleEnds { workspace, cycle, .. } => {
                 format!("the ends of cycle {} and the next ones of {workspace} are known{refused}", cycle.0)
             }
@@ -287,7 +290,8 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::SetAllocation { user, .. }
         | Change::AdjustAllocation { user, .. }
         | Change::RemoveAllocation { user }
-        | Change::SetLimit { user, .. } => Some(user),
+        | Change::SetLimit { user, .. }
+        | Change::LiftLimits { user } => Some(user),
         Change::Reallocate { from, .. } => Some(from),
         Change::SetOverage { user, .. } => user.as_ref(),
         Change::PutWorkspace(_)
@@ -317,8 +321,11 @@ fn change(change: &Change) -> String {
         }
         Change::RemoveAllocation { user } => format!("the allocation of {user} ends"),
         Change::Reallocate { id, from, to, amount } => format!("{amount} of {from} go to {to} ({id})"),
-        Change::SetLimit { user, amount: Some(amount) } => format!("{user} may spend {amount} at most"),
-        Change::SetLimit { user, amount: None } => format!("{user} has no limit"),
+        Change::SetLimit { user, window, amount: Some(amount) } => {
+            format!("{user} may spend {amount} per {window} at most")
+        }
+        Change::SetLimit { user, window, amount: None } => format!("{user} has no limit per {window}"),
+        Change::LiftLimits { user } => format!("{user} has no limit"),
         Change::Plan(PlanChange::Set { plan, when }) => {
             let when = if *when == When::Now { "now" } else { "from the next cycle on" };
             let (allowance, per_seat) = (plan.allowance, plan.per_seat);

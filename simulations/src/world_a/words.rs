@@ -176,7 +176,7 @@ impl Refusal {
         match self {
             Self::Denied(DenialReason::Exhausted) => "exhausted",
             Self::Denied(DenialReason::AllocationExhausted) => "allocation-exhausted",
-            Self::Denied(DenialReason::LimitReached) => "limit-reached",
+            Self::Denied(DenialReason::LimitReached(_)) => "limit-reached",
             Self::Denied(DenialReason::OverageCapReached) => "overage-cap-reached",
             Self::Denied(DenialReason::AccessDisabled) => "access-disabled",
             Self::Denied(DenialReason::UnknownUser) => "unknown-user",

@@ -96,7 +96,7 @@ impl Known {
         told::all_of_the_told(pool, &record.sums)?;
         record.order.read(record.order.begin(), pool.revision.0)?;
         match self.state.replace(pool.clone()) {
-            Some(before) => checkers::draws_keep_within_limits(&before, pool),
+            Some(before) => checkers::draws_keep_within_limits(&before, pool, state.now),
             None => Ok(()),
         }
     }
@@ -446,7 +446,10 @@ impl Seen {
             saw(Crossing::GrantEndsWhileOut, pool.grants.iter().any(ends_while_out));
             for user in pool.users.values() {
                 let counted = user.used.saturating_add(user.out);
-                saw(Crossing::LimitCutBelowOut, user.limit.is_some_and(|(limit, _)| counted > limit));
+                saw(
+                    Crossing::LimitCutBelowOut,
+                    user.limit(types::Window::Cycle).is_some_and(|limit| counted > limit),
+                );
                 let is_off = user.member.as_ref().is_some_and(|member| !member.ai_access);
                 saw(Crossing::AccessOffWhileOut, is_off && !user.out.is_zero());
                 let holders: BTreeSet<_> = user.lines.iter().map(|line| line.holder).collect();

@@ -2,9 +2,10 @@
 
 use super::{holder_text, is_quiet, line_text};
 use ledger::{
-    AllocationAnswer, Answer, Applied, Command, CycleOverage, Due, Event, Grant, GrantState, Intent,
-    LineAnswer, LineResult, MemberView, Next, Outcome, OverageAnswer, OverageRule, Overflow, Owner, Pending,
-    Plan, PlanAnswer, ReallocationAnswer, Rejection, State, TeamView, UsageReport, Workspace, WorkspaceView,
+    AllocationAnswer, Answer, Applied, Command, CycleOverage, DenialReason, Due, Event, Grant, GrantState,
+    Intent, LimitHit, LimitView, LimitsAnswer, LineAnswer, LineResult, MemberView, Next, Outcome,
+    OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan, PlanAnswer, ReallocationAnswer, Rejection,
+    State, TeamView, UsageReport, Workspace, WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, CycleNumber, Source, Timestamp};
@@ -38,10 +39,7 @@ fn outcome(workspace: Option<&Workspace>, outcome: &Outcome) -> String {
         Outcome::Member(view) => member(view),
         Outcome::Allocation(answer) => allocation(answer),
         Outcome::Reallocation(answer) => reallocation(answer),
-        Outcome::Limit { user, amount, .. } => match amount {
-            Some(amount) => format!("limit of {user}: {amount}\n"),
-            None => format!("limit of {user}: none\n"),
-        },
+        Outcome::Limits(answer) => limits(answer),
         Outcome::Lines(lines) => lines.iter().map(|answer| line(workspace, answer)).collect(),
         Outcome::Forgotten { lines, written_off, exposure } => {
             format!("forgotten: {lines} lines, written off {written_off}, exposure {exposure}\n")
@@ -116,6 +114,25 @@ fn overage(answer: &OverageAnswer) -> String {
     text
 }
 
+fn limits(answer: &LimitsAnswer) -> String {
+    let one = |limit: &LimitView| {
+        let said = parts(&[("used", limit.used), ("remaining", limit.remaining)]);
+        let (from, to) = (hour(Some(limit.starts_at)), hour(limit.resets_at));
+        format!("{} per {} from {from} to {to}{said}", limit.amount, limit.window)
+    };
+    let all: Vec<String> = answer.limits.iter().map(one).collect();
+    let all = if all.is_empty() { "none".to_owned() } else { all.join("; ") };
+    let out = if answer.out.is_zero() { String::new() } else { format!("; out {}", answer.out) };
+    format!("limits of {}: {all}{out}\n", answer.user)
+}
+
+/// Since scripts begin.
+fn hour(at: Option<Timestamp>) -> String {
+    let Some(at) = at else { return "no time".to_owned() };
+    let ms = at.millis() - 20_000 * 86_400_000;
+    if ms % 3_600_000 == 0 { format!("{}h", ms / 3_600_000) } else { format!("{}m", ms / 60_000) }
+}
+
 fn plan(answer: &PlanAnswer) -> String {
     let id = |plan: &Plan| plan.id.to_string();
     let name = answer.plan.as_ref().map_or_else(|| "no plan".to_owned(), id);
@@ -150,7 +167,13 @@ fn line(workspace: Option<&Workspace>, answer: &LineAnswer) -> String {
             let drawn = if drawn.is_empty() { "nothing".to_owned() } else { drawn.join(", ") };
             let frozen = if *frozen { ", frozen" } else { "" };
             let denied = denied.as_ref().map_or_else(String::new, |d| {
-                format!(", denied: {:?}, available {}, elsewhere {}", d.reason, d.available, d.elsewhere)
+                let reason = match d.reason {
+                    DenialReason::LimitReached(LimitHit { window, amount, resets_at, .. }) => {
+                        format!("LimitReached of {amount} per {window}, which ends at {}", hour(resets_at))
+                    }
+                    reason => format!("{reason:?}"),
+                };
+                format!(", denied: {reason}, available {}, elsewhere {}", d.available, d.elsewhere)
             });
             format!("drawn {drawn}{frozen}{denied}\n")
         }
@@ -299,5 +322,6 @@ pub fn answer(answer: &Answer) -> String {
         Answer::Plan(answer) => plan(answer),
         Answer::Overage(answer) => overage(answer),
         Answer::Teams(teams) => teams.iter().map(team).collect(),
+        Answer::Limits(answer) => limits(answer),
     }
 }

@@ -56,6 +56,7 @@ impl Desk {
                 let ends = words.cycle_ends(START)?;
                 self.apply(&Command::SetCycleEnds { workspace, cycle, ends })
             }
+            "look-up-clock" => self.apply(&Command::SetClock { workspace, clock: words.clock(START)? }),
             "register" | "forget" | "tick" | "prices" => {
                 self.holder_or_clock(&verb, workspace, &mut words)?
             }
@@ -233,6 +234,7 @@ impl Desk {
             "overage" => Query::Overage { id, user: words.option("user")? },
             "teams" => Query::Teams { id, team: None, page: words.page()? },
             "team" => Query::Teams { id, team: Some(words.parsed("a team")?), page: words.page()? },
+            "limits" => Query::Limits { id, user: words.parsed("a user")? },
             "plan" => Query::Plan { id },
             "plan-after" => Query::PlanAfter { id, change: words.plan()? },
             "usage" => Query::Usage { id, query: words.usage_query(START.day())? },

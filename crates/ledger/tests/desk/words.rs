@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 use types::{
     Backing, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Feature, GrantNo, HolderId,
-    LineNumber, Meter, Metered, Model, Revision, Source, TeamId, Timestamp, Unit, ZoneName,
+    LineNumber, Meter, Metered, Model, Revision, Source, TeamId, Timestamp, Unit, ZoneClock, ZoneName,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +172,14 @@ impl Words {
                 let user = self.parsed("a user")?;
                 let amount = self.next("an amount, or none")?;
                 let amount = if amount == "none" { None } else { Some(read(&amount)?) };
-                Change::SetLimit { user, amount }
+                Change::SetLimit { user, window: self.option_or("per", "cycle")?, amount }
+            }
+            "lift" => Change::LiftLimits { user: self.parsed("a user")? },
+            "zone" => {
+                let clock = self.clock(start)?;
+                let timezone = Some(clock.zone.clone());
+                let clock = Some(clock);
+                Change::PutWorkspace(WorkspaceSettings { timezone, clock, ..WorkspaceSettings::unchanged() })
             }
             "plan" => Change::Plan(self.plan()?),
             "overage" => {
@@ -242,6 +249,23 @@ impl Words {
         let text = self.options.remove("ends").unwrap_or_default();
         let ends = text.split(',').filter(|part| !part.is_empty()).map(|part| instant(part, start));
         Ok(CycleEnds { rule, ends: ends.collect::<Result<_, _>>()? })
+    }
+
+    /// `Europe/Berlin ahead=2h changes=30d:1h`: hours ahead of UTC, and when clocks are put to what.
+    pub fn clock(&mut self, start: Timestamp) -> Result<ZoneClock, Bad> {
+        let zone = zone(&self.next("a zone")?)?;
+        let zero = Timestamp::from_millis(0);
+        let ahead =
+            |text: &str| Ok(i32::try_from(instant(text, zero)?.millis() / 1_000).expect("a few hours"));
+        let ahead_s = ahead(&self.options.remove("ahead").unwrap_or_else(|| "0h".to_owned()))?;
+        let text = self.options.remove("changes").unwrap_or_default();
+        let change = |part: &str| {
+            let (at, to) = pair(part, ":")?;
+            Ok((instant(at, start)?, ahead(to)?))
+        };
+        let changes = text.split(',').filter(|part| !part.is_empty()).map(change);
+        let changes = changes.collect::<Result<_, Bad>>()?;
+        ZoneClock::new(zone, ahead_s, changes).map_err(|bad| Bad::Unknown(bad.to_string()))
     }
 
     /// `keep=all|none|12.5|30%`, `for=2` cycles; without a `keep` it lasts.

@@ -33,13 +33,13 @@ shaped! {
 shaped! {
     enum ledger::Outcome {
         Workspace(view), Grant(answer), Member(view), Allocation(answer), Reallocation(answer),
-        Limit { user, amount, revision }, Lines(answers), Registered,
+        Limits(answer), Lines(answers), Registered,
         Forgotten { lines, written_off, exposure }, Prices(answer), Ticked, Plan(answer),
         Overage(answer), Team(view),
     }
     enum ledger::LineResult { Line { drawn, frozen, denied }, Closed, Rejected(why) }
     enum ledger::DenialReason {
-        Exhausted, AllocationExhausted, LimitReached, AccessDisabled, UnknownUser, Frozen,
+        Exhausted, AllocationExhausted, LimitReached(limit), AccessDisabled, UnknownUser, Frozen,
         OverageCapReached,
     }
     enum ledger::LineRejection {

@@ -6,6 +6,7 @@ shaped! {
     enum ledger::Command {
         Admin(admin), Holder(batch), Register { holder, journal_sequence }, Forget { holder, mode },
         Prices(command), Tick { workspace }, SetCycleEnds { workspace, cycle, ends },
+        SetClock { workspace, clock },
     }
     enum ledger::PriceChange { PutCard { list, effective_at }, RemoveCard { version }, SetOwn { workspace, list } }
     enum ledger::ForgetMode { Charge, Credit }
@@ -13,7 +14,7 @@ shaped! {
         PutWorkspace(settings), MakeGrant(grant), VoidGrant { grant },
         PutMember { user, ai_access, team, role }, SetAllocation { user, amount, overflow },
         AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
-        SetLimit { user, amount }, Plan(change), SetOverage { user, rule },
+        SetLimit { user, window, amount }, Plan(change), SetOverage { user, rule }, LiftLimits { user },
         Team { team, change },
     }
     enum ledger::TeamChange {
@@ -39,7 +40,7 @@ shaped! {
 shaped! {
     struct ledger::AdminCommand { workspace, keyed, if_match, change }
     struct ledger::KeyedBy { key, command_hash }
-    struct ledger::WorkspaceSettings { name, membership, durability, timezone, cycle, ends, began }
+    struct ledger::WorkspaceSettings { name, membership, durability, timezone, cycle, ends, began, clock }
     struct ledger::CycleEnds { rule, ends }
     struct types::CycleDays { every, anchor }
     struct types::CycleRule { every, anchor, zone }

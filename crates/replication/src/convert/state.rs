@@ -23,7 +23,7 @@ shaped! {
     struct ledger::Spent { used, unattributed, written_off }
     struct ledger::Subscription { plan, next, seats, allowance, for_seats, revision }
     struct ledger::Due { owed, given, most }
-    struct ledger::User { member, allocation, limit, used, late, past, out, overage_rule, lines }
+    struct ledger::User { member, allocation, limits, recent, used, late, past, out, overage_rule, lines }
     struct ledger::Overage { grant, accounts, closed }
     struct ledger::OverageAccount { made, shares, reserves, paid_by }
     struct ledger::OveragePayer { grant, allocation, amount }
@@ -124,6 +124,7 @@ impl Shaped for Workspace {
             cycle_starts_at,
             calendar_starts_at,
             timezone,
+            clock,
             cycle_rule,
             cycle_ends,
             spent_before,
@@ -173,6 +174,7 @@ impl Shaped for Workspace {
             cycle_starts_at: cycle_starts_at.shape(),
             calendar_starts_at: calendar_starts_at.shape(),
             timezone: timezone.shape(),
+            clock: clock.shape(),
             cycle_rule: cycle_rule.shape(),
             cycle_ends: cycle_ends.shape(),
             spent_before: spent_before.shape(),
@@ -224,6 +226,7 @@ impl Shaped for Workspace {
             cycle_starts_at: Shaped::from_shape(shape.cycle_starts_at)?,
             calendar_starts_at: Shaped::from_shape(shape.calendar_starts_at)?,
             timezone: Shaped::from_shape(shape.timezone)?,
+            clock: Shaped::from_shape(shape.clock)?,
             cycle_rule: Shaped::from_shape(shape.cycle_rule)?,
             cycle_ends: Shaped::from_shape(shape.cycle_ends)?,
             spent_before: Shaped::from_shape(shape.spent_before)?,

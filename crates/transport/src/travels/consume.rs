@@ -30,7 +30,7 @@ travels! {
 
 travels! {
     enum Refusal as Refusal {
-        Exhausted { user, available }, AllocationExhausted { user, available }, LimitReached { user, available },
+        Exhausted { user, available }, AllocationExhausted { user, available }, LimitReached { user, available, limit },
         InsufficientShared { available }, InsufficientAllocation { user, available },
         AccessDisabled(user), UnknownWorkspace, UnknownUser(user), NotFound(thing),
         KeyConflict, KeyInFlight, IdConflict(thing), Stale { now }, Conflict(why),

@@ -22,15 +22,13 @@ travels! {
     enum Query as Query {
         Workspace { id }, Grant { id, grant }, Grants { id, page }, Member { id, user }, Members { id, page },
         Allocation { id, user }, Reallocation { id, reallocation }, Usage { id, query }, Plan { id },
-        PlanAfter { id, change }, Overage { id, user },
-        Teams { id, team, page },
+    PlanAfter { id, change }, Overage { id, user }, Teams { id, team, page }, Limits { id, user },
     }
     enum GroupBy as GroupBy { User, Team, Feature, Model }
     enum Interval as Interval { Day, Month }
     enum Answer as ReadAnswer {
         Workspace(view), Grants(grants), Members(members), Allocation(answer), Reallocation(answer),
-        Usage(report), Unknown(thing), Plan(answer), Overage(answer),
-        Teams(teams),
+    Usage(report), Unknown(thing), Plan(answer), Overage(answer), Teams(teams), Limits(answer),
     }
     enum UnknownThing as UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan, Team }
 }

@@ -271,12 +271,17 @@ fn charge() -> Forwarded {
     }))
 }
 
+fn limit_hit() -> ledger::LimitHit {
+    let (at, resets_at) = (Timestamp::from_millis(1), Some(Timestamp::from_millis(2)));
+    ledger::LimitHit { window: types::Window::Week, amount: credits(9), at, resets_at }
+}
+
 fn refusals() -> Vec<Forwarded> {
     let (user, available) = (|| id::<UserId>("ann"), credits(3));
     let mut refusals = vec![
         Refusal::Exhausted { user: user(), available },
         Refusal::AllocationExhausted { user: user(), available },
-        Refusal::LimitReached { user: user(), available },
+        Refusal::LimitReached { user: user(), available, limit: limit_hit() },
         Refusal::OverageCapReached { user: user(), available },
         Refusal::InsufficientShared { available },
         Refusal::InsufficientAllocation { user: user(), available },

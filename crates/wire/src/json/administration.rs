@@ -1,12 +1,12 @@
 //! Administrators' requests and the resources they change. Not here: what is only read (`inspection`).
 
-use crate::json::object::{not_null, nullable, there};
+use crate::json::object::{not_null, nullable};
 use crate::json::{
     Amount, Cycle, DurabilityText, GivenAmount, GivenCount, GivenDelta, GivenDurability, GivenForgetMode,
     GivenGrantId, GivenGrantKind, GivenInstant, GivenMembership, GivenOverflow, GivenReallocationId,
-    GivenRole, GivenTeam, GivenUser, GivenWindow, GivenZone, GrantKindText, GrantStateText, GrantText,
-    Instant, MembershipText, NodeText, OverflowText, PutCycle, PutRollover, ReallocationText, RoleText,
-    Rollover, TeamText, UserText, WindowText, WorkspaceText, ZoneText,
+    GivenRole, GivenTeam, GivenUser, GivenZone, GrantKindText, GrantStateText, GrantText, Instant,
+    MembershipText, NodeText, OverflowText, PutCycle, PutRollover, ReallocationText, RoleText, Rollover,
+    TeamText, UserText, WorkspaceText, ZoneText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -222,29 +222,6 @@ pub struct Reallocation {
     pub pending_from: Vec<PendingFrom>,
 }
 
-/// A ceiling on what one user may use. Funds nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PutLimit {
-    /// `null` lifts the limit; must be there.
-    #[serde(deserialize_with = "there")]
-    #[schema(required)]
-    pub amount: Option<GivenAmount>,
-    /// Left out: `cycle`.
-    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub window: Option<GivenWindow>,
-}
-
-/// A user's limit. ETag.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Limit {
-    pub user: UserText,
-    /// `null`: none.
-    pub limit: Option<Amount>,
-    pub window: WindowText,
-}
-
 /// Declares a node's disk lost for good. It is fenced for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -288,15 +265,6 @@ mod tests {
     use crate::json::{read, write};
 
     #[test]
-    fn a_limit_says_what_it_wants() {
-        let limit = |body: &str| read::<PutLimit>(body.as_bytes()).map(|limit| limit.amount.is_some());
-        assert_eq!(limit(r#"{"amount":null}"#), Ok(false));
-        assert_eq!(limit(r#"{"amount":"0","window":"cycle"}"#), Ok(true));
-        assert!(limit("{}").is_err(), "a limit is not lifted by forgetting the amount");
-        assert!(limit(r#"{"window":"cycle"}"#).is_err());
-    }
-
-    #[test]
     fn where_fields_left_out_stay_null_is_no_value() {
         assert!(read::<PutMember>(b"{}").is_ok());
         assert!(read::<PutMember>(br#"{"team":"design","role":"owner"}"#).is_ok());
@@ -321,7 +289,6 @@ mod tests {
         );
         same::<Reallocate>(r#"{"id":"r","from":"ann","to":"bob","amount":"2000"}"#);
         same::<Adjust>(r#"{"delta":"-12.5"}"#);
-        same::<PutLimit>(r#"{"amount":null}"#);
         same::<PutAllocation>(r#"{"amount":"1000","overflow":"shared"}"#);
         same::<Forget>(r#"{"mode":"credit"}"#);
     }

@@ -72,7 +72,7 @@ choices! {
     /// Whether more may be used than is included.
     OverageMode { Off = "off", On = "on", Capped = "capped" }
     /// What a limit counts in.
-    Window { Cycle = "cycle" }
+    Window { Hour = "hour", Day = "day", Week = "week", Cycle = "cycle" }
     /// How long cycles are.
     Every { Month = "month", Year = "year" }
     /// What is kept of what is left of a grant when its cycle ends.

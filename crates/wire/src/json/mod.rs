@@ -12,6 +12,7 @@ mod consume;
 mod cycle;
 mod hold;
 mod inspection;
+mod limit;
 mod number;
 mod object;
 mod overage;
@@ -24,8 +25,8 @@ mod usage;
 mod word;
 
 pub use administration::{
-    Adjust, Allocation, Forget, Forgotten, Grant, Grants, Limit, Member, Members, PendingFrom, PutAllocation,
-    PutGrant, PutLimit, PutMember, PutWorkspace, Reallocate, Reallocation, Settings,
+    Adjust, Allocation, Forget, Forgotten, Grant, Grants, Member, Members, PendingFrom, PutAllocation,
+    PutGrant, PutMember, PutWorkspace, Reallocate, Reallocation, Settings,
 };
 pub use choice::{
     BadChoice, CardState, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, HoldEnd, Interval,
@@ -40,6 +41,7 @@ pub use inspection::{
     Advance, AsOf, Clock, Cluster, Conservation, GrantTerms, Group, Holder, Node, Pool, QuotePart, Replica,
     UsageGroup, UsageReport, Violation, Workspace,
 };
+pub use limit::{Limit, Limits, PutLimit, ReachedLimit};
 pub use number::{BadAmount, BadCount};
 pub use object::{Malformed, read, write};
 pub use overage::{CycleOverage, Overage, PutOverage, UserOverage};

@@ -1,6 +1,6 @@
 //! The shape of every refusal: `application/problem+json` (RFC 9457). Not here: the table of codes.
 
-use crate::json::{Amount, Instant};
+use crate::json::{Amount, Instant, ReachedLimit};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,6 +19,9 @@ pub struct Problem {
     /// Credits that would be granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub available: Option<Amount>,
+    /// The limit that is reached: of several the one that ends last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<ReachedLimit>,
     /// When the window that is used up begins anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<Instant>,

@@ -1,7 +1,8 @@
 //! What the ledger answers, as it travels to another node and is kept under idempotency keys.
 
 use super::{
-    Backing, CycleRule, Due, Durability, Grant, HolderId, Membership, Next, OverageRule, Overflow, Plan, Role,
+    Backing, CycleRule, Due, Durability, Grant, HolderId, LimitHit, LimitsAnswer, Membership, Next,
+    OverageRule, Overflow, Plan, Role,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ shapes! {
         Member(Box<MemberView>),
         Allocation(AllocationAnswer),
         Reallocation(ReallocationAnswer),
-        Limit { user: String, amount: Option<u64>, revision: u64 },
+        Limits(Box<LimitsAnswer>),
         Lines(Vec<LineAnswer>),
         Registered,
         Forgotten { lines: u64, written_off: u64, exposure: u64 },
@@ -132,7 +133,7 @@ shapes! {
     pub enum DenialReason {
         Exhausted,
         AllocationExhausted,
-        LimitReached,
+        LimitReached(LimitHit),
         AccessDisabled,
         UnknownUser,
         Frozen,

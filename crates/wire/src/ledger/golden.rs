@@ -5,7 +5,7 @@ use super::*;
 use crate::envelope::{Frozen, decode, encode};
 use std::fmt::Debug;
 
-fn check<T: Frozen + PartialEq + Debug>(name: &str, value: T) {
+pub(super) fn check<T: Frozen + PartialEq + Debug>(name: &str, value: T) {
     let bytes = encode(&value).unwrap();
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let line = format!("{name} {hex}");
@@ -17,7 +17,7 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn admin(change: Change) -> Command {
+pub(super) fn admin(change: Change) -> Command {
     let keyed = Some(KeyedBy { key: "k".into(), command_hash: [9; 32] });
     Command::Admin(AdminCommand { workspace: "w".into(), keyed, if_match: Some(3), change })
 }
@@ -91,6 +91,7 @@ fn commands() -> Vec<(&'static str, Command)> {
             cycle,
             ends,
             began: None,
+            clock: None,
         })
     };
     let cycles = |every: Every| {
@@ -98,7 +99,17 @@ fn commands() -> Vec<(&'static str, Command)> {
         let (timezone, cycle) = (some("UTC"), Some(CycleDays { every, anchor: (2026, 1, 31) }));
         let (name, membership, durability) = Default::default();
         let began = Some(-3);
-        Change::PutWorkspace(WorkspaceSettings { name, membership, durability, timezone, cycle, ends, began })
+        let clock = Some(window::golden::clock());
+        Change::PutWorkspace(WorkspaceSettings {
+            name,
+            membership,
+            durability,
+            timezone,
+            cycle,
+            ends,
+            began,
+            clock,
+        })
     };
     let grant_for = |kind, term| {
         Change::MakeGrant(NewGrant {
@@ -176,7 +187,7 @@ fn commands() -> Vec<(&'static str, Command)> {
             "reallocate",
             admin(Change::Reallocate { id: "r".into(), from: "a".into(), to: "b".into(), amount: 1 }),
         ),
-        ("limit", admin(Change::SetLimit { user: "a".into(), amount: Some(1) })),
+        ("limit", admin(Change::SetLimit { user: "a".into(), window: Window::Day, amount: Some(1) })),
         ("plan-set", admin(Change::Plan(PlanChange::Set { plan: plan(MidCycle::Whole), when: When::Now }))),
         (
             "plan-next",
@@ -350,7 +361,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
     let lines = [
         denial(DenialReason::Exhausted),
         denial(DenialReason::AllocationExhausted),
-        denial(DenialReason::LimitReached),
+        denial(DenialReason::LimitReached(window::golden::hit())),
         denial(DenialReason::AccessDisabled),
         denial(DenialReason::UnknownUser),
         denial(DenialReason::Frozen),
@@ -371,7 +382,6 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("member-view", Outcome::Member(Box::new(member))),
         ("allocation", Outcome::Allocation(allocation)),
         ("reallocation", Outcome::Reallocation(reallocation())),
-        ("limit-set", Outcome::Limit { user: "a".into(), amount: None, revision: 1 }),
         ("lines", Outcome::Lines(lines.map(|result| LineAnswer { number: 1, result }).to_vec())),
         ("registered", Outcome::Registered),
         ("forgotten", Outcome::Forgotten { lines: 1, written_off: 2, exposure: 3 }),
@@ -476,7 +486,8 @@ fn workspace() -> Workspace {
     let user = User {
         member: Some(Box::new(member)),
         allocation: Some(allocation.clone()),
-        limit: Some((1, 2)),
+        limits: Some(Box::new(window::golden::limits())),
+        recent: Recent { at: 1, hour: 2, day: 300, week: 4 },
         used: 3,
         late: 5,
         past: 6,
@@ -510,6 +521,7 @@ fn workspace() -> Workspace {
         cycle_starts_at: 5,
         calendar_starts_at: 4,
         timezone: "UTC".into(),
+        clock: window::golden::clock(),
         cycle_rule: Some(rule(Every::Year)),
         cycle_ends: vec![6, 7],
         spent_before: Spent { used: 1, unattributed: 2, written_off: 3 },

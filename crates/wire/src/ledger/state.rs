@@ -3,8 +3,9 @@
 //! What can be computed from the rest (burn order, indexes by name, sums over grants) is not stored.
 
 use super::{
-    Backing, CycleRule, Durability, GrantKind, HolderId, KeyedBy, LineId, Membership, Meter, Metered,
-    Outcome, OverageRule, Overflow, Plan, PriceAnswer, PriceList, ReallocationAnswer, Role, Source, Term,
+    Backing, CycleRule, Durability, GrantKind, HolderId, KeyedBy, Limits, LineId, Membership, Meter, Metered,
+    Outcome, OverageRule, Overflow, Plan, PriceAnswer, PriceList, ReallocationAnswer, Recent, Role, Source,
+    Term, ZoneClock,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,7 @@ shapes! {
         pub cycle_starts_at: i64,
         pub calendar_starts_at: i64,
         pub timezone: String,
+        pub clock: ZoneClock,
         pub cycle_rule: Option<CycleRule>,
         pub cycle_ends: Vec<i64>,
         pub spent_before: Spent,
@@ -169,7 +171,8 @@ shapes! {
     pub struct User {
         pub member: Option<Box<Member>>,
         pub allocation: Option<Allocation>,
-        pub limit: Option<(u64, u64)>,
+        pub limits: Option<Box<Limits>>,
+        pub recent: Recent,
         pub used: u64,
         pub late: u64,
         pub past: u64,

@@ -2,7 +2,7 @@
 
 use super::KIB;
 use crate::envelope::Frozen;
-use crate::ledger::{Durability, Source};
+use crate::ledger::{Durability, LimitHit, Source};
 use serde::{Deserialize, Serialize};
 
 shapes! {
@@ -54,7 +54,7 @@ shapes! {
     pub enum Refusal {
         Exhausted { user: String, available: u64 },
         AllocationExhausted { user: String, available: u64 },
-        LimitReached { user: String, available: u64 },
+        LimitReached { user: String, available: u64, limit: LimitHit },
         InsufficientShared { available: u64 },
         InsufficientAllocation { user: String, available: u64 },
         AccessDisabled(String),
@@ -88,5 +88,5 @@ frozen! {
     // Five ids and 16 units, each of at most 128 bytes, have some 3 KiB.
     Forward 84 version 1 at most 4 * KIB;
     // A refusal may quote the operating system.
-    Forwarded 85 version 2 at most 64 * KIB;
+    Forwarded 85 version 3 at most 64 * KIB;
 }

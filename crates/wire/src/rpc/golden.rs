@@ -68,6 +68,7 @@ fn what_is_read() {
     golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5004 00030a017701017500");
     let teams = Query::Teams { id: id(), team: Some("t".into()), page: page() };
     golden(&read(teams, false), "5004 00030b01770101740101780900");
+    golden(&read(Query::Limits { id: id(), user: "u".into() }, false), "5004 00030c0177017500");
     golden(&read(Query::PlanAfter { id: id(), change }, false), "5004 00030901770100");
     let query = UsageQuery {
         group_by: vec![GroupBy::User, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
@@ -316,16 +317,17 @@ fn a_consume_and_its_charge() {
         cycle: 1,
         price_version: Some((7, Some(9))),
     };
-    golden(&Forwarded(Ok(charge)), "5502 00012a070502000202030a14000101070109");
+    golden(&Forwarded(Ok(charge)), "5503 00012a070502000202030a14000101070109");
 }
 
 #[test]
 fn every_refusal_of_a_consume() {
-    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 02 01 {hex}"));
+    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 03 01 {hex}"));
     let (user, available) = (|| "u".to_owned(), 1);
     refused(Refusal::Exhausted { user: user(), available }, "00 0175 01");
     refused(Refusal::AllocationExhausted { user: user(), available }, "01 0175 01");
-    refused(Refusal::LimitReached { user: user(), available }, "02 0175 01");
+    let limit = log::LimitHit { window: log::Window::Week, amount: 3, at: 4, resets_at: Some(5) };
+    refused(Refusal::LimitReached { user: user(), available, limit }, "02 0175 01 02 03 08 01 0a");
     refused(Refusal::InsufficientShared { available }, "03 01");
     refused(Refusal::InsufficientAllocation { user: user(), available }, "04 0175 01");
     refused(Refusal::AccessDisabled(user()), "05 0175");
@@ -433,8 +435,8 @@ fn what_is_asked_of_holds() {
     let open = OpenHold { consume, ttl_ms: 60_000 };
     golden(&ForwardHold { epoch: 1, open }, "5b01 0101770175016601016d00010000fb60ea");
     let opened = HoldOpened { hold: hold(), held: 5, expires_at: -1, cycle: 3 };
-    golden(&ForwardedHold(Ok(opened)), "5c01 0002fb2c01050103");
-    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c01 0114");
+    golden(&ForwardedHold(Ok(opened)), "5c02 0002fb2c01050103");
+    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c02 0114");
     let workspace = || "w".to_owned();
     let extend = ExtendHold { workspace: workspace(), hold: hold(), amount: 5, confirmed: 4 };
     golden(&HoldCommand::Extend(extend), "5d01 00017702fb2c010504");
@@ -450,7 +452,7 @@ fn what_is_asked_of_holds() {
     golden(&HoldCommand::Settle(settle), "5d01 01017702fb2c01000000");
     golden(&HoldCommand::Release { workspace: workspace(), hold: hold() }, "5d01 02017702fb2c01");
     let state = HoldState { hold: hold(), held: 5, confirmed: 4, expires_at: 1 };
-    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e01 000002fb2c01050402");
+    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e02 000002fb2c01050402");
     for (number, end) in [
         EndOfHold::Settled,
         EndOfHold::Released,
@@ -464,7 +466,7 @@ fn what_is_asked_of_holds() {
         let sources = vec![(log::Source::Shared, 3)];
         let durability = log::Durability::Disk;
         let ended = HoldEnd { hold: hold(), end, charged: 3, freed: 2, sources, durability, cycle: Some(1) };
-        let hex = format!("5e01 000102fb2c010{number}0302010203010101");
+        let hex = format!("5e02 000102fb2c010{number}0302010203010101");
         golden(&HoldAnswered(Ok(HoldAnswer::Ended(ended))), &hex);
     }
 }

@@ -1,7 +1,7 @@
 //! What can be read of a shard, and the answers. Not here: who may read.
 
 use crate::ledger::{
-    AllocationAnswer, GrantAnswer, MemberView, Metered, OverageAnswer, PlanAnswer, PlanChange,
+    AllocationAnswer, GrantAnswer, LimitsAnswer, MemberView, Metered, OverageAnswer, PlanAnswer, PlanChange,
     ReallocationAnswer, TeamView, WorkspaceView,
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ shapes! {
         PlanAfter { id: String, change: PlanChange },
         Overage { id: String, user: Option<String> },
         Teams { id: String, team: Option<String>, page: Page },
+        Limits { id: String, user: String },
     }
 
     pub struct Page {
@@ -51,6 +52,7 @@ shapes! {
         Plan(Box<PlanAnswer>),
         Overage(Box<OverageAnswer>),
         Teams(Vec<TeamView>),
+        Limits(Box<LimitsAnswer>),
     }
 
     pub enum UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan, Team }

@@ -262,9 +262,11 @@ impl Pool {
                 ChangeOf::Reallocate(from, to, amount) => {
                     reallocate(&format!("planned{number}"), from, to, amount)
                 }
-                ChangeOf::Limit(user, amount) => {
-                    Change::SetLimit { user: user_id(user), amount: Some(amount) }
-                }
+                ChangeOf::Limit(user, amount) => Change::SetLimit {
+                    user: user_id(user),
+                    window: types::Window::Cycle,
+                    amount: Some(amount),
+                },
                 ChangeOf::Access(user, on) => {
                     Change::PutMember { user: user_id(user), ai_access: Some(on), team: None, role: None }
                 }

@@ -1,0 +1,78 @@
+//! What was charged when, so that windows can be counted again: each instant has a label, and a window is all instants with
+//! one label. Not here: what a limit does with it (`naive`, `checkers`).
+
+use crate::checkers::{Broken, Verdict};
+use crate::history::START;
+use ledger::{Command, User, Workspace};
+use std::collections::BTreeMap;
+use types::{Credits, Timestamp, UserId, Window, WorkspaceId, ZoneClock, ZoneName};
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// Clocks of histories are so far ahead at first, and an hour more between these.
+const AHEAD_MS: i64 = 5 * HOUR_MS + HOUR_MS / 2;
+const PUT_MS: [i64; 2] = [3 * DAY_MS - 4 * HOUR_MS, 12 * DAY_MS - 3 * HOUR_MS];
+
+/// A zone's clock that is put forward and back, and not by whole hours ahead.
+pub fn odd_clock(workspace: &WorkspaceId) -> Command {
+    let seconds = |ms: i64| i32::try_from(ms / 1_000).expect("a few hours");
+    let changes = PUT_MS.map(|ms| START.plus_ms(ms));
+    let changes = vec![(changes[0], seconds(AHEAD_MS + HOUR_MS)), (changes[1], seconds(AHEAD_MS))];
+    let clock = ZoneClock::new(ZoneName::utc(), seconds(AHEAD_MS), changes).expect("clocks are put twice");
+    Command::SetClock { workspace: workspace.clone(), clock }
+}
+
+/// Equal for all instants of one window, of those that are not cycles.
+pub fn label(window: Window, at: Timestamp) -> i64 {
+    let since = at.millis() - START.millis();
+    let is_later = (PUT_MS[0]..PUT_MS[1]).contains(&since);
+    let shown = at.millis() + AHEAD_MS + if is_later { HOUR_MS } else { 0 };
+    let day = shown.div_euclid(DAY_MS);
+    match window {
+        Window::Hour => at.millis().div_euclid(HOUR_MS),
+        Window::Day => day,
+        // From the 5th of January 1970 on.
+        Window::Week => (day - 4).div_euclid(7),
+        Window::Cycle => 0,
+    }
+}
+
+/// What became known to be charged to each user, and when.
+#[derive(Clone, Debug, Default)]
+pub struct Charges(BTreeMap<UserId, Vec<(Timestamp, u64)>>);
+
+impl Charges {
+    /// Of one user, in the window that `at` lies in.
+    pub fn in_window(&self, user: &UserId, window: Window, at: Timestamp) -> u64 {
+        let same = |(then, _): &&(Timestamp, u64)| label(window, *then) == label(window, at);
+        self.0.get(user).into_iter().flatten().filter(same).map(|(_, amount)| amount).sum()
+    }
+
+    pub fn note(&mut self, user: &UserId, amount: u64, at: Timestamp) {
+        let charges = self.0.entry(user.clone()).or_default();
+        // Older ones are in no window any more.
+        charges.retain(|(then, _)| at.since_ms(*then) < 8 * DAY_MS);
+        charges.push((at, amount));
+    }
+
+    /// S6: what the ledger counts in a window is what became known in it.
+    pub fn saw(&mut self, before: &Workspace, after: &Workspace, at: Timestamp) -> Verdict {
+        let charged = |user: Option<&User>| user.map_or(0, |user| user.charged().micros());
+        for (name, user) in &after.users {
+            let more = charged(Some(user)).saturating_sub(charged(before.user(name)));
+            if more > 0 {
+                self.note(name, more, at);
+            }
+            for window in [Window::Hour, Window::Day, Window::Week] {
+                let (said, counted) = (after.used_in(user, window, at), self.in_window(name, window, at));
+                if said != Credits::from_micros(counted).expect("a small number") {
+                    let sentence = "S6 a window counts what became known in it";
+                    let what =
+                        format!("{name}, {window}: the ledger says {said}, it was {counted} micro-credits");
+                    return Err(Broken { sentence, what });
+                }
+            }
+        }
+        Ok(())
+    }
+}

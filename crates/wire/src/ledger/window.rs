@@ -1,0 +1,86 @@
+//! Limits by window, as they are kept and answered, and a zone's clock. Not here: what counts in a window.
+
+use serde::{Deserialize, Serialize};
+
+shapes! {
+    pub enum Window { Hour, Day, Week, Cycle }
+
+    pub struct Limits {
+        pub by_window: Vec<(Window, u64)>,
+        pub revision: u64,
+    }
+
+    pub struct Recent {
+        pub at: i64,
+        pub hour: u64,
+        pub day: u64,
+        pub week: u64,
+    }
+
+    pub struct LimitHit {
+        pub window: Window,
+        pub amount: u64,
+        pub at: i64,
+        pub resets_at: Option<i64>,
+    }
+
+    pub struct LimitsAnswer {
+        pub user: String,
+        pub limits: Vec<LimitView>,
+        pub out: u64,
+        pub revision: u64,
+        pub at: i64,
+    }
+
+    pub struct LimitView {
+        pub window: Window,
+        pub amount: u64,
+        pub used: u64,
+        pub remaining: u64,
+        pub starts_at: i64,
+        pub resets_at: Option<i64>,
+    }
+
+    pub struct ZoneClock {
+        pub zone: String,
+        /// In seconds, before the first change.
+        pub ahead_s: i32,
+        pub changes: Vec<(i64, i32)>,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod golden {
+    use super::super::golden::{admin, check};
+    use super::super::{Applied, Change, Command, Outcome};
+    use super::*;
+
+    pub fn clock() -> ZoneClock {
+        ZoneClock { zone: "Europe/Berlin".into(), ahead_s: 3_600, changes: vec![(300, 7_200)] }
+    }
+
+    pub fn hit() -> LimitHit {
+        LimitHit { window: Window::Day, amount: 300, at: 1, resets_at: Some(2) }
+    }
+
+    pub fn limits() -> Limits {
+        Limits { by_window: vec![(Window::Hour, 1), (Window::Cycle, 300)], revision: 2 }
+    }
+
+    pub fn answer() -> LimitsAnswer {
+        let view =
+            |window| LimitView { window, amount: 1, used: 2, remaining: 3, starts_at: 4, resets_at: None };
+        LimitsAnswer { user: "a".into(), limits: vec![view(Window::Week)], out: 5, revision: 6, at: 7 }
+    }
+
+    #[test]
+    fn limits_are_golden() {
+        let set = |window| admin(Change::SetLimit { user: "a".into(), window, amount: None });
+        check("limit-hour", set(Window::Hour));
+        check("limit-week", set(Window::Week));
+        check("limit-cycle", set(Window::Cycle));
+        check("lift-limits", admin(Change::LiftLimits { user: "a".into() }));
+        check("clock", Command::SetClock { workspace: "w".into(), clock: clock() });
+        check("limits-set", Applied { result: Ok(Outcome::Limits(Box::new(answer()))), events: vec![] });
+    }
+}

@@ -1,0 +1,153 @@
+//! Limits by window on three real nodes: met to the micro-credit, named in the refusal with when they end, and over at that
+//! instant without anybody's doing. Not here: every corner of what counts (`ledger`'s scripts), days of all zones (`calendar`).
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tests::{
+    Api, Cluster, PATIENCE, Real, Spent, Tally, assert_conserved, credits, eventually, instant_ms, number,
+    text, whole,
+};
+use types::Credits;
+
+const WORKSPACE: &str = "/v1/workspaces/acme";
+const ANN: &str = "/v1/workspaces/acme/limits/ann";
+const CONSUME: &str = "/v1/workspaces/acme/consume";
+
+async fn limit(api: &mut Api, amount: &str, window: &str) -> Value {
+    let body = json!({ "amount": amount, "window": window }).to_string();
+    api.write("PUT", ANN, &body).await.expect(200).json()
+}
+
+/// Of a window, as it is shown.
+fn of(limits: &Value, window: &str) -> Value {
+    let all = limits["limits"].as_array().expect("a list");
+    all.iter().find(|limit| limit["window"] == window).cloned().unwrap_or(Value::Null)
+}
+
+/// Six callers at each node spend one credit after the other until they are refused.
+async fn spend_all(cluster: &Cluster) -> Tally {
+    let callers = cluster.numbers().flat_map(|node| [node; 6]).map(|node| {
+        let mut api = cluster.api(node);
+        tokio::spawn(async move {
+            let mut told = Tally::default();
+            while told.refused.is_empty() && told.unknown.is_zero() {
+                told.note(whole(1), &api.consume("acme", "ann", "1").await);
+            }
+            told
+        })
+    });
+    let tallies: Vec<Tally> =
+        join_all(callers).await.into_iter().map(|told| told.expect("a tally")).collect();
+    Tally::sum(&tallies)
+}
+
+async fn refused(cluster: &Cluster, node: u16, amount: &str) -> Value {
+    let body = json!({"user": "ann", "feature": "chat", "amount": amount}).to_string();
+    cluster.api(node).answer("POST", CONSUME, Some(&body)).await.expect(402).json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_hours_limit_is_met_from_three_nodes_to_the_credit_and_is_over_with_the_hour() {
+    let mut cluster = Cluster::start_with_clocks(3).await;
+    let mut admin = cluster.api(1);
+    admin.make_workspace("acme", "1000").await;
+    let set = limit(&mut admin, "20", "hour").await;
+    let real = Real::of(&mut admin, WORKSPACE).await;
+    // No hour ends by itself while this test looks.
+    let first_end = instant_ms(&of(&set, "hour")["resets_at"]) + 3_600_000;
+    assert_eq!(first_end % 3_600_000, 0, "hours are those of UTC: {set}");
+    real.put_clocks_before(&mut cluster, first_end, 1_500_000);
+    let is_there = eventually("the hour is there", PATIENCE, async || {
+        let shown = of(&admin.read(ANN).await, "hour");
+        (instant_ms(&shown["resets_at"]) == first_end).then_some(())
+    });
+    is_there.await;
+
+    let told = spend_all(&cluster).await;
+    assert_eq!(told.refused_otherwise(&["limit_reached"]), [].into(), "{told:#?}");
+    assert_eq!((told.allowed, told.unknown), (whole(20), Credits::ZERO), "not one more, not one less");
+    for node in cluster.numbers() {
+        let problem = refused(&cluster, node, "0.000001").await;
+        assert_eq!(problem["code"], "limit_reached");
+        assert_eq!(problem["limit"], json!({"window": "hour", "limit": "20"}), "{problem}");
+        assert_eq!((instant_ms(&problem["resets_at"]), &problem["available"]), (first_end, &json!("0")));
+        let wait_ms = number(&problem["retry_after_ms"]);
+        assert!((1_400_000..=1_500_000).contains(&wait_ms), "{problem}");
+    }
+    let shown = of(&admin.read(ANN).await, "hour");
+    assert_eq!([text(&shown["used"]), text(&shown["remaining"])], ["20", "0"], "{shown}");
+
+    // The hour ends. Nobody does anything, and whoever waited as he was told is served.
+    real.put_clocks_before(&mut cluster, first_end, 1_500);
+    let served = eventually("the next hour serves", PATIENCE, async || {
+        match cluster.api(2).consume("acme", "ann", "1").await {
+            Spent::Allowed { charged, .. } => Some(charged),
+            Spent::Refused { code, .. } => {
+                assert_eq!(code, "limit_reached");
+                None
+            }
+            Spent::Unknown => panic!("a node is lost"),
+        }
+    });
+    assert_eq!(served.await, whole(1));
+    let told = spend_all(&cluster).await;
+    assert_eq!((told.allowed, told.unknown), (whole(19), Credits::ZERO), "{told:#?}");
+    let shown = of(&admin.read(ANN).await, "hour");
+    assert_eq!(instant_ms(&shown["starts_at"]), first_end);
+    assert_eq!(credits(&shown["limit"]), whole(20));
+    for node in cluster.numbers() {
+        assert_conserved(&mut cluster.api(node)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn days_begin_in_the_workspaces_zone_and_the_tightest_of_several_wins() {
+    let mut cluster = Cluster::start_with_clocks(3).await;
+    let mut admin = cluster.api(3);
+    admin.make_workspace("acme", "1000").await;
+    admin.write("PUT", WORKSPACE, r#"{"timezone":"Asia/Kolkata"}"#).await.expect(200);
+    limit(&mut admin, "30", "week").await;
+    limit(&mut admin, "10", "day").await;
+    let set = limit(&mut admin, "100", "cycle").await;
+    let windows: Vec<String> =
+        set["limits"].as_array().expect("a list").iter().map(|limit| text(&limit["window"])).collect();
+    assert_eq!(windows, ["day", "week", "cycle"]);
+    let (day, week) = (of(&set, "day"), of(&set, "week"));
+    assert!(text(&day["resets_at"]).ends_with("T18:30:00Z"), "midnight in Kolkata: {day}");
+    assert!(text(&week["resets_at"]).ends_with("T18:30:00Z"), "{week}");
+    let day_ms = 86_400_000;
+    // 1970-01-04T18:30Z was midnight before a Monday there.
+    assert_eq!((instant_ms(&week["resets_at"]) - 3 * day_ms - 66_600_000) % (7 * day_ms), 0, "{week}");
+    assert_eq!(of(&set, "cycle")["resets_at"], Value::Null);
+
+    // The week is set to its first day, so that a day ends in it.
+    let real = Real::of(&mut admin, WORKSPACE).await;
+    let monday = instant_ms(&week["resets_at"]);
+    real.put_clocks_before(&mut cluster, monday + day_ms, 1_500_000);
+    let is_there = eventually("the Monday is there", PATIENCE, async || {
+        let shown = of(&admin.read(ANN).await, "day");
+        (instant_ms(&shown["resets_at"]) == monday + day_ms).then_some(())
+    });
+    is_there.await;
+    assert_eq!(spend_all(&cluster).await.allowed, whole(10));
+    let problem = refused(&cluster, 1, "1").await;
+    assert_eq!(problem["limit"], json!({"window": "day", "limit": "10"}), "{problem}");
+    assert_eq!(instant_ms(&problem["resets_at"]), monday + day_ms);
+    // More than the week has left, too: the day's end would not help.
+    let problem = refused(&cluster, 1, "21").await;
+    assert_eq!(problem["limit"], json!({"window": "week", "limit": "30"}), "{problem}");
+    assert_eq!(instant_ms(&problem["resets_at"]), monday + 7 * day_ms);
+
+    // One is lifted, another lowered, all are lifted: felt at once.
+    let left = admin.write("DELETE", &format!("{ANN}?window=day"), "").await.expect(200).json();
+    assert_eq!((of(&left, "day"), text(&of(&left, "week")["used"])), (Value::Null, "10".to_owned()));
+    cluster.api(1).consume("acme", "ann", "15").await.allowed();
+    limit(&mut admin, "25", "week").await;
+    assert_eq!(refused(&cluster, 2, "1").await["limit"], json!({"window": "week", "limit": "25"}));
+    let none = admin.write("DELETE", ANN, "").await.expect(200).json();
+    assert_eq!(none["limits"], json!([]));
+    cluster.api(2).consume("acme", "ann", "200").await.allowed();
+    for node in cluster.numbers() {
+        assert_conserved(&mut cluster.api(node)).await;
+    }
+}
