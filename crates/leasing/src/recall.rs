@@ -191,10 +191,10 @@ impl RecallLine {
 mod tests {
     use super::*;
     use ledger::{
-        AdminCommand, Change, Command, GrantKind, HolderBatch, LineMessage, NewGrant, Outcome, State, Used,
-        Wish, WorkspaceSettings,
+        AdminCommand, Change, Command, GrantKind, HolderBatch, LineMessage, NewGrant, Outcome, State,
+        TeamChange, Used, Wish, WorkspaceSettings,
     };
-    use types::{CycleNumber, DiskId, HolderId, NodeId, WorkspaceId};
+    use types::{CycleNumber, DiskId, HolderId, NodeId, TeamId, WorkspaceId};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000);
     const HALF: Wave = Wave::Half { now: NOW, young_ms: 50 };
@@ -213,6 +213,10 @@ mod tests {
 
     /// A pool all of whose credits are out: line 1 has 1, each next one more.
     fn all_out(lines: u64) -> State {
+        all_out_after(lines, Vec::new())
+    }
+
+    fn all_out_after(lines: u64, changes: Vec<Change>) -> State {
         let (mut state, id) = (State::new(), WorkspaceId::parse("w").unwrap());
         let mut apply = |command| state.apply(Timestamp::from_millis(0), &command).result.unwrap();
         let admin = |change| {
@@ -230,6 +234,9 @@ mod tests {
             expires_at: None,
             term: ledger::Term::Lasting,
         })));
+        changes.into_iter().for_each(|change| {
+            apply(admin(change));
+        });
         let holder = line(1).holder;
         apply(Command::Register { holder, journal_sequence: 0 });
         let draw = |number| LineMessage {
@@ -278,6 +285,28 @@ mod tests {
         assert_eq!(all.len(), 999, "but the one that asks");
         assert!(all.iter().all(|(number, keep)| *number != 7 && keep.is_zero()));
         assert!(all.is_sorted_by(|(a, _), (b, _)| a > b), "fullest first");
+    }
+
+    #[test]
+    fn what_is_out_of_a_reserve_serves_its_members_alone() {
+        let team: TeamId = "t".parse().unwrap();
+        let of_team = |change| Change::Team { team: team.clone(), change };
+        let member = |number| {
+            let team = Some(Some(team.clone()));
+            Change::PutMember { user: user(number), ai_access: None, team, role: None }
+        };
+        let reserve = TeamChange::SetReserve { amount: whole(6) };
+        let mut changes = vec![of_team(TeamChange::Put { parent: None }), of_team(reserve)];
+        changes.extend((1..=3).map(member));
+        // Lines 1 to 3 have the reserve out, 4 and 5 what is shared.
+        let state = all_out_after(5, changes);
+        let numbers = |short: &[Short]| {
+            asked(&state, short, Wave::All).into_iter().map(|(number, _)| number).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(&[short(5, 9)]), [4]);
+        assert_eq!(numbers(&[short(1, 9)]), [5, 4, 3, 2]);
+        let own = DenialReason::AllocationExhausted;
+        assert_eq!(numbers(&[Short { reason: own, ..short(1, 9) }]), [], "he may not draw on it");
     }
 
     #[test]

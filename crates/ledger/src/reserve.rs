@@ -11,6 +11,7 @@ use crate::line::Line;
 use crate::outcome::Rejection;
 use crate::team::Team;
 use crate::workspace::Workspace;
+use std::collections::BTreeMap;
 use types::{Credits, CreditsDelta, LineId, Source, TeamId, Timestamp, UserId};
 
 impl Workspace {
@@ -155,22 +156,27 @@ impl Workspace {
 
     /// For `violations`.
     pub(crate) fn reserves_sums_are_what_lines_say(&self) -> Option<String> {
-        for (name, team) in &self.teams {
-            let Some(reserve) = &team.reserve else { continue };
-            let of_lines = || self.lines.values().map(|line| line.out_of(reserve.no));
-            let out = Credits::checked_sum(of_lines().map(|(out, _)| out));
-            let pledged = Credits::checked_sum(of_lines().map(|(_, pledged)| pledged));
-            let is_known = self.reserves.get(&reserve.no) == Some(name);
-            if out != Some(reserve.out) || pledged != Some(reserve.pledged) || !is_known {
-                return Some(format!("{name}: {reserve:?}, lines say out {out:?}, pledged {pledged:?}"));
+        let mut of_lines: BTreeMap<AllocationNo, (Credits, Credits)> = BTreeMap::new();
+        for line in self.lines.values() {
+            for (_, no) in &line.reserves {
+                let (out, pledged) = line.out_of(*no);
+                let sums = of_lines.entry(*no).or_insert((Credits::ZERO, Credits::ZERO));
+                *sums = (sums.0.saturating_add(out), sums.1.saturating_add(pledged));
             }
         }
-        let there_are = self.teams.values().filter(|team| team.reserve.is_some()).count();
-        (self.reserves.len() != there_are).then(|| format!("{:?}, there are {there_are}", self.reserves))
+        for (name, team) in &self.teams {
+            let Some(reserve) = &team.reserve else { continue };
+            let lines = of_lines.get(&reserve.no).copied().unwrap_or((Credits::ZERO, Credits::ZERO));
+            if lines != (reserve.out, reserve.pledged) || reserve.pledged > reserve.out {
+                return Some(format!("{name}: {reserve:?}, lines say out and pledged {lines:?}"));
+            }
+        }
+        let counted = self.counted_reserves();
+        (self.reserves != counted).then(|| format!("{:?}, teams say {counted:?}", self.reserves))
     }
 
     /// Counted again.
-    pub fn counted_reserves(&self) -> std::collections::BTreeMap<AllocationNo, TeamId> {
+    pub fn counted_reserves(&self) -> BTreeMap<AllocationNo, TeamId> {
         let of = |(name, team): (&TeamId, &Team)| Some((team.reserve.as_ref()?.no, name.clone()));
         self.teams.iter().filter_map(of).collect()
     }

@@ -7,7 +7,7 @@
 mod overage;
 mod teams;
 
-pub use teams::all_of_an_answer;
+pub use teams::{all_of_an_answer, crossings_of_teams};
 
 use crate::ghost::Ghost;
 use ledger::{

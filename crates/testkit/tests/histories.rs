@@ -74,6 +74,7 @@ fn prompt_holders_make_the_ledger_a_pool_without_leases() {
         "an allocation was short",
         "not allowed",
         "overage was drawn",
+        "a reserve was short",
         "refused as predicted",
         "something was kept over a rollover",
         "spent as predicted",
@@ -85,6 +86,11 @@ fn prompt_holders_make_the_ledger_a_pool_without_leases() {
 fn racing_holders_leave_the_books_right() {
     let sometimes = [
         "a charge of an ended cycle came late",
+        "a cut of a reserve left a pending part",
+        "a line drew on two reserves",
+        "a reserve paid for overage",
+        "a reserve was drawn on",
+        "a team was moved with credits out",
         "a cycle ended",
         "a cycle ended with credits out",
         "a reallocation left a pending part",

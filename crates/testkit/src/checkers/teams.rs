@@ -3,10 +3,10 @@
 
 use super::{Verdict, holds};
 use ledger::{
-    Allocation, Applied, Command, DenialReason, GrantState, LineResult, Outcome, Overflow, Workspace,
+    Allocation, Applied, Command, DenialReason, GrantState, LineResult, Outcome, Overflow, Owner, Workspace,
 };
 use std::collections::BTreeSet;
-use types::{LineId, Source, UserId};
+use types::{Credits, LineId, Source, UserId};
 
 /// The reserves that a user may draw on, by how far out their team is.
 fn reserves_of<'a>(pool: &'a Workspace, user: &UserId) -> Vec<(u8, &'a Allocation)> {
@@ -83,4 +83,35 @@ fn idle_elsewhere(pool: &Workspace, id: LineId, user: &UserId) -> u64 {
         idle -= promised.map(|pledge| pledge.amount.micros()).sum::<u64>();
     }
     idle
+}
+
+/// The rare crossings of teams from one state of a pool to the next.
+pub fn crossings_of_teams(was: &Workspace, now: &Workspace) -> [(&'static str, bool); 6] {
+    let sum = |pool: &Workspace, of: fn(&Allocation) -> Credits| -> u64 {
+        pool.teams.values().filter_map(|team| team.reserve.as_ref()).map(|reserve| of(reserve).micros()).sum()
+    };
+    let paid = |pool: &Workspace| -> u64 {
+        let accounts = pool.overages.values().flat_map(|overage| overage.accounts.values());
+        let payers = accounts.flat_map(|account| &account.paid_by);
+        let of_reserves =
+            payers.filter(|payer| payer.allocation.is_some_and(|no| pool.reserves.contains_key(&no)));
+        of_reserves.map(|payer| payer.amount.micros()).sum()
+    };
+    let owes = |pool: &Workspace| {
+        let of_teams = pool.intents.values().filter(|intent| matches!(intent.from, Owner::Team(_)));
+        of_teams.map(|intent| intent.pending().micros()).sum::<u64>()
+    };
+    let moved =
+        |(name, is): (_, &ledger::Team)| was.teams.get(name).is_some_and(|was| was.parent != is.parent);
+    let moved = now.teams.iter().any(moved);
+    let lines_of_two_reserves = |pool: &Workspace| pool.lines.values().any(|line| line.reserves.len() > 1);
+    let short = |pool: &Workspace| sum(pool, |reserve| reserve.short);
+    [
+        ("a reserve was drawn on", sum(now, |r| r.out) > sum(was, |r| r.out)),
+        ("a line drew on two reserves", lines_of_two_reserves(now) && !lines_of_two_reserves(was)),
+        ("a cut of a reserve left a pending part", owes(now) > owes(was)),
+        ("a reserve was short", short(now) > short(was)),
+        ("a reserve paid for overage", paid(now) > paid(was)),
+        ("a team was moved with credits out", moved && now.frozen_out > was.frozen_out),
+    ]
 }
