@@ -44,6 +44,7 @@ pub fn journal() -> journal::Options {
         holds_per_user_max: 1_000,
         key_window_ms: 24 * 60 * 60 * 1_000,
         keys_bytes_max: 256 * 1024 * 1024,
+        past_bytes_max: 1 << 30,
     }
 }
 

@@ -233,6 +233,7 @@ pub(crate) fn journal_options() -> journal::Options {
         holds_per_user_max: 1_000,
         key_window_ms: 1_000,
         keys_bytes_max: 1 << 20,
+        past_bytes_max: 1 << 20,
     }
 }
 

@@ -76,6 +76,8 @@ table! {
         "Make the user a member with PUT /v1/workspaces/{ws}/members/{user}, or open the membership.";
     NotFound = 404 "not_found": "No such resource",
         "Check the id, or make it first.";
+    UnknownCharge = 404 "unknown_charge": "No such charge, or none any more",
+        "Check the id. What is too old to be refunded is made good with a grant of kind `correction`.";
     UnknownRoute = 404 "unknown_route": "No such route",
         "See /docs for all routes.";
     MethodNotAllowed = 405 "method_not_allowed": "This route does not take this method",
@@ -90,6 +92,8 @@ table! {
         "Ids are permanent: choose another one.";
     Conflict = 409 "conflict": "The change contradicts what there is",
         "Change first what the detail names.";
+    BeyondCharge = 409 "beyond_charge": "Not so much of the charge is left to refund",
+        "Refund at most what is available; GET /v1/workspaces/{ws}/charges/{charge} says what was refunded.";
     HoldOver = 409 "hold_over": "The hold has ended",
         "Nothing more can be done with it; open another one.";
     HoldEnding = 409 "hold_ending": "The hold can have no more",
@@ -116,8 +120,8 @@ table! {
         "Ask again, ask another node, or ask for at most what is available. GET /v1/cluster shows which nodes are away.";
     HomeUnreachable = 503 "home_unreachable" again 1_000: "The node that decides keyed requests of this user is away",
         "Ask again with the same key.";
-    HolderUnreachable = 503 "holder_unreachable" again 1_000: "The node that has this hold is away",
-        "Ask again; if the node stays away, the hold ends by itself and is charged what was confirmed.";
+    HolderUnreachable = 503 "holder_unreachable" again 1_000: "The node that has this hold or charge is away",
+        "Ask again; if the node stays away, a hold ends by itself and is charged what was confirmed, and a charge is made good with a grant of kind `correction`.";
     NoLeader = 503 "no_leader" again 500: "The shard of this workspace has no leader",
         "Ask again; an election takes a second or two.";
     OutcomeUnknown = 503 "outcome_unknown" again 500: "It is not known whether this was done",
@@ -183,6 +187,8 @@ impl From<Refusal> for Refused {
                 (Code::InsufficientAllocation, Some(*available))
             }
             Refusal::HoldExceeded { held } => (Code::HoldExceeded, Some(*held)),
+            Refusal::UnknownCharge(_) => (Code::UnknownCharge, None),
+            Refusal::BeyondCharge { left } => (Code::BeyondCharge, Some(*left)),
             Refusal::HoldOver(_) => (Code::HoldOver, None),
             Refusal::HoldEnding => (Code::HoldEnding, None),
             Refusal::TooManyHolds(_) => (Code::TooManyHolds, None),
@@ -290,6 +296,8 @@ mod tests {
             (Refusal::HoldEnding, 409, "hold_ending"),
             (Refusal::TooManyHolds("too many".into()), 429, "too_many_holds"),
             (Refusal::HolderUnreachable, 503, "holder_unreachable"),
+            (Refusal::UnknownCharge("none".into()), 404, "unknown_charge"),
+            (Refusal::BeyondCharge { left: available }, 409, "beyond_charge"),
         ]
     }
 
@@ -299,7 +307,7 @@ mod tests {
             let problem = Refused::from(refusal.clone()).problem();
             assert_eq!((problem.status, &*problem.code), (status, code), "{refusal:?}");
             assert_eq!(problem.detail, refusal.to_string());
-            let tells_amount = status == 402 || code == "credits_unreachable";
+            let tells_amount = status == 402 || ["credits_unreachable", "beyond_charge"].contains(&code);
             assert_eq!(problem.available.is_some(), tells_amount, "{code}");
         }
     }

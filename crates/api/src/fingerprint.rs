@@ -9,8 +9,8 @@
 
 use crate::translate;
 use quota::{
-    Change, Keep, Minimum, NewGrant, OverageRule, Plan, PlanChange, Price, PriceChange, PriceList, Rollover,
-    TeamChange, Term, Tier, WorkspaceSettings,
+    Change, Keep, Minimum, NewGrant, NewRefund, OverageRule, Plan, PlanChange, Price, PriceChange, PriceList,
+    Rollover, TeamChange, Term, Tier, WorkspaceSettings,
 };
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
 use wire::json::{Durability, Shown, Word};
@@ -101,7 +101,7 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             print.tag(11);
         }
         Change::Team { team, change } => {
-            print.tag(13).word(team);
+            print.tag(15).word(team);
             match change {
                 TeamChange::Put { parent } => {
                     print.tag(1).maybe(parent.as_ref(), |print, parent| print.word(parent))
@@ -112,6 +112,12 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
                 TeamChange::AdjustReserve { delta: CreditsDelta::Lower(by) } => print.tag(5).credits(*by),
                 TeamChange::RemoveReserve => print.tag(6),
             };
+        }
+        // What the charge drew is the holder's word, and the same whenever it is asked.
+        Change::Refund(refund) => {
+            let NewRefund { id, holder: _, charge, user: _, parts: _, amount } = refund.as_ref();
+            print.tag(14).word(charge).maybe(id.as_ref(), |print, id| print.word(id));
+            print.maybe(amount.as_ref(), |print, amount| print.credits(*amount));
         }
         Change::SetOverage { user, rule } => {
             print.tag(12).maybe(user.as_ref(), |print, user| print.word(user));

@@ -29,6 +29,7 @@ mod overage;
 mod plans;
 mod prices;
 mod reallocations;
+mod refunds;
 mod routes;
 mod serve;
 mod teams;

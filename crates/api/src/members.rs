@@ -74,6 +74,7 @@ fn member_json(view: MemberView) -> json::Member {
         reserve,
         limit,
         used,
+        refunded,
         leased,
         remaining,
         revision: _,
@@ -91,6 +92,7 @@ fn member_json(view: MemberView) -> json::Member {
         reserve: Text(reserve),
         limit: limit.map(Text),
         used: Text(used),
+        refunded: Text(refunded),
         leased: Text(leased),
         remaining: Text(remaining),
     }
@@ -118,13 +120,14 @@ mod tests {
             reserve: whole(7),
             limit: None,
             used: whole(12),
+            refunded: whole(2),
             leased: whole(50),
             remaining: whole(988),
             revision: Revision(3),
         };
         let golden = concat!(
             r#"{"user":"ann","listed":true,"ai_access":true,"team":null,"role":"admin","allocation":"1000","#,
-            r#""overflow":"none","short":"0","pending":"0","reserve":"7","limit":null,"used":"12","leased":"50","remaining":"988"}"#
+            r#""overflow":"none","short":"0","pending":"0","reserve":"7","limit":null,"used":"12","refunded":"2","leased":"50","remaining":"988"}"#
         );
         assert_eq!(String::from_utf8(json::write(&member_json(view))).unwrap(), golden);
     }

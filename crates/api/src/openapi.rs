@@ -4,10 +4,12 @@
 use crate::error::{Code, Row};
 use crate::{
     allocations, cluster, consume, grants, holds, members, operation, overage, plans, prices, reallocations,
-    teams, test_clock, usage, user_limits, workspaces,
+    refunds, teams, test_clock, usage, user_limits, workspaces,
 };
 use std::fmt::Write;
-use types::{GrantId, IdempotencyKey, NodeId, ReallocationId, TeamId, UserId, WorkspaceId};
+use types::{
+    AnyCharge, GrantId, IdempotencyKey, NodeId, ReallocationId, RefundId, TeamId, UserId, WorkspaceId,
+};
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::{Object, Schema, Type};
@@ -27,7 +29,7 @@ use wire::json::{Given, Problem};
         members::list, members::put, members::get,
         allocations::put, allocations::get, allocations::remove, allocations::adjust,
         user_limits::put, user_limits::get, user_limits::lift,
-        reallocations::make, reallocations::get,
+        reallocations::make, reallocations::get, refunds::make, refunds::get, refunds::charge,
         overage::put, overage::get, overage::put_user, overage::get_user, overage::remove_user,
         teams::list, teams::put, teams::get, teams::remove, teams::set_reserve, teams::remove_reserve,
         teams::adjust_reserve,
@@ -159,6 +161,8 @@ fn id_schema(name: &str) -> RefOr<Schema> {
         "team" => Given::<TeamId>::schema(),
         "grant" => Given::<GrantId>::schema(),
         "reallocation" => Given::<ReallocationId>::schema(),
+        "refund" => Given::<RefundId>::schema(),
+        "charge" => Given::<AnyCharge>::schema(),
         "version" => Given::<u64>::schema(),
         _ => Given::<NodeId>::schema(),
     }

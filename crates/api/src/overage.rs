@@ -122,10 +122,11 @@ fn shown(answer: OverageAnswer) -> Response {
 }
 
 fn cycle_json(overage: CycleOverage) -> json::CycleOverage {
-    let CycleOverage { cycle, charged, out, paid, billed } = overage;
+    let CycleOverage { cycle, charged, refunded, out, paid, billed } = overage;
     json::CycleOverage {
         cycle: cycle.0,
         charged: Text(charged),
+        refunded: Text(refunded),
         leased: Text(out),
         paid: Text(paid),
         billed: Text(billed),

@@ -6,7 +6,7 @@ use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
     allocations, cluster, consume, grants, holds, members, operation, overage, plans, prices, reallocations,
-    teams, test_clock, usage, user_limits, workspaces,
+    refunds, teams, test_clock, usage, user_limits, workspaces,
 };
 use axum::Router;
 use axum::extract::{Request, State};
@@ -59,6 +59,9 @@ pub(crate) fn all() -> Vec<Route> {
         route("POST /v1/workspaces/{ws}/allocations/{user}/adjust", post(allocations::adjust)),
         route("POST /v1/workspaces/{ws}/reallocations", post(reallocations::make)),
         route("GET /v1/workspaces/{ws}/reallocations/{reallocation}", get(reallocations::get)),
+        route("POST /v1/workspaces/{ws}/refunds", post(refunds::make)),
+        route("GET /v1/workspaces/{ws}/refunds/{refund}", get(refunds::get)),
+        route("GET /v1/workspaces/{ws}/charges/{charge}", get(refunds::charge)),
         route("GET /v1/workspaces/{ws}/teams", get(teams::list)),
         route("PUT /v1/workspaces/{ws}/teams/{team}", put(teams::put)),
         route("GET /v1/workspaces/{ws}/teams/{team}", get(teams::get)),

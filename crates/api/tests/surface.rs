@@ -79,7 +79,7 @@ const CONSUME: &str = "POST /v1/workspaces/acme/consume";
 const BODY: &str = r#"{"user":"ann","feature":"chat","amount":"1.5"}"#;
 
 /// Each route with a request that is in order.
-const IN_ORDER: [(&str, &str); 41] = [
+const IN_ORDER: [(&str, &str); 44] = [
     (CONSUME, BODY),
     ("POST /v1/workspaces/acme/quote", BODY),
     (
@@ -109,6 +109,9 @@ const IN_ORDER: [(&str, &str); 41] = [
     ("POST /v1/workspaces/acme/allocations/ann/adjust", r#"{"delta":"-2000"}"#),
     ("POST /v1/workspaces/acme/reallocations", r#"{"id":"r","from":"ann","to":"bob","amount":1}"#),
     ("GET /v1/workspaces/acme/reallocations/r", ""),
+    ("POST /v1/workspaces/acme/refunds", r#"{"of":"n1.42.7","amount":"1.5","id":"r-1"}"#),
+    ("GET /v1/workspaces/acme/refunds/n1.42.7:1", ""),
+    ("GET /v1/workspaces/acme/charges/n1.h42", ""),
     ("PUT /v1/workspaces/acme/limits/ann", r#"{"amount":null,"window":"cycle"}"#),
     ("GET /v1/workspaces/acme/limits/ann", ""),
     ("DELETE /v1/workspaces/acme/limits/ann?window=day", ""),
@@ -227,7 +230,6 @@ async fn what_is_no_route_or_no_method_of_it() {
         "GET /v1",
         "GET /v1/workspaces",
         "GET /v1/workspaces/acme/holds/n1.h1",
-        "POST /v1/workspaces/acme/refunds",
         "GET /v1/workspaces/acme/",
         "GET /v2/workspaces/acme",
     ] {

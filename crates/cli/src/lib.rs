@@ -15,6 +15,7 @@ mod node;
 mod overage;
 mod plan;
 mod prices;
+mod refund;
 mod replay;
 mod table;
 mod target;
@@ -32,6 +33,7 @@ pub use node::NodeCommand;
 pub use overage::OverageCommand;
 pub use plan::PlanCommand;
 pub use prices::PricesCommand;
+pub use refund::{Charge, Refund};
 pub use replay::Replay;
 pub use target::{Group, Single, Target, When};
 pub use team::TeamCommand;
@@ -71,6 +73,8 @@ pub enum Command {
     Node(Group<NodeCommand>),
     /// Spends credits
     Consume(Single<Consume>),
+    Refund(Single<Refund>),
+    Charge(Single<Charge>),
     /// Holds: credits set aside for a call whose price is not known yet
     Hold(Group<HoldCommand>),
     /// The price of a consume, without effect
@@ -111,6 +115,8 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Prices(Group { target, what }) => Box::pin(prices::run(&target, what)).await,
         Command::Node(Group { target, what }) => Box::pin(node::run(&target, what)).await,
         Command::Consume(Single { target, what }) => Box::pin(consume::run(&target, what)).await,
+        Command::Refund(Single { target, what }) => Box::pin(refund::refund(&target, what)).await,
+        Command::Charge(Single { target, what }) => Box::pin(refund::charge(&target, what)).await,
         Command::Hold(Group { target, what }) => Box::pin(hold::run(&target, what)).await,
         Command::Quote(Single { target, what }) => Box::pin(consume::quote(&target, what)).await,
         Command::Replay(Single { target, what }) => Box::pin(replay::run(&target, what)).await,
@@ -204,6 +210,9 @@ mod tests {
             "hold settle acme n1.h42 --amount 0",
             "hold settle acme n1.h42 --usage output_tokens=250 --shortfall cap",
             "hold release acme n1.h42",
+            "refund acme n1.42.7",
+            "refund acme n1.h42 --amount 1.5 --id r-1 --idempotency-key k",
+            "charge acme n1.42.7",
             "quote acme ann chat --amount 1.5",
             "replay --trace t.csv --users u.csv --workspace acme --credits 1000 --seed 7 --speed max --url http://a,http://b",
         ] {
@@ -226,6 +235,7 @@ mod tests {
             ("hold open acme ann chat --amount 2 --ttl-ms 300001", "1000..=300000"),
             ("hold settle acme n1.h42", "--amount"),
             ("hold settle acme n1.h42 --amount 1 --shortfall overage", "it is one of: reject cap"),
+            ("refund acme n1.42", "a charge's id is"),
             ("hold release acme n1.42.7", "a hold's id is"),
             ("reallocate acme m --from a --to b", "--amount"),
             ("reallocate acme m --show --from a", "cannot be used with"),

@@ -70,6 +70,7 @@ fn one(member: &json::Member) -> String {
         ("overflow", overflow),
         ("limit", or_dash(member.limit.map(|amount| amount.0))),
         ("used", member.used.0.to_string()),
+        ("refunded", member.refunded.0.to_string()),
         ("leased", member.leased.0.to_string()),
         ("pending", member.pending.0.to_string()),
         ("reserve", member.reserve.0.to_string()),

@@ -87,12 +87,12 @@ fn of_workspace(overage: &json::Overage) -> String {
     let json::Overage { mode, cap, cycles } = overage;
     let mut text = fields(&[("overage", rule(mode.0, cap.as_ref()))]);
     if !cycles.is_empty() {
-        let names = ["cycle", "charged", "leased", "paid by returns", "billed"];
+        let names = ["cycle", "charged", "refunded", "leased", "paid by returns", "billed"];
         let mut table = Table::new(&names.map(|name| (name, Side::Right)));
-        for json::CycleOverage { cycle, charged, leased, paid, billed } in cycles {
-            let amounts = [charged, leased, paid, billed].map(|amount| amount.0.to_string());
-            let [charged, leased, paid, billed] = amounts;
-            table.row([cycle.to_string(), charged, leased, paid, billed]);
+        for json::CycleOverage { cycle, charged, refunded, leased, paid, billed } in cycles {
+            let amounts = [charged, refunded, leased, paid, billed].map(|amount| amount.0.to_string());
+            let [charged, refunded, leased, paid, billed] = amounts;
+            table.row([cycle.to_string(), charged, refunded, leased, paid, billed]);
         }
         text.push_str(&format!("\n{table}"));
     }

@@ -99,6 +99,7 @@ fn summary(pool: &json::Workspace) -> String {
     // Only where something is out of the ordinary.
     let rare = [
         amount("unreachable", pool.unreachable),
+        amount("refunded", pool.refunded),
         amount("short", pool.short),
         amount("pending", pool.pending),
         amount("unattributed", pool.unattributed),

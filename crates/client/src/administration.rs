@@ -40,7 +40,7 @@ impl Conditions {
     }
 
     /// For a body with a permanent id of its own.
-    fn ask_once(&self, path: String, body: &impl Serialize) -> Ask {
+    pub(crate) fn ask_once(&self, path: String, body: &impl Serialize) -> Ask {
         Ask { repeat: Repeat::Harmless, ..self.ask(Method::POST, path, body) }
     }
 }

@@ -42,6 +42,7 @@ mod holds;
 mod inspection;
 mod options;
 mod prices;
+mod refunds;
 mod repeat;
 mod teams;
 

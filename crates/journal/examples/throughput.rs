@@ -40,6 +40,7 @@ async fn measure(path: PathBuf) {
         holds_per_user_max: 1_000,
         key_window_ms: 86_400_000,
         keys_bytes_max: 1 << 30,
+        past_bytes_max: 0,
     };
     let opened = Journal::open(options, directory, DiskId(1), clock.clone()).await;
     let (journal, keys, _) = opened.expect("an empty directory opens");

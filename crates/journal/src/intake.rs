@@ -1,11 +1,13 @@
 //! The journal as its users have it: a bounded queue to the writer. Not here: anything that happens behind the queue.
 
+use crate::find::{Looked, Wanted, find};
 use crate::holds::words::{Ended, Ending, ExtendHold, Held, HoldView, OpenHold, SettleLate};
 use crate::ops::{HoldOp, Op, Reply};
 use crate::refused::Refused;
 use crate::registrations::Registrations;
 use crate::words::{Charge, Charged, HandleNo, LineKey, LineNumbers, LineView, OpenLine};
-use crate::writer::Shared;
+use crate::writer::{Shared, off_task};
+use platform::Directory;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
@@ -15,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use types::{Backing, Credits, Day, HoldNumber, LineNumber, UserId, WorkspaceId};
+use types::{Backing, Credits, Day, DiskId, HoldNumber, LineNumber, UserId, WorkspaceId};
 
 /// Cheap to clone. Operations take effect in the order in which they were enqueued; when the last clone is dropped the
 /// writer syncs and ends.
@@ -27,7 +29,25 @@ pub struct Journal {
     pub(crate) queue: mpsc::Sender<Op>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) registrations: Arc<Registrations>,
+    pub(crate) files: Arc<Files>,
 }
+
+/// Where the segments are. One search at a time reads them.
+#[derive(Debug)]
+pub(crate) struct Files {
+    directory: Arc<dyn Directory>,
+    disk: DiskId,
+    one: tokio::sync::Mutex<()>,
+}
+
+impl Files {
+    pub fn new(directory: Arc<dyn Directory>, disk: DiskId) -> Self {
+        Self { directory, disk, one: tokio::sync::Mutex::new(()) }
+    }
+}
+
+/// A search begins anew where a segment went meanwhile, so often.
+const FIND_TRIES: u32 = 4;
 
 /// A place in the queue for one charge. Dropped, the place is free again.
 #[derive(Debug)]
@@ -233,6 +253,23 @@ impl Journal {
     /// All lines that are not forgotten.
     pub async fn lines(&self) -> Result<Vec<LineView>, Refused> {
         self.ask(Op::Lines).await
+    }
+
+    /// Looks a charge up in the segments that are still on the disk. An error is the disk's, or says that the journal has
+    /// stopped.
+    pub async fn find(&self, wanted: Wanted) -> io::Result<Looked> {
+        let _one = self.files.one.lock().await;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let newest = self.ask(Op::Newest).await.map_err(|why| io::Error::other(why.to_string()))?;
+            let (files, wanted) = (self.files.clone(), wanted.clone());
+            let search = move || find(files.directory.as_ref(), files.disk, newest, &wanted);
+            match off_task(self.files.directory.is_inline(), search).await {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < FIND_TRIES => {}
+                looked => return looked,
+            }
+        }
     }
 
     /// Answered when everything enqueued before is durable.

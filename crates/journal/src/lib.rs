@@ -6,7 +6,7 @@
 //! runs ahead.
 //!
 //! Reading order: `words` and `refused` are what goes in and out; `line` and `tally` the numbers and their invariants; `book` the fold
-//! of all records, with `holds`; `intake`, `ops`, `perform`, `writer` the way of one operation; `rotate`, `segment`, `recovery` the files;
+//! of all records, with `holds`; `intake`, `ops`, `perform`, `writer` the way of one operation; `rotate`, `segment`, `recovery`, `past` the files; `find` looks a charge up in them;
 //! `keys` the window of idempotency keys; `identity` the data directory; `registrations` what the cluster judges its age by,
 //! both in a `small_file`.
 //!
@@ -14,12 +14,14 @@
 
 mod book;
 mod change;
+mod find;
 mod holds;
 mod identity;
 mod intake;
 mod keys;
 mod line;
 mod ops;
+mod past;
 mod perform;
 mod recovery;
 mod refused;
@@ -31,6 +33,7 @@ mod tally;
 mod words;
 mod writer;
 
+pub use find::{FoundCharge, FoundPart, Looked, Wanted};
 pub use holds::words::{
     EndOfHold, Ended, Ending, ExtendHold, HOLDS_REMEMBERED_MAX, Held, HoldFacts, HoldOver, HoldView,
     OpenHold, Settle, SettleLate, Spend,

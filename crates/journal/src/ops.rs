@@ -2,6 +2,7 @@
 
 use crate::book::Book;
 use crate::change::Slot;
+use crate::find::Newest;
 use crate::holds::words::{Ended, Ending, ExtendHold, Held, HoldView, OpenHold, SettleLate};
 use crate::keys::{KeyName, KeyTable};
 use crate::refused::Refused;
@@ -42,6 +43,8 @@ pub(crate) enum Op {
     View(LineKey, Reply<LineView>),
     Hold(HoldOp),
     Sync(Reply<()>),
+    /// How far the segment is written.
+    Newest(Reply<Newest>),
     /// Nobody asks; a full journal looks whether there is room again.
     LookForRoom,
 }
@@ -86,6 +89,7 @@ pub(crate) enum Answer {
     HoldView(Box<Result<HoldView, Refused>>, Reply<HoldView>),
     Ended(Box<Result<Ended, Refused>>, Reply<Ended>),
     ManyEnded(Vec<Ended>, Reply<Vec<Ended>>),
+    Newest(Newest, Reply<Newest>),
     Done(Reply<()>),
 }
 
@@ -119,6 +123,7 @@ impl Answer {
                 send(reply, book.line(slot).map(|line| line.numbers()).ok_or(Refused::NoLine));
             }
             Self::ManyNumbers(lines, reply) => send(reply, Ok(numbers(book, &lines))),
+            Self::Newest(newest, reply) => send(reply, Ok(newest)),
             Self::Done(reply) => send(reply, Ok(())),
         }
     }
@@ -135,6 +140,7 @@ impl Answer {
             Self::ManyEnded(_, reply) => send(reply, Err(why)),
             Self::Numbers(_, reply) => send(reply, Err(why)),
             Self::ManyNumbers(_, reply) => send(reply, Err(why)),
+            Self::Newest(_, reply) => send(reply, Err(why)),
             Self::Done(reply) => send(reply, Err(why)),
         }
     }
@@ -156,6 +162,7 @@ impl Op {
             Self::GiveBack { reply, .. } | Self::Close(_, _, reply) => send(reply, Err(why)),
             Self::Numbers { reply, .. } => send(reply, Err(why)),
             Self::Forget(_, reply) | Self::Sync(reply) => send(reply, Err(why)),
+            Self::Newest(reply) => send(reply, Err(why)),
             Self::Lines(reply) => send(reply, Err(why)),
             Self::View(_, reply) => send(reply, Err(why)),
             Self::Hold(op) => op.refuse(why),

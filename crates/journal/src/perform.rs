@@ -2,6 +2,7 @@
 
 use crate::book::Answering;
 use crate::change::{Answered, Change, Slot};
+use crate::find::Newest;
 use crate::line::Line;
 use crate::ops::{Answer, Op, Reply};
 use crate::refused::Refused;
@@ -63,6 +64,11 @@ impl Writer {
             Op::Lines(reply) => {
                 let lines = self.book.lines().map(|(_, line)| line.view()).collect();
                 let _gone = reply.send(Ok(lines));
+            }
+            Op::Newest(reply) => {
+                let bytes = self.segment.at + self.batch.len() as u64;
+                let newest = Newest { first_sequence: self.segment.first_sequence, bytes };
+                self.answers.push(Answer::Newest(newest, reply));
             }
             Op::Sync(reply) => self.after_sync(Answer::Done(reply)),
             Op::View(line, reply) => {

@@ -6,8 +6,9 @@
 
 use crate::book::Book;
 use crate::change::KeptKey;
-use crate::intake::Journal;
+use crate::intake::{Files, Journal};
 use crate::keys::KeyTable;
+use crate::past::retire;
 use crate::refused::{JournalFault, Unsound, boots, doing};
 use crate::registrations::{Registrations, latest};
 use crate::rotate::{NotPublished, Published, Publishing};
@@ -65,7 +66,7 @@ impl Journal {
         let (boot, now) =
             (clock.kernel_boot_id().map_err(doing("reading the kernel's boot id"))?, clock.now());
         let Found { mut book, sequence: found, older, homeless, keys: found_keys, exact } =
-            Found::read(directory.as_ref(), disk, boot)?;
+            Found::read(directory.as_ref(), disk, boot, options.past_bytes_max)?;
         let registrations = Arc::new(Registrations::start(directory.clone(), found)?);
         let keys = KeyTable::new(options.key_window_ms, options.keys_bytes_max, clock.clone());
         found_keys.into_iter().for_each(|kept| keys.restore(kept));
@@ -85,7 +86,8 @@ impl Journal {
             homeless,
             rounded: &rounding,
         };
-        let Published { segment, sequence, older } = publishing.publish().await.map_err(not_begun)?;
+        let published = publishing.publish_in_any_case().await;
+        let Published { segment, sequence, older } = published.map_err(not_begun)?;
         forget_stop(directory.as_ref()).map_err(doing("removing the mark of an earlier stop"))?;
         for change in &rounding {
             book.apply(change, sequence).map_err(unsound)?;
@@ -101,6 +103,7 @@ impl Journal {
         shared.open_holds.store(book.holds.count(), Ordering::Release);
         let (queue, intake) = mpsc::channel(options.queue_max);
         let (shared_too, keys_too) = (shared.clone(), keys.clone());
+        let files = Arc::new(Files::new(directory.clone(), disk));
         let parts = WriterParts {
             options,
             directory,
@@ -114,7 +117,7 @@ impl Journal {
             older,
         };
         spawn(Box::pin(Writer::new(parts, segment).run(intake)));
-        Ok((Self { queue, shared, registrations }, keys, recovered))
+        Ok((Self { queue, shared, registrations, files }, keys, recovered))
     }
 }
 
@@ -132,7 +135,12 @@ struct Found {
 }
 
 impl Found {
-    fn read(directory: &dyn Directory, disk: DiskId, boot: BootId) -> Result<Self, JournalFault> {
+    fn read(
+        directory: &dyn Directory,
+        disk: DiskId,
+        boot: BootId,
+        past_bytes_max: u64,
+    ) -> Result<Self, JournalFault> {
         let names = directory.list().map_err(doing("listing the journal's directory"))?;
         if names.iter().any(|name| name == UNFINISHED) {
             directory.remove(UNFINISHED).map_err(doing("removing an unfinished segment"))?;
@@ -165,7 +173,8 @@ impl Found {
         for segment in segments {
             let Some(listed) = last.previous.iter().find(|listed| listed.first_sequence == segment) else {
                 // Its last living key was carried on or was forgotten when the newest segment began.
-                directory.remove(&file_name(segment)).map_err(doing("removing an old segment"))?;
+                let retired = retire(directory, segment, None, past_bytes_max);
+                retired.map_err(doing("removing an old segment"))?;
                 continue;
             };
             let (_, bytes) = load(directory, segment)?;

@@ -7,6 +7,7 @@
 use crate::book::Book;
 use crate::change::{Change, KeptKey};
 use crate::keys::{KeyName, KeyTable};
+use crate::past::{make_room, retire_all};
 use crate::refused::Refused;
 use crate::segment::{UNFINISHED, file_name, snapshot};
 use crate::words::Options;
@@ -59,7 +60,16 @@ pub(crate) struct Published {
 }
 
 impl Publishing<'_> {
-    pub async fn publish(self) -> Result<Published, NotPublished> {
+    /// Where there is no room, what is kept for look-ups alone makes some.
+    pub async fn publish_in_any_case(self) -> Result<Published, NotPublished> {
+        let again = Publishing { homeless: self.homeless.clone(), older: self.older.clone(), ..self };
+        match self.publish().await {
+            Err(NotPublished::Nothing(_)) if make_room(again.directory.as_ref()) => again.publish().await,
+            published => published,
+        }
+    }
+
+    async fn publish(self) -> Result<Published, NotPublished> {
         let (stay, go, carried) = self.sort_out();
         // A key that was forgotten meanwhile is in no table.
         let carried = carried.into_iter().filter_map(|name| self.keys.kept(&name).map(|kept| (name, kept)));
@@ -112,11 +122,9 @@ impl Publishing<'_> {
     /// Frees what is not needed. What cannot be removed now is no segment of the newest head and goes at the next start.
     async fn tidy(&self, stay: &[Older], go: &[Older]) {
         let (directory, go) = (self.directory.clone(), go.to_vec());
-        let last = stay.last().copied();
+        let (last, past_bytes_max) = (stay.last().copied(), self.options.past_bytes_max);
         let done = off_task(directory.is_inline(), move || {
-            for older in go {
-                directory.remove(&file_name(older.first_sequence))?;
-            }
+            retire_all(directory.as_ref(), &go, past_bytes_max)?;
             match last {
                 Some(last) => directory.open(&file_name(last.first_sequence))?.truncate(last.bytes),
                 None => Ok(()),
@@ -218,7 +226,7 @@ impl Writer {
             homeless,
             rounded: &[],
         };
-        let Published { segment, sequence, older } = publishing.publish().await?;
+        let Published { segment, sequence, older } = publishing.publish_in_any_case().await?;
         (self.sequence, self.older) = (sequence, older);
         self.synced_bytes = segment.at;
         self.segment = segment;
@@ -234,10 +242,9 @@ impl Writer {
         let lives = |older: &Older| keys.more_than(0, older.first_sequence..older.end_sequence);
         let (live, dead): (Vec<_>, Vec<_>) = self.older.iter().copied().partition(lives);
         self.older = live;
-        let directory = self.directory.clone();
-        let removed = off_task(directory.is_inline(), move || {
-            dead.iter().try_for_each(|older| directory.remove(&file_name(older.first_sequence)))
-        });
+        let (directory, past_bytes_max) = (self.directory.clone(), self.options.past_bytes_max);
+        let removed =
+            off_task(directory.is_inline(), move || retire_all(directory.as_ref(), &dead, past_bytes_max));
         if let Err(error) = removed.await {
             tracing::warn!(%error, "an old segment could not be removed");
         }

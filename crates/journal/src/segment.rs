@@ -14,6 +14,7 @@ use crate::holds::HoldChange;
 use crate::holds::change::{over_in, over_out};
 use crate::refused::JournalFault;
 use platform::BootId;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use types::{DiskId, HoldNumber, WorkspaceId};
 use wire::journal::{Framed, Head, MARK_BYTES, Previous, Record, append, marks, read};
@@ -42,12 +43,22 @@ pub(crate) struct Folded {
     pub book: Book,
     /// With their positions, in order.
     pub keys: Vec<KeptKey>,
+    /// The head's.
+    pub first_sequence: u64,
     /// The last record's.
     pub sequence: u64,
     /// Where the last record ends.
     pub bytes: u64,
     /// Nothing but zeros stands behind.
     pub whole: bool,
+}
+
+/// What a reader of a segment is shown.
+pub(crate) enum Seen<'a> {
+    /// All that lived when it began.
+    Snapshot { book: &'a Book, first_sequence: u64 },
+    /// What is about to change.
+    Change { book: &'a Book, change: &'a Change },
 }
 
 /// Which file is read, and as what.
@@ -64,6 +75,15 @@ impl Reading<'_> {
     }
 
     pub fn fold(&self, all: &[u8]) -> Result<Folded, JournalFault> {
+        self.fold_seeing(all, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Shows what stands in it to `see`, which may say that it has seen enough: then nothing is said of what follows.
+    pub fn fold_seeing(
+        &self,
+        all: &[u8],
+        see: &mut dyn FnMut(Seen<'_>) -> ControlFlow<()>,
+    ) -> Result<Folded, JournalFault> {
         let bytes = match self.sealed_bytes.map(usize::try_from) {
             None => all,
             Some(end) => end
@@ -77,7 +97,10 @@ impl Reading<'_> {
             match read(&bytes[at..]) {
                 Framed::Record { record, bytes } => {
                     folded.sequence += 1;
-                    fold_one(&mut folded, &mut snapshot, record).map_err(|why| self.damaged(at, &why))?;
+                    let folding = fold_one(&mut folded, &mut snapshot, record, see);
+                    if folding.map_err(|why| self.damaged(at, &why))?.is_break() {
+                        return Ok(folded);
+                    }
                     at += bytes;
                 }
                 Framed::Mark(_) => at += MARK_BYTES,
@@ -120,6 +143,7 @@ impl Reading<'_> {
             previous: head.previous,
             book: Book::starting_at(head.next_line),
             keys: Vec::new(),
+            first_sequence: head.sequence,
             sequence: head.sequence,
             bytes: 0,
             whole: false,
@@ -138,14 +162,19 @@ fn without_zeros(bytes: &[u8]) -> usize {
 }
 
 /// `snapshot` counts the records of the snapshot until it has ended.
-fn fold_one(folded: &mut Folded, snapshot: &mut Option<u64>, record: Record) -> Result<(), String> {
+fn fold_one(
+    folded: &mut Folded,
+    snapshot: &mut Option<u64>,
+    record: Record,
+    see: &mut dyn FnMut(Seen<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, String> {
     let text = |why: BadRecord| why.to_string();
     let position = folded.sequence;
     match (record, snapshot.as_mut()) {
         (Record::HeadEnd { records }, Some(counted)) if records == *counted => {
             folded.book.check_holds().map_err(|why| why.to_string())?;
             *snapshot = None;
-            return Ok(());
+            return Ok(see(Seen::Snapshot { book: &folded.book, first_sequence: folded.first_sequence }));
         }
         (Record::Counter { workspace, highest }, Some(_)) => {
             let workspace = WorkspaceId::parse(&workspace).map_err(|why| why.to_string())?;
@@ -168,6 +197,9 @@ fn fold_one(folded: &mut Folded, snapshot: &mut Option<u64>, record: Record) -> 
         }
         (record, _) => {
             let change = Change::parse(&record).map_err(text)?;
+            if snapshot.is_none() && see(Seen::Change { book: &folded.book, change: &change }).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
             folded.book.apply(&change, position).map_err(|why| why.to_string())?;
             let kept = match &change {
                 Change::Charged(charge) => folded.book.kept_key(charge, position),
@@ -180,7 +212,7 @@ fn fold_one(folded: &mut Folded, snapshot: &mut Option<u64>, record: Record) -> 
     if let Some(counted) = snapshot {
         *counted += 1;
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 impl Book {

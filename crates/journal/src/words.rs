@@ -172,4 +172,7 @@ pub struct Options {
     pub key_window_ms: u32,
     /// What all remembered keys may take in memory, by the estimate of `keys::cost_bytes`.
     pub keys_bytes_max: u64,
+    /// What segments that are needed for nothing else may take on the disk, so that their charges can be looked up; 0 keeps
+    /// none. They go first where the disk is full.
+    pub past_bytes_max: u64,
 }

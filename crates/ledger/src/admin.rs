@@ -10,6 +10,7 @@ use crate::limits;
 use crate::outcome::{Outcome, Rejection};
 use crate::overage::{OverageRule, is_of_overage};
 use crate::plan::{PlanChange, is_of_plan};
+use crate::refund::Refunding;
 use crate::rollover::Term;
 use crate::team::DecidedTeam;
 use crate::workspace::{Member, Workspace};
@@ -72,6 +73,7 @@ pub(crate) enum Decided {
         rule: Option<OverageRule>,
         freeze: Vec<LineId>,
     },
+    Refund(Box<Refunding>),
 }
 
 /// How an allocation changes: what is newly set aside, what is released at once, what is promised out of lines.
@@ -126,6 +128,7 @@ impl Workspace {
                 let freeze = self.decide_overage(user.as_ref(), *rule)?;
                 Ok(Decided::Overage { user: user.clone(), rule: *rule, freeze })
             }
+            Change::Refund(new) => Ok(Decided::Refund(Box::new(self.decide_refund(new)?))),
         }
     }
 
@@ -143,6 +146,7 @@ impl Workspace {
                 let same = (&first.from, &first.to, &first.asked) == (from, to, amount);
                 (same.then(|| Outcome::Reallocation(first.clone())), "reallocation")
             }
+            Change::Refund(new) => (self.refunded_before(new)?, "refund"),
             Change::PutWorkspace(_)
             | Change::VoidGrant { .. }
             | Change::PutMember { .. }
@@ -183,6 +187,7 @@ impl Workspace {
             }
             Change::Team { team, .. } => (self.team_revision(team), None),
             Change::Plan(_) => (self.subscription.as_ref().map_or(Revision(0), |s| s.revision), None),
+            Change::Refund(_) => (Revision(0), None),
             Change::SetOverage { user: None, .. } => {
                 (self.overage_rule.map_or(Revision(0), |(_, r)| r), None)
             }

@@ -3,6 +3,7 @@
 use crate::meta::PriceCommand;
 use crate::overage::OverageRule;
 use crate::plan::PlanChange;
+use crate::refund::NewRefund;
 use crate::rollover::Term;
 use crate::team::TeamChange;
 use types::{
@@ -112,6 +113,8 @@ pub enum Change {
         team: TeamId,
         change: TeamChange,
     },
+    /// Gives back what was charged, or a part of it.
+    Refund(Box<NewRefund>),
 }
 
 pub use crate::allocation::Overflow;

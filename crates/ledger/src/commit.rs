@@ -58,6 +58,7 @@ impl Workspace {
                 Outcome::Overage(Box::new(self.overage_answer(user.as_ref(), at)))
             }
             Decided::Team { team, change } => self.commit_team(&team, change, at, &mut events),
+            Decided::Refund(plan) => self.commit_refund(*plan, at),
             Decided::Plan(change) => {
                 self.commit_plan(&change, at);
                 Outcome::Plan(Box::new(self.plan_answer(at)))
@@ -146,7 +147,12 @@ impl Workspace {
     /// All that is unused goes to what is shared, and the allocation or reserve is no more.
     pub(crate) fn commit_removal(&mut self, owner: &Owner, shift: Shift, events: &mut Vec<Event>) {
         self.commit_shift(owner, shift, &Recipient::Shared, None, events);
-        if let Some(Allocation { no, .. }) = self.place_of(owner).take() {
+        if let Some(Allocation { no, used, out, .. }) = self.place_of(owner).take() {
+            if let Owner::User(user) = owner
+                && (!used.is_zero() || !out.is_zero())
+            {
+                self.note_lost_allocation(user);
+            }
             self.short.remove(&no);
             self.reserves.remove(&no);
         }

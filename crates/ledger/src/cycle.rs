@@ -131,6 +131,7 @@ impl Workspace {
             (user.used, user.late) = (Credits::ZERO, Credits::ZERO);
         }
         self.users.retain(|_, user| !user.is_nobody());
+        self.forget_refunds();
         self.close_overage_accounts();
         self.sort_burn_order();
         self.renew_plan(at);

@@ -38,7 +38,7 @@ pub enum GrantState {
 }
 
 /// Where the credits of one grant are. S1: `amount + refunded + exposure` = the sum of all the others but
-/// `earmarked`, which is a part of `available`.
+/// `earmarked`, which is a part of `available`. S2: no more is refunded than was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GrantBooks {
     pub amount: Credits,
@@ -93,7 +93,7 @@ impl GrantBooks {
 
     pub fn is_conserved(&self) -> bool {
         let (given, places) = self.sides();
-        given.is_some() && given == places && self.earmarked <= self.available
+        given.is_some() && given == places && self.earmarked <= self.available && self.refunded <= self.used
     }
 }
 
@@ -350,6 +350,26 @@ impl Grant {
         self.books.written_off.shrink(unattributed);
         self.books.used.grow(used);
         self.books.unattributed.grow(unattributed);
+        self.assert_conserved();
+    }
+
+    /// Gives back what was used. `charged_in`: the line's cycle.
+    pub(crate) fn refund(&mut self, amount: Credits, charged_in: CycleNumber) -> ReturnedTo {
+        self.books.refunded.grow(amount);
+        self.place(amount, charged_in)
+    }
+
+    /// Given back and paying for overage at once.
+    pub(crate) fn pay_overage_refunded(&mut self, amount: Credits) {
+        self.books.refunded.grow(amount);
+        self.books.for_overage.grow(amount);
+        self.assert_conserved();
+    }
+
+    /// Overage that is given back is not billed: it was never made, and was used.
+    pub(crate) fn unmake_refunded(&mut self, amount: Credits) {
+        self.books.amount.shrink(amount);
+        self.books.refunded.grow(amount);
         self.assert_conserved();
     }
 

@@ -62,7 +62,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 19] = [
+        let checks: [(&'static str, Option<String>); 21] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
@@ -80,6 +80,8 @@ impl Workspace {
             ("a plan gives a cycle no more than its largest one", self.plans_give_no_more_than_the_largest()),
             ("overage is made by draws and paid by returns", self.overage_is_made_by_draws()),
             ("S6 windows count what was charged", self.windows_count_what_was_charged()),
+            ("S2 no more is refunded than was charged", self.no_more_is_refunded_than_was_charged()),
+            ("S8 refunds are of users and of grants", self.refunds_are_of_users_and_of_grants()),
             ("who is short is known by name", self.who_is_short_is_known()),
             ("nobody is short of what is free", self.nobody_is_short_of_what_is_free()),
         ];
@@ -122,6 +124,7 @@ impl Workspace {
             && same(|b| b.written_off)
             && same(|b| b.expired)
             && same(|b| b.voided)
+            && same(|b| b.refunded)
             && same(|b| b.exposure)
             && same(|b| b.for_overage)
             && shared == self.shared_out

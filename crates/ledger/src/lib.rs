@@ -34,6 +34,7 @@ mod outcome;
 mod overage;
 mod plan;
 mod query;
+mod refund;
 mod reserve;
 mod rollover;
 mod schedule;
@@ -67,6 +68,7 @@ pub use plan::{Due, MidCycle, Next, Plan, PlanChange, Subscription, When, is_of_
 pub use query::{
     Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery, UsageReport,
 };
+pub use refund::{ChargeBooks, ChargePart, NewRefund, RefundAnswer, RefundPlace, Refunded, RefundedTo};
 pub use rollover::{Keep, Rolled, Rollover, Term};
 pub use schedule::Schedule;
 pub use state::{Applied, HolderRecord, HolderStatus, State};

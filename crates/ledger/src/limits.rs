@@ -12,6 +12,8 @@ pub const TEAM_DEPTH_MAX: usize = 8;
 pub const CYCLE_ENDS_MAX: usize = 4;
 /// Reallocations one workspace remembers: those of its current cycle and of the one before.
 pub const REALLOCATIONS_MAX: usize = 100_000;
+/// Refunds one workspace remembers: those of charges of its current cycle and of the one before.
+pub const REFUNDS_MAX: usize = 100_000;
 /// Feature × model pairs that are metered by name in one workspace; what comes later is metered as `other`.
 pub const METERED_NAMES_MAX: usize = 1_024;
 /// Lines one holder may have open for one user: the current one and those being closed.

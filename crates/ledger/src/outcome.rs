@@ -3,6 +3,7 @@
 use crate::meta::{PriceAnswer, PriceRejection};
 use crate::overage::OverageAnswer;
 use crate::plan::{Due, Next, Plan};
+use crate::refund::RefundAnswer;
 use crate::team::{TeamRejection, TeamView};
 use crate::view::{MemberView, WorkspaceView};
 use crate::window::{LimitHit, LimitsAnswer};
@@ -29,6 +30,7 @@ pub enum Outcome {
     Plan(Box<PlanAnswer>),
     Overage(Box<OverageAnswer>),
     Team(Box<TeamView>),
+    Refund(Box<RefundAnswer>),
 }
 
 /// What a workspace has subscribed to, and what came of it in this cycle.
@@ -188,6 +190,12 @@ pub enum Rejection {
     OverageIsNoGrant,
     #[error("the workspace has no plan")]
     NoPlan,
+    #[error("only {left} credits of this charge can still be refunded")]
+    BeyondCharge { left: Credits },
+    #[error("charges can be refunded to the end of the cycle after theirs, and that is over")]
+    ChargeTooOld,
+    #[error("the books have no such charge: it was not reported, or its line was written off")]
+    NotCharged,
     #[error(transparent)]
     Prices(PriceRejection),
     #[error(transparent)]
@@ -253,6 +261,8 @@ impl Rejection {
             | Self::ReservedId
             | Self::OverageIsNoGrant
             | Self::SameUser
+            | Self::ChargeTooOld
+            | Self::BeyondCharge { .. }
             | Self::Fenced
             | Self::RolledBack { .. } => Retry::Never,
             Self::UnknownWorkspace
@@ -264,6 +274,7 @@ impl Rejection {
             | Self::InsufficientAllocation { .. }
             | Self::NoAllocation(_)
             | Self::NoPlan
+            | Self::NotCharged
             | Self::GrantBacksAllocations { .. }
             | Self::TooMuch
             | Self::TooMany { .. }

@@ -85,10 +85,12 @@ pub struct CycleOverage {
     pub cycle: CycleNumber,
     /// Used, unattributed and written off.
     pub charged: Credits,
+    /// Of what was used.
+    pub refunded: Credits,
     pub out: Credits,
     /// By included credits that came back.
     pub paid: Credits,
-    /// What is charged and nobody has paid for: for a bill, final when the cycle is over and nothing is out.
+    /// What is charged, not refunded, and nobody has paid for: for a bill, final when the cycle is over and nothing is out.
     pub billed: Credits,
 }
 
@@ -325,6 +327,10 @@ impl Workspace {
         at: Timestamp,
         strike: impl FnOnce(&mut Grant, Credits),
     ) {
+        if amount.is_zero() {
+            // Who gave all of his back has no account any more.
+            return;
+        }
         let overage = self.overages.get_mut(&cycle).expect("overage of that cycle was drawn");
         let no = overage.grant;
         let account = overage.accounts.get_mut(user).expect("he drew it");
@@ -357,13 +363,17 @@ impl Workspace {
         }
     }
 
-    /// A cycle has begun: lines of those before that are still open may give something back; where there is none, nothing
-    /// changes any more.
+    /// A cycle has begun: lines of those before that are still open may give something back, and charges of the last one may be
+    /// refunded; where there is neither, nothing changes any more.
     pub(crate) fn close_overage_accounts(&mut self) {
         let Self { overages, lines, cycle, .. } = self;
         for (ended, overage) in
             overages.range_mut(..*cycle).filter(|(_, overage)| !overage.accounts.is_empty())
         {
+            // What was charged in the cycle before this one may be refunded.
+            if ended.next() >= *cycle {
+                continue;
+            }
             if lines.values().any(|line| line.cycle == *ended && !line.written_off) {
                 continue;
             }
@@ -441,7 +451,9 @@ impl Workspace {
         let charged = Credits::checked_sum([books.used, books.unattributed, books.written_off]);
         let charged = charged.expect("parts of one pool").saturating_sub(books.exposure);
         let paid = overage.paid();
-        CycleOverage { cycle, charged, out: books.out, paid, billed: charged.saturating_sub(paid) }
+        let (refunded, out) = (books.refunded, books.out);
+        let billed = charged.saturating_sub(refunded).saturating_sub(paid);
+        CycleOverage { cycle, charged, refunded, out, paid, billed }
     }
 
     /// For `violations`.

@@ -5,6 +5,7 @@
 use crate::outcome::{AllocationAnswer, GrantAnswer, PlanAnswer, ReallocationAnswer};
 use crate::overage::OverageAnswer;
 use crate::plan::PlanChange;
+use crate::refund::{ChargeBooks, RefundAnswer};
 use crate::state::State;
 use crate::team::TeamView;
 use crate::view::{MemberView, UsageRow, WorkspaceView};
@@ -13,8 +14,8 @@ use crate::workspace::Workspace;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use types::{
-    Credits, Day, Feature, GrantId, Meter, Metered, Model, ReallocationId, TeamId, Timestamp, UserId,
-    WorkspaceId,
+    AnyCharge, Credits, Day, Feature, GrantId, GrantNo, Meter, Metered, Model, ReallocationId, RefundId,
+    TeamId, Timestamp, UserId, WorkspaceId,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,16 @@ pub enum Query {
         team: Option<TeamId>,
         page: Page,
     },
+    Refund {
+        id: WorkspaceId,
+        refund: RefundId,
+    },
+    /// What was refunded of a charge so far, and how the grants are called that paid for it.
+    Charge {
+        id: WorkspaceId,
+        charge: AnyCharge,
+        grants: Vec<GrantNo>,
+    },
     /// What there would be after a change that is not made.
     PlanAfter {
         id: WorkspaceId,
@@ -88,6 +99,8 @@ pub enum Answer {
     Overage(Box<OverageAnswer>),
     Teams(Vec<TeamView>),
     Limits(Box<LimitsAnswer>),
+    Refund(Box<RefundAnswer>),
+    Charge(ChargeBooks),
 }
 
 /// What is not there.
@@ -100,6 +113,7 @@ pub enum UnknownThing {
     Reallocation,
     Plan,
     Team,
+    Refund,
 }
 
 /// A part of a long list: at most `limit` rows (1 to 1,000) behind the id `after`.
@@ -189,6 +203,8 @@ impl State {
         | Query::Overage { id, .. }
         | Query::Teams { id, .. }
         | Query::Limits { id, .. }
+        | Query::Refund { id, .. }
+        | Query::Charge { id, .. }
         | Query::PlanAfter { id, .. }) = query;
         let Some(workspace) = self.workspace(id) else { return Answer::Unknown(UnknownThing::Workspace) };
         workspace.answer(query, at).unwrap_or_else(Answer::Unknown)
@@ -240,6 +256,10 @@ impl Workspace {
             }
             Query::Limits { user, .. } if !self.is_member(user) => return Err(UnknownThing::User),
             Query::Limits { user, .. } => Answer::Limits(Box::new(self.limits_answer(user, at))),
+            Query::Refund { refund, .. } => {
+                Answer::Refund(Box::new(self.refunds.get(refund).ok_or(UnknownThing::Refund)?.clone()))
+            }
+            Query::Charge { charge, grants, .. } => Answer::Charge(self.charge_books(*charge, grants, at)),
             Query::PlanAfter { change, .. } => {
                 // Whatever would happen happens to a copy: of all of it only where a cycle has ended and nobody has said so yet.
                 let is_due = self.next_due.is_some_and(|due| due <= at);

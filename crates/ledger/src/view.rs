@@ -11,7 +11,7 @@ use types::{
     TeamId, Timestamp, UserId, Window, WorkspaceId, ZoneName,
 };
 
-/// The summary of a pool. `granted = used + held + remaining`, `remaining = available + leased`.
+/// The summary of a pool. `granted + refunded = used + held + remaining`, `remaining = available + leased`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkspaceView {
     pub id: WorkspaceId,
@@ -27,6 +27,8 @@ pub struct WorkspaceView {
     pub granted: Credits,
     /// In this cycle. Includes unattributed and written off.
     pub used: Credits,
+    /// Of what was charged in this cycle: `granted + refunded = used + held + remaining`.
+    pub refunded: Credits,
     pub held: Credits,
     pub available: Credits,
     /// Out on lines and not held.
@@ -64,7 +66,10 @@ pub struct MemberView {
     pub reserve: Credits,
     /// That of the cycle.
     pub limit: Option<Credits>,
+    /// In this cycle.
     pub used: Credits,
+    /// Of what was charged in this cycle.
+    pub refunded: Credits,
     /// Out on lines for this user.
     pub leased: Credits,
     /// What he could spend at most over the whole chain, leases of his own included; overage is not.
@@ -88,6 +93,7 @@ impl Workspace {
         let unattributed = totals.unattributed.saturating_sub(before.unattributed);
         let written_off = totals.written_off.saturating_sub(before.written_off);
         let used = sum(&[totals.used.saturating_sub(before.used), unattributed, written_off]);
+        let refunded = totals.refunded.saturating_sub(self.refunded_before);
         let open = || self.lines.values().filter(|line| !line.written_off);
         let held = Credits::checked_sum(open().map(|line| line.held.min(line.outstanding())))
             .expect("parts of one pool");
@@ -119,8 +125,9 @@ impl Workspace {
             cycle_ends_at: self.cycle_ends_at(),
             timezone: self.timezone.clone(),
             cycle_rule: self.cycle_rule.clone(),
-            granted: sum(&[used, available, totals.out]),
+            granted: sum(&[used, available, totals.out]).saturating_sub(refunded),
             used,
+            refunded,
             held,
             available,
             leased: totals.out.saturating_sub(held),
@@ -173,6 +180,7 @@ impl Workspace {
             reserve: self.set_aside_in_reserves(user),
             limit: entry.limit(Window::Cycle),
             used: entry.used,
+            refunded: entry.refunded,
             leased: entry.out,
             remaining: self.remaining_of(user, shared, at),
             revision: member.map_or(Revision(0), |m| m.revision),

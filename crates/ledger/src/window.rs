@@ -97,13 +97,13 @@ impl Workspace {
         (span.from, Some(span.to))
     }
 
-    /// Known to have been charged in the window that `at` lies in.
+    /// Known to have been charged in the window that `at` lies in. What was refunded gives room in the cycle alone.
     pub fn used_in(&self, user: &User, window: Window, at: Timestamp) -> Credits {
         let counted = match window {
             Window::Hour => user.recent.hour,
             Window::Day => user.recent.day,
             Window::Week => user.recent.week,
-            Window::Cycle => return user.used.saturating_add(user.late),
+            Window::Cycle => return user.used.saturating_add(user.late).saturating_sub(user.refunded),
         };
         let (from, _) = self.window_at(window, at);
         if user.recent.at < from { Credits::ZERO } else { counted }

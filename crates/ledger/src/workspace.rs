@@ -7,6 +7,7 @@ use crate::grant::GrantState;
 use crate::line::BackingNumbers;
 use crate::overage::{Overage, OverageRule};
 use crate::plan::Subscription;
+use crate::refund::{RefundAnswer, Refunded};
 use crate::team::Team;
 use crate::window::{Limits, Recent};
 use crate::{
@@ -14,9 +15,9 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
-    Backing, Credits, CycleNumber, CycleRule, Durability, Feature, GrantId, GrantNo, HolderId,
-    IdempotencyKey, LineId, LineNumber, Meter, Metered, Model, ReallocationId, Revision, Source, TeamId,
-    Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
+    AnyCharge, Backing, Credits, CycleNumber, CycleRule, Durability, Feature, GrantId, GrantNo, HolderId,
+    IdempotencyKey, LineId, LineNumber, Meter, Metered, Model, ReallocationId, RefundId, Revision, Source,
+    TeamId, Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,14 @@ pub struct Workspace {
     pub cycle_ends: Vec<Timestamp>,
     /// Charged on lines of earlier cycles, whenever that became known.
     pub spent_before: Spent,
+    /// Refunded of charges of earlier cycles.
+    pub refunded_before: Credits,
+    /// Of charges of this cycle and of the one before.
+    pub refunds: BTreeMap<RefundId, RefundAnswer>,
+    /// The same by charge.
+    pub refunded: BTreeMap<AnyCharge, Refunded>,
+    /// Who lost an allocation in this cycle, and the last line of each holder that was known then.
+    pub lost_allocations: BTreeMap<UserId, BTreeMap<HolderId, LineNumber>>,
     /// What it has subscribed to.
     pub subscription: Option<Box<Subscription>>,
     /// Off where there is none.
@@ -103,6 +112,9 @@ pub struct User {
     pub late: Credits,
     /// All that was charged on lines of earlier cycles.
     pub past: Credits,
+    /// Refunded of charges of this cycle: limits do not count it. Charges of earlier ones: no limit counts them.
+    pub refunded: Credits,
+    pub past_refunded: Credits,
     /// Out on lines.
     pub out: Credits,
     pub overage_rule: Option<(OverageRule, Revision)>,
@@ -156,6 +168,10 @@ impl Workspace {
             cycle_rule: None,
             cycle_ends: Vec::new(),
             spent_before: Spent::default(),
+            refunded_before: Credits::ZERO,
+            refunds: BTreeMap::new(),
+            refunded: BTreeMap::new(),
+            lost_allocations: BTreeMap::new(),
             subscription: None,
             overage_rule: None,
             overages: BTreeMap::new(),

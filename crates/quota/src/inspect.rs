@@ -12,14 +12,14 @@ use std::collections::BTreeMap;
 use types::{Credits, GrantId, HolderId, NodeId, ReallocationId, TeamId, Timestamp, UserId, WorkspaceId};
 
 /// What was read, at which index, and which nodes with leases have not been heard.
-struct Read {
+pub(crate) struct Read {
     index: u64,
-    answer: Answer,
+    pub(crate) answer: Answer,
     silent: Vec<NodeId>,
 }
 
 impl Quota {
-    async fn read(&self, id: &WorkspaceId, query: Query, fresh: bool) -> Result<Read, Refusal> {
+    pub(crate) async fn read(&self, id: &WorkspaceId, query: Query, fresh: bool) -> Result<Read, Refusal> {
         match self.ask(self.group_of(id), LeaderRequest::Read { query, fresh }).await? {
             LeaderAnswer::Read { answer: Answer::Unknown(thing), .. } => Err(unknown(thing)),
             LeaderAnswer::Read { index, answer, silent } => Ok(Read { index, answer, silent }),
@@ -293,5 +293,6 @@ fn unknown(thing: UnknownThing) -> Refusal {
         UnknownThing::Reallocation => Refusal::NotFound("reallocation"),
         UnknownThing::Plan => Refusal::NotFound("plan"),
         UnknownThing::Team => Refusal::NotFound("team"),
+        UnknownThing::Refund => Refusal::NotFound("refund"),
     }
 }

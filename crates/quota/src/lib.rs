@@ -12,6 +12,7 @@ mod hold;
 mod inspect;
 mod ports;
 mod prices;
+mod refund;
 mod refusal;
 mod requests;
 mod route;
@@ -26,15 +27,17 @@ pub use consume::CHARGE_MICROS_MAX;
 pub use counts::Counts;
 pub use hold::{HOLD_TTL_MS_MAX, HOLD_TTL_MS_MIN};
 pub use ports::{BoxFuture, PeerFault, Peers};
+pub use refund::{ChargeFacts, ChargeView, FindCharge};
 pub use refusal::Refusal;
 pub use requests::{Consume, ExtendHold, HoldCommand, OpenHold, PriceBy, SettleHold, Shortfall, UsedBy};
 pub use service::{ListedNode, Options, Quota};
 
 pub use ledger::{
-    AdminCommand, AllocationAnswer, Change, Conservation, CycleOverage, Due, ForgetMode, Grant, GrantAnswer,
-    GrantKind, GrantState, GroupBy, Interval, Keep, KeyedBy, LimitHit, LimitView, LimitsAnswer, MemberView,
-    Membership, MidCycle, NewGrant, Next, Outcome, OverageAnswer, OverageRule, Overflow, Page, Pending, Plan,
-    PlanAnswer, PlanChange, PriceAnswer, PriceChange, PriceCommand, ReallocationAnswer, Role, Rolled,
+    AdminCommand, AllocationAnswer, Change, ChargeBooks, ChargePart, Conservation, CycleOverage, Due,
+    ForgetMode, Grant, GrantAnswer, GrantKind, GrantState, GroupBy, Interval, Keep, KeyedBy, LimitHit,
+    LimitView, LimitsAnswer, MemberView, Membership, MidCycle, NewGrant, NewRefund, Next, Outcome,
+    OverageAnswer, OverageRule, Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, PriceAnswer,
+    PriceChange, PriceCommand, ReallocationAnswer, RefundAnswer, RefundPlace, RefundedTo, Role, Rolled,
     Rollover, TeamChange, TeamView, Term, UsageGroup, UsageKey, UsageQuery, UsageReport, When,
     WorkspaceSettings, WorkspaceView,
 };

@@ -1,6 +1,9 @@
 //! The port through which this room reaches other nodes; `transport` implements it.
 
-use crate::{Charge, Consume, HoldAnswer, HoldCommand, HoldOpened, OpenHold, PeerStatus, Refusal};
+use crate::{
+    Charge, ChargeFacts, Consume, FindCharge, HoldAnswer, HoldCommand, HoldOpened, OpenHold, PeerStatus,
+    Refusal,
+};
 pub use actors::{BoxFuture, PeerFault};
 use placement::MembershipEpoch;
 use std::fmt;
@@ -33,6 +36,14 @@ pub trait Peers: Send + Sync + fmt::Debug {
         command: HoldCommand,
         deadline: Duration,
     ) -> BoxFuture<'_, Result<Result<HoldAnswer, Refusal>, PeerFault>>;
+
+    /// Has `to` look up a charge that it made.
+    fn find_charge(
+        &self,
+        to: NodeId,
+        find: FindCharge,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Result<ChargeFacts, Refusal>, PeerFault>>;
 
     /// How this node sees another one.
     fn status(&self, node: NodeId) -> PeerStatus;

@@ -35,6 +35,8 @@ pub enum Refusal {
     UnknownUser(UserId),
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    #[error("{0}")]
+    UnknownCharge(String),
 
     // 409, 412, 413
     #[error("this idempotency key was used for another command")]
@@ -49,6 +51,8 @@ pub enum Refusal {
     Conflict(String),
     #[error("the hold has ended: {0}")]
     HoldOver(String),
+    #[error("{left} credits of this charge are left to refund")]
+    BeyondCharge { left: Credits },
     #[error("its cycle has ended, or what it is on was taken away: it can be settled, and have no more")]
     HoldEnding,
 
@@ -73,7 +77,7 @@ pub enum Refusal {
     CreditsUnreachable { user: UserId, available: Credits },
     #[error("the node that decides this user's keyed requests cannot be reached")]
     HomeUnreachable,
-    #[error("the node that has this hold cannot be reached")]
+    #[error("the node that has this hold or charge cannot be reached")]
     HolderUnreachable,
     #[error("the shard of this workspace has no leader at the moment")]
     NoLeader,
@@ -115,7 +119,10 @@ impl Refusal {
                 | PriceRejection::TooManyInAll
                 | PriceRejection::InForce => Self::Conflict(why.to_string()),
             },
+            Rejection::BeyondCharge { left } => Self::BeyondCharge { left },
+            Rejection::ChargeTooOld => Self::UnknownCharge(rejection.to_string()),
             Rejection::GrantBacksAllocations { .. }
+            | Rejection::NotCharged
             | Rejection::CyclesChanged
             | Rejection::Unregistered
             | Rejection::Fenced

@@ -11,8 +11,8 @@ mod window;
 use std::collections::{BTreeMap, BTreeSet};
 use types::{
     CivilDate, Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey, LineNumber,
-    Model, NodeId, OneOrAny, PlanId, ReallocationId, Revision, TeamId, Timestamp, Unit, UserId, WorkspaceId,
-    ZoneName,
+    Model, NodeId, OneOrAny, PlanId, ReallocationId, RefundId, Revision, TeamId, Timestamp, Unit, UserId,
+    WorkspaceId, ZoneName,
 };
 
 /// A type with a frozen shape.
@@ -112,7 +112,7 @@ macro_rules! as_number {
 
 as_number! {
     NodeId: u16, DiskId: u64, CycleNumber: u32, LineNumber: u64, GrantNo: u32, Revision: u64, Day: i32,
-    ledger::AllocationNo: u32, ledger::IntentNo: u64,
+    types::HoldNumber: u64, ledger::AllocationNo: u32, ledger::IntentNo: u64,
 }
 
 macro_rules! as_text {
@@ -138,6 +138,7 @@ as_text!(
     GrantId,
     PlanId,
     ReallocationId,
+    RefundId,
     Feature,
     Model,
     Unit,
@@ -148,6 +149,8 @@ as_text!(
 shaped! {
     struct types::HolderId { node, disk }
     struct types::LineId { holder, number }
+    struct types::ChargeId { node, line, sequence }
+    struct types::HoldId { node, number }
 }
 
 impl Shaped for Credits {

@@ -39,6 +39,7 @@ pub fn all_of_a_state(workspace: &Workspace, state: &State, ghost: &Ghost) -> Ve
     what_was_told_is_gone_from_the_pool(workspace, ghost)?;
     nothing_is_told_on_a_line_beyond_what_it_has(workspace, ghost)?;
     allocations_stand_on_grants_that_last(workspace, state.now)?;
+    teams::open_lines_have_what_is_for_their_users(workspace)?;
     usage_by_meter_sums_to_used(workspace)?;
     nothing_that_was_closed_opens_again(workspace, ghost)?;
     fenced_holders_have_nothing(workspace, ghost)?;
@@ -161,7 +162,8 @@ pub fn no_line_settles_more_than_was_drawn(workspace: &Workspace) -> Verdict {
 pub fn nobody_was_told_more_than_was_granted(workspace: &Workspace, ghost: &Ghost) -> Verdict {
     for grant in &workspace.grants {
         let told = ghost.told_by_grant.get(&grant.no).copied().unwrap_or_default();
-        let granted = grant.books.amount.micros() + grant.books.exposure.micros();
+        let granted = [grant.books.amount, grant.books.exposure, grant.books.refunded];
+        let granted: u64 = granted.iter().map(|part| part.micros()).sum();
         let sentence = "S3 nobody was told more than was granted";
         holds(told <= granted, sentence, || format!("{}: told {told} of {granted}", grant.id))?;
     }

@@ -3,6 +3,9 @@
 //!
 //! Not here: virtual time, actors, disks as bytes (`simulations`).
 
+mod refunds;
+mod sums;
+
 use crate::checkers::{self, Broken, Verdict};
 use crate::cycles;
 use crate::ghost::Ghost;
@@ -14,6 +17,7 @@ use ledger::{
     AdminCommand, Applied, Change, Command, Event, ForgetMode, HolderBatch, LineAnswer, LineMessage,
     LineRejection, LineResult, Outcome, State, TeamChange, Wish, Workspace, WorkspaceSettings,
 };
+use refunds::Refunds;
 use std::collections::BTreeMap;
 use types::{
     Credits, CycleNumber, Day, DiskId, GrantId, HolderId, LineNumber, NodeId, Timestamp, UserId, WorkspaceId,
@@ -31,7 +35,7 @@ enum Packet {
     Recall(HolderId, LineNumber),
 }
 
-/// What a history has seen: how often each rare crossing happened.
+/// How often each rare crossing happened.
 pub type Seen = BTreeMap<&'static str, u64>;
 
 #[derive(Debug)]
@@ -50,6 +54,7 @@ pub struct History {
     ghost: Ghost,
     /// Final numbers of lines: what each user was charged on each grant in each cycle.
     charged: BTreeMap<(UserId, GrantId, u32), u64>,
+    refunds: Refunds,
     /// Nothing was rounded up: no crash, nobody lost.
     is_exact: bool,
     pub seen: Seen,
@@ -109,6 +114,7 @@ impl History {
             naive,
             ghost: Ghost::default(),
             charged: BTreeMap::new(),
+            refunds: Refunds::default(),
             is_exact: true,
             seen: Seen::new(),
         };
@@ -161,13 +167,14 @@ impl History {
         checkers::all_of_an_answer(&command, &applied, pool)?;
         self.ghost.charges.saw(was, pool, self.at)?;
         checkers::nothing_is_pending_when_nothing_is_out(pool)?;
-        view_sums_are_right(pool, self.at)?;
+        sums::view_sums_are_right(pool, self.at)?;
         checkers::a_preview_of_a_plan_is_what_happens(&before, self.at, &command, &applied)?;
         if let Command::Holder(batch) = &command
             && !before.would_change(batch, self.at)
         {
             checkers::a_batch_without_change_changes_nothing(&before, batch, self.at, &self.state)?;
         }
+        self.refunds.hear(was, &command, &applied, pool);
         self.book_final_numbers(&before, &command, &applied);
         self.see_cycles(&before);
         self.log.push((self.at, command));
@@ -224,6 +231,7 @@ impl History {
             Step::Spend { node, user, price } => {
                 if let Some(charge) = self.holders[*node].spend(user, *price, self.at) {
                     self.ghost.acknowledged(&charge);
+                    self.note_charge(&charge, None);
                     self.saw("spent locally");
                 }
                 Ok(())
@@ -255,6 +263,7 @@ impl History {
             }
             Step::Crash { node } => {
                 self.holders[*node].crash();
+                self.refunds.lost(&self.holders[*node]);
                 self.is_exact = false;
                 Ok(())
             }
@@ -268,6 +277,7 @@ impl History {
                 }
                 Ok(())
             }
+            Step::Refund { pick, amount, name } => self.refund(*pick, *amount, *name),
             Step::LostCloses { pick, line } => self.lost_closes(*pick, *line),
         }
     }
@@ -346,6 +356,7 @@ impl History {
     /// Draws exactly the price, spends it and closes the line.
     fn spend_promptly(&mut self, node: usize, user: &UserId, price: u64) -> Verdict {
         let expected = self.naive.spend(user, price, self.at);
+        let allocation = self.naive.allocation_of(user);
         self.holders[node].cycle = self.pool().cycle;
         let message = self.holders[node].draw(user, price, price);
         let number = message.number;
@@ -360,6 +371,7 @@ impl History {
         same("a consume is decided as without leases", &format!("{price} for {user}"), parts, expected)?;
         if let Some(charge) = &charge {
             self.ghost.acknowledged(charge);
+            self.note_charge(charge, allocation);
         }
         self.saw(if charge.is_some() { "spent as predicted" } else { "refused as predicted" });
         let message = self.holders[node].close(number);
@@ -521,6 +533,7 @@ impl History {
         for ((user, grant, cycle), amount) in &self.charged {
             self.naive.charge(user, grant, *amount, *cycle);
         }
+        self.refund_naively();
         let pool = self.state.workspace(&self.workspace).expect("made at the start");
         self.naive.at_rest_as(pool);
     }
@@ -584,19 +597,8 @@ impl History {
             )?;
         }
         for (name, user) in &self.naive.users {
-            let used = self.pool().user(name).map_or(0, |known| known.used.micros());
-            same("users have used what they used without leases", name.as_str(), used, user.used)?;
+            self.compare_used(name, user.used)?;
         }
         Ok(())
     }
-}
-
-/// The surface's sums: granted = used + held + available + leased; allocations and what is shared fit the pool.
-fn view_sums_are_right(pool: &Workspace, at: Timestamp) -> Verdict {
-    let view = pool.view(at);
-    let sum = [view.used, view.held, view.available, view.leased].iter().map(|part| part.micros()).sum();
-    let sentence = "granted = used + held + available + leased";
-    same(sentence, &format!("{view:?}"), view.granted, credits(sum))?;
-    let by_node = Credits::checked_sum(view.leased_by_node.values().copied());
-    same("what is out is out at nodes", &format!("{view:?}"), by_node, view.leased.checked_add(view.held))
 }

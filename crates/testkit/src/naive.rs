@@ -5,14 +5,19 @@
 
 mod limits;
 mod overage;
+mod parts;
 mod plans;
+mod refunds;
 mod set_aside;
 mod teams;
 
 pub use overage::places_of;
 pub use plans::{Subscribed, plan};
+pub use refunds::Spent;
 pub use set_aside::Allocation;
 pub use teams::Team;
+
+use parts::{add, take};
 
 use crate::windows::Charges;
 use ledger::{
@@ -41,6 +46,8 @@ pub struct Pool {
     /// With the cycle in which it was asked for.
     reallocations: BTreeMap<ReallocationId, (u32, (UserId, UserId, u64))>,
     allocations_made: u64,
+    /// Overage by cycle.
+    accounts: BTreeMap<u32, refunds::Accounts>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +75,8 @@ pub struct User {
     pub has_no_access: bool,
     pub limits: BTreeMap<Window, u64>,
     pub used: u64,
+    /// Of what was used in this cycle.
+    pub refunded: u64,
     /// Spent beyond what there was, in this cycle.
     pub overage: u64,
     pub overage_rule: Option<OverageRule>,
@@ -151,7 +160,7 @@ impl Default for Pool {
         let (is_listed, rule, allocations_made) = (false, None, 0);
         let (cycle, settled_to) = (1, Timestamp::from_millis(0));
         let (cycle_starts_at, calendar_starts_at) = (settled_to, settled_to);
-        let (subscribed, overage_rule, charges) = Default::default();
+        let (subscribed, overage_rule, charges, accounts) = Default::default();
         Self {
             grants,
             users,
@@ -168,6 +177,7 @@ impl Default for Pool {
             rule,
             reallocations,
             allocations_made,
+            accounts,
         }
     }
 }
@@ -192,6 +202,8 @@ impl Pool {
                 Ok(())
             }
             Change::Plan(change) => self.change_plan(change, now),
+            // By what was spent, not by what a holder says: [`Pool::refund`].
+            Change::Refund(_) => Err(NotAllowed),
             Change::SetOverage { user, rule } => self.set_overage(user.as_ref(), *rule),
             Change::MakeGrant(new) => self.make_grant(new, now),
             Change::VoidGrant { grant } => self.void(grant, now),
@@ -301,7 +313,7 @@ impl Pool {
 
     fn roll_over(&mut self, at: Timestamp) {
         for user in self.users.values_mut() {
-            (user.used, user.overage) = (0, 0);
+            (user.used, user.refunded, user.overage) = (0, 0, 0);
         }
         let standing = self.end_allocations();
         let cycle = self.cycle;
@@ -433,7 +445,7 @@ impl Pool {
             self.user(user).used += amount;
         }
         if is_of_overage(grant) {
-            self.make_overage(grant, amount);
+            self.make_overage(user, grant, amount, cycle);
             if cycle == self.cycle {
                 self.user(user).overage += amount;
             }
@@ -445,29 +457,4 @@ impl Pool {
 
 fn of(user: &UserId) -> Owner {
     Owner::User(user.clone())
-}
-
-fn add(parts: &mut BTreeMap<GrantId, u64>, id: &GrantId, amount: u64) {
-    if amount > 0 {
-        *parts.entry(id.clone()).or_default() += amount;
-    }
-}
-
-/// Takes up to `amount` out of the parts, in the order given.
-fn take<'a>(
-    parts: &mut BTreeMap<GrantId, u64>,
-    order: impl Iterator<Item = &'a GrantId>,
-    amount: u64,
-) -> Vec<(GrantId, u64)> {
-    let mut missing = amount;
-    let mut taken = Vec::new();
-    for id in order {
-        let Some(part) = parts.get_mut(id) else { continue };
-        let now = missing.min(*part);
-        *part -= now;
-        missing -= now;
-        taken.push((id.clone(), now));
-    }
-    parts.retain(|_, left| *left > 0);
-    taken
 }

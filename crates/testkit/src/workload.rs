@@ -98,6 +98,12 @@ pub enum Step {
         pick: usize,
         line: usize,
     },
+    /// Of a charge that was reported; `None`: all that is left. Some have names, of which there are few.
+    Refund {
+        pick: usize,
+        amount: Option<u64>,
+        name: Option<u8>,
+    },
     Wait {
         ms: i64,
     },
@@ -136,7 +142,8 @@ pub fn steps(seed: u64, pace: Pace, count: usize, start: Timestamp) -> Vec<Step>
 }
 
 fn prompt_step(rng: &mut SmallRng, start: Timestamp) -> Step {
-    match rng.random_range(0..10) {
+    match rng.random_range(0..11) {
+        10 => refund(rng),
         0..=4 => spend(rng),
         5..=8 => Step::Admin(change(rng, start)),
         _ => wait(rng),
@@ -147,7 +154,8 @@ fn racy_step(rng: &mut SmallRng, start: Timestamp) -> Step {
     // Mostly in order: what was sent first arrives first.
     let pick = if rng.random_bool(0.7) { 0 } else { rng.random_range(0..1_000) };
     let node = rng.random_range(0..NODES);
-    match rng.random_range(0..120) {
+    match rng.random_range(0..124) {
+        120..=123 => refund(rng),
         0..=17 => spend(rng),
         18..=31 => {
             let more = rng.random_range(1..50);
@@ -181,6 +189,13 @@ fn any_user(rng: &mut SmallRng) -> UserId {
 
 fn spend(rng: &mut SmallRng) -> Step {
     Step::Spend { node: rng.random_range(0..NODES), user: any_user(rng), price: rng.random_range(1..12) }
+}
+
+/// Mostly of what was charged last.
+fn refund(rng: &mut SmallRng) -> Step {
+    let pick = if rng.random() { rng.random_range(0..4) } else { rng.random_range(0..1_000) };
+    let amount = rng.random_bool(0.8).then(|| rng.random_range(1..8));
+    Step::Refund { pick, amount, name: rng.random_bool(0.2).then(|| rng.random_range(0..6)) }
 }
 
 fn wait(rng: &mut SmallRng) -> Step {

@@ -11,15 +11,18 @@ use actors::{LeaderAnswer, LeaderRefusal, LeaderRequest, Recall, RecallAnswer};
 use bytes::Bytes;
 use placement::MembershipEpoch;
 use platform::BoxFuture;
-use quota::{Charge, Consume, HoldAnswer, HoldCommand, HoldOpened, OpenHold, PeerFault, PeerStatus, Refusal};
+use quota::{
+    Charge, ChargeFacts, Consume, FindCharge, HoldAnswer, HoldCommand, HoldOpened, OpenHold, PeerFault,
+    PeerStatus, Refusal,
+};
 use replication::GroupId;
 use types::{DiskId, NodeId, Timestamp};
 use wire::envelope::Frozen;
 use wire::rpc::kind;
 
 use crate::travels::{
-    Ask, AskTime, Forward, ForwardHold, Forwarded, ForwardedHold, Heard, HoldAnswered, Introduce, Known, Led,
-    Time, Travels, from_bytes, to_bytes,
+    Ask, AskTime, Forward, ForwardHold, Forwarded, ForwardedHold, FoundCharge, Heard, HoldAnswered,
+    Introduce, Known, Led, Time, Travels, from_bytes, to_bytes,
 };
 use crate::{CallError, Mux, PeerState, RequestKind};
 
@@ -164,6 +167,18 @@ impl quota::Peers for Link {
     ) -> BoxFuture<'_, Result<Result<HoldAnswer, Refusal>, PeerFault>> {
         Box::pin(async move {
             let HoldAnswered(answer) = self.ask(to, kind::HOLD, &command, deadline).await?;
+            Ok(answer)
+        })
+    }
+
+    fn find_charge(
+        &self,
+        to: NodeId,
+        find: FindCharge,
+        deadline: Duration,
+    ) -> BoxFuture<'_, Result<Result<ChargeFacts, Refusal>, PeerFault>> {
+        Box::pin(async move {
+            let FoundCharge(answer) = self.ask(to, kind::FIND_CHARGE, &find, deadline).await?;
             Ok(answer)
         })
     }

@@ -19,8 +19,8 @@ use wire::envelope::Frozen;
 use wire::rpc::kind;
 
 use crate::travels::{
-    Ask, AskTime, Forward, ForwardHold, Forwarded, ForwardedHold, Heard, HoldAnswered, Introduce, Known, Led,
-    Time, Travels, from_bytes, to_bytes,
+    Ask, AskTime, Forward, ForwardHold, Forwarded, ForwardedHold, FoundCharge, Heard, HoldAnswered,
+    Introduce, Known, Led, Time, Travels, from_bytes, to_bytes,
 };
 use crate::{Handler, HandlerError, RequestKind};
 
@@ -123,6 +123,11 @@ impl Services {
         Ok(written(&HoldAnswered(quota.hold_forwarded(read(body)?).await)))
     }
 
+    async fn find_charge(&self, body: &[u8]) -> Result<Bytes, HandlerError> {
+        let quota = ready(&self.quota)?;
+        Ok(written(&FoundCharge(quota.find_charge_here(read(body)?).await)))
+    }
+
     fn introduce(&self, from: NodeId, body: &[u8]) -> Result<Bytes, HandlerError> {
         let Introduce { node, disk } = introduced(from, body)?;
         let known = (self.known_disk)(node).map_err(|text| HandlerError { text })?;
@@ -159,6 +164,7 @@ impl Handler for Services {
                 kind::CONSUME => self.consume(&body).await,
                 kind::OPEN_HOLD => self.open_hold(&body).await,
                 kind::HOLD => self.hold(&body).await,
+                kind::FIND_CHARGE => self.find_charge(&body).await,
                 kind::INTRODUCE => self.introduce(from, &body),
                 kind::ASK_HEARD => self.heard(from, &body),
                 kind::ASK_TIME => {

@@ -4,6 +4,7 @@
 //! The lists in `leader`, `query` and `consume` name every field twice over: one that is added to a type and not to its
 //! shape does not compile.
 
+mod charge;
 mod consume;
 mod hold;
 mod leader;
@@ -13,9 +14,9 @@ use actors::{LeaderAnswer, LeaderRefusal};
 use bytes::Bytes;
 use replication::Shaped;
 use types::{
-    Backing, Credits, CycleNumber, Day, DiskId, Durability, Feature, GrantId, HolderId, IdempotencyKey,
-    LineId, LineNumber, Metered, Model, NodeId, ReallocationId, Revision, Source, TeamId, Timestamp, Unit,
-    UserId, WorkspaceId,
+    Backing, Credits, CycleNumber, Day, DiskId, Durability, Feature, GrantId, GrantNo, HolderId,
+    IdempotencyKey, LineId, LineNumber, Metered, Model, NodeId, ReallocationId, RefundId, Revision, Source,
+    TeamId, Timestamp, Unit, UserId, WorkspaceId,
 };
 use wire::envelope::{BadBytes, Frozen, encode};
 use wire::rpc;
@@ -85,6 +86,7 @@ pub(crate) struct Time(pub(crate) Timestamp);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Led(pub(crate) Result<LeaderAnswer, LeaderRefusal>);
 
+pub(crate) use charge::FoundCharge;
 pub(crate) use consume::{Forward, Forwarded};
 pub(crate) use hold::{ForwardHold, ForwardedHold, HoldAnswered};
 pub(crate) use leader::Ask;
@@ -161,13 +163,13 @@ macro_rules! as_in_the_log {
 }
 
 as_in_the_log! {
-    bool, u32, u64, String, NodeId, DiskId, HolderId, LineId, LineNumber, Revision, CycleNumber, Day,
-    WorkspaceId, UserId, TeamId, GrantId, ReallocationId, Feature, Model, Unit, IdempotencyKey,
+    bool, u32, u64, String, GrantNo, NodeId, DiskId, HolderId, LineId, LineNumber, Revision, CycleNumber, Day,
+    WorkspaceId, UserId, TeamId, GrantId, ReallocationId, RefundId, Feature, Model, Unit, IdempotencyKey,
     Credits, Backing, Source, Durability, Metered, Timestamp,
     ledger::Command, ledger::HolderBatch, ledger::LineMessage,
     ledger::Applied, ledger::LineAnswer, ledger::Rejection,
     ledger::WorkspaceView, ledger::MemberView, ledger::GrantAnswer, ledger::AllocationAnswer,
-    ledger::ReallocationAnswer, ledger::OverageAnswer, ledger::PlanAnswer, ledger::PlanChange, ledger::TeamView, ledger::LimitHit, ledger::LimitsAnswer,
+    ledger::ReallocationAnswer, ledger::OverageAnswer, ledger::PlanAnswer, ledger::PlanChange, ledger::TeamView, ledger::LimitHit, ledger::LimitsAnswer, types::AnyCharge, ledger::ChargePart, ledger::RefundAnswer,
 }
 
 macro_rules! wrapped {

@@ -21,6 +21,10 @@ pub enum BadId {
     NotANode(String),
     #[error("a hold's id is a node's and a number, like n1.h42; this one is {0:?}")]
     NotAHold(String),
+    #[error(
+        "a charge's id is a node's and two numbers, like n1.42.7, or a hold's, like n1.h42; this one is {0:?}"
+    )]
+    NotACharge(String),
 }
 
 fn check(text: &str) -> Result<(), BadId> {
@@ -95,6 +99,8 @@ text_id! {
     PlanId;
     /// A reallocation, named by whoever asked for it; permanent within its workspace.
     ReallocationId;
+    /// A refund, named by whoever asked for it, or by its charge; permanent as long as the charge can be refunded.
+    RefundId;
     /// What is being paid for: `chat`, `image`.
     Feature;
     /// The model behind a feature: `m-1`.

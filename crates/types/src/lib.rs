@@ -15,12 +15,12 @@ pub use credits::{BadCredits, Credits, CreditsDelta, MICROS_PER_CREDIT};
 pub use cycle::{BadCycle, CivilDate, CycleDays, CycleRule, Every, ZONE_BYTES_MAX, ZoneName, days_in_month};
 pub use id::{
     BadId, DiskId, Feature, GrantId, HolderId, ID_BYTES_MAX, IdempotencyKey, Model, NodeId, PlanId,
-    ReallocationId, ShardId, TeamId, Unit, UserId, WorkspaceId,
+    ReallocationId, RefundId, ShardId, TeamId, Unit, UserId, WorkspaceId,
 };
 pub use line::{
-    BACKINGS_PER_LINE_MAX, Backing, ChargeId, CycleNumber, Durability, GrantNo, HoldId, HoldNumber, LineId,
-    LineNumber, METERS_PER_LINE_MAX, Meter, Metered, NAMED_METERS_PER_LINE_MAX, Revision, Source,
-    UNITS_PER_METER_MAX,
+    AnyCharge, BACKINGS_PER_LINE_MAX, Backing, ChargeId, CycleNumber, Durability, GrantNo, HoldId,
+    HoldNumber, LineId, LineNumber, METERS_PER_LINE_MAX, Meter, Metered, NAMED_METERS_PER_LINE_MAX, Revision,
+    Source, UNITS_PER_METER_MAX,
 };
 pub use price::{BadPriceVersion, OneOrAny, PriceVersion};
 pub use time::{Day, Timestamp};

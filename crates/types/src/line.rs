@@ -180,9 +180,81 @@ impl fmt::Display for ChargeId {
     }
 }
 
+impl FromStr for ChargeId {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let bad = || BadId::NotACharge(text.chars().take(64).collect());
+        let number = |text: &str| {
+            let digits = Some(text).filter(|d| !d.starts_with('0') && !d.starts_with('+'));
+            digits.and_then(|digits| digits.parse().ok()).ok_or_else(bad)
+        };
+        let (node, rest) = text.split_once('.').ok_or_else(bad)?;
+        let (line, sequence) = rest.split_once('.').ok_or_else(bad)?;
+        let node = node.parse().map_err(|_| bad())?;
+        Ok(Self { node, line: LineNumber(number(line)?), sequence: number(sequence)? })
+    }
+}
+
+/// Whatever was charged: a consume, or a hold when it ended. Text: `n1.42.7`, `n1.h42`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AnyCharge {
+    Consume(ChargeId),
+    Hold(HoldId),
+}
+
+impl AnyCharge {
+    /// The node that has it.
+    pub fn node(self) -> NodeId {
+        match self {
+            Self::Consume(charge) => charge.node,
+            Self::Hold(hold) => hold.node,
+        }
+    }
+}
+
+impl fmt::Display for AnyCharge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Consume(charge) => charge.fmt(f),
+            Self::Hold(hold) => hold.fmt(f),
+        }
+    }
+}
+
+impl FromStr for AnyCharge {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let hold =
+            || text.parse().map(Self::Hold).map_err(|_| BadId::NotACharge(text.chars().take(64).collect()));
+        text.parse().map(Self::Consume).or_else(|_| hold())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_charge_names_its_node() {
+        let charge = ChargeId { node: NodeId(3), line: LineNumber(42), sequence: 7 };
+        assert_eq!(
+            (charge.to_string(), "n3.42.7".parse()),
+            ("n3.42.7".to_owned(), Ok(AnyCharge::Consume(charge)))
+        );
+        let hold = HoldId { node: NodeId(3), number: HoldNumber(42) };
+        assert_eq!(
+            ("n3.h42".parse(), AnyCharge::Hold(hold).to_string()),
+            (Ok(AnyCharge::Hold(hold)), "n3.h42".to_owned())
+        );
+        for text in [
+            "", "n3", "n3.42", "n3.42.", "n3.0.1", "n3.42.0", "n3.042.7", "n3.+4.7", "n3.4.7.1", "x.4.7",
+            "n3.h0",
+        ] {
+            assert!(matches!(text.parse::<AnyCharge>(), Err(BadId::NotACharge(_))), "{text}");
+        }
+    }
 
     #[test]
     fn a_hold_names_its_node() {

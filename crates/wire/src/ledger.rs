@@ -73,6 +73,7 @@ shapes! {
         SetOverage { user: Option<String>, rule: Option<OverageRule> },
         LiftLimits { user: String },
         Team { team: String, change: TeamChange },
+        Refund(Box<NewRefund>),
     }
 
     pub enum TeamChange {
@@ -81,6 +82,35 @@ shapes! {
         SetReserve { amount: u64 },
         AdjustReserve { delta: CreditsDelta },
         RemoveReserve,
+    }
+
+    pub struct NewRefund {
+        pub id: Option<String>,
+        pub holder: HolderId,
+        pub charge: AnyCharge,
+        pub user: String,
+        pub parts: Vec<ChargePart>,
+        pub amount: Option<u64>,
+    }
+
+    pub enum AnyCharge { Consume(ChargeId), Hold(HoldId) }
+
+    pub struct ChargeId {
+        pub node: u16,
+        pub line: u64,
+        pub sequence: u64,
+    }
+
+    pub struct HoldId {
+        pub node: u16,
+        pub number: u64,
+    }
+
+    pub struct ChargePart {
+        pub line: u64,
+        pub cycle: u32,
+        pub backing: Backing,
+        pub amount: u64,
     }
 
     pub enum OverageRule { Off, On, UpTo(u64) }

@@ -112,6 +112,7 @@ fn what(change: &Change) -> Option<What> {
         | Change::LiftLimits { .. }
         | Change::Plan(_)
         | Change::Team { .. }
+        | Change::Refund(_)
         | Change::SetOverage { .. } => return None,
     })
 }

@@ -294,6 +294,7 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::LiftLimits { user } => Some(user),
         Change::Reallocate { from, .. } => Some(from),
         Change::SetOverage { user, .. } => user.as_ref(),
+        Change::Refund(refund) => Some(&refund.user),
         Change::PutWorkspace(_)
         | Change::MakeGrant(_)
         | Change::VoidGrant { .. }
@@ -333,6 +334,7 @@ fn change(change: &Change) -> String {
         }
         Change::Team { team, change } => format!("team {team}: {change:?}"),
         Change::Plan(PlanChange::Cancel) => "the plan ends with its cycle".into(),
+        Change::Refund(refund) => format!("a charge of {} is refunded", refund.user),
         Change::SetOverage { user, rule } => {
             let who = user.as_ref().map_or("everybody", |user| user.as_str());
             match rule {

@@ -32,6 +32,7 @@ pub fn options() -> Options {
         holds_per_user_max: 1_000,
         key_window_ms: KEY_WINDOW_MS,
         keys_bytes_max: 1 << 20,
+        past_bytes_max: 0,
     }
 }
 

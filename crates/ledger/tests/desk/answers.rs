@@ -4,8 +4,8 @@ use super::{holder_text, is_quiet, line_text};
 use ledger::{
     AllocationAnswer, Answer, Applied, Command, CycleOverage, DenialReason, Due, Event, Grant, GrantState,
     Intent, LimitHit, LimitView, LimitsAnswer, LineAnswer, LineResult, MemberView, Next, Outcome,
-    OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan, PlanAnswer, ReallocationAnswer, Rejection,
-    State, TeamView, UsageReport, Workspace, WorkspaceView,
+    OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan, PlanAnswer, ReallocationAnswer, RefundAnswer,
+    RefundedTo, Rejection, State, TeamView, UsageReport, Workspace, WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, CycleNumber, Source, Timestamp};
@@ -48,6 +48,7 @@ fn outcome(workspace: Option<&Workspace>, outcome: &Outcome) -> String {
         Outcome::Plan(answer) => plan(answer),
         Outcome::Overage(answer) => overage(answer),
         Outcome::Team(view) => team(view),
+        Outcome::Refund(answer) => refund(answer),
     }
 }
 
@@ -63,13 +64,16 @@ fn pending(parts: &[Pending]) -> String {
 
 fn backing(workspace: Option<&Workspace>, backing: Backing) -> String {
     let grant = workspace.map_or_else(String::new, |w| w.grant(backing.grant).id.to_string());
-    let source = match backing.source {
+    format!("{}/{grant}", source(backing.source))
+}
+
+fn source(source: Source) -> String {
+    match source {
         Source::Allocation => "own".to_owned(),
         Source::Reserve(level) => format!("reserve{level}"),
         Source::Shared => "shared".to_owned(),
         Source::Overage => "overage".to_owned(),
-    };
-    format!("{source}/{grant}")
+    }
 }
 
 fn grant(grant: &Grant, out: &[Pending]) -> String {
@@ -87,6 +91,7 @@ fn grant(grant: &Grant, out: &[Pending]) -> String {
         ("written off", books.written_off),
         ("expired", books.expired),
         ("voided", books.voided),
+        ("refunded", books.refunded),
         ("exposure", books.exposure),
         ("for overage", books.for_overage),
     ]);
@@ -107,8 +112,9 @@ fn overage(answer: &OverageAnswer) -> String {
         Some(OverageRule::UpTo(cap)) => format!("up to {cap}"),
     };
     let mut text = format!("overage{whose}: {rule}{}\n", parts(&[("drawn", answer.drawn)]));
-    for CycleOverage { cycle, charged, out, paid, billed } in &answer.cycles {
-        let known = parts(&[("charged", *charged), ("out", *out), ("paid", *paid), ("billed", *billed)]);
+    for CycleOverage { cycle, charged, refunded, out, paid, billed } in &answer.cycles {
+        let (charged, refunded) = (("charged", *charged), ("refunded", *refunded));
+        let known = parts(&[charged, refunded, ("out", *out), ("paid", *paid), ("billed", *billed)]);
         writeln!(text, "  cycle {}{known}", cycle.0).unwrap();
     }
     text
@@ -131,6 +137,16 @@ fn hour(at: Option<Timestamp>) -> String {
     let Some(at) = at else { return "no time".to_owned() };
     let ms = at.millis() - 20_000 * 86_400_000;
     if ms % 3_600_000 == 0 { format!("{}h", ms / 3_600_000) } else { format!("{}m", ms / 60_000) }
+}
+
+fn refund(answer: &RefundAnswer) -> String {
+    let RefundAnswer { id, charge, user, cycle, charged, amount, refunded, to, .. } = answer;
+    let cycle = format!("of {charge} by {user} in cycle {}", cycle.0);
+    let mut text = format!("{id}: {amount} {cycle}, {refunded} of {charged} so far\n");
+    for RefundedTo { from, grant, amount, place } in to {
+        writeln!(text, "  {amount} from {} of {grant}: {place:?}", source(*from)).unwrap();
+    }
+    text
 }
 
 fn plan(answer: &PlanAnswer) -> String {
@@ -225,6 +241,7 @@ fn member(view: &MemberView) -> String {
         ("reserve", view.reserve),
         ("limit", view.limit.unwrap_or(Credits::ZERO)),
         ("used", view.used),
+        ("refunded", view.refunded),
         ("leased", view.leased),
     ]);
     format!("{}{listed}{access}{team}{said}, remaining {}\n", view.user, view.remaining)
@@ -233,6 +250,7 @@ fn member(view: &MemberView) -> String {
 fn pool(view: &WorkspaceView) -> String {
     let said = parts(&[
         ("used", view.used),
+        ("refunded", view.refunded),
         ("held", view.held),
         ("available", view.available),
         ("leased", view.leased),
@@ -323,5 +341,7 @@ pub fn answer(answer: &Answer) -> String {
         Answer::Overage(answer) => overage(answer),
         Answer::Teams(teams) => teams.iter().map(team).collect(),
         Answer::Limits(answer) => limits(answer),
+        Answer::Refund(answer) => refund(answer),
+        Answer::Charge(books) => format!("refunded {}\n", books.refunded),
     }
 }

@@ -5,10 +5,13 @@
 mod answers;
 mod words;
 
-use ledger::{AdminCommand, Change, Command, HolderBatch, LineMessage, Outcome, Query, State, Wish};
+use ledger::{
+    AdminCommand, Change, ChargePart, Command, HolderBatch, LineMessage, NewRefund, Outcome, Query, State,
+    Wish,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use types::{CycleNumber, GrantNo, HolderId, LineId, Timestamp, UserId, WorkspaceId};
+use types::{AnyCharge, ChargeId, CycleNumber, GrantNo, HolderId, LineId, Timestamp, UserId, WorkspaceId};
 use words::{Bad, Words};
 
 /// Midnight UTC of day 20,000 after 1970-01-01: scripts count time from here.
@@ -38,8 +41,8 @@ impl Desk {
         assert!(violations.is_empty(), "after {when}: {violations:#?}");
         for workspace in self.state.workspaces.values() {
             let view = workspace.view(self.at);
-            let sum = [view.used, view.held, view.available, view.leased];
-            assert_eq!(types::Credits::checked_sum(sum), Some(view.granted), "after {when}: {view:#?}");
+            let sum = types::Credits::checked_sum([view.used, view.held, view.available, view.leased]);
+            assert_eq!(sum, view.granted.checked_add(view.refunded), "after {when}: {view:#?}");
         }
     }
 
@@ -135,9 +138,31 @@ impl Desk {
     fn administrate(&mut self, verb: &str, workspace: WorkspaceId, words: &mut Words) -> Result<String, Bad> {
         let if_match = words.revision("if-match")?;
         let key: Option<types::IdempotencyKey> = words.option("key")?;
-        let change = words.change(verb, START)?;
+        let change = match verb {
+            "refund" => Change::Refund(Box::new(self.new_refund(&workspace, words)?)),
+            _ => words.change(verb, START)?,
+        };
         let keyed = key.map(|key| ledger::KeyedBy { key, command_hash: hash(&change) });
         Ok(self.apply(&Command::Admin(AdminCommand { workspace, keyed, if_match, change })))
+    }
+
+    /// `refund n1#1 3 ann paid=own/g1:2,shared/g2:1 amount=1 id=r cycle=1`: of the third charge on that line.
+    fn new_refund(&self, workspace: &WorkspaceId, words: &mut Words) -> Result<NewRefund, Bad> {
+        let (holder, line) = words.line()?;
+        let charge = ChargeId { node: holder.node, line, sequence: words.parsed("a sequence")? };
+        let user = words.parsed("a user")?;
+        let id = LineId { holder, number: line };
+        let cycle = words.option("cycle")?.map_or(self.cycle(workspace, id), CycleNumber);
+        let paid = words.paid(|id| self.grant(workspace, id))?;
+        let part = |(backing, amount)| ChargePart { line, cycle, backing, amount };
+        Ok(NewRefund {
+            id: words.option("id")?,
+            holder,
+            charge: AnyCharge::Consume(charge),
+            user,
+            parts: paid.into_iter().map(part).collect(),
+            amount: words.option("amount")?,
+        })
     }
 
     fn holder_or_clock(
@@ -231,6 +256,7 @@ impl Desk {
             "member" => Query::Member { id, user: words.parsed("a user")? },
             "allocation" => Query::Allocation { id, user: words.parsed("a user")? },
             "reallocation" => Query::Reallocation { id, reallocation: words.parsed("an id")? },
+            "refund" => Query::Refund { id, refund: words.parsed("an id")? },
             "overage" => Query::Overage { id, user: words.option("user")? },
             "teams" => Query::Teams { id, team: None, page: words.page()? },
             "team" => Query::Teams { id, team: Some(words.parsed("a team")?), page: words.page()? },

@@ -317,6 +317,11 @@ impl Words {
         Ok(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term })
     }
 
+    /// What a charge drew.
+    pub fn paid(&mut self, grant: impl Fn(&str) -> Option<GrantNo>) -> Result<Vec<(Backing, Credits)>, Bad> {
+        self.by_backing("paid", grant)
+    }
+
     /// `own/g1:3,shared/g2:0.5` by the name of the option.
     fn by_backing(
         &mut self,

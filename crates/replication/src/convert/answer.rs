@@ -13,19 +13,21 @@ shaped! {
         plan, next, cycle_ends_at, seats, seats_paid, allowance, for_seats, revision, at,
     }
     struct ledger::OverageAnswer { user, rule, drawn, cycles, revision, at }
-    struct ledger::CycleOverage { cycle, charged, out, paid, billed }
+    struct ledger::CycleOverage { cycle, charged, refunded, out, paid, billed }
+    struct ledger::RefundAnswer { id, charge, user, cycle, charged, asked, amount, refunded, to, at }
+    struct ledger::RefundedTo { from, grant, amount, place }
     struct ledger::TeamView {
         team, parent, members, reserve, standing, used, leased, remaining, short, pending, revision, at,
     }
     struct ledger::LineAnswer { number, result }
     struct ledger::Denial { reason, available, elsewhere }
     struct ledger::WorkspaceView {
-        id, name, membership, durability, cycle, cycle_starts_at, cycle_ends_at, timezone, cycle_rule, granted, used, held,
+        id, name, membership, durability, cycle, cycle_starts_at, cycle_ends_at, timezone, cycle_rule, granted, used, refunded, held,
         available, leased, leased_by_node, allocated, short, reserved, shared, unattributed, written_off, exposure, pending,
         revision, at,
     }
     struct ledger::MemberView {
-        user, listed, ai_access, team, role, allocation, overflow, short, pending, reserve, limit, used,
+        user, listed, ai_access, team, role, allocation, overflow, short, pending, reserve, limit, used, refunded,
         leased, remaining, revision,
     }
 }
@@ -35,8 +37,9 @@ shaped! {
         Workspace(view), Grant(answer), Member(view), Allocation(answer), Reallocation(answer),
         Limits(answer), Lines(answers), Registered,
         Forgotten { lines, written_off, exposure }, Prices(answer), Ticked, Plan(answer),
-        Overage(answer), Team(view),
+        Overage(answer), Team(view), Refund(answer),
     }
+    enum ledger::RefundPlace { Allocation, Shared, Overage, Expired, Voided }
     enum ledger::LineResult { Line { drawn, frozen, denied }, Closed, Rejected(why) }
     enum ledger::DenialReason {
         Exhausted, AllocationExhausted, LimitReached(limit), AccessDisabled, UnknownUser, Frozen,
@@ -53,6 +56,7 @@ shaped! {
         GrantBacksAllocations { earmarked, missing }, TooMuch, TooMany { what, max }, NeverValid, SameUser,
         Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, CyclesChanged, BadRollover,
         ReservedId, NoPlan, OverageIsNoGrant, Prices(why), Team(why),
+        BeyondCharge { left }, ChargeTooOld, NotCharged,
     }
     enum ledger::TeamRejection {
         Unknown(team), NoReserve(team), TooDeep, Circle(team), InUse { members, teams, reserves },
@@ -64,8 +68,16 @@ shaped! {
 }
 
 /// Every word a [`ledger::Rejection`] names a kind of thing by.
-const THINGS: [&str; 6] =
-    ["users", "teams", "grant", "grants", "reallocation", "reallocations in this cycle and the one before"];
+const THINGS: [&str; 8] = [
+    "users",
+    "teams",
+    "grant",
+    "grants",
+    "reallocation",
+    "reallocations in this cycle and the one before",
+    "refund",
+    "refunds of charges of this cycle and the one before",
+];
 
 impl Shaped for &'static str {
     type Shape = String;

@@ -15,11 +15,12 @@ shaped! {
         PutMember { user, ai_access, team, role }, SetAllocation { user, amount, overflow },
         AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
         SetLimit { user, window, amount }, Plan(change), SetOverage { user, rule }, LiftLimits { user },
-        Team { team, change },
+        Team { team, change }, Refund(refund),
     }
     enum ledger::TeamChange {
         Put { parent }, Remove, SetReserve { amount }, AdjustReserve { delta }, RemoveReserve,
     }
+    enum types::AnyCharge { Consume(charge), Hold(hold) }
     enum ledger::PlanChange { Set { plan, when }, Cancel }
     enum ledger::OverageRule { Off, On, UpTo(cap) }
     enum ledger::When { Now, NextCycle }
@@ -46,6 +47,8 @@ shaped! {
     struct types::CycleRule { every, anchor, zone }
     struct ledger::Rollover { keep, cycles }
     struct ledger::Plan { id, allowance, per_seat, paid, rollover, mid_cycle }
+    struct ledger::NewRefund { id, holder, charge, user, parts, amount }
+    struct ledger::ChargePart { line, cycle, backing, amount }
     struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }
     struct ledger::HolderBatch { holder, journal_sequence, workspace, lines, recalled }
     struct ledger::LineMessage { number, user, cycle, team, returned, used, held, confirmed, wish }

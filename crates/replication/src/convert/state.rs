@@ -23,7 +23,9 @@ shaped! {
     struct ledger::Spent { used, unattributed, written_off }
     struct ledger::Subscription { plan, next, seats, allowance, for_seats, revision }
     struct ledger::Due { owed, given, most }
-    struct ledger::User { member, allocation, limits, recent, used, late, past, out, overage_rule, lines }
+    struct ledger::User {
+        member, allocation, limits, recent, used, late, past, refunded, past_refunded, out, overage_rule, lines,
+    }
     struct ledger::Overage { grant, accounts, closed }
     struct ledger::OverageAccount { made, shares, reserves, paid_by }
     struct ledger::OveragePayer { grant, allocation, amount }
@@ -128,6 +130,10 @@ impl Shaped for Workspace {
             cycle_rule,
             cycle_ends,
             spent_before,
+            refunded_before,
+            refunds,
+            refunded: _,
+            lost_allocations,
             subscription,
             overage_rule,
             overages,
@@ -178,6 +184,9 @@ impl Shaped for Workspace {
             cycle_rule: cycle_rule.shape(),
             cycle_ends: cycle_ends.shape(),
             spent_before: spent_before.shape(),
+            refunded_before: refunded_before.shape(),
+            refunds: refunds.shape(),
+            lost_allocations: lost_allocations.shape(),
             subscription: subscription.shape(),
             overage_rule: overage_rule.shape(),
             overages: overages.shape(),
@@ -230,6 +239,10 @@ impl Shaped for Workspace {
             cycle_rule: Shaped::from_shape(shape.cycle_rule)?,
             cycle_ends: Shaped::from_shape(shape.cycle_ends)?,
             spent_before: Shaped::from_shape(shape.spent_before)?,
+            refunded_before: Shaped::from_shape(shape.refunded_before)?,
+            refunds: Shaped::from_shape(shape.refunds)?,
+            refunded: BTreeMap::new(),
+            lost_allocations: Shaped::from_shape(shape.lost_allocations)?,
             subscription: Shaped::from_shape(shape.subscription)?,
             overage_rule: Shaped::from_shape(shape.overage_rule)?,
             overages: Shaped::from_shape(shape.overages)?,
@@ -260,6 +273,7 @@ impl Shaped for Workspace {
             frozen_out: shape.frozen_out,
         };
         workspace.reserves = workspace.counted_reserves();
+        workspace.refunded = workspace.refunded_by_charge();
         workspace.short = workspace.short_allocations();
         workspace.seats = workspace.counted_seats();
         workspace.sort_burn_order();

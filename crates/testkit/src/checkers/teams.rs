@@ -43,6 +43,21 @@ pub fn members_alone_draw_on_a_reserve(before: &Workspace, after: &Workspace) ->
     Ok(())
 }
 
+/// What is out of a reserve is out on lines of those who may draw on it; where one no longer may, it is called back.
+pub fn open_lines_have_what_is_for_their_users(pool: &Workspace) -> Verdict {
+    for (id, line) in pool.lines.iter().filter(|(_, line)| !line.frozen && !line.written_off) {
+        for n in line.backings.iter().filter(|n| !n.outstanding().is_zero()) {
+            let Source::Reserve(level) = n.backing.source else { continue };
+            let drawn_on = line.behind(n.backing.source);
+            let may =
+                reserves_of(pool, &line.user).iter().any(|(l, r)| (*l, Some(r.no)) == (level, drawn_on));
+            let sentence = "S6 what is out of a reserve is out for its members";
+            holds(may, sentence, || format!("{id:?} of {}: {n:?}, {drawn_on:?}", line.user))?;
+        }
+    }
+    Ok(())
+}
+
 /// Nobody is refused without a word of what lies idle elsewhere for him: of his own, of his reserves, of what is shared.
 pub fn all_of_an_answer(command: &Command, applied: &Applied, after: &Workspace) -> Verdict {
     let (Command::Holder(batch), Ok(Outcome::Lines(answers))) = (command, &applied.result) else {

@@ -1,5 +1,6 @@
 //! Overage of the naive pool: what was spent beyond what there was, by cycle, and the rules that allow it.
 
+use super::refunds::Account;
 use super::{Allowed, Grant, Pool, allow};
 use ledger::{GrantKind, NewGrant, OverageRule, Rollover, Term, Workspace, is_of_overage, limits};
 use types::{Credits, GrantId, UserId};
@@ -18,7 +19,9 @@ impl Pool {
 
     /// Whether the user may spend so much beyond what there is.
     pub(super) fn may_exceed(&self, user: &UserId, amount: u64) -> bool {
-        let spent = self.grants.get(&id_of(self.cycle)).map_or(0, Grant::spent);
+        let accounts = self.accounts.get(&self.cycle).into_iter().flat_map(|all| all.values());
+        let paid: u64 = accounts.flat_map(|account| &account.paid).map(|(_, _, part)| part).sum();
+        let spent = self.grants.get(&id_of(self.cycle)).map_or(0, Grant::spent) - paid;
         let within = |rule: OverageRule, spent: u64| match rule {
             OverageRule::Off => false,
             OverageRule::On => true,
@@ -37,7 +40,12 @@ impl Pool {
     }
 
     /// Overage is there as far as it is spent.
-    pub(super) fn make_overage(&mut self, id: &GrantId, amount: u64) {
+    pub(super) fn make_overage(&mut self, user: &UserId, id: &GrantId, amount: u64, cycle: u32) {
+        let shares = self.allocation(&super::of(user)).is_none_or(|allocation| allocation.overflows);
+        let none = || Account { made: 0, shares, paid: Vec::new() };
+        let account = self.accounts.entry(cycle).or_default().entry(user.clone()).or_insert_with(none);
+        account.made += amount;
+        account.shares = shares;
         let began = self.cycle_starts_at;
         let grant = self.grants.entry(id.clone()).or_insert_with(|| Grant {
             made: NewGrant {
@@ -88,10 +96,10 @@ fn id_of(cycle: u32) -> GrantId {
     GrantId::parse(&format!("overage:{cycle}")).expect("a valid id")
 }
 
-/// Available, gone, expired, voided: of the ledger's grant as this pool has them.
+/// Available, gone and not refunded, expired, voided: of the ledger's grant as this pool has them.
 pub fn places_of(theirs: &ledger::Grant) -> [u64; 4] {
     let books = &theirs.books;
     let gone = [books.used, books.unattributed, books.written_off, books.for_overage];
-    let gone = gone.iter().map(|part| part.micros()).sum();
+    let gone = gone.iter().map(|part| part.micros()).sum::<u64>() - books.refunded.micros();
     [books.available.micros(), gone, books.expired.micros(), books.voided.micros()]
 }

@@ -39,11 +39,13 @@ travels! {
         CreditsUnreachable { user, available }, HomeUnreachable, NoLeader, OutcomeUnknown, StorageUnavailable(why),
         OverageCapReached { user, available },
         HoldExceeded { held }, HoldOver(how), HoldEnding, TooManyHolds(why), HolderUnreachable,
+        UnknownCharge(why), BeyondCharge { left },
     }
 }
 
 /// Every word a [`Refusal`] names a kind of thing by.
-const THINGS: [&str; 7] = ["grant", "member", "allocation", "reallocation", "holder", "plan", "hold"];
+const THINGS: [&str; 8] =
+    ["grant", "member", "allocation", "reallocation", "holder", "plan", "hold", "refund"];
 
 impl Travels for &'static str {
     type Shape = String;

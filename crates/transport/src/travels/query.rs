@@ -2,7 +2,8 @@
 
 use super::{BadShape, Travels, travels};
 use ledger::{
-    Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery, UsageReport,
+    Answer, ChargeBooks, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery,
+    UsageReport,
 };
 use types::ID_BYTES_MAX;
 use wire::rpc;
@@ -14,6 +15,7 @@ const GROUP_BY_MAX: usize = 4;
 
 travels! {
     struct UsageReport as UsageReport { rows, unattributed, at }
+    struct ChargeBooks as ChargeBooks { refunded, grants, at }
     struct UsageGroup as UsageGroup { key, metered }
     struct UsageKey as UsageKey { day, user, team, feature, model }
 }
@@ -22,15 +24,15 @@ travels! {
     enum Query as Query {
         Workspace { id }, Grant { id, grant }, Grants { id, page }, Member { id, user }, Members { id, page },
         Allocation { id, user }, Reallocation { id, reallocation }, Usage { id, query }, Plan { id },
-    PlanAfter { id, change }, Overage { id, user }, Teams { id, team, page }, Limits { id, user },
+    PlanAfter { id, change }, Overage { id, user }, Teams { id, team, page }, Limits { id, user }, Refund { id, refund }, Charge { id, charge, grants },
     }
     enum GroupBy as GroupBy { User, Team, Feature, Model }
     enum Interval as Interval { Day, Month }
     enum Answer as ReadAnswer {
         Workspace(view), Grants(grants), Members(members), Allocation(answer), Reallocation(answer),
-    Usage(report), Unknown(thing), Plan(answer), Overage(answer), Teams(teams), Limits(answer),
+    Usage(report), Unknown(thing), Plan(answer), Overage(answer), Teams(teams), Limits(answer), Refund(answer), Charge(books),
     }
-    enum UnknownThing as UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan, Team }
+    enum UnknownThing as UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan, Team, Refund }
 }
 
 impl Travels for Page {

@@ -10,7 +10,7 @@ use replication::GroupId;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::str::FromStr;
-use types::{ChargeId, Meter, ShardId};
+use types::{AnyCharge, ChargeId, HoldId, HoldNumber, Meter, ShardId};
 
 fn id<T: FromStr<Err: Debug>>(text: &str) -> T {
     text.parse().unwrap()
@@ -82,6 +82,10 @@ fn usage_key() -> ledger::UsageKey {
     }
 }
 
+fn any_charge() -> AnyCharge {
+    AnyCharge::Hold(HoldId { node: NodeId(3), number: HoldNumber(u64::MAX) })
+}
+
 fn queries() -> Vec<Query> {
     let page = |after: Option<&str>, limit| ledger::Page { after: after.map(Into::into), limit };
     let usage = |group_by, interval| ledger::UsageQuery {
@@ -107,6 +111,11 @@ fn queries() -> Vec<Query> {
         Query::Usage { id: id("w"), query: usage(by(), Some(ledger::Interval::Month)) },
         Query::Usage { id: id("w"), query: usage(vec![], Some(ledger::Interval::Day)) },
         Query::Usage { id: id("w"), query: usage(vec![], None) },
+        Query::Refund { id: id("w"), refund: id("r") },
+        Query::Charge { id: id("w"), charge: any_charge(), grants: vec![GrantNo(u32::MAX)] },
+        Query::Plan { id: id("w") },
+        Query::Overage { id: id("w"), user: Some(id("ann")) },
+        Query::PlanAfter { id: id("w"), change: ledger::PlanChange::Cancel },
     ]
 }
 
@@ -134,7 +143,7 @@ fn asks() -> Vec<Ask> {
 }
 
 fn answers() -> Vec<Answer> {
-    use ledger::UnknownThing::{Allocation, Grant, Reallocation, User, Workspace};
+    use ledger::UnknownThing::{Allocation, Grant, Plan, Reallocation, Refund, User, Workspace};
     let at = Timestamp::from_millis(-5);
     let pending = || vec![ledger::Pending { node: NodeId(2), amount: credits(1) }];
     let allocation = ledger::AllocationAnswer {
@@ -158,6 +167,19 @@ fn answers() -> Vec<Answer> {
         pending: pending(),
         at,
     };
+    let place = ledger::RefundPlace::Expired;
+    let refund = ledger::RefundAnswer {
+        id: id("r"),
+        charge: any_charge(),
+        user: id("ann"),
+        cycle: CycleNumber(2),
+        charged: credits(5),
+        asked: None,
+        amount: credits(4),
+        refunded: credits(4),
+        to: vec![ledger::RefundedTo { from: Source::Overage, grant: id("g"), amount: credits(4), place }],
+        at,
+    };
     let row = ledger::UsageGroup { key: usage_key(), metered: Metered::default() };
     let mut answers = vec![
         Answer::Grants(vec![]),
@@ -165,8 +187,14 @@ fn answers() -> Vec<Answer> {
         Answer::Allocation(allocation),
         Answer::Reallocation(reallocation),
         Answer::Usage(ledger::UsageReport { rows: vec![row], unattributed: credits(1), at }),
+        Answer::Refund(Box::new(refund)),
+        Answer::Charge(ledger::ChargeBooks {
+            refunded: Credits::MAX,
+            grants: vec![(GrantNo(3), id("g"))],
+            at,
+        }),
     ];
-    answers.extend([Workspace, Grant, User, Allocation, Reallocation].map(Answer::Unknown));
+    answers.extend([Workspace, Grant, User, Allocation, Reallocation, Plan, Refund].map(Answer::Unknown));
     answers.extend(answers_of_a_ledger());
     answers
 }
@@ -186,9 +214,18 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         expires_at: Some(Timestamp::from_millis(9_000)),
         term: ledger::Term::Lasting,
     };
+    let plan = ledger::Plan {
+        id: id("p"),
+        allowance: credits(1),
+        per_seat: Credits::ZERO,
+        paid: true,
+        rollover: ledger::Rollover::NONE,
+        mid_cycle: ledger::MidCycle::Whole,
+    };
     for change in [
         ledger::Change::PutWorkspace(settings),
         ledger::Change::MakeGrant(grant),
+        ledger::Change::Plan(ledger::PlanChange::Set { plan, when: ledger::When::Now }),
         ledger::Change::PutMember {
             user: id("ann"),
             ai_access: Some(true),
@@ -203,6 +240,8 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         Query::Workspace { id: id("w") },
         Query::Grant { id: id("w"), grant: id("g") },
         Query::Member { id: id("w"), user: id("ann") },
+        Query::Plan { id: id("w") },
+        Query::Overage { id: id("w"), user: None },
     ];
     queries.map(|query| state.answer(&query, at)).to_vec()
 }
@@ -306,6 +345,8 @@ fn refusals() -> Vec<Forwarded> {
         Refusal::HoldEnding,
         Refusal::TooManyHolds("why".into()),
         Refusal::HolderUnreachable,
+        Refusal::UnknownCharge("none".into()),
+        Refusal::BeyondCharge { left: credits(1) },
     ];
     let words = ["grant", "member", "allocation", "reallocation", "holder", "hold"];
     refusals.extend(words.into_iter().flat_map(|word| [Refusal::NotFound(word), Refusal::IdConflict(word)]));

@@ -154,6 +154,8 @@ pub struct Member {
     pub limit: Option<Amount>,
     /// In this cycle.
     pub used: Amount,
+    /// Of what was used in this cycle; his limit does not count it.
+    pub refunded: Amount,
     /// Out on leases for him.
     pub leased: Amount,
     /// What he could spend at most over the whole chain; overage is not counted.

@@ -59,6 +59,10 @@ choices! {
     }
     /// Which link of the chain paid.
     SourceKind { Allocation = "allocation", Reserve = "reserve", Shared = "shared", Overage = "overage" }
+    /// Where refunded credits are: set aside again, shared, off the overage of the charge's cycle, or nowhere any more.
+    RefundPlace {
+        Allocation = "allocation", Shared = "shared", Overage = "overage", Expired = "expired", Voided = "voided"
+    }
     /// Who may spend: anybody named, or members only.
     Membership { Open = "open", Listed = "listed" }
     GrantKind {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 /// The summary of a workspace's pool. ETag (of the settings).
 ///
-/// `granted = used + held + remaining`, `remaining = available + leased`, `unreachable ≤ leased + held`.
+/// `granted + refunded = used + held + remaining`, `remaining = available + leased`, `unreachable ≤ leased + held`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Workspace {
     pub workspace: WorkspaceText,
@@ -22,6 +22,8 @@ pub struct Workspace {
     pub granted: Amount,
     /// In this cycle. Includes unattributed and written off; trails the holders by at most a second while they are reachable.
     pub used: Amount,
+    /// Of what was used in this cycle.
+    pub refunded: Amount,
     pub held: Amount,
     pub remaining: Amount,
     pub available: Amount,

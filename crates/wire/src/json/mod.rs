@@ -19,6 +19,7 @@ mod overage;
 mod plan;
 mod prices;
 mod problem;
+mod refund;
 mod team;
 mod time;
 mod usage;
@@ -30,7 +31,8 @@ pub use administration::{
 };
 pub use choice::{
     BadChoice, CardState, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, HoldEnd, Interval,
-    Keep, Membership, MidCycle, OverageMode, Overflow, Role, Shortfall, SourceKind, When, Window,
+    Keep, Membership, MidCycle, OverageMode, Overflow, RefundPlace, Role, Shortfall, SourceKind, When,
+    Window,
 };
 pub use consume::{
     AskQuote, Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
@@ -51,14 +53,16 @@ pub use prices::{
     RateCardVersion, RateCards, Tier, WorkspacePrices,
 };
 pub use problem::Problem;
+pub use refund::{ChargePaid, ChargeRecord, PutRefund, Refund, RefundPart};
 pub use team::{PutReserve, PutTeam, Team, Teams};
 pub use time::{BadDay, BadInstant, BadSpan, Span};
 pub use usage::{GivenUsage, USAGE_UNITS_MAX, UnitCounts};
 pub use word::{Form, Given, Shown, Text, Word};
 
 use types::{
-    ChargeId, CivilDate, Credits, CreditsDelta, Day, Feature, GrantId, HoldId, IdempotencyKey, Model, NodeId,
-    OneOrAny, PlanId, PriceVersion, ReallocationId, TeamId, Timestamp, Unit, UserId, WorkspaceId, ZoneName,
+    AnyCharge, ChargeId, CivilDate, Credits, CreditsDelta, Day, Feature, GrantId, HoldId, IdempotencyKey,
+    Model, NodeId, OneOrAny, PlanId, PriceVersion, ReallocationId, RefundId, TeamId, Timestamp, Unit, UserId,
+    WorkspaceId, ZoneName,
 };
 
 pub type GivenAmount = Given<Credits>;
@@ -69,6 +73,8 @@ pub type GivenUser = Given<UserId>;
 pub type GivenTeam = Given<TeamId>;
 pub type GivenGrantId = Given<GrantId>;
 pub type GivenReallocationId = Given<ReallocationId>;
+pub type GivenCharge = Given<AnyCharge>;
+pub type GivenRefundId = Given<RefundId>;
 pub type GivenFeature = Given<Feature>;
 pub type GivenModel = Given<Model>;
 pub type GivenFeatureOrAny = Given<OneOrAny<Feature>>;
@@ -102,6 +108,9 @@ pub type UserText = Text<UserId>;
 pub type TeamText = Text<TeamId>;
 pub type GrantText = Text<GrantId>;
 pub type ReallocationText = Text<ReallocationId>;
+pub type AnyChargeText = Text<AnyCharge>;
+pub type RefundText = Text<RefundId>;
+pub type RefundPlaceText = Text<RefundPlace>;
 pub type FeatureText = Text<Feature>;
 pub type ModelText = Text<Model>;
 pub type FeatureOrAnyText = Text<OneOrAny<Feature>>;

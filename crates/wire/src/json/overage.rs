@@ -32,11 +32,13 @@ pub struct CycleOverage {
     pub cycle: u32,
     /// Used beyond what was included, unattributed and written off counted in.
     pub charged: Amount,
+    /// Of what was charged; it is not billed.
+    pub refunded: Amount,
     /// Out on leases.
     pub leased: Amount,
     /// Paid for by included credits that came back from leases later.
     pub paid: Amount,
-    /// For the bill: final when the cycle is over and nothing is leased.
+    /// For the bill: final when the cycle is over and nothing is leased, but for refunds in the next one.
     pub billed: Amount,
 }
 

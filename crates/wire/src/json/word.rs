@@ -199,6 +199,7 @@ ids! {
     GrantId "plan-2026-11";
     PlanId "pro";
     ReallocationId "move-17";
+    RefundId "n1.42.7:1";
     Feature "chat";
     Model "m-1";
     Unit "input_token";
@@ -279,6 +280,23 @@ impl Word for types::HoldId {
 
     fn describe(schema: schema::ObjectBuilder) -> schema::ObjectBuilder {
         schema.pattern(Some("^n[1-9][0-9]{0,4}\\.h[1-9][0-9]{0,19}$")).examples(["n1.h42"])
+    }
+}
+
+impl Word for types::AnyCharge {
+    type Bad = types::BadId;
+    const NAME: &'static str = "AnyCharge";
+
+    fn read(text: &str) -> Result<Self, Self::Bad> {
+        text.parse()
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+
+    fn describe(schema: schema::ObjectBuilder) -> schema::ObjectBuilder {
+        schema.examples(["n1.42.7", "n1.h42"])
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the ledger answers, as it travels to another node and is kept under idempotency keys.
 
 use super::{
-    Backing, CycleRule, Due, Durability, Grant, HolderId, LimitHit, LimitsAnswer, Membership, Next,
-    OverageRule, Overflow, Plan, Role,
+    AnyCharge, Backing, CycleRule, Due, Durability, Grant, HolderId, LimitHit, LimitsAnswer, Membership,
+    Next, OverageRule, Overflow, Plan, Role, Source,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ shapes! {
         Plan(Box<PlanAnswer>),
         Overage(Box<OverageAnswer>),
         Team(Box<TeamView>),
+        Refund(Box<RefundAnswer>),
     }
 
     pub struct TeamView {
@@ -45,6 +46,28 @@ shapes! {
         pub at: i64,
     }
 
+    pub struct RefundAnswer {
+        pub id: String,
+        pub charge: AnyCharge,
+        pub user: String,
+        pub cycle: u32,
+        pub charged: u64,
+        pub asked: Option<u64>,
+        pub amount: u64,
+        pub refunded: u64,
+        pub to: Vec<RefundedTo>,
+        pub at: i64,
+    }
+
+    pub struct RefundedTo {
+        pub from: Source,
+        pub grant: String,
+        pub amount: u64,
+        pub place: RefundPlace,
+    }
+
+    pub enum RefundPlace { Allocation, Shared, Overage, Expired, Voided }
+
     pub struct OverageAnswer {
         pub user: Option<String>,
         pub rule: Option<OverageRule>,
@@ -57,6 +80,7 @@ shapes! {
     pub struct CycleOverage {
         pub cycle: u32,
         pub charged: u64,
+        pub refunded: u64,
         pub out: u64,
         pub paid: u64,
         pub billed: u64,
@@ -177,6 +201,9 @@ shapes! {
         OverageIsNoGrant,
         Prices(PriceRejection),
         Team(TeamRejection),
+        BeyondCharge { left: u64 },
+        ChargeTooOld,
+        NotCharged,
     }
 
     pub enum TeamRejection {
@@ -220,6 +247,7 @@ shapes! {
         pub cycle_rule: Option<CycleRule>,
         pub granted: u64,
         pub used: u64,
+        pub refunded: u64,
         pub held: u64,
         pub available: u64,
         pub leased: u64,
@@ -249,6 +277,7 @@ shapes! {
         pub reserve: u64,
         pub limit: Option<u64>,
         pub used: u64,
+        pub refunded: u64,
         pub leased: u64,
         pub remaining: u64,
         pub revision: u64,

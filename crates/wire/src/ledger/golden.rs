@@ -203,6 +203,8 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("reserve-set", team(TeamChange::SetReserve { amount: 300 })),
         ("reserve-adjust", team(TeamChange::AdjustReserve { delta: CreditsDelta::Lower(1) })),
         ("reserve-remove", team(TeamChange::RemoveReserve)),
+        ("refund-all", admin(refund(AnyCharge::Consume(charge_id()), None))),
+        ("refund-of-hold", admin(refund(AnyCharge::Hold(HoldId { node: 300, number: 1 << 40 }), Some(1)))),
         ("plan-cancel", admin(Change::Plan(PlanChange::Cancel))),
         ("holder", Command::Holder(batch)),
         ("register", Command::Register { holder: holder(), journal_sequence: 1 }),
@@ -273,8 +275,36 @@ fn grant(no: u32, state: GrantState) -> Grant {
     }
 }
 
+fn charge_id() -> ChargeId {
+    ChargeId { node: 300, line: 1 << 40, sequence: 7 }
+}
+
+fn refund(charge: AnyCharge, amount: Option<u64>) -> Change {
+    let parts = vec![ChargePart { line: 7, cycle: 3, backing: backing(Source::Shared), amount: 300 }];
+    let id = amount.map(|_| "r".to_owned());
+    Change::Refund(Box::new(NewRefund { id, holder: holder(), charge, user: "a".into(), parts, amount }))
+}
+
+pub fn refund_answer() -> RefundAnswer {
+    use RefundPlace as Place;
+    let places = [Place::Allocation, Place::Shared, Place::Overage, Place::Expired, Place::Voided];
+    let to = |place| RefundedTo { from: Source::Shared, grant: "g".into(), amount: 1, place };
+    RefundAnswer {
+        id: "r".into(),
+        charge: AnyCharge::Consume(charge_id()),
+        user: "a".into(),
+        cycle: 1,
+        charged: 2,
+        asked: Some(3),
+        amount: 4,
+        refunded: 5,
+        to: places.map(to).to_vec(),
+        at: 6,
+    }
+}
+
 pub fn overage_answer() -> OverageAnswer {
-    let cycle = CycleOverage { cycle: 3, charged: 1, out: 2, paid: 3, billed: 4 };
+    let cycle = CycleOverage { cycle: 3, charged: 1, refunded: 7, out: 2, paid: 3, billed: 4 };
     let (user, rule, cycles) = (some("a"), Some(OverageRule::UpTo(5)), vec![cycle]);
     OverageAnswer { user, rule, drawn: 6, cycles, revision: 7, at: 8 }
 }
@@ -309,6 +339,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         cycle_rule: Some(rule(Every::Month)),
         granted: 4,
         used: 5,
+        refunded: 19,
         held: 6,
         available: 7,
         leased: 8,
@@ -337,6 +368,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         reserve: 9,
         limit: Some(3),
         used: 4,
+        refunded: 9,
         leased: 5,
         remaining: 6,
         revision: 7,
@@ -390,6 +422,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("plan", Outcome::Plan(Box::new(plan_answer()))),
         ("overage", Outcome::Overage(Box::new(overage_answer()))),
         ("team", Outcome::Team(Box::new(team_view()))),
+        ("refund", Outcome::Refund(Box::new(refund_answer()))),
     ]
 }
 
@@ -426,6 +459,9 @@ fn rejections() -> Vec<(&'static str, Rejection)> {
         ("too-many-in-all", Rejection::Prices(PriceRejection::TooManyInAll)),
         ("unknown-version", Rejection::Prices(PriceRejection::UnknownVersion)),
         ("card-in-force", Rejection::Prices(PriceRejection::InForce)),
+        ("beyond-charge", Rejection::BeyondCharge { left: 300 }),
+        ("charge-too-old", Rejection::ChargeTooOld),
+        ("not-charged", Rejection::NotCharged),
         ("no-own-prices", Rejection::Prices(PriceRejection::NoOwnPrices)),
         ("unknown-team", Rejection::Team(TeamRejection::Unknown("t".into()))),
         ("no-reserve", Rejection::Team(TeamRejection::NoReserve("t".into()))),
@@ -491,6 +527,8 @@ fn workspace() -> Workspace {
         used: 3,
         late: 5,
         past: 6,
+        refunded: 2,
+        past_refunded: 9,
         out: 4,
         overage_rule: Some((OverageRule::On, 8)),
         lines: vec![line_id()],
@@ -525,6 +563,9 @@ fn workspace() -> Workspace {
         cycle_rule: Some(rule(Every::Year)),
         cycle_ends: vec![6, 7],
         spent_before: Spent { used: 1, unattributed: 2, written_off: 3 },
+        refunded_before: 9,
+        refunds: vec![("r".into(), refund_answer())],
+        lost_allocations: vec![("a".into(), vec![(holder(), 7)])],
         subscription: Some(Box::new(subscription)),
         overage_rule: Some((OverageRule::UpTo(1), 2)),
         overages: vec![(3, overage)],

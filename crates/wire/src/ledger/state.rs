@@ -4,8 +4,8 @@
 
 use super::{
     Backing, CycleRule, Durability, GrantKind, HolderId, KeyedBy, Limits, LineId, Membership, Meter, Metered,
-    Outcome, OverageRule, Overflow, Plan, PriceAnswer, PriceList, ReallocationAnswer, Recent, Role, Source,
-    Term, ZoneClock,
+    Outcome, OverageRule, Overflow, Plan, PriceAnswer, PriceList, ReallocationAnswer, Recent, RefundAnswer,
+    Role, Source, Term, ZoneClock,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,9 @@ shapes! {
         pub cycle_rule: Option<CycleRule>,
         pub cycle_ends: Vec<i64>,
         pub spent_before: Spent,
+        pub refunded_before: u64,
+        pub refunds: Vec<(String, RefundAnswer)>,
+        pub lost_allocations: Vec<(String, Vec<(HolderId, u64)>)>,
         pub subscription: Option<Box<Subscription>>,
         pub overage_rule: Option<(OverageRule, u64)>,
         pub overages: Vec<(u32, Overage)>,
@@ -176,6 +179,8 @@ shapes! {
         pub used: u64,
         pub late: u64,
         pub past: u64,
+        pub refunded: u64,
+        pub past_refunded: u64,
         pub out: u64,
         pub overage_rule: Option<(OverageRule, u64)>,
         pub lines: Vec<LineId>,

@@ -81,6 +81,8 @@ shapes! {
         HoldEnding,
         TooManyHolds(String),
         HolderUnreachable,
+        UnknownCharge(String),
+        BeyondCharge { left: u64 },
     }
 }
 

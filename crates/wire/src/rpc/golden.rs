@@ -69,6 +69,9 @@ fn what_is_read() {
     let teams = Query::Teams { id: id(), team: Some("t".into()), page: page() };
     golden(&read(teams, false), "5004 00030b01770101740101780900");
     golden(&read(Query::Limits { id: id(), user: "u".into() }, false), "5004 00030c0177017500");
+    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5004 00030d0177017200");
+    let charge = log::AnyCharge::Hold(log::HoldId { node: 2, number: 9 });
+    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5004 00030e0177010209010500");
     golden(&read(Query::PlanAfter { id: id(), change }, false), "5004 00030901770100");
     let query = UsageQuery {
         group_by: vec![GroupBy::User, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
@@ -112,7 +115,7 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5104 00030100017701570101010401060355544300040506070801020809120a0b0c0d0e0f10220102",
+        "5104 0003010001770157010101040106035554430004051306070801020809120a0b0c0d0e0f10220102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
@@ -120,7 +123,7 @@ fn what_was_read() {
     );
     golden(
         &read(ReadAnswer::Members(vec![member()])),
-        "5104 000301020101750100010174010101010007020800030405060102",
+        "5104 00030102010175010001017401010101000702080003080405060102",
     );
     golden(&read(ReadAnswer::Teams(vec![team()])), "5104 00030109010174010165010102030405060701020408120102");
     let allocation = log::AllocationAnswer {
@@ -153,7 +156,7 @@ fn what_was_read() {
     );
     golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5104 00030106040102");
     golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5104 00030106050102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5104 00030106060102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5104 00030106070102");
     let plan = log::PlanAnswer {
         plan: None,
         next: Some(log::Next::Ends),
@@ -165,6 +168,9 @@ fn what_was_read() {
         revision: 8,
         at: 9,
     };
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5104 00030106070102");
+    let books = ChargeBooks { refunded: 300, grants: vec![(5, "g".into())], at: 3 };
+    golden(&read(ReadAnswer::Charge(books)), "5104 0003010cfb2c0101050167060102");
     golden(&read(ReadAnswer::Plan(Box::new(plan))), "5104 0003010700010100020304050106070208120102");
 }
 
@@ -185,6 +191,7 @@ fn workspace() -> log::WorkspaceView {
         cycle_rule: None,
         granted: 4,
         used: 5,
+        refunded: 19,
         held: 6,
         available: 7,
         leased: 8,
@@ -266,6 +273,7 @@ fn member() -> log::MemberView {
         reserve: 8,
         limit: None,
         used: 3,
+        refunded: 8,
         leased: 4,
         remaining: 5,
         revision: 6,
@@ -355,6 +363,8 @@ fn every_refusal_of_a_consume() {
     refused(Refusal::HoldEnding, "1a");
     refused(Refusal::TooManyHolds("x".into()), "1b 0178");
     refused(Refusal::HolderUnreachable, "1c");
+    refused(Refusal::UnknownCharge("x".into()), "1d 0178");
+    refused(Refusal::BeyondCharge { left: 1 }, "1e 01");
 }
 
 #[test]
@@ -469,4 +479,24 @@ fn what_is_asked_of_holds() {
         let hex = format!("5e02 000102fb2c010{number}0302010203010101");
         golden(&HoldAnswered(Ok(HoldAnswer::Ended(ended))), &hex);
     }
+}
+
+#[test]
+fn charges_that_are_looked_up() {
+    let consume = || log::AnyCharge::Consume(log::ChargeId { node: 2, line: 300, sequence: 7 });
+    let find = FindCharge { workspace: "w".into(), charge: consume(), reported: true };
+    golden(&find, "5f01 01770002fb2c010701");
+    let facts = ChargeFacts {
+        holder: holder(),
+        charge: consume(),
+        user: "u".into(),
+        feature: "f".into(),
+        model: None,
+        day: -1,
+        cycle: 3,
+        units: vec![("t".into(), 300)],
+        parts: vec![log::ChargePart { line: 300, cycle: 3, backing: backing(), amount: 5 }],
+    };
+    golden(&FoundCharge(Ok(facts)), "6001 0002090002fb2c0107017501660001030101 74fb2c0101fb2c0103010103 05");
+    golden(&FoundCharge(Err(Refusal::UnknownCharge("x".into()))), "6001 011d0178");
 }

@@ -24,11 +24,13 @@ macro_rules! frozen {
     )*};
 }
 
+mod charge;
 mod consume;
 mod hold;
 mod leader;
 mod query;
 
+pub use charge::*;
 pub use consume::*;
 pub use hold::*;
 pub use leader::*;
@@ -55,6 +57,8 @@ pub mod kind {
     pub const OPEN_HOLD: u8 = 8;
     /// A [`super::HoldCommand`], answered with a [`super::HoldAnswered`].
     pub const HOLD: u8 = 9;
+    /// A [`super::FindCharge`], answered with a [`super::FoundCharge`].
+    pub const FIND_CHARGE: u8 = 10;
 }
 
 const KIB: usize = 1024;

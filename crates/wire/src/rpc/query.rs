@@ -1,8 +1,8 @@
 //! What can be read of a shard, and the answers. Not here: who may read.
 
 use crate::ledger::{
-    AllocationAnswer, GrantAnswer, LimitsAnswer, MemberView, Metered, OverageAnswer, PlanAnswer, PlanChange,
-    ReallocationAnswer, TeamView, WorkspaceView,
+    AllocationAnswer, AnyCharge, GrantAnswer, LimitsAnswer, MemberView, Metered, OverageAnswer, PlanAnswer,
+    PlanChange, ReallocationAnswer, RefundAnswer, TeamView, WorkspaceView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,8 @@ shapes! {
         Overage { id: String, user: Option<String> },
         Teams { id: String, team: Option<String>, page: Page },
         Limits { id: String, user: String },
+        Refund { id: String, refund: String },
+        Charge { id: String, charge: AnyCharge, grants: Vec<u32> },
     }
 
     pub struct Page {
@@ -53,9 +55,17 @@ shapes! {
         Overage(Box<OverageAnswer>),
         Teams(Vec<TeamView>),
         Limits(Box<LimitsAnswer>),
+        Refund(Box<RefundAnswer>),
+        Charge(ChargeBooks),
     }
 
-    pub enum UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan, Team }
+    pub struct ChargeBooks {
+        pub refunded: u64,
+        pub grants: Vec<(u32, String)>,
+        pub at: i64,
+    }
+
+    pub enum UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan, Team, Refund }
 
     pub struct UsageReport {
         pub rows: Vec<UsageGroup>,
