@@ -195,7 +195,7 @@ fn spend(rng: &mut SmallRng) -> Step {
 fn refund(rng: &mut SmallRng) -> Step {
     let pick = if rng.random() { rng.random_range(0..4) } else { rng.random_range(0..1_000) };
     let amount = rng.random_bool(0.8).then(|| rng.random_range(1..8));
-    Step::Refund { pick, amount, name: rng.random_bool(0.2).then(|| rng.random_range(0..6)) }
+    Step::Refund { pick, amount, name: rng.random_bool(0.4).then(|| rng.random_range(0..4)) }
 }
 
 fn wait(rng: &mut SmallRng) -> Step {

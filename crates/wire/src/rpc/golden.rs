@@ -156,7 +156,7 @@ fn what_was_read() {
     );
     golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5104 00030106040102");
     golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5104 00030106050102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5104 00030106070102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5104 00030106060102");
     let plan = log::PlanAnswer {
         plan: None,
         next: Some(log::Next::Ends),
