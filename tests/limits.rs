@@ -134,9 +134,15 @@ async fn days_begin_in_the_workspaces_zone_and_the_tightest_of_several_wins() {
     assert_eq!(problem["limit"], json!({"window": "day", "limit": "10"}), "{problem}");
     assert_eq!(instant_ms(&problem["resets_at"]), monday + day_ms);
     // More than the week has left, too: the day's end would not help.
-    let problem = refused(&cluster, 1, "21").await;
-    assert_eq!(problem["limit"], json!({"window": "week", "limit": "30"}), "{problem}");
+    limit(&mut admin, "12", "week").await;
+    let problem = refused(&cluster, 1, "3").await;
+    assert_eq!(problem["limit"], json!({"window": "week", "limit": "12"}), "{problem}");
     assert_eq!(instant_ms(&problem["resets_at"]), monday + 7 * day_ms);
+    // More than a limit itself: no waiting helps.
+    let problem = refused(&cluster, 1, "11").await;
+    assert_eq!(problem["limit"], json!({"window": "day", "limit": "10"}), "{problem}");
+    assert_eq!(problem["resets_at"], Value::Null, "{problem}");
+    limit(&mut admin, "30", "week").await;
 
     // One is lifted, another lowered, all are lifted: felt at once.
     let left = admin.write("DELETE", &format!("{ANN}?window=day"), "").await.expect(200).json();

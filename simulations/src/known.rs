@@ -52,7 +52,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::LineNumbersStartAnew, world: A, seed: 0 },
     Known { mistake: Mistake::OwnWallBetween, world: A, seed: 121 },
     Known { mistake: Mistake::HoldUnsynced, world: A, seed: 5 },
-    Known { mistake: Mistake::OlderDiskEndsHolds, world: A, seed: 34 },
+    Known { mistake: Mistake::OlderDiskEndsHolds, world: A, seed: 30 },
     Known { mistake: Mistake::HoldIsNotCountedDown, world: A, seed: 0 },
     Known { mistake: Mistake::ExpiryChargesAll, world: A, seed: 0 },
     Known { mistake: Mistake::FencedNeverLearns, world: A, seed: 16 },

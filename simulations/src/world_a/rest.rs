@@ -6,6 +6,7 @@ use super::admins::{administer, command_until_answered, user_id};
 use super::consume;
 use super::film::Step;
 use super::shard::ELECTION_MS;
+use super::streams::TTL_MS;
 use super::words::{Charge, Consume, Index, Refusal};
 use ledger::{Change, Command, GrantKind, NewGrant, WorkspaceSettings};
 use std::rc::Rc;
@@ -20,6 +21,8 @@ const RECALL_MS: u64 = 1_000;
 const DRAIN_MS: u64 = 3_000;
 /// Requests that were under way when the faults ended.
 const STRAGGLERS_MS: u64 = 20_000;
+/// From a hold's time to its end, what a disk takes included.
+const HOLDS_MS: u64 = 2_000;
 /// What ends within this is not counted on.
 const SOON_MS: i64 = 60_000;
 const GIFT: u64 = 1_000_000_000;
@@ -46,6 +49,7 @@ pub async fn come_to_rest(world: Rc<World>) {
     }
     every_node_serves(&world, &workspaces).await;
     wait_for_stragglers(&world).await;
+    holds_end(&world).await;
     world.time.sleep(REPORTS_MS).await;
     reports_have_converged(&world).await;
     for workspace in &workspaces {
@@ -154,6 +158,22 @@ async fn wait_for_stragglers(world: &Rc<World>) {
     }
     if world.requests.get() > 0 {
         world.broken("requests end once faults have stopped", format!("{} are open", world.requests.get()));
+    }
+}
+
+/// Holds that nobody asks for any more end with the tick after their time.
+async fn holds_end(world: &Rc<World>) {
+    let is_open = || {
+        up(world)
+            .into_iter()
+            .any(|node| world.nodes[node].running().is_some_and(|running| running.journal.open_holds() > 0))
+    };
+    let end_ms = world.time.now_ms() + u64::from(TTL_MS.1) + HOLDS_MS;
+    while is_open() && world.time.now_ms() < end_ms {
+        world.time.sleep(100).await;
+    }
+    if is_open() {
+        world.broken("a hold ends when its time is up", "some are open".into());
     }
 }
 

@@ -16,8 +16,8 @@ use types::{Credits, WorkspaceId};
 
 /// Of a hundred pools so many have streams.
 const POOLS_PERCENT: u32 = 30;
-/// Holds last no longer, so that all are over when everything has come to rest.
-const TTL_MS: (u32, u32) = (1_000, 5_000);
+/// Holds last no longer, so that all are over soon when everything has come to rest.
+pub const TTL_MS: (u32, u32) = (1_000, 5_000);
 /// How often what was not answered is asked in all.
 const TRIES: u32 = 5;
 
@@ -108,8 +108,11 @@ impl Call {
     async fn goes_on(&mut self, (hold, mut told): (HoldName, Told)) {
         for _piece in 0..self.chance.random_range(0..6) {
             // Now and then longer than the hold lasts.
-            let pause_ms = self.chance.random_range(0..u64::from(self.ttl_ms));
-            self.world.time.sleep(pause_ms + pause_ms / 4).await;
+            let pause_ms = self.chance.random_range(0..u64::from(self.ttl_ms)) * 5 / 4;
+            if self.world.time.now_ms() + pause_ms > self.world.config.run_ms {
+                break;
+            }
+            self.world.time.sleep(pause_ms).await;
             let to = told.held + self.chance.random_range(0..=self.most);
             let confirmed = told.confirmed + self.chance.random_range(0..=to - told.confirmed);
             let wish = HoldWish::Extend { to: micros(to), confirmed: micros(confirmed) };
