@@ -95,7 +95,7 @@ pub(crate) fn find(
     for (name, end) in std::iter::once(first).chain(rest) {
         let bytes = load(directory, &name, end)?;
         let reading = Reading { file: &name, disk, sealed_bytes: end };
-        let mut search = Search { wanted, late: late.take(), ended: None, verdict: None };
+        let mut search = Search { wanted, late: late.take(), ended: None, had_expired: false, verdict: None };
         let folded = reading.fold_seeing(&bytes, &mut |seen| search.see(&seen));
         let folded = folded.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why.to_string()))?;
         match search.verdict(&folded.book) {
@@ -119,6 +119,8 @@ struct Search<'a> {
     /// What a hold was charged after it had expired.
     late: Option<FoundCharge>,
     ended: Option<End>,
+    /// The hold had, when the segment began; at its end it may be forgotten.
+    had_expired: bool,
     verdict: Option<Verdict>,
 }
 
@@ -132,6 +134,7 @@ impl Search<'_> {
                 charge_in(book, change, line, *sequence)
             }
             (Wanted::Hold { workspace, hold }, Seen::Snapshot { book, first_sequence }) => {
+                self.had_expired = has_expired(book, *hold);
                 before_hold(book, workspace, *hold, *first_sequence)
             }
             (Wanted::Hold { hold, .. }, Seen::Change { book, change }) => {
@@ -173,16 +176,17 @@ impl Search<'_> {
     fn verdict_of_hold(&mut self, book: &Book, hold: HoldNumber) -> Verdict {
         match (self.ended.take(), self.late.take()) {
             (Some(End::Charged(mut ended)), late) => {
-                if let Some(late) = late {
-                    ended.parts.extend(late.parts);
-                    ended.units = late.units;
+                if let Some(mut late) = late {
+                    // In front: what could be refunded before it was settled is still what goes back first.
+                    late.parts.append(&mut ended.parts);
+                    (ended.parts, ended.units) = (late.parts, late.units);
                 }
                 Verdict::Is(Looked::Found(Box::new(ended)))
             }
             (Some(End::Free), Some(late)) => Verdict::Is(Looked::Found(Box::new(late))),
             (None, _) if book.holds.get(hold).is_some() => Verdict::Is(Looked::Open),
             // It had expired before this segment began.
-            (None, late) if book.holds.over().any(|over| over.facts.number == hold) => {
+            (None, late) if self.had_expired => {
                 self.late = late;
                 Verdict::Older
             }
@@ -233,6 +237,10 @@ fn charge_in(book: &Book, change: &Change, key: &LineKey, sequence: u64) -> Opti
 
 fn is_called(line: &Line, key: &LineKey) -> bool {
     line.opened.number == key.number && line.opened.workspace == key.workspace
+}
+
+fn has_expired(book: &Book, hold: HoldNumber) -> bool {
+    book.holds.over().any(|over| over.facts.number == hold && over.end == EndOfHold::Expired)
 }
 
 fn before_hold(book: &Book, workspace: &WorkspaceId, hold: HoldNumber, first: u64) -> Option<Verdict> {

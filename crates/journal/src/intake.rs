@@ -37,12 +37,12 @@ pub struct Journal {
 pub(crate) struct Files {
     directory: Arc<dyn Directory>,
     disk: DiskId,
-    one: tokio::sync::Mutex<()>,
+    one: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Files {
     pub fn new(directory: Arc<dyn Directory>, disk: DiskId) -> Self {
-        Self { directory, disk, one: tokio::sync::Mutex::new(()) }
+        Self { directory, disk, one: Arc::default() }
     }
 }
 
@@ -258,15 +258,20 @@ impl Journal {
     /// Looks a charge up in the segments that are still on the disk. An error is the disk's, or says that the journal has
     /// stopped.
     pub async fn find(&self, wanted: Wanted) -> io::Result<Looked> {
-        let _one = self.files.one.lock().await;
+        // Who hangs up does not let the next one in before the disk has answered.
+        let mut one = self.files.one.clone().lock_owned().await;
         let mut tries = 0;
         loop {
             tries += 1;
             let newest = self.ask(Op::Newest).await.map_err(|why| io::Error::other(why.to_string()))?;
             let (files, wanted) = (self.files.clone(), wanted.clone());
-            let search = move || find(files.directory.as_ref(), files.disk, newest, &wanted);
-            match off_task(self.files.directory.is_inline(), search).await {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < FIND_TRIES => {}
+            let search = move || {
+                let looked = find(files.directory.as_ref(), files.disk, newest, &wanted);
+                Ok((looked, one))
+            };
+            let (looked, still) = off_task(self.files.directory.is_inline(), search).await?;
+            match looked {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < FIND_TRIES => one = still,
                 looked => return looked,
             }
         }

@@ -128,7 +128,7 @@ fn a_hold_is_found_by_its_end_and_by_what_was_settled_late() {
     holder.run(holder.journal.attach(line, journal::HandleNo(1), 1)).unwrap();
     let day = platform::Clock::now(&*machine.clock).day();
     holder.settle_late(SettleLate { hold: expired, spend: spend_of(1, 6), units: Vec::new(), day }).unwrap();
-    let both = vec![(1, Source::Shared, 4), (1, Source::Shared, 6)];
+    let both = vec![(1, Source::Shared, 6), (1, Source::Shared, 4)];
     assert_eq!(holder.parts(hold(expired)), both);
     machine.kill(holder);
     let holder = machine.start();

@@ -207,7 +207,10 @@ impl Workspace {
             sum(takes, |other| other.backing.grant == no) <= unrefunded
         };
         let own = sum(takes, |part| self.own_allocation(new, part).is_some());
-        let allocation = user.allocation.as_ref().map_or(Credits::ZERO, |allocation| allocation.used);
+        // What an allocation paid for overage counts as used of it, and was charged elsewhere.
+        let allocation = user.allocation.as_ref().map_or(Credits::ZERO, |allocation| {
+            allocation.used.saturating_sub(self.paid_out_of(&new.user, allocation.no))
+        });
         let overage = |cycle| {
             let made = self.overages.get(&cycle).and_then(|overage| overage.accounts.get(&new.user));
             let out = user.lines.iter().map(|id| &self.lines[id]).filter(|line| line.cycle == cycle);
@@ -222,11 +225,29 @@ impl Workspace {
         };
         let now = sum(takes, |part| part.cycle == self.cycle);
         let before = sum(takes, |part| part.cycle < self.cycle);
-        let is_known = |part: &ChargePart| on_line(part) && of_grant(part) && of_overage(part);
+        let of_kind = |part: &ChargePart| {
+            let of_cycle = self.overages.get(&part.cycle).map(|overage| overage.grant);
+            match part.backing.source {
+                Source::Overage => of_cycle == Some(part.backing.grant),
+                Source::Allocation | Source::Reserve(_) | Source::Shared => {
+                    self.overages.values().all(|overage| overage.grant != part.backing.grant)
+                }
+            }
+        };
+        let is_known =
+            |part: &ChargePart| on_line(part) && of_kind(part) && of_grant(part) && of_overage(part);
         takes.iter().all(|part| part.cycle <= self.cycle && is_known(part))
             && own <= allocation
             && now <= user.used.saturating_sub(user.refunded)
             && before <= user.past.saturating_sub(user.past_refunded)
+    }
+
+    /// What this allocation of the user's paid for his overage of this cycle.
+    fn paid_out_of(&self, user: &UserId, no: AllocationNo) -> Credits {
+        let account = self.overages.get(&self.cycle).and_then(|overage| overage.accounts.get(user));
+        let payers = account.into_iter().flat_map(|account| &account.paid_by);
+        let paid = payers.filter(|payer| payer.allocation == Some(no)).map(|payer| payer.amount);
+        Credits::checked_sum(paid).unwrap_or(Credits::MAX)
     }
 
     /// The allocation that this was drawn from, where the user still has it.

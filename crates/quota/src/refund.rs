@@ -85,6 +85,12 @@ impl Quota {
         if charge.node() != self.node() {
             return Err(Refusal::HolderUnreachable);
         }
+        if self.is_forgotten(self.node()) {
+            return Err(Refusal::UnknownCharge(format!(
+                "{} was declared lost, and its charges with it",
+                self.node()
+            )));
+        }
         let looked = self.holder().journal().find(wanted(&workspace, charge)).await;
         let looked = looked.map_err(|why| Refusal::StorageUnavailable(why.to_string()))?;
         let found = found(charge, looked)?;
@@ -92,7 +98,9 @@ impl Quota {
             let mut lines: Vec<LineNumber> = found.parts.iter().map(|part| part.line).collect();
             lines.dedup();
             for line in lines {
-                self.committed(&workspace, line, Durability::Quorum).await?;
+                // Nothing was asked for yet.
+                let reported = self.committed(&workspace, line, Durability::Quorum).await;
+                reported.map_err(|_| Refusal::HolderUnreachable)?;
             }
         }
         let FoundCharge { user, meter, units, parts, cycle } = found;
