@@ -441,7 +441,11 @@ fn both(ways: &mut BTreeMap<(u16, u16), Way>, links: &Links, change: impl Fn(&mu
 fn newest_segment(data: &Path) -> PathBuf {
     let files = std::fs::read_dir(data.join("journal")).expect("a journal");
     let names = files.map(|file| file.expect("an entry").path());
-    names.filter(|path| path.extension().is_some_and(|end| end == "seg")).max().expect("a segment")
+    // Those of the past are not read at a start.
+    let is_past =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("past-"));
+    let segments = names.filter(|path| path.extension().is_some_and(|end| end == "seg") && !is_past(path));
+    segments.max().expect("a segment")
 }
 
 /// Turns a bit round in what was durable long ago.

@@ -314,9 +314,9 @@ impl Holder {
         self.0.sessions.is_live(handle.shard, self.0.clock.boottime_ms())
     }
 
-    /// Whether the ledger has looked at this node's disk since the process began.
-    pub fn is_registered(&self, workspace: &WorkspaceId) -> bool {
-        self.0.sessions.is_registered(self.0.shards.map().shard_of(workspace))
+    /// Whether the ledger has looked at this node's disk since the process began. Where it has not, it is asked to.
+    pub async fn is_known(&self, workspace: &WorkspaceId) -> bool {
+        self.0.register(self.0.shards.map().shard_of(workspace)).await.is_ok()
     }
 
     /// Whether this node has a session with the workspace's leader.

@@ -108,6 +108,7 @@ fn queries() -> Vec<Query> {
         Query::Allocation { id: id("w"), user: id("ann") },
         Query::Reallocation { id: id("w"), reallocation: id("r") },
         Query::Teams { id: id("w"), team: Some(id("t")), page: page(None, 1) },
+        Query::Limits { id: id("w"), user: id("ann") },
         Query::Usage { id: id("w"), query: usage(by(), Some(ledger::Interval::Month)) },
         Query::Usage { id: id("w"), query: usage(vec![], Some(ledger::Interval::Day)) },
         Query::Usage { id: id("w"), query: usage(vec![], None) },
@@ -242,6 +243,8 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         Query::Member { id: id("w"), user: id("ann") },
         Query::Plan { id: id("w") },
         Query::Overage { id: id("w"), user: None },
+        Query::Teams { id: id("w"), team: None, page: ledger::Page { after: None, limit: 1 } },
+        Query::Limits { id: id("w"), user: id("ann") },
     ];
     queries.map(|query| state.answer(&query, at)).to_vec()
 }
