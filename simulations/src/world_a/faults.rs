@@ -308,7 +308,10 @@ impl World {
     fn rot(&self, index: Index) {
         let node = &self.nodes[index];
         let disk = node.disk.borrow();
-        let segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg");
+        // Those of the past are not read at a start.
+        let is_past = |path: &PathBuf| path.to_string_lossy().contains("past-");
+        let segment =
+            |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg") && !is_past(path);
         let Some(path) = disk.files().into_iter().rfind(segment) else { return };
         let content = disk.content(&path).unwrap_or_default();
         let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);

@@ -413,7 +413,10 @@ impl Faults {
     /// Turns a bit in the middle of the holder's newest segment; whether there was one.
     fn rot(&mut self, node: NodeIndex) -> bool {
         let disk = self.machines[node].disk();
-        let segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg");
+        // Those of the past are not read at a start.
+        let is_past = |path: &PathBuf| path.to_string_lossy().contains("past-");
+        let segment =
+            |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg") && !is_past(path);
         let Some(newest) = disk.files().into_iter().rfind(segment) else { return false };
         let content = disk.content(&newest).unwrap_or_default();
         let written = content.iter().rposition(|byte| *byte != 0).unwrap_or(0);
