@@ -2,6 +2,7 @@
 //! Not here: how often each kind comes (`swarm`, `plan`), and how a world carries it out.
 
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use types::planted::Actor;
 
 /// A node by its place in the topology, from 0.
@@ -14,6 +15,15 @@ enum Panics {
     Allocation,
     Pool,
     Closing,
+}
+
+/// Where a bit rots: the newest segment of a holder's journal that a start reads. Those of the past it does not.
+pub fn newest_segment(files: Vec<PathBuf>) -> Option<PathBuf> {
+    let is_read = |path: &PathBuf| {
+        let is_past = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("past-"));
+        path.extension().is_some_and(|extension| extension == "seg") && !is_past
+    };
+    files.into_iter().rfind(is_read)
 }
 
 /// One fault. It begins at `at_ms` and ends `for_ms` later; those that happen in an instant (a crash of a holder) take

@@ -74,9 +74,12 @@ impl Quota {
 
     /// Here, or not at all. One hop, never two.
     pub async fn hold_forwarded(&self, command: HoldCommand) -> Result<HoldAnswer, Refusal> {
-        // Also until the ledger has looked at this disk: an older copy of it would answer otherwise than before.
+        if command.hold().node != self.node() {
+            return Err(Refusal::HolderUnreachable);
+        }
+        // Until the ledger has looked at this disk it may be an older copy, which would answer otherwise than before.
         let is_known = self.holder().is_known(command.workspace()).await;
-        if command.hold().node != self.node() || (!is_known && !is_planted(Mistake::OlderDiskEndsHolds)) {
+        if !is_known && !is_planted(Mistake::OlderDiskEndsHolds) {
             return Err(Refusal::HolderUnreachable);
         }
         match command {

@@ -7,8 +7,7 @@ use super::node::Node;
 use super::time::WORLD;
 use super::words::Index;
 use crate::clock::MachineClock;
-use crate::fault::{Fault, Kind, Unsynced, What};
-use std::path::PathBuf;
+use crate::fault::{Fault, Kind, Unsynced, What, newest_segment};
 use std::rc::Rc;
 
 /// What makes sense without sockets and actors.
@@ -308,11 +307,7 @@ impl World {
     fn rot(&self, index: Index) {
         let node = &self.nodes[index];
         let disk = node.disk.borrow();
-        // Those of the past are not read at a start.
-        let is_past = |path: &PathBuf| path.to_string_lossy().contains("past-");
-        let segment =
-            |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg") && !is_past(path);
-        let Some(path) = disk.files().into_iter().rfind(segment) else { return };
+        let Some(path) = newest_segment(disk.files()) else { return };
         let content = disk.content(&path).unwrap_or_default();
         let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         disk.flip_bit(&path, used / 3, 3);

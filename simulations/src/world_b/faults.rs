@@ -1,7 +1,7 @@
 //! Carries faults out between two steps of the simulation, and ends them. Not here: which faults (`swarm`).
 
 use crate::crossings::{Crossing, Seen};
-use crate::fault::{Fault, Kind, NodeIndex, Unsynced, What};
+use crate::fault::{Fault, Kind, NodeIndex, Unsynced, What, newest_segment};
 use crate::world_b::links::{Link, Links, links_of};
 use crate::world_b::machine::{Ended, Machine};
 use crate::world_b::net::{Detours, Resets};
@@ -9,7 +9,6 @@ use crate::world_b::rolled::Older;
 use platform::MemDisk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use turmoil::Sim;
 use types::planted::{Actor, no_panic, panic_after};
@@ -413,11 +412,7 @@ impl Faults {
     /// Turns a bit in the middle of the holder's newest segment; whether there was one.
     fn rot(&mut self, node: NodeIndex) -> bool {
         let disk = self.machines[node].disk();
-        // Those of the past are not read at a start.
-        let is_past = |path: &PathBuf| path.to_string_lossy().contains("past-");
-        let segment =
-            |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg") && !is_past(path);
-        let Some(newest) = disk.files().into_iter().rfind(segment) else { return false };
+        let Some(newest) = newest_segment(disk.files()) else { return false };
         let content = disk.content(&newest).unwrap_or_default();
         let written = content.iter().rposition(|byte| *byte != 0).unwrap_or(0);
         if written < 200 {
