@@ -29,8 +29,11 @@ pub async fn streams(world: Rc<World>, at: usize, seed: u64) {
     }
     let every_ms = log_uniform(&mut chance, 1_000, 10_000);
     world.time.sleep(chance.random_range(1_000..3_000)).await;
-    while world.time.now_ms() < world.config.run_ms {
+    loop {
         world.time.sleep(chance.random_range(0..=2 * every_ms)).await;
+        if world.time.now_ms() >= world.config.run_ms {
+            return;
+        }
         let call = Call::draw(&world, at, &mut chance);
         world.time.spawn(super::time::WORLD, call.run(world.clone()));
     }
