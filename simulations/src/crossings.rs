@@ -62,6 +62,8 @@ crossings! {
     HoldIsSettledLate "a" "a hold that has expired is settled late",
     HoldIsOpenAfterRestart "a" "a hold is open when its holder has started anew",
     LineClosesWithItsHold "a" "a line that was taken away closes with its last hold",
+    Refunded "a" "a charge is refunded",
+    RefundAskedAgain "a" "a refund is asked for again, and answered as it was",
     GrantEndsWhileOut "ab" "a grant expires or is voided while credits of it are out",
     CycleEnds "a" "a cycle ends",
     CycleEndsWhileOut "a" "a cycle ends while credits are out",

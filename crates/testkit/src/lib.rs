@@ -9,6 +9,7 @@
 //! - [`ghost`]: what clients were told and what was answered, for the checkers.
 //! - [`checkers`]: the invariants as functions named as sentences.
 //! - [`told`]: what clients of whole nodes were told, line by line, and the sentences over it.
+//! - [`refunds`]: what refunds were answered, and the sentences over it.
 //! - [`order`]: whether answers are ordered as real time was.
 //! - [`timed`]: when clients asked and were answered, and what a black box shows by that alone.
 //! - [`reference`]: a run with leases against the naive pool, when nothing is out any more.
@@ -23,6 +24,7 @@ pub mod holds;
 pub mod naive;
 pub mod order;
 pub mod reference;
+pub mod refunds;
 pub mod timed;
 pub mod told;
 pub mod windows;

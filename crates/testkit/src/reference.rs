@@ -3,7 +3,10 @@
 
 use crate::checkers::{Broken, Verdict};
 use crate::naive::{Pool, places_of};
-use ledger::{Applied, Change, Command, LineResult, Outcome, Wish, Workspace, is_of_overage};
+use crate::refunds::{latest, refund_of};
+use ledger::{
+    AdminCommand, Applied, Change, Command, LineResult, NewRefund, Outcome, Wish, Workspace, is_of_overage,
+};
 use std::collections::BTreeMap;
 use types::{CycleNumber, GrantId, GrantNo, Timestamp, UserId};
 
@@ -12,6 +15,8 @@ pub struct Reference {
     naive: Pool,
     /// By cycle too.
     charged: BTreeMap<(UserId, GrantId, u32), u64>,
+    /// By the charge's cycle too.
+    refunded: BTreeMap<(GrantId, u32), u64>,
 }
 
 /// What a command will have charged for good if it is taken: by message, or all of it.
@@ -39,7 +44,9 @@ impl Reference {
             Command::Admin(admin) => admin.keyed.as_ref().map(|keyed| &keyed.key),
             _ => None,
         };
-        let is_repeat = key.is_some_and(|key| before.keys.contains_key(key));
+        let is_known = |new: &NewRefund| new.id.as_ref().is_some_and(|id| before.refunds.contains_key(id));
+        let is_repeat = key.is_some_and(|key| before.keys.contains_key(key))
+            || matches!(command, Command::Admin(AdminCommand { change: Change::Refund(new), .. }) if is_known(new));
         let mut charges = |message, user: &UserId, cycle: CycleNumber, grant, amount| {
             finals.push(Final { message, user: user.clone(), cycle: cycle.0, grant, amount });
         };
@@ -101,6 +108,13 @@ impl Reference {
         if let Command::SetCycleEnds { ends, .. } = command {
             self.naive.know_ends(ends, now);
         }
+        if let Some((new, answer)) = refund_of(command, applied).filter(|_| !finals.is_repeat) {
+            let done = answer.refunded.micros() - answer.amount.micros();
+            for (part, amount) in latest(&new.parts, done, answer.amount.micros()) {
+                let grant = after.grant(part.backing.grant).id.clone();
+                *self.refunded.entry((grant, part.cycle.0)).or_default() += amount;
+            }
+        }
         let Command::Admin(admin) = command else { return Ok(()) };
         let tells_books = match &admin.change {
             Change::MakeGrant(_) | Change::VoidGrant { .. } | Change::PutMember { .. } | Change::Plan(_) => {
@@ -129,6 +143,9 @@ impl Reference {
                 return Err(Broken { sentence, what: format!("{grant} was charged and never made") });
             }
             pool.charge(user, grant, *amount, *cycle);
+        }
+        for ((grant, cycle), amount) in &self.refunded {
+            pool.uncharge(grant, *amount, *cycle);
         }
         pool.at_rest_as(workspace);
         for grant in &workspace.grants {

@@ -86,6 +86,13 @@ impl Told {
         holds(told <= last, sentence, || format!("{line:?}: told {told}, its last word was {last}"))
     }
 
+    /// The `pick`-th charge from the last back, by lines; the count begins anew behind the first.
+    pub fn pick(&self, pick: u64) -> Option<(ChargeName, &UserId, u64)> {
+        let back = pick.checked_rem(self.charges.len() as u64)?;
+        let (name, (user, micros)) = self.charges.iter().nth_back(usize::try_from(back).ok()?)?;
+        Some((*name, user, *micros))
+    }
+
     /// How many charges were told.
     pub fn count(&self) -> usize {
         self.charges.len()
@@ -207,7 +214,7 @@ pub fn lines_of(command: &Command) -> Vec<LineId> {
 /// What is held against the records: a pool's sums, of a ledger's state or as a node answers them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Books {
-    /// What was credited back to it although it may have been spent included.
+    /// With what was credited back to it: refunded, or although it may have been spent.
     pub granted: u64,
     pub out: u64,
     /// As holders reported it.
@@ -226,7 +233,7 @@ impl From<&Workspace> for Books {
     fn from(workspace: &Workspace) -> Self {
         let totals = &workspace.totals;
         Self {
-            granted: (totals.amount.micros() + totals.exposure.micros())
+            granted: (totals.amount.micros() + totals.exposure.micros() + totals.refunded.micros())
                 .saturating_sub(totals.for_overage.micros()),
             out: totals.out.micros(),
             used: totals.used.micros(),

@@ -69,7 +69,7 @@ impl Schedule {
                 workspace: workspace_id(*workspace).to_string(),
                 what: what(change)?,
             }),
-            Wanted::Forget { .. } | Wanted::Read { .. } => None,
+            Wanted::Forget { .. } | Wanted::Read { .. } | Wanted::Refund { .. } => None,
         };
         Self {
             run_ms: config.run_ms,

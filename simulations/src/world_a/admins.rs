@@ -1,27 +1,14 @@
-//! Administrators: their changes, drawn before the run so that any may be left out, and the asking until there is an
-//! answer. Reallocations between users who spend come first everywhere. Not here: what a change means (`ledger`).
+//! Administrators: the asking until there is an answer. Not here: which changes (`changes`), what one means (`ledger`).
 
-use super::START;
 use super::World;
-use super::config::Config;
 use super::film::Step as Film;
 use super::node::Unavailable;
+use super::refunds::{self, RefundWish};
 use super::words::{Index, LeaderAnswer, LeaderRequest};
-use crate::chance::{Stream, stream};
 use crate::crossings::Crossing;
-use crate::fault::{Fault as PlannedFault, What as Fault};
-use crate::swarm::log_uniform;
-use ledger::{
-    AdminCommand, Applied, Change, Command, ForgetMode, GrantKind, Keep, KeyedBy, MidCycle, NewGrant,
-    OverageRule, Overflow, Plan, PlanChange, Rollover, Term, When, WorkspaceSettings,
-};
-use rand::Rng;
+use ledger::{AdminCommand, Applied, Change, Command, ForgetMode, KeyedBy};
 use std::rc::Rc;
-use testkit::naive::plan;
-use types::{
-    CivilDate, Credits, CreditsDelta, CycleDays, Durability, Every, GrantId, IdempotencyKey, ReallocationId,
-    UserId, WorkspaceId,
-};
+use types::{IdempotencyKey, UserId, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminStep {
@@ -46,6 +33,10 @@ pub enum Wanted {
     Read {
         workspace: usize,
     },
+    Refund {
+        workspace: usize,
+        wish: RefundWish,
+    },
 }
 
 pub fn workspace_id(at: usize) -> WorkspaceId {
@@ -59,346 +50,6 @@ pub fn user_id(at: usize) -> UserId {
 
 /// Until an administrator gives up.
 const PATIENCE_MS: u64 = 30_000;
-
-fn micros(micros: u64) -> Credits {
-    Credits::from_micros(micros).expect("below the bound of credits")
-}
-
-/// Everything at once around one user: the node that holds his credits is cut off and goes on spending, his credits are
-/// moved away, the node dies, and so does the leader. Its faults and changes stand in the lists of the run.
-#[derive(Clone, Debug)]
-pub struct Storm {
-    at_ms: u64,
-    workspace: usize,
-    user: usize,
-}
-
-impl Storm {
-    pub fn draw(config: &Config, seed: u64) -> Vec<Self> {
-        let mut chance = stream(seed, "storms");
-        let count =
-            if config.run_ms < 30_000 { 0 } else { chance.random_range(0..=config.run_ms / 200_000 + 1) };
-        let one = |_| Self {
-            at_ms: chance.random_range(5_000..config.run_ms - 20_000),
-            workspace: chance.random_range(0..config.workspaces.len()),
-            user: chance.random_range(0..2),
-        };
-        (0..count).map(one).collect()
-    }
-
-    pub fn faults(&self, config: &Config) -> Vec<PlannedFault> {
-        let (members, workspace) = (super::membership(&config.ids), workspace_id(self.workspace));
-        let homes = super::homes(&members, &config.ids, &workspace, &user_id(self.user));
-        let node = homes[self.user % 2 % homes.len()];
-        let at = |after_ms: u64, for_ms: u64, what: Fault| PlannedFault {
-            at_ms: self.at_ms + after_ms,
-            for_ms,
-            what,
-        };
-        vec![
-            at(0, 9_000, Fault::Partition { nodes: vec![node] }),
-            at(6_000, 2_500, Fault::Crash { node }),
-            at(9_200, 1_500, Fault::LeaderCrash),
-        ]
-    }
-
-    fn changes(&self, config: &Config, chance: &mut Stream) -> Vec<AdminStep> {
-        let users = config.workspaces[self.workspace].users;
-        let change = |at_ms: u64, node: Index, change: Change| AdminStep {
-            at_ms: self.at_ms + at_ms,
-            node,
-            what: Wanted::Change { workspace: self.workspace, change },
-        };
-        let share = config.workspaces[self.workspace].granted.micros() / users as u64 / 4;
-        let raise =
-            Change::AdjustAllocation { user: user_id(self.user), delta: CreditsDelta::Raise(micros(share)) };
-        let mut steps = vec![change(0, 0, raise)];
-        for turn in 0..6 {
-            let id = ReallocationId::parse(&format!("s{}-{turn}", self.at_ms)).expect("a valid id");
-            let (from, to) = (user_id(self.user), user_id((self.user + 1 + turn) % users.max(2)));
-            let amount = micros(log_uniform(chance, 1, share.max(2) * 2));
-            let node = chance.random_range(0..config.nodes);
-            steps.push(change(400 + 300 * turn as u64, node, Change::Reallocate { id, from, to, amount }));
-        }
-        steps
-    }
-}
-
-/// All changes of a run, by time.
-pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
-    let mut chance = stream(seed, "administrators");
-    let mut steps = Vec::new();
-    for (at, workspace) in config.workspaces.iter().enumerate() {
-        let granted = workspace.granted.micros();
-        let mut step = |at_ms: u64, chance: &mut Stream, change: Change| {
-            let node = chance.random_range(0..config.nodes);
-            steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
-        };
-        step(0, &mut chance, Change::PutWorkspace(settings(declared(seed, at))));
-        let first = chance.random_range(granted / 2..=granted);
-        step(1, &mut chance, Change::MakeGrant(grant("g0", first, None)));
-        if first < granted {
-            let ends = chance.random_bool(0.5).then(|| chance.random_range(5_000..config.run_ms.max(5_001)));
-            step(2, &mut chance, Change::MakeGrant(grant("g1", granted - first, ends)));
-        }
-        let share = first / workspace.users as u64 / 2;
-        let allocated = [0, 300, 700, 1_000][chance.random_range(0..4)];
-        for user in 0..workspace.users {
-            if chance.random_range(0..1_000) < allocated && share > 0 {
-                let amount = micros(chance.random_range(0..=share));
-                let overflow = Some(overflow(&mut chance));
-                step(
-                    500 + user as u64,
-                    &mut chance,
-                    Change::SetAllocation { user: user_id(user), amount, overflow },
-                );
-            }
-        }
-        let pace = log_uniform(&mut chance, 1_000, 12_000);
-        let mut at_ms = 2_000;
-        let mut made = 2;
-        while at_ms < config.run_ms {
-            let change = change(&mut chance, workspace.users, share.max(2), config.run_ms, at_ms, &mut made);
-            step(at_ms, &mut chance, change);
-            at_ms += log_uniform(&mut chance, (pace / 8).max(1), pace * 2);
-        }
-        let mut at_ms = 1_000;
-        while at_ms < config.run_ms {
-            let node = chance.random_range(0..config.nodes);
-            steps.push(AdminStep { at_ms, node, what: Wanted::Read { workspace: at } });
-            at_ms += log_uniform(&mut chance, 500, 16_000);
-        }
-    }
-    for at in 0..config.workspaces.len() {
-        cycles(config, seed, at, &mut steps);
-        steps.extend(plans(config, seed, at));
-        steps.extend(overage(config, seed, at));
-    }
-    steps.extend(forgets(config, &mut chance));
-    steps.extend(storms.iter().flat_map(|storm| storm.changes(config, &mut chance)));
-    steps.sort_by_key(|step| step.at_ms);
-    steps
-}
-
-/// Some workspaces have cycles: most from their beginning, some from the middle on, some change them. Then many grants end
-/// with theirs, and some are made anew for each.
-fn cycles(config: &Config, seed: u64, at: usize, steps: &mut Vec<AdminStep>) {
-    let mut chance = stream(seed, &format!("cycles of {at}"));
-    if !chance.random_bool(0.4) {
-        return;
-    }
-    for step in steps.iter_mut() {
-        if let Wanted::Change { workspace, change: Change::MakeGrant(grant) } = &mut step.what
-            && *workspace == at
-            && chance.random_bool(0.5)
-        {
-            grant.term = Term::Cycle(rollover(&mut chance));
-        }
-    }
-    let first = if chance.random_bool(0.7) { 3 } else { chance.random_range(0..config.run_ms) };
-    let mut times = vec![first];
-    if chance.random_bool(0.3) {
-        times.push(chance.random_range(first..config.run_ms.max(first + 1)));
-    }
-    let mut step = |at_ms: u64, chance: &mut Stream, change: Change| {
-        let node = chance.random_range(0..config.nodes);
-        steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
-    };
-    for at_ms in times {
-        let anchor = CivilDate::new(2026, 1, chance.random_range(2..=24)).expect("a day of January");
-        let cycle = Some(CycleDays { every: Every::Month, anchor });
-        step(at_ms, &mut chance, Change::PutWorkspace(WorkspaceSettings { cycle, ..settings(None) }));
-    }
-    let granted = config.workspaces[at].granted.micros();
-    let mut at_ms = log_uniform(&mut chance, 5_000, 120_000);
-    for made in 0.. {
-        if at_ms >= config.run_ms {
-            return;
-        }
-        let plan =
-            grant(&format!("p{made}"), log_uniform(&mut chance, granted / 64 + 1, granted / 2 + 2), None);
-        let plan = NewGrant { kind: GrantKind::Plan, term: Term::Cycle(rollover(&mut chance)), ..plan };
-        step(at_ms, &mut chance, Change::MakeGrant(plan));
-        at_ms += log_uniform(&mut chance, 5_000, 120_000);
-    }
-}
-
-/// Some workspaces subscribe to plans, with and without cycles, change them and cancel them; seats come and go with access.
-fn plans(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
-    let mut chance = stream(seed, &format!("plans of {at}"));
-    let mut steps = Vec::new();
-    if !chance.random_bool(0.3) {
-        return steps;
-    }
-    let workspace = &config.workspaces[at];
-    let most = workspace.granted.micros() / 4 + 2;
-    let mut at_ms = log_uniform(&mut chance, 1_000, 60_000);
-    while at_ms < config.run_ms {
-        let change = if chance.random_bool(0.15) {
-            PlanChange::Cancel
-        } else {
-            let plan = Plan {
-                allowance: micros(chance.random_range(0..most)),
-                per_seat: micros(chance.random_range(0..most) / workspace.users as u64),
-                rollover: rollover(&mut chance),
-                mid_cycle: if chance.random_bool(0.5) { MidCycle::Whole } else { MidCycle::Prorated },
-                ..plan(["basic", "pro"][chance.random_range(0..2)])
-            };
-            let when = if chance.random_bool(0.6) { When::Now } else { When::NextCycle };
-            PlanChange::Set { plan, when }
-        };
-        let node = chance.random_range(0..config.nodes);
-        steps.push(AdminStep {
-            at_ms,
-            node,
-            what: Wanted::Change { workspace: at, change: Change::Plan(change) },
-        });
-        for _ in 0..chance.random_range(0..2) {
-            let user = user_id(chance.random_range(0..workspace.users));
-            let change = Change::PutMember { user, ai_access: Some(true), team: None, role: None };
-            let at_ms = at_ms + chance.random_range(1..5_000);
-            steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
-        }
-        at_ms += log_uniform(&mut chance, 8_000, 400_000);
-    }
-    steps
-}
-
-/// Some workspaces may use more than is included, most of them up to a cap; now and then that changes, and what one user may.
-fn overage(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
-    let mut chance = stream(seed, &format!("overage of {at}"));
-    let mut steps = Vec::new();
-    if !chance.random_bool(0.4) {
-        return steps;
-    }
-    let workspace = &config.workspaces[at];
-    let most = workspace.granted.micros() / 2 + 2;
-    let mut at_ms = log_uniform(&mut chance, 500, 40_000);
-    let mut user = None;
-    while at_ms < config.run_ms {
-        let rule = match chance.random_range(0..8) {
-            0 => None,
-            1 => Some(OverageRule::Off),
-            2 => Some(OverageRule::On),
-            _ => Some(OverageRule::UpTo(micros(log_uniform(&mut chance, most / 64 + 1, most)))),
-        };
-        let node = chance.random_range(0..config.nodes);
-        let change = Change::SetOverage { user: user.take(), rule };
-        steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
-        user = chance.random_bool(0.5).then(|| user_id(chance.random_range(0..workspace.users.min(3))));
-        at_ms += log_uniform(&mut chance, 10_000, 300_000);
-    }
-    steps
-}
-
-fn rollover(chance: &mut Stream) -> Rollover {
-    let keep = match chance.random_range(0..4) {
-        0 => Keep::None,
-        1 => Keep::All,
-        2 => Keep::UpTo(micros(chance.random_range(0..50_000_000))),
-        _ => Keep::Percent(chance.random_range(0..=100)),
-    };
-    Rollover { keep, cycles: chance.random_bool(0.5).then(|| chance.random_range(1..4)) }
-}
-
-/// At most one node is given up that might wake: what was its credits' is lost, or spent twice.
-fn forgets(config: &Config, chance: &mut Stream) -> Option<AdminStep> {
-    let silent = config.faults.iter().filter_map(|fault| match &fault.what {
-        Fault::Crash { node } | Fault::PowerLoss { node, .. } | Fault::Pause { node } => Some((fault, *node)),
-        Fault::Partition { nodes } => {
-            nodes.iter().find(|node| **node >= config.replicas).map(|node| (fault, *node))
-        }
-        _ => None,
-    });
-    let mut silent: Vec<_> =
-        silent.filter(|(fault, node)| *node >= config.replicas && fault.for_ms >= 1_500).collect();
-    if silent.is_empty() || !chance.random_bool(0.9) {
-        return None;
-    }
-    let (fault, node) = silent.swap_remove(chance.random_range(0..silent.len()));
-    let mode = if chance.random_bool(0.5) { ForgetMode::Charge } else { ForgetMode::Credit };
-    // Soon, so that it had more to say.
-    let at_ms = fault.at_ms + fault.for_ms / chance.random_range(2..=8);
-    Some(AdminStep { at_ms, node: 0, what: Wanted::Forget { node, mode } })
-}
-
-fn settings(durability: Option<Durability>) -> WorkspaceSettings {
-    WorkspaceSettings { durability, ..WorkspaceSettings::unchanged() }
-}
-
-/// Some workspaces ask for more than the default from their first day on.
-fn declared(seed: u64, at: usize) -> Option<Durability> {
-    let mut chance = stream(seed, &format!("durability of {at}"));
-    [Some(Durability::Disk), Some(Durability::Quorum)].get(chance.random_range(0..10)).copied().flatten()
-}
-
-fn overflow(chance: &mut Stream) -> Overflow {
-    if chance.random_bool(0.5) { Overflow::None } else { Overflow::Shared }
-}
-
-fn grant(id: &str, amount: u64, ends_ms: Option<u64>) -> NewGrant {
-    NewGrant {
-        id: GrantId::parse(id).expect("a valid id"),
-        kind: GrantKind::Pack,
-        amount: micros(amount.max(1)),
-        priority: ledger::limits::PRIORITY_DEFAULT,
-        paid: true,
-        starts_at: None,
-        expires_at: ends_ms.map(|ms| START.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX))),
-        term: Term::Lasting,
-    }
-}
-
-fn change(chance: &mut Stream, users: usize, share: u64, run_ms: u64, at_ms: u64, made: &mut u64) -> Change {
-    // Those who spend most are dealt with most.
-    let some = |chance: &mut Stream| {
-        let most = if chance.random_bool(0.7) { users.min(3) } else { users };
-        user_id(chance.random_range(0..most))
-    };
-    let amount = |chance: &mut Stream| micros(log_uniform(chance, 1, share * 2));
-    *made += 1;
-    match chance.random_range(0..100) {
-        0..36 => {
-            let from = some(chance);
-            let to = user_id(chance.random_range(0..users));
-            let id = ReallocationId::parse(&format!("r{made}")).expect("a valid id");
-            Change::Reallocate { id, from, to, amount: amount(chance) }
-        }
-        36..52 => {
-            let amount = micros(chance.random_range(0..=share * 2));
-            let overflow = chance.random_bool(0.3).then(|| overflow(chance));
-            Change::SetAllocation { user: some(chance), amount, overflow }
-        }
-        52..64 => {
-            let by = amount(chance);
-            let delta =
-                if chance.random_bool(0.5) { CreditsDelta::Raise(by) } else { CreditsDelta::Lower(by) };
-            Change::AdjustAllocation { user: some(chance), delta }
-        }
-        64..68 => Change::RemoveAllocation { user: some(chance) },
-        68..78 => {
-            let limit = chance.random_bool(0.5).then(|| micros(chance.random_range(0..=share * 4)));
-            Change::SetLimit { user: some(chance), window: types::Window::Cycle, amount: limit }
-        }
-        78..88 => {
-            let ai_access = Some(chance.random_bool(0.7));
-            Change::PutMember { user: some(chance), ai_access, team: None, role: None }
-        }
-        88..95 => {
-            let ends = chance.random_bool(0.6).then(|| at_ms + chance.random_range(1_000..run_ms.max(1_001)));
-            Change::MakeGrant(grant(&format!("g{made}"), log_uniform(chance, 1, share * 4), ends))
-        }
-        95..98 => {
-            let id = format!("g{}", chance.random_range(1..=*made));
-            Change::VoidGrant { grant: GrantId::parse(&id).expect("a valid id") }
-        }
-        _ => {
-            let durability =
-                [Durability::Local, Durability::Disk, Durability::Quorum][chance.random_range(0..3)];
-            Change::PutWorkspace(settings(Some(durability)))
-        }
-    }
-}
 
 /// Numbers of the changes that set up what a run needs.
 const SETUP_FROM: u64 = 1 << 50;
@@ -452,6 +103,9 @@ pub async fn carry_out(world: Rc<World>, number: u64, step: AdminStep) {
             }
         }
         Wanted::Read { workspace } => read(&world, step.node, workspace_id(workspace)).await,
+        Wanted::Refund { workspace, wish } => {
+            refunds::ask(&world, number, step.node, workspace_id(workspace), wish).await;
+        }
     }
 }
 

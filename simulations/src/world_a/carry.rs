@@ -4,7 +4,7 @@
 use super::film::Step;
 use super::node::Running;
 use super::words::{Answer, Index, Message, PeerFault, Request};
-use super::{World, consume, desk, holds, shard};
+use super::{World, consume, desk, holds, refunds, shard};
 use crate::crossings::Crossing;
 use futures::channel::oneshot;
 use std::future::Future;
@@ -114,6 +114,7 @@ impl World {
             Request::Consume(consume) => Answer::Consume(consume::decide(me, &consume).await),
             Request::OpenHold(open) => Answer::OpenHold(holds::decide(me, &open).await),
             Request::Hold(asked) => Answer::Hold(holds::hold_here(me, asked).await),
+            Request::FindCharge(find) => Answer::FoundCharge(refunds::find_here(me, find).await),
             Request::Clock => Answer::Clock(platform::Clock::now(me.clock.as_ref())),
         }
     }

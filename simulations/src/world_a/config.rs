@@ -1,7 +1,8 @@
 //! What a run is made of besides its seed; and the swarm: each seed draws its own sizes, so that no two runs are alike.
 //! Not here: which faults (`swarm`), which changes (`admins`).
 
-use super::admins::{self, AdminStep, Storm};
+use super::admins::AdminStep;
+use super::changes::{self, Storm};
 use super::faults::SUPPORTED;
 use super::words::{Index, id_of};
 use crate::chance::stream;
@@ -156,7 +157,7 @@ impl Config {
         let late = config.faults.iter().flat_map(|fault| late_to_register(fault, &config));
         config.faults.extend(late.collect::<Vec<_>>());
         config.faults.sort_by_key(|fault| fault.at_ms);
-        config.changes = admins::draw(&config, seed, &storms);
+        config.changes = changes::draw(&config, seed, &storms);
         config
     }
 }

@@ -17,7 +17,7 @@ use types::{Credits, Durability, Feature, Meter, UserId, WorkspaceId};
 
 pub const WAIT_MS: u64 = 5_000;
 pub const FORWARD_MS: u64 = 6_000;
-const CONFIRM_MS: u64 = 2_000;
+pub const CONFIRM_MS: u64 = 2_000;
 const GENERATION_MS: u64 = 2_000;
 const REGULAR_FROM: u32 = 3;
 

@@ -2,13 +2,14 @@
 //! tear, lose and roll back; one thread, one seed, bit-exact. The tasks around these rooms re-play the product's actors.
 //!
 //! Reading order: `config` (what a run is made of), `time`, `network`, `carry`, `shard` (a toy replicated log), `node` and `start`,
-//! then a consume's way: `clients`, `consume`, `handle`, `allocation`, `pool`, `desk`; `faults` and `admins` attack it,
+//! then a consume's way: `clients`, `consume`, `handle`, `allocation`, `pool`, `desk`; `faults` and `admins` (with `changes`) attack it,
 //! `oracle` judges, `rest` has everything come to rest. Not here: sockets, actors, Raft as shipped; and no thread.
 
 mod admins;
 mod allocation;
 mod batch;
 mod carry;
+mod changes;
 mod clients;
 mod config;
 mod consume;
@@ -24,6 +25,7 @@ mod network;
 mod node;
 mod oracle;
 mod pool;
+mod refunds;
 mod rest;
 mod rounds;
 mod served;
@@ -60,7 +62,7 @@ use types::{Credits, Durability, HolderId, LineId, LineNumber, NodeId, Timestamp
 use words::{Consume, Index, Refusal, id_of};
 
 /// When all runs begin.
-pub const START: Timestamp = Timestamp::from_millis(20_000 * 86_400_000 + 43_200_000);
+pub const START: Timestamp = Timestamp::from_millis(20_003 * 86_400_000 - 300_000);
 /// From a machine's boot to where its node is started.
 const BOOT_MS: u64 = 1_000;
 /// How often everything is judged in full.

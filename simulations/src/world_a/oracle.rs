@@ -17,6 +17,7 @@ use testkit::ghost::Ghost;
 use testkit::holds::Holds;
 use testkit::order::RealTime;
 use testkit::reference::{Finals, Reference};
+use testkit::refunds::{Refunds, refund_of};
 use testkit::told::{self, Told};
 use types::{Credits, Durability, HolderId, IdempotencyKey, LineId, Timestamp, UserId, WorkspaceId};
 
@@ -31,6 +32,7 @@ struct Pool {
     ghost: Ghost,
     told: Told,
     holds: Holds,
+    refunds: Refunds,
     /// When a key's charge was told first.
     keys_told_ms: BTreeMap<(UserId, IdempotencyKey), u64>,
     reference: Reference,
@@ -107,6 +109,7 @@ impl Oracle {
                 ghost: Ghost { fenced, ..Ghost::default() },
                 told: Told::default(),
                 holds: Holds::default(),
+                refunds: Refunds::default(),
                 reference: Reference::default(),
             }
         })
@@ -193,12 +196,16 @@ impl Oracle {
         before: Option<&Workspace>,
     ) -> Verdict {
         self.pool(workspace);
-        let Some(Pool { ghost, told, reference, .. }) = self.pools.get_mut(workspace) else { return Ok(()) };
+        let Some(Pool { ghost, told, reference, refunds, .. }) = self.pools.get_mut(workspace) else { return Ok(()) };
         ghost.applied(command, applied);
         let Some(after) = self.state.workspace(workspace) else { return Ok(()) };
         reference.applied(after, command, applied, finals, self.state.now)?;
         if let (Command::Holder(batch), Ok(outcome)) = (command, &applied.result) {
             told.applied(batch, outcome)?;
+        }
+        if let Some((new, answer)) = refund_of(command, applied) {
+            let is_news = refunds.applied(after, new, answer)?;
+            self.seen.saw(if is_news { Crossing::Refunded } else { Crossing::RefundAskedAgain });
         }
         for line in told::lines_of(command) {
             told::nothing_is_told_on_a_line_beyond_what_it_has(after, told, line)?;

@@ -3,10 +3,10 @@
 
 use super::shard::RaftMessage;
 use leasing::RecallLine;
-use ledger::{Applied, Command, DenialReason, HolderBatch, LineAnswer, LineMessage, Rejection};
+use ledger::{Applied, ChargePart, Command, DenialReason, HolderBatch, LineAnswer, LineMessage, Rejection};
 use testkit::holds::HoldName;
 use types::{
-    Credits, Durability, HolderId, IdempotencyKey, LineNumber, NodeId, Timestamp, UserId, WorkspaceId,
+    ChargeId, Credits, Durability, HolderId, IdempotencyKey, LineNumber, NodeId, Timestamp, UserId, WorkspaceId,
 };
 
 /// A node by its place, from 0; its id is one more.
@@ -34,6 +34,7 @@ pub enum Request {
     Consume(Consume),
     OpenHold(OpenHold),
     Hold(HoldAsked),
+    FindCharge(FindCharge),
     Clock,
 }
 
@@ -44,6 +45,7 @@ pub enum Answer {
     Consume(Result<Charge, Refusal>),
     OpenHold(Result<HoldName, Refusal>),
     Hold(Result<HoldSays, Refusal>),
+    FoundCharge(Result<Found, Refusal>),
     Clock(Timestamp),
 }
 
@@ -138,6 +140,22 @@ pub enum HoldSays {
     Over { charged: Credits },
 }
 
+/// Looks a charge up at its node.
+#[derive(Clone, Debug)]
+pub struct FindCharge {
+    pub workspace: WorkspaceId,
+    pub charge: ChargeId,
+}
+
+/// A charge as its node has it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub holder: HolderId,
+    pub user: UserId,
+    /// In the order in which they burned.
+    pub parts: Vec<ChargePart>,
+}
+
 /// What a client is told of a consume that was charged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
@@ -165,6 +183,7 @@ pub enum Refusal {
     OutcomeUnknown,
     StorageUnavailable,
     HolderUnreachable,
+    NoCharge,
     NoHold,
     HoldOver,
     HoldEnding,
@@ -191,6 +210,7 @@ impl Refusal {
             Self::OutcomeUnknown => "outcome-unknown",
             Self::StorageUnavailable => "storage-unavailable",
             Self::HolderUnreachable => "holder-unreachable",
+            Self::NoCharge => "no-charge",
             Self::NoHold => "no-hold",
             Self::HoldOver => "hold-over",
             Self::HoldEnding => "hold-ending",
@@ -212,6 +232,7 @@ impl Refusal {
             | Self::UnknownWorkspace
             | Self::KeyConflict
             | Self::KeyWindowFull
+            | Self::NoCharge
             | Self::NoHold
             | Self::HoldOver
             | Self::HoldEnding
