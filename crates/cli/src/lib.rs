@@ -73,7 +73,9 @@ pub enum Command {
     Node(Group<NodeCommand>),
     /// Spends credits
     Consume(Single<Consume>),
+    /// Gives back what was charged, or a part of it, to the grants that paid
     Refund(Single<Refund>),
+    /// What one charge was, which grants paid for it, and what was refunded of it
     Charge(Single<Charge>),
     /// Holds: credits set aside for a call whose price is not known yet
     Hold(Group<HoldCommand>),

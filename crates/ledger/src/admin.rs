@@ -15,6 +15,7 @@ use crate::rollover::Term;
 use crate::team::DecidedTeam;
 use crate::workspace::{Member, Workspace};
 use std::collections::BTreeMap;
+use types::planted::{Mistake, is_planted};
 use types::{
     Credits, CreditsDelta, GrantId, GrantNo, LineId, ReallocationId, Revision, Source, TeamId, Timestamp,
     UserId, Window,
@@ -293,7 +294,8 @@ impl Workspace {
             self.may_be_in(team)?;
         }
         // A line's team is fixed for its life, and a user without access holds no lines.
-        let chain_changed = !member.ai_access || member.team != was.team;
+        let has_moved = member.team != was.team && !is_planted(Mistake::MovedMembersDraw);
+        let chain_changed = !member.ai_access || has_moved;
         let freeze = if chain_changed { self.lines_of(user, |_| true) } else { Vec::new() };
         Ok(Decided::Member { user: user.clone(), member, freeze })
     }

@@ -15,6 +15,7 @@ use crate::limits;
 use crate::outcome::{Outcome, Rejection};
 use crate::workspace::Workspace;
 use std::collections::BTreeMap;
+use types::planted::{Mistake, is_planted};
 use types::{
     AnyCharge, Backing, Credits, CycleNumber, GrantId, GrantNo, HolderId, LineId, LineNumber, RefundId,
     Source, Timestamp, UserId,
@@ -154,7 +155,8 @@ impl Workspace {
         if cycle.next() < self.cycle {
             return Err(Rejection::ChargeTooOld);
         }
-        let done = self.refunded_of(new.charge);
+        let is_forgotten = is_planted(Mistake::RefundTwice);
+        let done = if is_forgotten { Credits::ZERO } else { self.refunded_of(new.charge) };
         let left = charged.saturating_sub(done);
         let amount = new.amount.unwrap_or(left);
         if amount.is_zero() || amount > left {
@@ -168,7 +170,12 @@ impl Workspace {
         if given.and_then(|given| given.checked_add(amount)).is_none() {
             return Err(Rejection::TooMuch);
         }
-        let takes = tail(&new.parts, done, amount);
+        let takes = if is_planted(Mistake::RefundFromTheFront) {
+            let reversed: Vec<ChargePart> = new.parts.iter().rev().copied().collect();
+            tail(&reversed, done, amount)
+        } else {
+            tail(&new.parts, done, amount)
+        };
         if !self.was_charged(new, &takes) {
             return Err(Rejection::NotCharged);
         }

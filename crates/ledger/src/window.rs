@@ -106,6 +106,11 @@ impl Workspace {
             Window::Cycle => return user.used.saturating_add(user.late).saturating_sub(user.refunded),
         };
         let (from, _) = self.window_at(window, at);
+        let from = if is_planted(Mistake::WindowEndsLate) {
+            self.window_at(window, from.plus_ms(-1)).0
+        } else {
+            from
+        };
         if user.recent.at < from { Credits::ZERO } else { counted }
     }
 

@@ -166,7 +166,7 @@ impl History {
         checkers::all_of_a_state(pool, &self.state, &self.ghost)?;
         checkers::all_of_a_step(was, &command, pool, self.at)?;
         checkers::all_of_an_answer(&command, &applied, pool)?;
-        self.ghost.charges.saw(was, pool, self.at)?;
+        self.ghost.charges.saw(pool, pool.users.keys(), self.at)?;
         checkers::nothing_is_pending_when_nothing_is_out(pool)?;
         sums::view_sums_are_right(pool, self.at)?;
         checkers::a_preview_of_a_plan_is_what_happens(&before, self.at, &command, &applied)?;

@@ -3,7 +3,9 @@
 //! Not here: what they do to the books (`naive`, `checkers`), how a charge is looked up.
 
 use crate::checkers::{Broken, Verdict};
-use ledger::{AdminCommand, Applied, Change, ChargePart, Command, NewRefund, Outcome, RefundAnswer, Workspace};
+use ledger::{
+    AdminCommand, Applied, Change, ChargePart, Command, NewRefund, Outcome, RefundAnswer, Workspace,
+};
 use std::collections::BTreeMap;
 use types::{AnyCharge, GrantNo, RefundId};
 

@@ -1,9 +1,9 @@
 //! What was charged when, so that windows can be counted again: each instant has a label, and a window is all instants with
-//! one label. Not here: what a limit does with it (`naive`, `checkers`).
+//! one label, by an odd clock or by that of UTC. Not here: what a limit does with it (`naive`, `checkers`).
 
 use crate::checkers::{Broken, Verdict};
 use crate::history::START;
-use ledger::{Command, User, Workspace};
+use ledger::{Command, Workspace};
 use std::collections::BTreeMap;
 use types::{Credits, Timestamp, UserId, Window, WorkspaceId, ZoneClock, ZoneName};
 
@@ -22,11 +22,23 @@ pub fn odd_clock(workspace: &WorkspaceId) -> Command {
     Command::SetClock { workspace: workspace.clone(), clock }
 }
 
+/// Which clock begins days and weeks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    #[default]
+    Odd,
+    Utc,
+}
+
 /// Equal for all instants of one window, of those that are not cycles.
-pub fn label(window: Window, at: Timestamp) -> i64 {
+pub fn label(window: Window, at: Timestamp, clock: Clock) -> i64 {
     let since = at.millis() - START.millis();
     let is_later = (PUT_MS[0]..PUT_MS[1]).contains(&since);
-    let shown = at.millis() + AHEAD_MS + if is_later { HOUR_MS } else { 0 };
+    let ahead = match clock {
+        Clock::Odd => AHEAD_MS + if is_later { HOUR_MS } else { 0 },
+        Clock::Utc => 0,
+    };
+    let shown = at.millis() + ahead;
     let day = shown.div_euclid(DAY_MS);
     match window {
         Window::Hour => at.millis().div_euclid(HOUR_MS),
@@ -39,29 +51,45 @@ pub fn label(window: Window, at: Timestamp) -> i64 {
 
 /// What became known to be charged to each user, and when.
 #[derive(Clone, Debug, Default)]
-pub struct Charges(BTreeMap<UserId, Vec<(Timestamp, u64)>>);
+pub struct Charges {
+    by_user: BTreeMap<UserId, Vec<(Timestamp, u64)>>,
+    /// By user, in all.
+    known: BTreeMap<UserId, u64>,
+    clock: Clock,
+}
 
 impl Charges {
+    pub fn by(clock: Clock) -> Self {
+        Self { clock, ..Self::default() }
+    }
+
     /// Of one user, in the window that `at` lies in.
     pub fn in_window(&self, user: &UserId, window: Window, at: Timestamp) -> u64 {
-        let same = |(then, _): &&(Timestamp, u64)| label(window, *then) == label(window, at);
-        self.0.get(user).into_iter().flatten().filter(same).map(|(_, amount)| amount).sum()
+        let same =
+            |(then, _): &&(Timestamp, u64)| label(window, *then, self.clock) == label(window, at, self.clock);
+        self.by_user.get(user).into_iter().flatten().filter(same).map(|(_, amount)| amount).sum()
     }
 
     pub fn note(&mut self, user: &UserId, amount: u64, at: Timestamp) {
-        let charges = self.0.entry(user.clone()).or_default();
+        let charges = self.by_user.entry(user.clone()).or_default();
         // Older ones are in no window any more.
         charges.retain(|(then, _)| at.since_ms(*then) < 8 * DAY_MS);
         charges.push((at, amount));
     }
 
-    /// S6: what the ledger counts in a window is what became known in it.
-    pub fn saw(&mut self, before: &Workspace, after: &Workspace, at: Timestamp) -> Verdict {
-        let charged = |user: Option<&User>| user.map_or(0, |user| user.charged().micros());
-        for (name, user) in &after.users {
-            let more = charged(Some(user)).saturating_sub(charged(before.user(name)));
-            if more > 0 {
-                self.note(name, more, at);
+    /// S6: what the ledger counts in a window is what became known in it. Of users whose charges may have grown.
+    pub fn saw<'a>(
+        &mut self,
+        after: &Workspace,
+        users: impl Iterator<Item = &'a UserId>,
+        at: Timestamp,
+    ) -> Verdict {
+        for name in users {
+            let Some(user) = after.user(name) else { continue };
+            let charged = user.charged().micros();
+            let known = self.known.insert(name.clone(), charged).unwrap_or_default();
+            if charged > known {
+                self.note(name, charged - known, at);
             }
             for window in [Window::Hour, Window::Day, Window::Week] {
                 let (said, counted) = (after.used_in(user, window, at), self.in_window(name, window, at));

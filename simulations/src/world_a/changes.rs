@@ -10,8 +10,8 @@ use crate::chance::{Stream, stream};
 use crate::fault::{Fault as PlannedFault, What as Fault};
 use crate::swarm::log_uniform;
 use ledger::{
-    Change, ForgetMode, GrantKind, Keep, MidCycle, NewGrant, OverageRule, Overflow, Plan, PlanChange, Rollover,
-    TeamChange, Term, When, WorkspaceSettings,
+    Change, ForgetMode, GrantKind, Keep, MidCycle, NewGrant, OverageRule, Overflow, Plan, PlanChange,
+    Rollover, TeamChange, Term, When, WorkspaceSettings,
 };
 use rand::Rng;
 use testkit::naive::plan;
@@ -361,7 +361,6 @@ fn change(chance: &mut Stream, users: usize, share: u64, run_ms: u64, at_ms: u64
         }
     }
 }
-
 
 /// Some workspaces have teams nested in each other, with members and reserves; all of that changes in mid-cycle.
 fn teams(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {

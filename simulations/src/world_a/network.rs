@@ -47,6 +47,10 @@ pub struct Network {
     pub doubled: u64,
 }
 
+/// The second of a doubled message comes within so long, or so long.
+const TWIN_US: u64 = 1_000_000;
+const LATE_TWIN_US: u64 = 10_000_000;
+
 /// When a message arrives, in microseconds from now; twice where it is doubled, never where it is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arrivals {
@@ -133,7 +137,9 @@ impl Network {
         }
         let first = base + late + overtaken;
         self.doubled += u64::from(doubled);
-        let second = doubled.then(|| first + self.chance.random_range(0..1_000_000));
+        // Mostly soon; some come when what they speak of is long over.
+        let late_us = if doubled && self.chance.random_bool(0.25) { LATE_TWIN_US } else { TWIN_US };
+        let second = doubled.then(|| first + self.chance.random_range(0..late_us));
         Arrivals { first: Some(first), second }
     }
 }

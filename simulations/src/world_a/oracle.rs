@@ -19,6 +19,7 @@ use testkit::order::RealTime;
 use testkit::reference::{Finals, Reference};
 use testkit::refunds::{Refunds, refund_of};
 use testkit::told::{self, Told};
+use testkit::windows::{Charges, Clock};
 use types::{Credits, Durability, HolderId, IdempotencyKey, LineId, Timestamp, UserId, WorkspaceId};
 
 /// Entries between two images that replicas are compared with, and how many are kept.
@@ -33,6 +34,7 @@ struct Pool {
     told: Told,
     holds: Holds,
     refunds: Refunds,
+    charges: Charges,
     /// When a key's charge was told first.
     keys_told_ms: BTreeMap<(UserId, IdempotencyKey), u64>,
     reference: Reference,
@@ -110,6 +112,7 @@ impl Oracle {
                 told: Told::default(),
                 holds: Holds::default(),
                 refunds: Refunds::default(),
+                charges: Charges::by(Clock::Utc),
                 reference: Reference::default(),
             }
         })
@@ -196,12 +199,19 @@ impl Oracle {
         before: Option<&Workspace>,
     ) -> Verdict {
         self.pool(workspace);
-        let Some(Pool { ghost, told, reference, refunds, .. }) = self.pools.get_mut(workspace) else { return Ok(()) };
+        let Some(Pool { ghost, told, reference, refunds, charges, .. }) = self.pools.get_mut(workspace)
+        else {
+            return Ok(());
+        };
         ghost.applied(command, applied);
         let Some(after) = self.state.workspace(workspace) else { return Ok(()) };
         reference.applied(after, command, applied, finals, self.state.now)?;
         if let (Command::Holder(batch), Ok(outcome)) = (command, &applied.result) {
             told.applied(batch, outcome)?;
+            charges.saw(after, batch.lines.iter().map(|message| &message.user), self.state.now)?;
+        }
+        if matches!(command, Command::Forget { .. }) {
+            charges.saw(after, after.users.keys(), self.state.now)?;
         }
         if let Some((new, answer)) = refund_of(command, applied) {
             let is_news = refunds.applied(after, new, answer)?;

@@ -44,8 +44,7 @@ pub async fn ask(
     };
     let part = |percent: u64| Credits::from_micros((told * percent / 100).max(1)).expect("a part of it");
     // Every third has no name: it may be asked for once.
-    let id = (!number.is_multiple_of(3))
-        .then(|| RefundId::parse(&format!("f{number}")).expect("a valid id"));
+    let id = (!number.is_multiple_of(3)).then(|| RefundId::parse(&format!("f{number}")).expect("a valid id"));
     let asked = AskRefund { workspace, name, told, amount: wish.part_percent.map(part), id };
     world.film(Film::AdminAsked, node, number, told);
     let first = until_answered(world, node, &asked).await?;

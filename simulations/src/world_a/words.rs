@@ -6,7 +6,8 @@ use leasing::RecallLine;
 use ledger::{Applied, ChargePart, Command, DenialReason, HolderBatch, LineAnswer, LineMessage, Rejection};
 use testkit::holds::HoldName;
 use types::{
-    ChargeId, Credits, Durability, HolderId, IdempotencyKey, LineNumber, NodeId, Timestamp, UserId, WorkspaceId,
+    ChargeId, Credits, Durability, HolderId, IdempotencyKey, LineNumber, NodeId, Timestamp, UserId,
+    WorkspaceId,
 };
 
 /// A node by its place, from 0; its id is one more.
