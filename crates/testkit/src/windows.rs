@@ -49,14 +49,19 @@ pub fn label(window: Window, at: Timestamp, clock: Clock) -> i64 {
     }
 }
 
-/// What became known to be charged to each user, and when.
+/// What became known to be charged to each user, by window.
 #[derive(Clone, Debug, Default)]
 pub struct Charges {
-    by_user: BTreeMap<UserId, Vec<(Timestamp, u64)>>,
+    /// By window and its label, the newest last.
+    by_user: BTreeMap<UserId, [Vec<(i64, u64)>; WINDOWS.len()]>,
     /// By user, in all.
     known: BTreeMap<UserId, u64>,
     clock: Clock,
 }
+
+const WINDOWS: [Window; 3] = [Window::Hour, Window::Day, Window::Week];
+/// A clock that is put back comes to a label again, not to older ones.
+const LABELS_KEPT: usize = 3;
 
 impl Charges {
     pub fn by(clock: Clock) -> Self {
@@ -65,16 +70,24 @@ impl Charges {
 
     /// Of one user, in the window that `at` lies in.
     pub fn in_window(&self, user: &UserId, window: Window, at: Timestamp) -> u64 {
-        let same =
-            |(then, _): &&(Timestamp, u64)| label(window, *then, self.clock) == label(window, at, self.clock);
-        self.by_user.get(user).into_iter().flatten().filter(same).map(|(_, amount)| amount).sum()
+        let Some(place) = WINDOWS.iter().position(|known| *known == window) else { return 0 };
+        let label = label(window, at, self.clock);
+        let sums = self.by_user.get(user).map_or(&[][..], |sums| &sums[place]);
+        sums.iter().find(|(known, _)| *known == label).map_or(0, |(_, sum)| *sum)
     }
 
     pub fn note(&mut self, user: &UserId, amount: u64, at: Timestamp) {
-        let charges = self.by_user.entry(user.clone()).or_default();
-        // Older ones are in no window any more.
-        charges.retain(|(then, _)| at.since_ms(*then) < 8 * DAY_MS);
-        charges.push((at, amount));
+        let all = self.by_user.entry(user.clone()).or_default();
+        for (window, sums) in WINDOWS.into_iter().zip(all) {
+            let label = label(window, at, self.clock);
+            match sums.iter_mut().find(|(known, _)| *known == label) {
+                Some((_, sum)) => *sum += amount,
+                None => sums.push((label, amount)),
+            }
+            if sums.len() > LABELS_KEPT {
+                sums.remove(0);
+            }
+        }
     }
 
     /// S6: what the ledger counts in a window is what became known in it. Of users whose charges may have grown.
@@ -91,7 +104,7 @@ impl Charges {
             if charged > known {
                 self.note(name, charged - known, at);
             }
-            for window in [Window::Hour, Window::Day, Window::Week] {
+            for window in WINDOWS {
                 let (said, counted) = (after.used_in(user, window, at), self.in_window(name, window, at));
                 if said != Credits::from_micros(counted).expect("a small number") {
                     let sentence = "S6 a window counts what became known in it";
