@@ -87,14 +87,25 @@ async fn change(app: &App, workspace: WorkspaceId, conditions: Conditions, chang
 }
 
 fn allocation_json(answer: AllocationAnswer, session_ttl_ms: i64) -> json::Allocation {
-    let AllocationAnswer { user, amount, standing, overflow, used, short, pending: parts, revision: _, at } =
-        answer;
+    let AllocationAnswer {
+        user,
+        amount,
+        standing,
+        overflow,
+        of_seat,
+        used,
+        short,
+        pending: parts,
+        revision: _,
+        at,
+    } = answer;
     let (pending, pending_from) = pending(parts, at, session_ttl_ms);
     json::Allocation {
         user: Text(user),
         allocation: amount.map(Text::<Credits>),
         standing: Text(standing),
         overflow: Text(translate::overflow_json(overflow)),
+        of_seat,
         used: Text(used),
         short: Text(short),
         pending,
@@ -116,6 +127,7 @@ mod tests {
             amount: Some(whole(1_000)),
             standing: whole(1_000),
             overflow: Overflow::None,
+            of_seat: false,
             used: whole(12),
             short: Credits::ZERO,
             pending: vec![
@@ -126,7 +138,7 @@ mod tests {
             at: Timestamp::from_millis(1_000),
         };
         let golden = concat!(
-            r#"{"user":"ann","allocation":"1000","standing":"1000","overflow":"none","used":"12","#,
+            r#"{"user":"ann","allocation":"1000","standing":"1000","overflow":"none","of_seat":false,"used":"12","#,
             r#""short":"0","pending":"50","pending_from":[{"node":"n1","amount":"30","until":"1970-01-01T00:01:01Z"},"#,
             r#"{"node":"n3","amount":"20","until":"1970-01-01T00:01:01Z"}]}"#
         );

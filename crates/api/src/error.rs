@@ -57,7 +57,7 @@ table! {
     Exhausted = 402 "exhausted": "Too few credits are left",
         "Ask for at most what is available, add a grant to the pool, lower what is set aside for others, or allow overage. What is free of charge stays allowed.";
     AllocationExhausted = 402 "allocation_exhausted": "Too little of the user's allocation is left",
-        "Ask for at most what is available, raise the allocation, or let it overflow into what is shared.";
+        "Ask for at most what is available, raise the allocation, or let it overflow into what is shared. Where credits are per seat: a seat of his own (AI access), overage, or another pooling mode.";
     LimitReached = 402 "limit_reached": "A limit of the user is reached",
         "Ask for at most what is available, wait for the window to end, or raise or lift the limit.";
     OverageCapReached = 402 "overage_cap_reached": "The cap on overage is reached",

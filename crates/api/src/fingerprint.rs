@@ -93,9 +93,16 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             print.tag(13).word(user);
         }
         Change::Plan(PlanChange::Set { plan, when }) => {
-            let Plan { id, allowance, per_seat, paid, rollover, mid_cycle } = plan;
+            let Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage } = plan;
             print.tag(10).word(id).credits(*allowance).credits(*per_seat).flag(*paid).rollover(rollover);
             print.word(&translate::mid_cycle_json(*mid_cycle)).word(&translate::when_json(*when));
+            // Said after these or not at all: a plan that says nothing of it is what it was.
+            if let Some(rule) = overage {
+                print.overage(*rule);
+            }
+        }
+        Change::SetPooling(mode) => {
+            print.tag(16).word(&translate::pooling_json(*mode));
         }
         Change::Plan(PlanChange::Cancel) => {
             print.tag(11);
@@ -121,11 +128,7 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
         }
         Change::SetOverage { user, rule } => {
             print.tag(12).maybe(user.as_ref(), |print, user| print.word(user));
-            print.maybe(rule.as_ref(), |print, rule| match rule {
-                OverageRule::Off => print.tag(0),
-                OverageRule::On => print.tag(1),
-                OverageRule::UpTo(cap) => print.tag(2).credits(*cap),
-            });
+            print.maybe(rule.as_ref(), |print, rule| print.overage(*rule));
         }
     }
     *print.0.finalize().as_bytes()
@@ -168,6 +171,14 @@ impl Fingerprint {
 
     fn credits(&mut self, credits: Credits) -> &mut Self {
         self.number(credits.micros())
+    }
+
+    fn overage(&mut self, rule: OverageRule) -> &mut Self {
+        match rule {
+            OverageRule::Off => self.tag(0),
+            OverageRule::On => self.tag(1),
+            OverageRule::UpTo(cap) => self.tag(2).credits(cap),
+        }
     }
 
     fn rollover(&mut self, Rollover { keep, cycles }: &Rollover) -> &mut Self {
@@ -286,7 +297,7 @@ mod tests {
             let rollover = Rollover { keep, cycles: None };
             let (id, allowance, per_seat) = (id.parse().unwrap(), credits(allowance), credits(per_seat));
             Change::Plan(PlanChange::Set {
-                plan: Plan { id, allowance, per_seat, paid, rollover, mid_cycle },
+                plan: Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage: None },
                 when,
             })
         };

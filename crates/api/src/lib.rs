@@ -27,6 +27,7 @@ mod openapi;
 mod operation;
 mod overage;
 mod plans;
+mod pooling;
 mod prices;
 mod reallocations;
 mod refunds;

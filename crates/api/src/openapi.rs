@@ -3,7 +3,7 @@
 
 use crate::error::{Code, Row};
 use crate::{
-    allocations, cluster, consume, grants, holds, members, operation, overage, plans, prices, reallocations,
+    allocations, cluster, consume, grants, holds, members, operation, overage, plans, pooling, prices, reallocations,
     refunds, teams, test_clock, usage, user_limits, workspaces,
 };
 use std::fmt::Write;
@@ -33,7 +33,7 @@ use wire::json::{Given, Problem};
         overage::put, overage::get, overage::put_user, overage::get_user, overage::remove_user,
         teams::list, teams::put, teams::get, teams::remove, teams::set_reserve, teams::remove_reserve,
         teams::adjust_reserve,
-        plans::put, plans::get, plans::cancel, plans::preview,
+        plans::put, plans::get, plans::cancel, plans::preview, pooling::put, pooling::get,
         usage::usage,
         prices::get, prices::put, prices::versions, prices::version, prices::remove, prices::put_own, prices::get_own,
         prices::remove_own,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use types::{UserId, WorkspaceId};
 use wire::json::{self, OverageMode, Text};
 
-/// Lets a workspace use more than is included, or no longer. What lies idle elsewhere is always used first.
+/// Lets a workspace use more than is included, or no longer, whatever its plan says. What lies idle elsewhere is always used first.
 #[utoipa::path(put, path = "/v1/workspaces/{ws}/overage", tag = "administration",
     request_body = json::PutOverage, responses((status = 200, description = "The rule", body = json::Overage)))]
 pub(crate) async fn put(
@@ -82,7 +82,7 @@ async fn change(
     }
 }
 
-fn parse(json::PutOverage { mode, cap }: json::PutOverage) -> Result<OverageRule, Refused> {
+pub(crate) fn parse(json::PutOverage { mode, cap }: json::PutOverage) -> Result<OverageRule, Refused> {
     let cap = maybe("cap", cap)?;
     match (good("mode", mode)?, cap) {
         (OverageMode::Capped, Some(cap)) => Ok(OverageRule::UpTo(cap)),
@@ -97,18 +97,27 @@ fn parse(json::PutOverage { mode, cap }: json::PutOverage) -> Result<OverageRule
     }
 }
 
-fn shown(answer: OverageAnswer) -> Response {
-    let OverageAnswer { user, rule, drawn, cycles, revision, at: _ } = answer;
-    let mode = |rule| match rule {
+fn mode(rule: OverageRule) -> (OverageMode, Option<json::Amount>) {
+    match rule {
         OverageRule::Off => (OverageMode::Off, None),
         OverageRule::On => (OverageMode::On, None),
         OverageRule::UpTo(cap) => (OverageMode::Capped, Some(Text(cap))),
-    };
+    }
+}
+
+pub(crate) fn rule_json(rule: OverageRule) -> json::OverageRule {
+    let (mode, cap) = mode(rule);
+    json::OverageRule { mode: Text(mode), cap }
+}
+
+fn shown(answer: OverageAnswer) -> Response {
+    let OverageAnswer { user, rule, of_plan, drawn, cycles, revision, at: _ } = answer;
     let body = match user {
         None => {
-            let (mode, cap) = mode(rule.unwrap_or(OverageRule::Off));
+            let (mode, cap) = mode(rule.or(of_plan).unwrap_or(OverageRule::Off));
             let cycles = cycles.into_iter().map(cycle_json).collect();
-            ok(&json::Overage { mode: Text(mode), cap, cycles })
+            let (plan, own) = (of_plan.map(rule_json), rule.is_some());
+            ok(&json::Overage { mode: Text(mode), cap, plan, own, cycles })
         }
         Some(user) => {
             let (mode, cap) = rule.map_or((None, None), |rule| {

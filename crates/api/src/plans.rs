@@ -7,6 +7,7 @@ use crate::edge::{good, maybe};
 use crate::error::Refused;
 use crate::extract::{Body, Conditions, One};
 use crate::limits::BODY_BYTES_MAX;
+use crate::overage;
 use crate::translate;
 use axum::extract::State;
 use quota::{Change, Due, MidCycle, Next, Outcome, Plan, PlanAnswer, PlanChange, Rollover, Term, When};
@@ -72,7 +73,7 @@ async fn change(app: &App, workspace: WorkspaceId, conditions: Conditions, chang
 }
 
 fn parse(asked: json::PutPlan) -> Result<PlanChange, Refused> {
-    let json::PutPlan { id, allowance, per_seat, paid, rollover, mid_cycle, when } = asked;
+    let json::PutPlan { id, allowance, per_seat, paid, rollover, mid_cycle, overage, when } = asked;
     let rollover = match cycles::term(rollover)? {
         Term::Lasting => Rollover::NONE,
         Term::Cycle(rollover) => rollover,
@@ -86,6 +87,7 @@ fn parse(asked: json::PutPlan) -> Result<PlanChange, Refused> {
         paid: paid.unwrap_or(true),
         rollover,
         mid_cycle,
+        overage: overage.map(overage::parse).transpose()?,
     };
     Ok(PlanChange::Set { plan, when })
 }
@@ -110,7 +112,7 @@ fn plan_json(answer: PlanAnswer) -> (json::Plan, Revision) {
 }
 
 fn terms_json(plan: Plan) -> json::PlanTerms {
-    let Plan { id, allowance, per_seat, paid, rollover, mid_cycle } = plan;
+    let Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage } = plan;
     let rollover = cycles::rollover_json(Term::Cycle(rollover), None).expect("a cycle's term has a rule");
     json::PlanTerms {
         id: Text(id),
@@ -119,13 +121,14 @@ fn terms_json(plan: Plan) -> json::PlanTerms {
         paid,
         rollover,
         mid_cycle: Text(translate::mid_cycle_json(mid_cycle)),
+        overage: overage.map(overage::rule_json),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quota::Keep;
+    use quota::{Keep, OverageRule};
     use types::{PlanId, Timestamp};
 
     fn parsed(body: &str) -> Result<PlanChange, String> {
@@ -136,7 +139,7 @@ mod tests {
     fn plan() -> Plan {
         let (allowance, per_seat) = (Credits::ZERO, Credits::ZERO);
         let (rollover, mid_cycle) = (Rollover::NONE, MidCycle::Whole);
-        Plan { id: PlanId::parse("free").unwrap(), allowance, per_seat, paid: true, rollover, mid_cycle }
+        Plan { id: PlanId::parse("free").unwrap(), allowance, per_seat, paid: true, rollover, mid_cycle, overage: None }
     }
 
     #[test]
@@ -151,9 +154,10 @@ mod tests {
             paid: false,
             rollover: half,
             mid_cycle: MidCycle::Prorated,
+            overage: Some(OverageRule::On),
             ..plan()
         };
-        let body = r#"{"id":"free","allowance":"10","paid":false,"rollover":{"keep":"percent","percent":50,"cycles":1},"mid_cycle":"prorated","when":"next_cycle"}"#;
+        let body = r#"{"id":"free","allowance":"10","paid":false,"rollover":{"keep":"percent","percent":50,"cycles":1},"mid_cycle":"prorated","overage":{"mode":"on"},"when":"next_cycle"}"#;
         assert_eq!(parsed(body), Ok(PlanChange::Set { plan: pro, when: When::NextCycle }));
     }
 
@@ -164,6 +168,7 @@ mod tests {
             (r#"{"id":"p","allowance":"-1"}"#, "allowance: "),
             (r#"{"id":"p","per_seat":"0.0000001"}"#, "per_seat: "),
             (r#"{"id":"p","mid_cycle":"half"}"#, "mid_cycle: it is one of: whole prorated"),
+            (r#"{"id":"p","overage":{"mode":"capped"}}"#, "cap: with the mode `capped`"),
             (r#"{"id":"p","when":"later"}"#, "when: it is one of: now next_cycle"),
             (r#"{"id":"p","rollover":{"keep":"up_to"}}"#, "rollover: up_to has an amount"),
         ] {
@@ -193,7 +198,7 @@ mod tests {
         assert_eq!(revision, Revision(7));
         assert_eq!(
             String::from_utf8(json::write(&shown)).unwrap(),
-            r#"{"plan":{"id":"free","allowance":"0","per_seat":"0","paid":true,"rollover":{"keep":"none","cycles":null},"mid_cycle":"whole"},"next":{"plan":null,"starts_at":"1970-01-01T00:00:01Z"},"seats":{"enabled":2,"paid":3},"allowance":{"owed":"10","given":"20"},"for_seats":{"owed":"0","given":"0"}}"#
+            r#"{"plan":{"id":"free","allowance":"0","per_seat":"0","paid":true,"rollover":{"keep":"none","cycles":null},"mid_cycle":"whole","overage":null},"next":{"plan":null,"starts_at":"1970-01-01T00:00:01Z"},"seats":{"enabled":2,"paid":3},"allowance":{"owed":"10","given":"20"},"for_seats":{"owed":"0","given":"0"}}"#
         );
     }
 }

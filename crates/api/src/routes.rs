@@ -5,7 +5,7 @@ use crate::door::{self, Door};
 use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
-    allocations, cluster, consume, grants, holds, members, operation, overage, plans, prices, reallocations,
+    allocations, cluster, consume, grants, holds, members, operation, overage, plans, pooling, prices, reallocations,
     refunds, teams, test_clock, usage, user_limits, workspaces,
 };
 use axum::Router;
@@ -77,6 +77,8 @@ pub(crate) fn all() -> Vec<Route> {
         route("PUT /v1/workspaces/{ws}/overage/{user}", put(overage::put_user)),
         route("GET /v1/workspaces/{ws}/overage/{user}", get(overage::get_user)),
         route("DELETE /v1/workspaces/{ws}/overage/{user}", delete(overage::remove_user)),
+        route("PUT /v1/workspaces/{ws}/pooling", put(pooling::put)),
+        route("GET /v1/workspaces/{ws}/pooling", get(pooling::get)),
         route("PUT /v1/workspaces/{ws}/plan", put(plans::put)),
         route("GET /v1/workspaces/{ws}/plan", get(plans::get)),
         route("DELETE /v1/workspaces/{ws}/plan", delete(plans::cancel)),

@@ -1,7 +1,7 @@
 //! Between the product's choices and the wire's. Exhaustive both ways, so that neither grows unseen.
 
 use quota::{
-    ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, MidCycle, Overflow, Role, When,
+    ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, MidCycle, Overflow, Pooling, Role, When,
 };
 use types::{Every, Window};
 use wire::json;
@@ -29,6 +29,7 @@ both_ways! {
     overflow, overflow_json: Overflow { None, Shared }
     every, every_json: Every { Month, Year }
     mid_cycle, mid_cycle_json: MidCycle { Whole, Prorated }
+    pooling, pooling_json: Pooling { Pooled, PerSeat, OwnFirst }
     when, when_json: When { Now, NextCycle }
     window, window_json: Window { Hour, Day, Week, Cycle }
 }

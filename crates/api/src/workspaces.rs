@@ -103,6 +103,7 @@ fn summary_json(summary: Summary) -> json::Workspace {
         name: view.name,
         membership: Text(translate::membership_json(view.membership)),
         durability: Text(view.durability.into()),
+        pooling: Text(translate::pooling_json(view.pooling)),
         timezone: Text(view.timezone),
         granted: Text(view.granted),
         used: Text(view.used),
@@ -127,7 +128,7 @@ fn summary_json(summary: Summary) -> json::Workspace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quota::Membership;
+    use quota::{Membership, Pooling};
     use std::collections::BTreeMap;
     use types::{
         CivilDate, Credits, CycleDays, CycleNumber, CycleRule, Durability, Every, Revision, Timestamp,
@@ -145,6 +146,7 @@ mod tests {
             name: "Acme".into(),
             membership: Membership::Listed,
             durability: Durability::Disk,
+            pooling: Pooling::Pooled,
             cycle: CycleNumber(3),
             cycle_starts_at: Timestamp::from_millis(0),
             cycle_ends_at: Some(Timestamp::from_millis(2_592_000_000)),

@@ -14,6 +14,7 @@ mod member;
 mod node;
 mod overage;
 mod plan;
+mod pooling;
 mod prices;
 mod refund;
 mod replay;
@@ -32,6 +33,7 @@ pub use member::MemberCommand;
 pub use node::NodeCommand;
 pub use overage::OverageCommand;
 pub use plan::PlanCommand;
+pub use pooling::PoolingCommand;
 pub use prices::PricesCommand;
 pub use refund::{Charge, Refund};
 pub use replay::Replay;
@@ -53,6 +55,8 @@ pub enum Command {
     Grant(Group<GrantCommand>),
     /// Plans: what a workspace has subscribed to
     Plan(Group<PlanCommand>),
+    /// Pooling: whose the credits are that a plan brings for seats
+    Pooling(Group<PoolingCommand>),
     /// Overage: whether more may be used than is included
     Overage(Group<OverageCommand>),
     /// Members and their balance
@@ -107,6 +111,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Workspace(Group { target, what }) => Box::pin(workspace::run(&target, what)).await,
         Command::Grant(Group { target, what }) => Box::pin(grant::run(&target, what)).await,
         Command::Plan(Group { target, what }) => Box::pin(plan::run(&target, what)).await,
+        Command::Pooling(Group { target, what }) => Box::pin(pooling::run(&target, what)).await,
         Command::Overage(Group { target, what }) => Box::pin(overage::run(&target, what)).await,
         Command::Member(Group { target, what }) => Box::pin(member::run(&target, what)).await,
         Command::Team(Group { target, what }) => Box::pin(team::run(&target, what)).await,
@@ -160,6 +165,10 @@ mod tests {
             "plan preview acme pro --allowance 1000 --paid false",
             "overage set acme capped --cap 500 --if-match 7",
             "overage set acme off --user ann --idempotency-key k-1",
+            "pooling set acme per_seat --if-match 7",
+            "pooling preview acme own_first",
+            "pooling show acme --json",
+            "plan set acme pro --per-seat 5000 --overage capped --overage-cap 20",
             "overage show acme",
             "overage show acme --user ann",
             "overage remove acme --user ann",

@@ -84,8 +84,12 @@ fn rule(mode: OverageMode, cap: Option<&json::Amount>) -> String {
 }
 
 fn of_workspace(overage: &json::Overage) -> String {
-    let json::Overage { mode, cap, cycles } = overage;
-    let mut text = fields(&[("overage", rule(mode.0, cap.as_ref()))]);
+    let json::Overage { mode, cap, plan, own, cycles } = overage;
+    let mut text = fields(&[
+        ("overage", rule(mode.0, cap.as_ref())),
+        ("set by", if *own { "the workspace" } else { "its plan" }.to_owned()),
+        ("the plan's", or_dash(plan.as_ref().map(|of_plan| rule(of_plan.mode.0, of_plan.cap.as_ref())))),
+    ]);
     if !cycles.is_empty() {
         let names = ["cycle", "charged", "refunded", "leased", "paid by returns", "billed"];
         let mut table = Table::new(&names.map(|name| (name, Side::Right)));

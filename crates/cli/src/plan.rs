@@ -5,7 +5,7 @@ use crate::table::{fields, or_dash};
 use crate::target::{Failure, Target, When, word};
 use clap::{Args, Subcommand};
 use types::{Credits, PlanId, WorkspaceId};
-use wire::json::{self, MidCycle, Shown};
+use wire::json::{self, MidCycle, OverageMode, Shown};
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum PlanCommand {
@@ -54,6 +54,12 @@ pub struct Terms {
     /// What a change or a new seat within a cycle brings: whole or prorated; left out: whole
     #[arg(long, value_parser = word::<MidCycle>)]
     mid_cycle: Option<MidCycle>,
+    /// Whether more may be used than is included: off, on or capped; left out: the plan says nothing of it
+    #[arg(long, value_parser = word::<OverageMode>)]
+    overage: Option<OverageMode>,
+    /// With `--overage capped`: credits in each cycle
+    #[arg(long, requires = "overage", value_name = "CAP")]
+    overage_cap: Option<Credits>,
     /// From the next cycle on; left out: now
     #[arg(long)]
     next_cycle: bool,
@@ -61,8 +67,18 @@ pub struct Terms {
 
 impl From<Terms> for json::PutPlan {
     fn from(terms: Terms) -> Self {
-        let Terms { plan, allowance, per_seat, paid, rollover, rollover_cycles, mid_cycle, next_cycle } =
-            terms;
+        let Terms {
+            plan,
+            allowance,
+            per_seat,
+            paid,
+            rollover,
+            rollover_cycles,
+            mid_cycle,
+            overage,
+            overage_cap,
+            next_cycle,
+        } = terms;
         Self {
             id: plan.into(),
             allowance: allowance.map(Into::into),
@@ -70,6 +86,7 @@ impl From<Terms> for json::PutPlan {
             paid,
             rollover: rollover.map(|kept| kept.asked(rollover_cycles)),
             mid_cycle: mid_cycle.map(Into::into),
+            overage: overage.map(|mode| json::PutOverage { mode: mode.into(), cap: overage_cap.map(Into::into) }),
             when: next_cycle.then(|| json::When::NextCycle.into()),
         }
     }
@@ -107,11 +124,15 @@ fn one(plan: &json::Plan) -> String {
 }
 
 fn terms(plan: &json::PlanTerms) -> String {
-    let json::PlanTerms { id, allowance, per_seat, paid, rollover, mid_cycle } = plan;
+    let json::PlanTerms { id, allowance, per_seat, paid, rollover, mid_cycle, overage } = plan;
+    let overage = overage.as_ref().map_or_else(String::new, |rule| {
+        let cap = rule.cap.as_ref().map_or_else(String::new, |cap| format!(" at {}", cap.0));
+        format!(", overage {}{cap}", rule.mode.0.as_str())
+    });
     let paid = if *paid { "" } else { ", not paid" };
     let (id, allowance, per_seat, mid_cycle) = (&id.0, allowance.0, per_seat.0, mid_cycle.0.as_str());
     format!(
-        "{id}: {allowance} and {per_seat} a seat each cycle{paid}, {}, {mid_cycle} in mid-cycle",
+        "{id}: {allowance} and {per_seat} a seat each cycle{paid}, {}, {mid_cycle} in mid-cycle{overage}",
         told(rollover)
     )
 }

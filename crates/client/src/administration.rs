@@ -127,6 +127,32 @@ impl Client {
         self.ask_versioned(&conditions.ask_bare(Method::DELETE, path)).await
     }
 
+    /// Switches whose credits those for seats are.
+    pub async fn put_pooling(
+        &self,
+        workspace: &WorkspaceId,
+        pooling: &json::PutPooling,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::PoolingState>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "pooling"])?;
+        self.ask_versioned(&conditions.ask(Method::PUT, path, pooling)).await
+    }
+
+    /// What [`Client::put_pooling`] would answer. Changes nothing.
+    pub async fn preview_pooling(
+        &self,
+        workspace: &WorkspaceId,
+        pooling: &json::PutPooling,
+    ) -> Result<json::PoolingState, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "pooling"])?;
+        let path = format!("{path}?preview=true");
+        self.ask(&Ask::send(Method::PUT, path, pooling, Repeat::Effectless)).await
+    }
+
+    pub async fn pooling(&self, workspace: &WorkspaceId) -> Result<Versioned<json::PoolingState>, Error> {
+        self.read(&["v1", "workspaces", workspace.as_str(), "pooling"]).await
+    }
+
     /// Lets a workspace use more than is included, or no longer.
     pub async fn put_overage(
         &self,

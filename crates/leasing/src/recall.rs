@@ -122,6 +122,8 @@ impl<'a> Wanted<'a> {
             if !own_only {
                 let missing = wanted.shared.entry(short.line).or_default();
                 *missing = (*missing).max(short.missing);
+            }
+            if !matches!(short.reason, DenialReason::LimitReached(_)) {
                 for (_, reserve) in workspace.reserves_for(&short.user) {
                     wanted.reserves.entry(reserve.no).or_default().insert(short.line);
                 }

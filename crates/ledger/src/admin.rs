@@ -10,6 +10,7 @@ use crate::limits;
 use crate::outcome::{Outcome, Rejection};
 use crate::overage::{OverageRule, is_of_overage};
 use crate::plan::{PlanChange, is_of_plan};
+use crate::pooling::Pooling;
 use crate::refund::Refunding;
 use crate::rollover::Term;
 use crate::team::DecidedTeam;
@@ -68,7 +69,14 @@ pub(crate) enum Decided {
         team: TeamId,
         change: DecidedTeam,
     },
-    Plan(PlanChange),
+    Plan {
+        change: PlanChange,
+        freeze: Vec<LineId>,
+    },
+    Pooling {
+        mode: Pooling,
+        freeze: Vec<LineId>,
+    },
     Overage {
         user: Option<UserId>,
         rule: Option<OverageRule>,
@@ -123,7 +131,11 @@ impl Workspace {
             Change::Reallocate { id, from, to, amount } => self.decide_reallocate(id, from, to, *amount),
             Change::SetLimit { user, window, amount } => self.decide_limit(user, Some(*window), *amount, at),
             Change::LiftLimits { user } => self.decide_limit(user, None, None, at),
-            Change::Plan(change) => self.decide_plan(change).map(|()| Decided::Plan(change.clone())),
+            Change::Plan(change) => {
+                let freeze = self.decide_plan(change)?;
+                Ok(Decided::Plan { change: change.clone(), freeze })
+            }
+            Change::SetPooling(mode) => self.decide_pooling(*mode),
             Change::Team { team, change } => self.decide_team(team, change, at),
             Change::SetOverage { user, rule } => {
                 let freeze = self.decide_overage(user.as_ref(), *rule)?;
@@ -157,6 +169,7 @@ impl Workspace {
             | Change::SetLimit { .. }
             | Change::LiftLimits { .. }
             | Change::Plan(_)
+            | Change::SetPooling(_)
             | Change::Team { .. }
             | Change::SetOverage { .. } => return None,
         };
@@ -188,6 +201,7 @@ impl Workspace {
             }
             Change::Team { team, .. } => (self.team_revision(team), None),
             Change::Plan(_) => (self.subscription.as_ref().map_or(Revision(0), |s| s.revision), None),
+            Change::SetPooling(_) => (self.pooling_set, None),
             Change::Refund(_) => (Revision(0), None),
             Change::SetOverage { user: None, .. } => {
                 (self.overage_rule.map_or(Revision(0), |(_, r)| r), None)
@@ -293,6 +307,8 @@ impl Workspace {
         if let Some(team) = member.team.as_ref().filter(|team| was.team.as_ref() != Some(team)) {
             self.may_be_in(team)?;
         }
+        let more = !self.user(user).is_some_and(crate::User::has_seat) && member.ai_access;
+        self.may_have_seats(self.pooling, self.seats.saturating_add(u64::from(more)))?;
         // A line's team is fixed for its life, and a user without access holds no lines.
         let has_moved = member.team != was.team && !is_planted(Mistake::MovedMembersDraw);
         let chain_changed = !member.ai_access || has_moved;
@@ -341,7 +357,8 @@ impl Workspace {
     }
 
     fn decide_remove_allocation(&self, user: &UserId) -> Decision {
-        let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
+        // A seat's part is nothing that somebody could take away: it would be there again.
+        let allocation = self.user(user).and_then(|u| u.allocation.as_ref()).filter(|a| !a.of_seat);
         let allocation = allocation.ok_or_else(|| Rejection::NoAllocation(user.clone()))?;
         let (release, pledge) = self.give_up(&Owner::User(user.clone()), allocation.unused());
         Ok(Decided::RemoveAllocation {
@@ -414,18 +431,40 @@ impl Workspace {
         taken: &Earmarks,
         at: Timestamp,
     ) -> (Earmarks, Credits) {
+        let others = self.grants_in_burn_order().filter(|grant| Some(grant.no) != without);
+        self.fundable_on(others, amount, taken, at)
+    }
+
+    /// The same from these grants first.
+    pub(crate) fn fundable_from(
+        &self,
+        first: &[GrantNo],
+        amount: Credits,
+        at: Timestamp,
+    ) -> (Earmarks, Credits) {
+        let rest = self.grants_in_burn_order().filter(|grant| !first.contains(&grant.no));
+        let grants = first.iter().map(|no| self.grant(*no)).chain(rest);
+        self.fundable_on(grants, amount, &Earmarks::default(), at)
+    }
+
+    fn fundable_on<'a>(
+        &self,
+        grants: impl Iterator<Item = &'a Grant>,
+        amount: Credits,
+        taken: &Earmarks,
+        at: Timestamp,
+    ) -> (Earmarks, Credits) {
         let mut missing = amount;
         let mut earmarks = Earmarks::default();
-        for grant in self.grants_in_burn_order() {
+        for grant in grants {
             if missing.is_zero() {
                 break;
             }
-            if Some(grant.no) == without || !grant.may_back(self.cycle_ends_at(), at) {
-                continue;
+            if grant.may_back(self.cycle_ends_at(), at) {
+                let part = missing.min(grant.shared().saturating_sub(taken.on(grant.no)));
+                earmarks.add(grant.no, part);
+                missing.shrink(part);
             }
-            let part = missing.min(grant.shared().saturating_sub(taken.on(grant.no)));
-            earmarks.add(grant.no, part);
-            missing.shrink(part);
         }
         (earmarks, missing)
     }

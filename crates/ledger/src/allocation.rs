@@ -31,6 +31,8 @@ pub struct Allocation {
     /// What every next cycle begins with.
     pub standing: Credits,
     pub overflow: Overflow,
+    /// What is left of a seat's share, and nobody's hand has set it.
+    pub of_seat: bool,
     /// Used, unattributed or written off out of it in this cycle.
     pub used: Credits,
     /// Out of it on lines.
@@ -57,6 +59,7 @@ impl Allocation {
             no,
             standing: Credits::ZERO,
             overflow,
+            of_seat: false,
             used: Credits::ZERO,
             out: Credits::ZERO,
             pledged: Credits::ZERO,

@@ -3,6 +3,7 @@
 use crate::meta::PriceCommand;
 use crate::overage::OverageRule;
 use crate::plan::PlanChange;
+use crate::pooling::Pooling;
 use crate::refund::NewRefund;
 use crate::rollover::Term;
 use crate::team::TeamChange;
@@ -104,6 +105,8 @@ pub enum Change {
         user: UserId,
     },
     Plan(PlanChange),
+    /// Whose credits those for seats are.
+    SetPooling(Pooling),
     /// Whether more may be used than is included: by all of the workspace, or by one user. `None` takes the rule away.
     SetOverage {
         user: Option<UserId>,

@@ -40,6 +40,8 @@ impl Workspace {
             }
             Decided::RemoveAllocation { user, shift } => {
                 self.commit_removal(&Owner::User(user.clone()), shift, &mut events);
+                self.give_part(&user);
+                self.make_up_for_shortfalls(at);
                 let answer = self.allocation_answer(&user, at);
                 self.drop_nobody(&user);
                 Outcome::Allocation(answer)
@@ -59,7 +61,9 @@ impl Workspace {
             }
             Decided::Team { team, change } => self.commit_team(&team, change, at, &mut events),
             Decided::Refund(plan) => self.commit_refund(*plan, at),
-            Decided::Plan(change) => {
+            Decided::Pooling { mode, freeze } => self.commit_pooling(mode, &freeze, at, &mut events),
+            Decided::Plan { change, freeze } => {
+                self.recall(&freeze, &mut events);
                 self.commit_plan(&change, at);
                 Outcome::Plan(Box::new(self.plan_answer(at)))
             }
@@ -75,7 +79,9 @@ impl Workspace {
         entry.member = Some(Box::new(member));
         let has_seat = entry.has_seat();
         self.seats = self.seats.saturating_sub(u64::from(had_seat)).saturating_add(u64::from(has_seat));
+        let before = self.seats_paid();
         self.seats_changed(at);
+        self.seat_moves(user, had_seat, before);
         self.make_up_for_shortfalls(at);
     }
 
@@ -140,6 +146,7 @@ impl Workspace {
         let allocation = self.allocation_mut(owner).expect("made above");
         allocation.standing = standing.unwrap_or(allocation.standing);
         allocation.overflow = overflow;
+        allocation.of_seat = false;
         allocation.revision = revision;
         self.set_short(owner, short);
     }
@@ -171,13 +178,10 @@ impl Workspace {
     ) {
         let Shift { fund, release, pledge } = shift;
         self.earmark_for(owner, &fund);
-        for (grant, amount) in release.iter() {
-            self.on_grant(grant, |g| g.release(amount));
-        }
+        self.release_for(owner, &release);
         let pledged =
             Credits::checked_sum(pledge.iter().map(|(_, amount)| *amount)).expect("parts of one pool");
         let allocation = self.allocation_mut(owner).expect("a shift is of an allocation");
-        release.iter().for_each(|(grant, amount)| allocation.earmarks.remove(grant, amount));
         allocation.pledged.grow(pledged);
         let from_allocation = allocation.no;
         if pledge.is_empty() && reallocation.is_none() {
@@ -231,8 +235,10 @@ impl Workspace {
         let recipient = Recipient::Allocation(to.clone(), no);
         self.commit_shift(&donor, shift, &recipient, Some((id.clone(), amount)), events);
         self.earmark_for(&receiver, &gift);
-        self.user_mut(to).allocation.as_mut().expect("made above").revision = revision;
-        self.user_mut(from).allocation.as_mut().expect("decided on it").revision = revision;
+        for user in [to, from] {
+            let allocation = self.user_mut(user).allocation.as_mut().expect("decided on it, or made above");
+            (allocation.revision, allocation.of_seat) = (revision, false);
+        }
         let answer = self.reallocation_answer(id, at).expect("made above");
         let no = self.reallocations[id];
         self.intents.get_mut(&no).expect("made above").first_answer = Some(answer.clone());
@@ -245,6 +251,15 @@ impl Workspace {
             self.on_grant(grant, |g| g.earmark(amount));
             let allocation = self.allocation_mut(owner).expect("set aside for an allocation");
             allocation.earmarks.add(grant, amount);
+        }
+    }
+
+    /// What was set aside for him is free.
+    pub(crate) fn release_for(&mut self, owner: &Owner, parts: &Earmarks) {
+        for (grant, amount) in parts.iter() {
+            self.on_grant(grant, |g| g.release(amount));
+            let allocation = self.allocation_mut(owner).expect("it was set aside for an allocation");
+            allocation.earmarks.remove(grant, amount);
         }
     }
 

@@ -15,12 +15,13 @@
 //!    goes by the same rule. Other grants are kept whole.
 //! 6. The next cycle begins. Nobody has used anything in it.
 //! 7. The plan gives what it owes for it.
-//! 8. Standing allocations and reserves are set aside anew, those first that were given first. What the pool has too little for is
+//! 8. Where credits for seats are not pooled each seat has its part.
+//! 9. Standing allocations and reserves are set aside anew, those first that were given first. What the pool has too little for is
 //!    `short`, and is made up for, in the same order, as soon as anything is free.
 //!
 //! Not here: the rule of the calendar (`calendar`), who notices that it is time (the leader).
 
-use crate::allocation::{Allocation, Earmarks, Overflow, Owner};
+use crate::allocation::{Allocation, Overflow, Owner};
 use crate::command::{CycleEnds, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
 use crate::limits;
@@ -88,7 +89,13 @@ impl Workspace {
         let over = |g: &&Grant| g.state == GrantState::Live && g.is_over(at);
         let due: Vec<GrantNo> = self.grants.iter().filter(over).map(|g| g.no).collect();
         for no in due {
-            let _shrunk = self.free_what_is_set_aside_on(no);
+            let shrunk = self.free_what_is_set_aside_on(no);
+            // Of an allocation it is gone; a seat's part is what is left of its share, and missing.
+            for (owner, _) in &shrunk {
+                if let Owner::User(user) = owner {
+                    self.part_follows(user);
+                }
+            }
             let revision = self.next_revision();
             self.on_grant(no, |g| g.end(GrantState::Expired, revision));
             self.grant_ended();
@@ -129,12 +136,19 @@ impl Workspace {
         for user in self.users.values_mut() {
             user.past.grow(user.used);
             (user.used, user.late) = (Credits::ZERO, Credits::ZERO);
+            (user.share, user.of_share) = (None, Credits::ZERO);
         }
         self.users.retain(|_, user| !user.is_nobody());
         self.forget_refunds();
         self.close_overage_accounts();
         self.sort_burn_order();
         self.renew_plan(at);
+        let by_hand = standing.iter().filter_map(|standing| match &standing.owner {
+            Owner::User(user) => Some(user.clone()),
+            Owner::Team(_) => None,
+        });
+        let (seats, owed) = self.seats_paid();
+        self.share_out(owed, seats, &by_hand.collect());
         standing.into_iter().for_each(|standing| self.renew(standing));
     }
 
@@ -222,7 +236,11 @@ impl Workspace {
     }
 
     fn make_up(&mut self, owner: &Owner, at: Timestamp) {
-        let (fund, missing) = self.fundable_parts(self.short_of(owner), None, &Earmarks::default(), at);
+        let short = self.short_of(owner);
+        let is_of_seat = self.allocation_of(owner).is_some_and(|allocation| allocation.of_seat);
+        // What is given for seats is there for them first.
+        let first = if is_of_seat { self.grants_for_seats() } else { Vec::new() };
+        let (fund, missing) = self.fundable_from(&first, short, at);
         self.earmark_for(owner, &fund);
         self.set_short(owner, missing);
     }

@@ -2,7 +2,6 @@
 //!
 //! Not here: how much to ask for and when (`leasing`); recalls and waiting (the leader's desk).
 
-use crate::allocation::Overflow;
 use crate::command::{HolderBatch, LineMessage, Used, Wish};
 use crate::grant::{Grant, GrantState, ReturnedTo};
 use crate::limits;
@@ -152,6 +151,13 @@ impl Workspace {
             self.take_back(id, step.backing, step.returned, at);
         }
         self.lapse_pledges(id);
+        self.part_of_line_follows(id, at);
+    }
+
+    fn part_of_line_follows(&mut self, id: LineId, at: Timestamp) {
+        let user = self.lines[&id].user.clone();
+        self.part_follows(&user);
+        self.make_up_for_shortfalls(at);
     }
 
     /// What a line tells now was charged in a cycle that has ended.
@@ -187,6 +193,10 @@ impl Workspace {
             entry.past.grow(amount);
         } else {
             entry.used.grow(amount);
+            match backing.source {
+                Source::Allocation | Source::Shared => entry.of_share.grow(amount),
+                Source::Reserve(_) | Source::Overage => {}
+            }
         }
         if let Some((owner, no)) = behind
             && let Some(allocation) = self.current_allocation(&owner, no)
@@ -358,7 +368,7 @@ impl Workspace {
         for (source, set_aside) in own.into_iter().chain(self.reserves_for(user)) {
             chain.extend(drawable().map(|g| (source, g.no, set_aside.earmarks.on(g.no))));
         }
-        if allocation.is_none_or(|a| a.overflow == Overflow::Shared) {
+        if self.may_share(user) {
             chain.extend(drawable().map(|g| (Source::Shared, g.no, g.shared())));
         }
         chain.retain(|(_, _, amount)| !amount.is_zero());
@@ -382,16 +392,18 @@ impl Workspace {
         let allocation = user.and_then(|u| u.allocation.as_ref());
         let own_out = allocation.map_or(Credits::ZERO, |a| a.out.saturating_sub(a.pledged));
         let own_elsewhere = own_out.saturating_sub(here(Source::Allocation));
-        if allocation.is_some_and(|a| a.overflow == Overflow::None) {
-            return (DenialReason::AllocationExhausted, own_elsewhere);
-        }
-        let shared_elsewhere = self.shared_out.saturating_sub(here(Source::Shared));
-        let shared_elsewhere = shared_elsewhere.saturating_add(self.paid_for_what_is_out());
-        let elsewhere = own_elsewhere.saturating_add(shared_elsewhere);
         let reserved = self.reserves_for(&message.user).map(|(source, reserve)| {
             reserve.out.saturating_sub(reserve.pledged).saturating_sub(here(source))
         });
-        (DenialReason::Exhausted, reserved.fold(elsewhere, Credits::saturating_add))
+        let reserved = reserved.fold(Credits::ZERO, Credits::saturating_add);
+        if !self.may_share(&message.user) {
+            let own = self.comes_back_to_his_part(&message.user, id).unwrap_or(own_elsewhere);
+            return (DenialReason::AllocationExhausted, own.saturating_add(reserved));
+        }
+        let shared_elsewhere = self.shared_out.saturating_sub(here(Source::Shared));
+        let shared_elsewhere = shared_elsewhere.saturating_add(self.paid_for_what_is_out());
+        let elsewhere = own_elsewhere.saturating_add(shared_elsewhere).saturating_add(reserved);
+        (DenialReason::Exhausted, elsewhere)
     }
 
     /// A draw to nothing at all wants the line to be there: what costs nothing is counted on it.
@@ -435,6 +447,7 @@ impl Workspace {
             }
             self.user_mut(&user).out.grow(*amount);
         }
+        self.part_follows(&user);
     }
 
     /// The holder's final word: what it neither used nor returned it never had, and comes back.
@@ -448,6 +461,7 @@ impl Workspace {
             self.take_back(id, backing, amount, at);
         }
         self.lapse_pledges(id);
+        self.part_of_line_follows(id, at);
         self.fold_line(id);
     }
 

@@ -62,7 +62,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 21] = [
+        let checks: [(&'static str, Option<String>); 23] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
@@ -83,6 +83,8 @@ impl Workspace {
             ("S2 no more is refunded than was charged", self.no_more_is_refunded_than_was_charged()),
             ("S8 refunds are of users and of grants", self.refunds_are_of_users_and_of_grants()),
             ("who is short is known by name", self.who_is_short_is_known()),
+            ("S6 a seat's part is what is left of its share", self.parts_are_what_is_left_of_shares()),
+            ("a share is of a seat", self.shares_are_of_seats()),
             ("nobody is short of what is free", self.nobody_is_short_of_what_is_free()),
         ];
         let broken = checks.into_iter().filter_map(|(invariant, what)| Some((invariant, what?)));

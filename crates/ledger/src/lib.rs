@@ -33,6 +33,7 @@ mod meters;
 mod outcome;
 mod overage;
 mod plan;
+mod pooling;
 mod query;
 mod refund;
 mod reserve;
@@ -65,6 +66,7 @@ pub use overage::{
     CycleOverage, Overage, OverageAccount, OverageAnswer, OveragePayer, OverageRule, is_of_overage,
 };
 pub use plan::{Due, MidCycle, Next, Plan, PlanChange, Subscription, When, is_of_plan};
+pub use pooling::{Pooling, PoolingAnswer};
 pub use query::{
     Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery, UsageReport,
 };

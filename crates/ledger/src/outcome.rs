@@ -3,6 +3,7 @@
 use crate::meta::{PriceAnswer, PriceRejection};
 use crate::overage::OverageAnswer;
 use crate::plan::{Due, Next, Plan};
+use crate::pooling::PoolingAnswer;
 use crate::refund::RefundAnswer;
 use crate::team::{TeamRejection, TeamView};
 use crate::view::{MemberView, WorkspaceView};
@@ -28,6 +29,7 @@ pub enum Outcome {
     Prices(PriceAnswer),
     Ticked,
     Plan(Box<PlanAnswer>),
+    Pooling(Box<PoolingAnswer>),
     Overage(Box<OverageAnswer>),
     Team(Box<TeamView>),
     Refund(Box<RefundAnswer>),
@@ -73,6 +75,8 @@ pub struct AllocationAnswer {
     /// The amount of every next cycle.
     pub standing: Credits,
     pub overflow: Overflow,
+    /// It is what is left of a seat's share.
+    pub of_seat: bool,
     pub used: Credits,
     /// Missing from it, because the pool had too little.
     pub short: Credits,
@@ -128,7 +132,8 @@ pub struct Denial {
 pub enum DenialReason {
     /// The pool has too little that this user may draw.
     Exhausted,
-    /// His allocation has too little, and it does not overflow into what is shared.
+    /// His allocation has too little, and so have the reserves he may draw on: it does not overflow into what is shared, or
+    /// nothing is.
     AllocationExhausted,
     /// One of his limits would be passed.
     LimitReached(LimitHit),

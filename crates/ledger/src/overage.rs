@@ -32,6 +32,20 @@ pub enum OverageRule {
     UpTo(Credits),
 }
 
+impl OverageRule {
+    fn is_exceeded_by(self, drawn: Credits) -> bool {
+        match self {
+            Self::Off => true,
+            Self::On => false,
+            Self::UpTo(cap) => drawn > cap,
+        }
+    }
+}
+
+fn has_overage_out(line: &crate::Line) -> bool {
+    !line.outstanding_from(Source::Overage).is_zero()
+}
+
 /// Overage of one cycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overage {
@@ -71,6 +85,8 @@ pub struct OverageAnswer {
     /// `None`: none was set. A workspace without one is off; a user without one may what his workspace may, unless his
     /// allocation keeps him to itself.
     pub rule: Option<OverageRule>,
+    /// Of the workspace alone: what its plan says, which holds where it has no rule.
+    pub of_plan: Option<OverageRule>,
     /// Of the user alone: drawn in this cycle, what is out included, whoever paid for it since.
     pub drawn: Credits,
     /// Of the workspace alone: the last cycles that had any, the latest first.
@@ -153,7 +169,13 @@ fn sum(parts: impl Iterator<Item = Credits>) -> Credits {
 
 impl Workspace {
     pub fn overage_rule(&self) -> OverageRule {
-        self.overage_rule.map_or(OverageRule::Off, |(rule, _)| rule)
+        let own = self.overage_rule.map(|(rule, _)| rule);
+        own.or(self.overage_rule_of_plan()).unwrap_or(OverageRule::Off)
+    }
+
+    /// Where the workspace has none of its own.
+    pub fn overage_rule_of_plan(&self) -> Option<OverageRule> {
+        self.subscription.as_deref()?.plan.as_ref()?.overage
     }
 
     /// How much of a cycle's overage nobody has paid for: what the bill would say if all of it was used.
@@ -267,7 +289,7 @@ impl Workspace {
             self.overages.insert(self.cycle, Overage { grant: backing.grant, accounts, closed });
         }
         self.on_grant(backing.grant, |grant| grant.make_more(amount));
-        let shares = !self.keeps_to_himself(user);
+        let shares = self.may_share(user);
         let reserves: Vec<AllocationNo> = self.reserves_for(user).map(|(_, reserve)| reserve.no).collect();
         let overage = self.overages.get_mut(&self.cycle).expect("made above");
         let none =
@@ -313,7 +335,10 @@ impl Workspace {
         }
         let pays = amount.saturating_sub(left);
         let his = whose.and_then(|(owner, no)| self.current_allocation(owner, no));
-        his.into_iter().for_each(|allocation| allocation.used.grow(pays));
+        let is_his = his.map(|allocation| allocation.used.grow(pays)).is_some();
+        if let Some((Owner::User(user), _)) = whose.filter(|_| is_his) {
+            self.user_mut(user).of_share.grow(pays);
+        }
         pays
     }
 
@@ -354,6 +379,10 @@ impl Workspace {
         };
         if let Some(known) = self.current_allocation(&owner, allocation) {
             known.used.shrink(amount);
+            if owner == Owner::User(user.clone()) {
+                let entry = self.user_mut(user);
+                entry.of_share = entry.of_share.saturating_sub(amount);
+            }
         }
         // A reserve's pay for others who may draw on it first.
         let pays = self.pay_overage(cycle, grant, Some((&owner, allocation)), amount, at);
@@ -395,24 +424,22 @@ impl Workspace {
         {
             return Err(Rejection::UnknownUser(user.clone()));
         }
-        // What is out beyond what may be from now on is asked for.
-        let out = |line: &crate::Line| !line.outstanding_from(Source::Overage).is_zero();
-        let exceeds = |rule: OverageRule, drawn: Credits| match rule {
-            OverageRule::Off => true,
-            OverageRule::On => false,
-            OverageRule::UpTo(cap) => drawn > cap,
-        };
         Ok(match user {
-            None if exceeds(rule.unwrap_or(OverageRule::Off), self.unpaid_overage(self.cycle)) => {
-                self.lines.iter().filter(|(_, line)| out(line)).map(|(id, _)| *id).collect()
-            }
-            None => Vec::new(),
+            None => self.lines_beyond_rule(rule.or(self.overage_rule_of_plan()).unwrap_or(OverageRule::Off)),
             Some(user) => {
                 let drawn = self.overage_of(user);
                 let none = if self.keeps_to_himself(user) { OverageRule::Off } else { OverageRule::On };
-                if exceeds(rule.unwrap_or(none), drawn) { self.lines_of(user, out) } else { Vec::new() }
+                let exceeds = rule.unwrap_or(none).is_exceeded_by(drawn);
+                if exceeds { self.lines_of(user, has_overage_out) } else { Vec::new() }
             }
         })
+    }
+
+    /// What is out beyond what may be from now on is asked for.
+    pub(crate) fn lines_beyond_rule(&self, rule: OverageRule) -> Vec<LineId> {
+        let exceeds = rule.is_exceeded_by(self.unpaid_overage(self.cycle));
+        let beyond = self.lines.iter().filter(|(_, line)| exceeds && has_overage_out(line));
+        beyond.map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn commit_overage(&mut self, user: Option<&UserId>, rule: Option<OverageRule>) {
@@ -435,6 +462,7 @@ impl Workspace {
         OverageAnswer {
             user: user.cloned(),
             rule: rule.map(|(rule, _)| rule),
+            of_plan: self.overage_rule_of_plan().filter(|_| user.is_none()),
             drawn: user.map_or(Credits::ZERO, |user| self.overage_of(user)),
             cycles: latest
                 .take(limits::OVERAGE_CYCLES_SHOWN)

@@ -13,10 +13,12 @@ use crate::command::{GrantKind, NewGrant};
 use crate::grant::{Grant, GrantState};
 use crate::limits;
 use crate::outcome::Rejection;
+use crate::overage::OverageRule;
 use crate::rollover::{Rollover, Term};
 use crate::workspace::Workspace;
+use std::collections::BTreeSet;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, CycleNumber, GrantId, GrantNo, PlanId, Revision, Timestamp};
+use types::{Credits, CycleNumber, GrantId, GrantNo, LineId, PlanId, Revision, Timestamp};
 
 /// Terms, as they were when they were subscribed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub struct Plan {
     /// What is kept of what a cycle leaves.
     pub rollover: Rollover,
     pub mid_cycle: MidCycle,
+    /// Whether more may be used than is included, while it runs, unless the workspace has a rule of its own.
+    pub overage: Option<OverageRule>,
 }
 
 /// What is owed for a part of a cycle.
@@ -150,11 +154,15 @@ fn times(amount: Credits, count: u64) -> Credits {
 }
 
 impl Workspace {
-    pub(crate) fn decide_plan(&self, change: &PlanChange) -> Result<(), Rejection> {
+    /// Answers the lines that have more overage out than the plan's rule allows.
+    pub(crate) fn decide_plan(&self, change: &PlanChange) -> Result<Vec<LineId>, Rejection> {
         match change {
             PlanChange::Set { plan, .. } if !plan.rollover.is_valid() => Err(Rejection::BadRollover),
-            PlanChange::Set { .. } => Ok(()),
-            PlanChange::Cancel => self.subscription.as_ref().map(|_| ()).ok_or(Rejection::NoPlan),
+            PlanChange::Set { plan, when: When::Now } if self.overage_rule.is_none() => {
+                Ok(self.lines_beyond_rule(plan.overage.unwrap_or(OverageRule::Off)))
+            }
+            PlanChange::Set { .. } => Ok(Vec::new()),
+            PlanChange::Cancel => self.subscription.as_ref().map(|_| Vec::new()).ok_or(Rejection::NoPlan),
         }
     }
 
@@ -176,6 +184,9 @@ impl Workspace {
                 // Seats are paid for by a plan that has a price for them.
                 let were_paid = subscription.plan.as_ref().is_some_and(|known| !known.per_seat.is_zero());
                 let seats = if were_paid { self.seats.max(subscription.seats) } else { self.seats };
+                // What seats have too much of is free before it is taken back.
+                let due = self.due_after(&mut subscription, For::Seats, plan, seats, at);
+                self.share_out(due.owed, seats, &BTreeSet::new());
                 for what in [For::Cycle, For::Seats] {
                     self.owe(&mut subscription, what, plan, seats, at, At::Change);
                 }
@@ -242,20 +253,8 @@ impl Workspace {
         at: Timestamp,
         when: At,
     ) {
-        let was = what.of(subscription.plan.as_ref(), subscription.seats);
-        let is = what.of(Some(plan), seats);
-        let due = what.due(subscription);
-        due.most = due.most.max(is);
-        due.owed = match plan.mid_cycle {
-            MidCycle::Whole => is,
-            // The plan before keeps its share of the days that are over.
-            MidCycle::Prorated => {
-                let (was, is) = (self.part(was, at), self.part(is, at));
-                due.owed.saturating_sub(was).saturating_add(is).min(due.most)
-            }
-        };
-        let Due { owed, given, .. } = *due;
-        due.given = if owed < given && is_planted(Mistake::KeptIsForgotten) {
+        let Due { owed, given, most } = self.due_after(subscription, what, plan, seats, at);
+        let given = if owed < given && is_planted(Mistake::KeptIsForgotten) {
             self.take_from_plan(what, given.saturating_sub(owed));
             owed
         } else if owed > given {
@@ -265,6 +264,31 @@ impl Workspace {
         } else {
             given
         };
+        *what.due(subscription) = Due { owed, given, most };
+    }
+
+    /// What would be owed if it was this plan from now on with so many seats; given is what was.
+    fn due_after(
+        &self,
+        subscription: &mut Subscription,
+        what: For,
+        plan: &Plan,
+        seats: u64,
+        at: Timestamp,
+    ) -> Due {
+        let was = what.of(subscription.plan.as_ref(), subscription.seats);
+        let is = what.of(Some(plan), seats);
+        let due = *what.due(subscription);
+        let most = due.most.max(is);
+        let owed = match plan.mid_cycle {
+            MidCycle::Whole => is,
+            // The plan before keeps its share of the days that are over.
+            MidCycle::Prorated => {
+                let (was, is) = (self.part(was, at), self.part(is, at));
+                due.owed.saturating_sub(was).saturating_add(is).min(most)
+            }
+        };
+        Due { owed, most, ..due }
     }
 
     /// What is owed for the rest of the cycle, of so much for all of it.
@@ -344,7 +368,12 @@ impl Workspace {
         ids.map_while(|id| self.grant_ids.get(&id).copied()).collect()
     }
 
-    /// All that a change of plan looks at or changes: of a million users nobody is copied.
+    /// The grants of this cycle for seats.
+    pub(crate) fn grants_for_seats(&self) -> Vec<GrantNo> {
+        self.given_in(For::Seats, self.cycle)
+    }
+
+    /// All that a change of plan looks at or changes where all is pooled: of a million users nobody is copied.
     pub(crate) fn without_users(&self) -> Self {
         Self {
             revision: self.revision,

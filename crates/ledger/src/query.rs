@@ -2,9 +2,10 @@
 //!
 //! Not here: at which index it is read, and how fresh that is (`replication`, `quota`).
 
-use crate::outcome::{AllocationAnswer, GrantAnswer, PlanAnswer, ReallocationAnswer};
+use crate::outcome::{AllocationAnswer, GrantAnswer, PlanAnswer, ReallocationAnswer, Rejection};
 use crate::overage::OverageAnswer;
 use crate::plan::PlanChange;
+use crate::pooling::{Pooling, PoolingAnswer};
 use crate::refund::{ChargeBooks, RefundAnswer};
 use crate::state::State;
 use crate::team::TeamView;
@@ -54,6 +55,11 @@ pub enum Query {
     Plan {
         id: WorkspaceId,
     },
+    /// What is pooled; or what there would be after a switch that is not made.
+    Pooling {
+        id: WorkspaceId,
+        after: Option<Pooling>,
+    },
     Limits {
         id: WorkspaceId,
         user: UserId,
@@ -96,6 +102,9 @@ pub enum Answer {
     Usage(UsageReport),
     Unknown(UnknownThing),
     Plan(Box<PlanAnswer>),
+    Pooling(Box<PoolingAnswer>),
+    /// What was previewed would be refused.
+    Refused(Box<Rejection>),
     Overage(Box<OverageAnswer>),
     Teams(Vec<TeamView>),
     Limits(Box<LimitsAnswer>),
@@ -200,6 +209,7 @@ impl State {
         | Query::Reallocation { id, .. }
         | Query::Usage { id, .. }
         | Query::Plan { id }
+        | Query::Pooling { id, .. }
         | Query::Overage { id, .. }
         | Query::Teams { id, .. }
         | Query::Limits { id, .. }
@@ -248,6 +258,11 @@ impl Workspace {
                 let answer = self.subscription.as_ref().map(|_| self.plan_answer(at));
                 Answer::Plan(Box::new(answer.ok_or(UnknownThing::Plan)?))
             }
+            Query::Pooling { after: None, .. } => Answer::Pooling(Box::new(self.pooling_answer(at))),
+            Query::Pooling { after: Some(mode), .. } => match self.pooling_after(*mode, at) {
+                Ok(answer) => Answer::Pooling(Box::new(answer)),
+                Err(why) => Answer::Refused(Box::new(why)),
+            },
             Query::Overage { user, .. } => Answer::Overage(Box::new(self.overage_answer(user.as_ref(), at))),
             Query::Teams { team, page, .. } => {
                 let views = self.team_views(team.as_ref(), page, at);
@@ -261,9 +276,11 @@ impl Workspace {
             }
             Query::Charge { charge, grants, .. } => Answer::Charge(self.charge_books(*charge, grants, at)),
             Query::PlanAfter { change, .. } => {
-                // Whatever would happen happens to a copy: of all of it only where a cycle has ended and nobody has said so yet.
+                // Whatever would happen happens to a copy: of all of it only where a cycle has ended and nobody has
+                // said so yet, or seats have credits of their own.
                 let is_due = self.next_due.is_some_and(|due| due <= at);
-                let mut copy = if is_due { self.clone() } else { self.without_users() };
+                let is_whole = is_due || self.pooling != Pooling::Pooled;
+                let mut copy = if is_whole { self.clone() } else { self.without_users() };
                 copy.settle_due(at, &mut Vec::new());
                 copy.decide_plan(change).map_err(|_| UnknownThing::Plan)?;
                 copy.commit_plan(change, at);

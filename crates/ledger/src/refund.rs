@@ -274,12 +274,18 @@ impl Workspace {
     /// A user loses his allocation in the middle of a cycle: what was charged on lines that are known by now is none of the
     /// next one's.
     pub(crate) fn note_lost_allocation(&mut self, user: &UserId) {
+        let last = self.last_lines();
+        self.lost_allocations.insert(user.clone(), last);
+    }
+
+    /// The last line that is known of each holder.
+    pub(crate) fn last_lines(&self) -> BTreeMap<HolderId, LineNumber> {
         let mut last = self.highest_line.clone();
         for id in self.lines.keys() {
             let known = last.entry(id.holder).or_insert(id.number);
             *known = (*known).max(id.number);
         }
-        self.lost_allocations.insert(user.clone(), last);
+        last
     }
 
     pub(crate) fn commit_refund(&mut self, plan: Refunding, at: Timestamp) -> Outcome {
@@ -302,6 +308,7 @@ impl Workspace {
                 user.refunded.grow(part.amount);
             }
         }
+        self.part_follows(&new.user);
         let entry = self.refunded.entry(new.charge).or_insert(Refunded { amount: Credits::ZERO, times: 0 });
         entry.amount.grow(amount);
         entry.times = entry.times.saturating_add(1);
@@ -318,6 +325,10 @@ impl Workspace {
         let ChargePart { cycle, backing, amount, .. } = *part;
         let no = backing.grant;
         let books = self.grant(no).books;
+        if cycle == self.cycle && matches!(backing.source, Source::Allocation | Source::Shared) {
+            let user = self.users.get_mut(&new.user).expect("decided on a user");
+            user.of_share = user.of_share.saturating_sub(amount);
+        }
         let mut places = Vec::new();
         match (backing.source, self.own_allocation(new, part)) {
             (Source::Overage, _) => {

@@ -278,6 +278,8 @@ impl Workspace {
             });
             exposed.grow(amount);
         }
+        let user = self.lines[&id].user.clone();
+        self.part_follows(&user);
         exposed
     }
 }

@@ -3,6 +3,7 @@
 use crate::grant::GrantState;
 use crate::outcome::{AllocationAnswer, Pending, PlanAnswer};
 use crate::plan::Due;
+use crate::pooling::Pooling;
 use crate::workspace::Workspace;
 use crate::{IntentNo, Membership, Overflow, Role};
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub struct WorkspaceView {
     pub name: String,
     pub membership: Membership,
     pub durability: Durability,
+    pub pooling: Pooling,
     pub cycle: CycleNumber,
     pub cycle_starts_at: Timestamp,
     pub cycle_ends_at: Option<Timestamp>,
@@ -120,6 +122,7 @@ impl Workspace {
             name: self.name.clone(),
             membership: self.membership,
             durability: self.durability,
+            pooling: self.pooling,
             cycle: self.cycle,
             cycle_starts_at: self.cycle_starts_at,
             cycle_ends_at: self.cycle_ends_at(),
@@ -174,7 +177,7 @@ impl Workspace {
             team: member.and_then(|m| m.team.clone()),
             role: member.map_or(Role::Member, |m| m.role),
             allocation: allocation.map(crate::Allocation::amount),
-            overflow: allocation.map(|a| a.overflow),
+            overflow: allocation.map(|a| a.overflow_in(self.pooling)),
             short: allocation.map_or(Credits::ZERO, |a| a.short),
             pending: allocation.map_or(Credits::ZERO, |a| a.pledged),
             reserve: self.set_aside_in_reserves(user),
@@ -201,8 +204,7 @@ impl Workspace {
         let lines = entry.map_or(&[][..], |u| &u.lines[..]).iter().flat_map(|id| &self.lines[id].pledges);
         let pledged = lines.filter(of_reserves).map(|p| p.amount).fold(pledged, Credits::saturating_add);
         let own = allocation.map_or(Credits::ZERO, |a| a.earmarks.total());
-        let may_share = allocation.is_none_or(|a| a.overflow == Overflow::Shared);
-        let shared = if may_share { shared } else { Credits::ZERO };
+        let shared = if self.may_share(user) { shared } else { Credits::ZERO };
         let chain = out.saturating_sub(pledged).saturating_add(own).saturating_add(shared);
         let chain = chain.saturating_add(self.set_aside_in_reserves(user));
         entry.map_or(chain, |user| chain.min(self.left_under_limits(user, at)))
@@ -256,7 +258,8 @@ impl Workspace {
             user: user.clone(),
             amount: allocation.map(crate::Allocation::amount),
             standing: allocation.map_or(Credits::ZERO, |a| a.standing),
-            overflow: allocation.map_or(Overflow::Shared, |a| a.overflow),
+            overflow: allocation.map_or(Overflow::Shared, |a| a.overflow_in(self.pooling)),
+            of_seat: allocation.is_some_and(|a| a.of_seat),
             used: allocation.map_or(Credits::ZERO, |a| a.used),
             short: allocation.map_or(Credits::ZERO, |a| a.short),
             pending: self.pending_from_user(user),

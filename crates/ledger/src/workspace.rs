@@ -7,6 +7,7 @@ use crate::grant::GrantState;
 use crate::line::BackingNumbers;
 use crate::overage::{Overage, OverageRule};
 use crate::plan::Subscription;
+use crate::pooling::Pooling;
 use crate::refund::{RefundAnswer, Refunded};
 use crate::team::Team;
 use crate::window::{Limits, Recent};
@@ -54,7 +55,10 @@ pub struct Workspace {
     pub lost_allocations: BTreeMap<UserId, BTreeMap<HolderId, LineNumber>>,
     /// What it has subscribed to.
     pub subscription: Option<Box<Subscription>>,
-    /// Off where there is none.
+    /// Whose credits those for seats are, and when that was set.
+    pub pooling: Pooling,
+    pub pooling_set: Revision,
+    /// Where there is none the plan's holds.
     pub overage_rule: Option<(OverageRule, Revision)>,
     /// Of the cycles that had any.
     pub overages: BTreeMap<CycleNumber, Overage>,
@@ -115,6 +119,11 @@ pub struct User {
     /// Refunded of charges of this cycle: limits do not count it. Charges of earlier ones: no limit counts them.
     pub refunded: Credits,
     pub past_refunded: Credits,
+    /// Where credits for seats are not pooled: what he may have of them in this cycle, all that he used in it counted in. Of who
+    /// has no access any more, that of the seat he left free.
+    pub share: Option<Credits>,
+    /// Used in this cycle of his own and of what is shared, refunds off: so much counts against his share.
+    pub of_share: Credits,
     /// Out on lines.
     pub out: Credits,
     pub overage_rule: Option<(OverageRule, Revision)>,
@@ -173,6 +182,8 @@ impl Workspace {
             refunded: BTreeMap::new(),
             lost_allocations: BTreeMap::new(),
             subscription: None,
+            pooling: Pooling::Pooled,
+            pooling_set: Revision(0),
             overage_rule: None,
             overages: BTreeMap::new(),
             seats: 0,

@@ -2,7 +2,7 @@
 
 use crate::{
     AllocationAnswer, ClusterView, Conservation, GrantAnswer, GroupView, HolderView, LimitsAnswer,
-    MemberView, NodeView, OverageAnswer, Page, PeerStatus, PlanAnswer, PlanChange, Quota, ReallocationAnswer,
+    MemberView, NodeView, OverageAnswer, Page, PeerStatus, PlanAnswer, PlanChange, Pooling, PoolingAnswer, Quota, ReallocationAnswer,
     Refusal, ReplicaView, Summary, TeamView, UsageQuery, UsageReport,
 };
 use actors::{LeaderAnswer, LeaderRequest};
@@ -22,6 +22,7 @@ impl Quota {
     pub(crate) async fn read(&self, id: &WorkspaceId, query: Query, fresh: bool) -> Result<Read, Refusal> {
         match self.ask(self.group_of(id), LeaderRequest::Read { query, fresh }).await? {
             LeaderAnswer::Read { answer: Answer::Unknown(thing), .. } => Err(unknown(thing)),
+            LeaderAnswer::Read { answer: Answer::Refused(why), .. } => Err(Refusal::from_rejection(*why)),
             LeaderAnswer::Read { index, answer, silent } => Ok(Read { index, answer, silent }),
             LeaderAnswer::Batch(_) | LeaderAnswer::Applied { .. } | LeaderAnswer::Renewed => {
                 Err(Refusal::NoLeader)
@@ -122,6 +123,18 @@ impl Quota {
     async fn read_plan(&self, id: &WorkspaceId, query: Query) -> Result<PlanAnswer, Refusal> {
         match self.read(id, query, false).await?.answer {
             Answer::Plan(plan) => Ok(*plan),
+            _ => Err(Refusal::NoLeader),
+        }
+    }
+
+    /// What is pooled; or what there would be `after` a switch that is not made.
+    pub async fn pooling(
+        &self,
+        id: &WorkspaceId,
+        after: Option<Pooling>,
+    ) -> Result<PoolingAnswer, Refusal> {
+        match self.read(id, Query::Pooling { id: id.clone(), after }, false).await?.answer {
+            Answer::Pooling(pooling) => Ok(*pooling),
             _ => Err(Refusal::NoLeader),
         }
     }

@@ -10,7 +10,9 @@ pub enum Refusal {
         "the pool has {available} credits left that {user} may draw; nothing is out elsewhere that could be fetched"
     )]
     Exhausted { user: UserId, available: Credits },
-    #[error("{user}'s allocation has {available} credits left, and it does not overflow into what is shared")]
+    #[error(
+        "{available} credits are left of what is set aside for {user}, and he may not go on with what is shared"
+    )]
     AllocationExhausted { user: UserId, available: Credits },
     #[error("{user}'s limit of {} credits per {} leaves {available} credits", limit.amount, limit.window)]
     LimitReached { user: UserId, available: Credits, limit: LimitHit },

@@ -70,6 +70,7 @@ shapes! {
         Reallocate { id: String, from: String, to: String, amount: u64 },
         SetLimit { user: String, window: Window, amount: Option<u64> },
         Plan(PlanChange),
+        SetPooling(Pooling),
         SetOverage { user: Option<String>, rule: Option<OverageRule> },
         LiftLimits { user: String },
         Team { team: String, change: TeamChange },
@@ -129,9 +130,12 @@ shapes! {
         pub paid: bool,
         pub rollover: Rollover,
         pub mid_cycle: MidCycle,
+        pub overage: Option<OverageRule>,
     }
 
     pub enum MidCycle { Whole, Prorated }
+
+    pub enum Pooling { Pooled, PerSeat, OwnFirst }
 
     pub enum Overflow { None, Shared }
 
@@ -297,7 +301,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

@@ -111,6 +111,7 @@ fn what(change: &Change) -> Option<What> {
         | Change::RemoveAllocation { .. }
         | Change::LiftLimits { .. }
         | Change::Plan(_)
+        | Change::SetPooling(_)
         | Change::Team { .. }
         | Change::Refund(_)
         | Change::SetOverage { .. } => return None,

@@ -204,6 +204,7 @@ fn plans(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
                 per_seat: micros(chance.random_range(0..most) / workspace.users as u64),
                 rollover: rollover(&mut chance),
                 mid_cycle: if chance.random_bool(0.5) { MidCycle::Whole } else { MidCycle::Prorated },
+                overage: None,
                 ..plan(["basic", "pro"][chance.random_range(0..2)])
             };
             let when = if chance.random_bool(0.6) { When::Now } else { When::NextCycle };

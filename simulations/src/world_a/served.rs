@@ -53,7 +53,7 @@ pub fn a_single_counter_has(
         return 0;
     }
     let allocation = entry.and_then(|entry| entry.allocation.as_ref());
-    let may_share = allocation.is_none_or(|allocation| allocation.overflow == Overflow::Shared);
+    let may_share = pool.may_share(user);
     let shared = if may_share { pool.shared_at(now).micros() } else { 0 };
     let shared = shared + if may_share { still_there } else { 0 };
     let own = allocation.map_or(0, |allocation| allocation.earmarks.total().micros());

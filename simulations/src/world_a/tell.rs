@@ -299,6 +299,7 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::MakeGrant(_)
         | Change::VoidGrant { .. }
         | Change::Team { .. }
+        | Change::SetPooling(_)
         | Change::Plan(_) => None,
     }
 }
@@ -333,6 +334,7 @@ fn change(change: &Change) -> String {
             format!("the plan is {}, {allowance} and {per_seat} a seat, {when}", plan.id)
         }
         Change::Team { team, change } => format!("team {team}: {change:?}"),
+        Change::SetPooling(mode) => format!("credits for seats: {mode:?}"),
         Change::Plan(PlanChange::Cancel) => "the plan ends with its cycle".into(),
         Change::Refund(refund) => format!("a charge of {} is refunded", refund.user),
         Change::SetOverage { user, rule } => {

@@ -4,7 +4,7 @@ use super::{holder_text, is_quiet, line_text};
 use ledger::{
     AllocationAnswer, Answer, Applied, Command, CycleOverage, DenialReason, Due, Event, Grant, GrantState,
     Intent, LimitHit, LimitView, LimitsAnswer, LineAnswer, LineResult, MemberView, Next, Outcome,
-    OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan, PlanAnswer, ReallocationAnswer, RefundAnswer,
+    OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan, PlanAnswer, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer,
     RefundedTo, Rejection, State, TeamView, UsageReport, Workspace, WorkspaceView,
 };
 use std::fmt::Write as _;
@@ -46,6 +46,7 @@ fn outcome(workspace: Option<&Workspace>, outcome: &Outcome) -> String {
         }
         Outcome::Prices(answer) => format!("prices {}\n", answer.version),
         Outcome::Plan(answer) => plan(answer),
+        Outcome::Pooling(answer) => pooling(answer),
         Outcome::Overage(answer) => overage(answer),
         Outcome::Team(view) => team(view),
         Outcome::Refund(answer) => refund(answer),
@@ -105,12 +106,13 @@ fn grant(grant: &Grant, out: &[Pending]) -> String {
 
 fn overage(answer: &OverageAnswer) -> String {
     let whose = answer.user.as_ref().map_or_else(String::new, |user| format!(" of {user}"));
-    let rule = match answer.rule {
-        None => "no rule".to_owned(),
-        Some(OverageRule::Off) => "off".to_owned(),
-        Some(OverageRule::On) => "on".to_owned(),
-        Some(OverageRule::UpTo(cap)) => format!("up to {cap}"),
+    let said = |rule| match rule {
+        OverageRule::Off => "off".to_owned(),
+        OverageRule::On => "on".to_owned(),
+        OverageRule::UpTo(cap) => format!("up to {cap}"),
     };
+    let rule = answer.rule.map_or_else(|| "no rule".to_owned(), said);
+    let rule = answer.of_plan.map_or(rule.clone(), |of_plan| format!("{rule}, the plan's is {}", said(of_plan)));
     let mut text = format!("overage{whose}: {rule}{}\n", parts(&[("drawn", answer.drawn)]));
     for CycleOverage { cycle, charged, refunded, out, paid, billed } in &answer.cycles {
         let (charged, refunded) = (("charged", *charged), ("refunded", *refunded));
@@ -173,6 +175,18 @@ fn plan(answer: &PlanAnswer) -> String {
     )
 }
 
+fn pooling(answer: &PoolingAnswer) -> String {
+    let PoolingAnswer { mode, seats, share, parts: with_part, set_aside, short, by_hand, shared, .. } = answer;
+    let mode = match mode {
+        Pooling::Pooled => "pooled",
+        Pooling::PerSeat => "per seat",
+        Pooling::OwnFirst => "own first",
+    };
+    let by_hand = if *by_hand == 0 { String::new() } else { format!(", by hand {by_hand}") };
+    let said = parts(&[("share", *share), ("set aside", *set_aside), ("short", *short), ("shared", *shared)]);
+    format!("{mode}: seats {seats}, parts {with_part}{by_hand}{said}{}\n", pending(&answer.pending))
+}
+
 fn line(workspace: Option<&Workspace>, answer: &LineAnswer) -> String {
     match &answer.result {
         LineResult::Closed => "closed\n".to_owned(),
@@ -207,7 +221,8 @@ fn allocation(answer: &AllocationAnswer) -> String {
         Overflow::None => "",
         Overflow::Shared => ", then shared",
     };
-    format!("allocation of {user}: {amount}{overflow}{said}{}\n", pending(&answer.pending))
+    let what = if answer.of_seat { "part" } else { "allocation" };
+    format!("{what} of {user}: {amount}{overflow}{said}{}\n", pending(&answer.pending))
 }
 
 fn team(view: &TeamView) -> String {
@@ -338,6 +353,8 @@ pub fn answer(answer: &Answer) -> String {
         Answer::Usage(report) => usage(report),
         Answer::Unknown(what) => format!("unknown {what:?}\n"),
         Answer::Plan(answer) => plan(answer),
+        Answer::Pooling(answer) => pooling(answer),
+        Answer::Refused(why) => format!("would be rejected: {why}\n"),
         Answer::Overage(answer) => overage(answer),
         Answer::Teams(teams) => teams.iter().map(team).collect(),
         Answer::Limits(answer) => limits(answer),

@@ -262,6 +262,8 @@ impl Desk {
             "team" => Query::Teams { id, team: Some(words.parsed("a team")?), page: words.page()? },
             "limits" => Query::Limits { id, user: words.parsed("a user")? },
             "plan" => Query::Plan { id },
+            "pooling" => Query::Pooling { id, after: None },
+            "pooling-after" => Query::Pooling { id, after: Some(words.pooling()?) },
             "plan-after" => Query::PlanAfter { id, change: words.plan()? },
             "usage" => Query::Usage { id, query: words.usage_query(START.day())? },
             _ => return Err(Bad::Unknown(what)),

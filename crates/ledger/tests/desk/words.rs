@@ -2,7 +2,7 @@
 
 use ledger::{
     Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, Membership, MidCycle, NewGrant,
-    OverageRule, Overflow, Page, Plan, PlanChange, Role, Rollover, TeamChange, Term, UsageKey, UsageQuery,
+    OverageRule, Overflow, Page, Plan, PlanChange, Pooling, Role, Rollover, TeamChange, Term, UsageKey, UsageQuery,
     Used, When, WorkspaceSettings, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -182,14 +182,9 @@ impl Words {
                 Change::PutWorkspace(WorkspaceSettings { timezone, clock, ..WorkspaceSettings::unchanged() })
             }
             "plan" => Change::Plan(self.plan()?),
+            "pooling" => Change::SetPooling(self.pooling()?),
             "overage" => {
-                let rule = self.next("on, off, an amount or none")?;
-                let rule = match rule.as_str() {
-                    "none" => None,
-                    "on" => Some(OverageRule::On),
-                    "off" => Some(OverageRule::Off),
-                    cap => Some(OverageRule::UpTo(read(cap)?)),
-                };
+                let rule = overage_rule(&self.next("on, off, an amount or none")?)?;
                 Change::SetOverage { user: self.option("user")?, rule }
             }
             "team" | "disband" | "reserve" | "adjust-reserve" | "unreserve" => {
@@ -198,6 +193,15 @@ impl Words {
             "cancel-plan" => Change::Plan(PlanChange::Cancel),
             _ => return Err(Bad::Unknown(verb.to_owned())),
         })
+    }
+
+    pub fn pooling(&mut self) -> Result<Pooling, Bad> {
+        match self.next("pooled, per-seat or own-first")?.as_str() {
+            "pooled" => Ok(Pooling::Pooled),
+            "per-seat" => Ok(Pooling::PerSeat),
+            "own-first" => Ok(Pooling::OwnFirst),
+            other => Err(Bad::Unknown(other.to_owned())),
+        }
     }
 
     fn team_or_none(&mut self) -> Result<Option<Option<TeamId>>, Bad> {
@@ -281,7 +285,7 @@ impl Words {
         Ok(Term::Cycle(Rollover { keep, cycles }))
     }
 
-    /// `pro 1000 seat=50 mid=prorated when=next keep=30% paid=no`.
+    /// `pro 1000 seat=50 mid=prorated when=next keep=30% paid=no overage=on`.
     pub fn plan(&mut self) -> Result<PlanChange, Bad> {
         let (id, allowance) = (self.parsed("a plan")?, self.parsed("an allowance")?);
         let per_seat = self.option("seat")?.unwrap_or(Credits::ZERO);
@@ -294,7 +298,9 @@ impl Words {
             Term::Lasting => Rollover::NONE,
             Term::Cycle(rollover) => rollover,
         };
-        Ok(PlanChange::Set { plan: Plan { id, allowance, per_seat, paid, rollover, mid_cycle }, when })
+        let overage = overage_rule(&self.options.remove("overage").unwrap_or_else(|| "none".to_owned()))?;
+        let plan = Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage };
+        Ok(PlanChange::Set { plan, when })
     }
 
     fn new_grant(&mut self, start: Timestamp) -> Result<NewGrant, Bad> {
@@ -385,6 +391,15 @@ fn metered(text: &str, today: Day) -> Result<(Meter, Metered), Bad> {
     };
     let tokens = tokens.map(|n| Ok::<_, Bad>((read::<Unit>("token")?, read(n)?))).transpose()?;
     Ok((meter, Metered { credits: read(credits)?, calls: 1, units: tokens.into_iter().collect() }))
+}
+
+fn overage_rule(text: &str) -> Result<Option<OverageRule>, Bad> {
+    Ok(match text {
+        "none" => None,
+        "on" => Some(OverageRule::On),
+        "off" => Some(OverageRule::Off),
+        cap => Some(OverageRule::UpTo(read(cap)?)),
+    })
 }
 
 fn zone(text: &str) -> Result<ZoneName, Bad> {

@@ -6,13 +6,18 @@ shaped! {
     struct ledger::Applied { result, events }
     struct ledger::GrantAnswer { grant, pending, at }
     struct ledger::Pending { node, amount }
-    struct ledger::AllocationAnswer { user, amount, standing, overflow, used, short, pending, revision, at }
+    struct ledger::AllocationAnswer {
+        user, amount, standing, overflow, of_seat, used, short, pending, revision, at,
+    }
     struct ledger::ReallocationAnswer { id, from, to, asked, moved, lapsed, pending, at }
     struct ledger::PriceAnswer { version, effective_at }
     struct ledger::PlanAnswer {
         plan, next, cycle_ends_at, seats, seats_paid, allowance, for_seats, revision, at,
     }
-    struct ledger::OverageAnswer { user, rule, drawn, cycles, revision, at }
+    struct ledger::PoolingAnswer {
+        mode, seats, share, parts, set_aside, short, by_hand, shared, pending, revision, at,
+    }
+    struct ledger::OverageAnswer { user, rule, of_plan, drawn, cycles, revision, at }
     struct ledger::CycleOverage { cycle, charged, refunded, out, paid, billed }
     struct ledger::RefundAnswer { id, charge, user, cycle, charged, asked, amount, refunded, to, at }
     struct ledger::RefundedTo { from, grant, amount, place }
@@ -22,7 +27,7 @@ shaped! {
     struct ledger::LineAnswer { number, result }
     struct ledger::Denial { reason, available, elsewhere }
     struct ledger::WorkspaceView {
-        id, name, membership, durability, cycle, cycle_starts_at, cycle_ends_at, timezone, cycle_rule, granted, used, refunded, held,
+        id, name, membership, durability, pooling, cycle, cycle_starts_at, cycle_ends_at, timezone, cycle_rule, granted, used, refunded, held,
         available, leased, leased_by_node, allocated, short, reserved, shared, unattributed, written_off, exposure, pending,
         revision, at,
     }
@@ -37,6 +42,7 @@ shaped! {
         Workspace(view), Grant(answer), Member(view), Allocation(answer), Reallocation(answer),
         Limits(answer), Lines(answers), Registered,
         Forgotten { lines, written_off, exposure }, Prices(answer), Ticked, Plan(answer),
+        Pooling(answer),
         Overage(answer), Team(view), Refund(answer),
     }
     enum ledger::RefundPlace { Allocation, Shared, Overage, Expired, Voided }
@@ -68,8 +74,9 @@ shaped! {
 }
 
 /// Every word a [`ledger::Rejection`] names a kind of thing by.
-const THINGS: [&str; 8] = [
+const THINGS: [&str; 9] = [
     "users",
+    "seats whose credits are not pooled",
     "teams",
     "grant",
     "grants",

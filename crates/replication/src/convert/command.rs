@@ -14,7 +14,7 @@ shaped! {
         PutWorkspace(settings), MakeGrant(grant), VoidGrant { grant },
         PutMember { user, ai_access, team, role }, SetAllocation { user, amount, overflow },
         AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
-        SetLimit { user, window, amount }, Plan(change), SetOverage { user, rule }, LiftLimits { user },
+        SetLimit { user, window, amount }, Plan(change), SetPooling(mode), SetOverage { user, rule }, LiftLimits { user },
         Team { team, change }, Refund(refund),
     }
     enum ledger::TeamChange {
@@ -23,6 +23,7 @@ shaped! {
     enum types::AnyCharge { Consume(charge), Hold(hold) }
     enum ledger::PlanChange { Set { plan, when }, Cancel }
     enum ledger::OverageRule { Off, On, UpTo(cap) }
+    enum ledger::Pooling { Pooled, PerSeat, OwnFirst }
     enum ledger::When { Now, NextCycle }
     enum ledger::MidCycle { Whole, Prorated }
     enum ledger::Term { Lasting, Cycle(rollover) }
@@ -46,7 +47,7 @@ shaped! {
     struct types::CycleDays { every, anchor }
     struct types::CycleRule { every, anchor, zone }
     struct ledger::Rollover { keep, cycles }
-    struct ledger::Plan { id, allowance, per_seat, paid, rollover, mid_cycle }
+    struct ledger::Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage }
     struct ledger::NewRefund { id, holder, charge, user, parts, amount }
     struct ledger::ChargePart { line, cycle, backing, amount }
     struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }

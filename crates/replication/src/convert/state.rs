@@ -24,14 +24,15 @@ shaped! {
     struct ledger::Subscription { plan, next, seats, allowance, for_seats, revision }
     struct ledger::Due { owed, given, most }
     struct ledger::User {
-        member, allocation, limits, recent, used, late, past, refunded, past_refunded, out, overage_rule, lines,
+        member, allocation, limits, recent, used, late, past, refunded, past_refunded, share, of_share, out,
+        overage_rule, lines,
     }
     struct ledger::Overage { grant, accounts, closed }
     struct ledger::OverageAccount { made, shares, reserves, paid_by }
     struct ledger::OveragePayer { grant, allocation, amount }
     struct ledger::Member { ai_access, team, role, revision }
     struct ledger::Team { parent, reserve, revision }
-    struct ledger::Allocation { no, standing, overflow, used, out, pledged, earmarks, short, revision }
+    struct ledger::Allocation { no, standing, overflow, of_seat, used, out, pledged, earmarks, short, revision }
     struct ledger::Line {
         user, cycle, team, backings, meters, held, confirmed, allocation, reserves, frozen, written_off, pledges,
         heard_at,
@@ -135,6 +136,8 @@ impl Shaped for Workspace {
             refunded: _,
             lost_allocations,
             subscription,
+            pooling,
+            pooling_set,
             overage_rule,
             overages,
             seats: _,
@@ -188,6 +191,8 @@ impl Shaped for Workspace {
             refunds: refunds.shape(),
             lost_allocations: lost_allocations.shape(),
             subscription: subscription.shape(),
+            pooling: pooling.shape(),
+            pooling_set: pooling_set.shape(),
             overage_rule: overage_rule.shape(),
             overages: overages.shape(),
             begun_to: begun_to.shape(),
@@ -244,6 +249,8 @@ impl Shaped for Workspace {
             refunded: BTreeMap::new(),
             lost_allocations: Shaped::from_shape(shape.lost_allocations)?,
             subscription: Shaped::from_shape(shape.subscription)?,
+            pooling: Shaped::from_shape(shape.pooling)?,
+            pooling_set: Shaped::from_shape(shape.pooling_set)?,
             overage_rule: Shaped::from_shape(shape.overage_rule)?,
             overages: Shaped::from_shape(shape.overages)?,
             seats: 0,

@@ -24,13 +24,13 @@ travels! {
     enum Query as Query {
         Workspace { id }, Grant { id, grant }, Grants { id, page }, Member { id, user }, Members { id, page },
         Allocation { id, user }, Reallocation { id, reallocation }, Usage { id, query }, Plan { id },
-    PlanAfter { id, change }, Overage { id, user }, Teams { id, team, page }, Limits { id, user }, Refund { id, refund }, Charge { id, charge, grants },
+    PlanAfter { id, change }, Pooling { id, after }, Overage { id, user }, Teams { id, team, page }, Limits { id, user }, Refund { id, refund }, Charge { id, charge, grants },
     }
     enum GroupBy as GroupBy { User, Team, Feature, Model }
     enum Interval as Interval { Day, Month }
     enum Answer as ReadAnswer {
         Workspace(view), Grants(grants), Members(members), Allocation(answer), Reallocation(answer),
-    Usage(report), Unknown(thing), Plan(answer), Overage(answer), Teams(teams), Limits(answer), Refund(answer), Charge(books),
+    Usage(report), Unknown(thing), Plan(answer), Pooling(answer), Refused(why), Overage(answer), Teams(teams), Limits(answer), Refund(answer), Charge(books),
     }
     enum UnknownThing as UnknownThing { Workspace, Grant, User, Allocation, Reallocation, Plan, Team, Refund }
 }

@@ -116,6 +116,8 @@ fn queries() -> Vec<Query> {
         Query::Charge { id: id("w"), charge: any_charge(), grants: vec![GrantNo(u32::MAX)] },
         Query::Plan { id: id("w") },
         Query::Overage { id: id("w"), user: Some(id("ann")) },
+        Query::Pooling { id: id("w"), after: None },
+        Query::Pooling { id: id("w"), after: Some(ledger::Pooling::OwnFirst) },
         Query::PlanAfter { id: id("w"), change: ledger::PlanChange::Cancel },
     ]
 }
@@ -222,6 +224,7 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         paid: true,
         rollover: ledger::Rollover::NONE,
         mid_cycle: ledger::MidCycle::Whole,
+        overage: Some(ledger::OverageRule::On),
     };
     for change in [
         ledger::Change::PutWorkspace(settings),

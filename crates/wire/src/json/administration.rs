@@ -191,6 +191,8 @@ pub struct Allocation {
     /// The amount of every next cycle.
     pub standing: Amount,
     pub overflow: OverflowText,
+    /// `true`: nobody set it, it is what is left of his seat's share of the plan's credits.
+    pub of_seat: bool,
     pub used: Amount,
     /// Missing from it, because the pool had too little; whatever is free makes up for it.
     pub short: Amount,

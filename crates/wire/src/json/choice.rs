@@ -73,6 +73,8 @@ choices! {
     Role { Owner = "owner", Admin = "admin", Member = "member" }
     /// Where a user may go on when his allocation is spent.
     Overflow { None = "none", Shared = "shared" }
+    /// Whose the credits are that a plan brings for seats: everybody's, each seat's own, or each seat's own first.
+    Pooling { Pooled = "pooled", PerSeat = "per_seat", OwnFirst = "own_first" }
     /// Whether more may be used than is included.
     OverageMode { Off = "off", On = "on", Capped = "capped" }
     /// What a limit counts in.

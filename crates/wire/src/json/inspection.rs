@@ -2,7 +2,7 @@
 
 use crate::json::{
     Amount, Cycle, Date, DurabilityText, FeatureText, GivenSpan, GrantText, Instant, MembershipText,
-    ModelText, NodeText, TeamText, UnitCounts, UnitText, UserText, WorkspaceText, ZoneText,
+    ModelText, NodeText, PoolingText, TeamText, UnitCounts, UnitText, UserText, WorkspaceText, ZoneText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ pub struct Workspace {
     pub name: String,
     pub membership: MembershipText,
     pub durability: DurabilityText,
+    pub pooling: PoolingText,
     pub timezone: ZoneText,
     pub cycle: Cycle,
     /// What this cycle had and has to spend: net of expired and voided.

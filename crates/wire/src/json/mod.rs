@@ -17,6 +17,7 @@ mod number;
 mod object;
 mod overage;
 mod plan;
+mod pooling;
 mod prices;
 mod problem;
 mod refund;
@@ -31,7 +32,7 @@ pub use administration::{
 };
 pub use choice::{
     BadChoice, CardState, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, HoldEnd, Interval,
-    Keep, Membership, MidCycle, OverageMode, Overflow, RefundPlace, Role, Shortfall, SourceKind, When,
+    Keep, Membership, MidCycle, OverageMode, Overflow, Pooling, RefundPlace, Role, Shortfall, SourceKind, When,
     Window,
 };
 pub use consume::{
@@ -46,8 +47,9 @@ pub use inspection::{
 pub use limit::{Limit, Limits, PutLimit, ReachedLimit};
 pub use number::{BadAmount, BadCount};
 pub use object::{Malformed, read, write};
-pub use overage::{CycleOverage, Overage, PutOverage, UserOverage};
+pub use overage::{CycleOverage, Overage, OverageRule, PutOverage, UserOverage};
 pub use plan::{NextPlan, Plan, PlanCredits, PlanTerms, PutPlan, Seats};
+pub use pooling::{PendingOn, PoolingState, PutPooling};
 pub use prices::{
     Minimum, Price, PricesSet, PutMinimum, PutPrice, PutPrices, PutRateCard, PutTier, RateCard,
     RateCardVersion, RateCards, Tier, WorkspacePrices,
@@ -96,6 +98,7 @@ pub type GivenKeep = Given<Keep>;
 pub type GivenPlan = Given<PlanId>;
 pub type GivenMidCycle = Given<MidCycle>;
 pub type GivenWhen = Given<When>;
+pub type GivenPooling = Given<Pooling>;
 pub type GivenOverageMode = Given<OverageMode>;
 pub type GivenSpan = Given<Span>;
 pub type GivenShortfall = Given<Shortfall>;
@@ -134,6 +137,7 @@ pub type ZoneText = Text<ZoneName>;
 pub type CivilDateText = Text<CivilDate>;
 pub type EveryText = Text<Every>;
 pub type KeepText = Text<Keep>;
+pub type PoolingText = Text<Pooling>;
 pub type OverageModeText = Text<OverageMode>;
 pub type PlanText = Text<PlanId>;
 pub type MidCycleText = Text<MidCycle>;

@@ -16,12 +16,24 @@ pub struct PutOverage {
     pub cap: Option<GivenAmount>,
 }
 
+/// A rule as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OverageRule {
+    pub mode: OverageModeText,
+    /// `null` where the mode is another than `capped`.
+    pub cap: Option<Amount>,
+}
+
 /// What may be used beyond what is included, and was in the last cycles. ETag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Overage {
     pub mode: OverageModeText,
     /// `null` where the mode is another than `capped`.
     pub cap: Option<Amount>,
+    /// What the workspace's plan says; it holds where the workspace has no rule of its own. `null`: nothing.
+    pub plan: Option<OverageRule>,
+    /// Whether the mode is the workspace's own; else it is the plan's, or off where that says nothing.
+    pub own: bool,
     /// At most 24 cycles that had any, the latest first.
     pub cycles: Vec<CycleOverage>,
 }

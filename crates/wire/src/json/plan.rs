@@ -2,8 +2,8 @@
 
 use crate::json::object::not_null;
 use crate::json::{
-    Amount, GivenAmount, GivenMidCycle, GivenPlan, GivenWhen, Instant, MidCycleText, PlanText, PutRollover,
-    Rollover,
+    Amount, GivenAmount, GivenMidCycle, GivenPlan, GivenWhen, Instant, MidCycleText, OverageRule, PlanText,
+    PutOverage, PutRollover, Rollover,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -34,6 +34,11 @@ pub struct PutPlan {
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub mid_cycle: Option<GivenMidCycle>,
+    /// Whether more may be used than is included, while the plan runs and unless the workspace has a rule of its own; left out:
+    /// the plan says nothing of it.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub overage: Option<PutOverage>,
     /// Left out: `now`.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -60,6 +65,8 @@ pub struct PlanTerms {
     pub paid: bool,
     pub rollover: Rollover,
     pub mid_cycle: MidCycleText,
+    /// `null`: the plan says nothing of it.
+    pub overage: Option<OverageRule>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -94,7 +101,7 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        let body = r#"{"id":"pro","allowance":"1000","per_seat":"50","paid":true,"rollover":{"keep":"percent","percent":50},"mid_cycle":"prorated","when":"next_cycle"}"#;
+        let body = r#"{"id":"pro","allowance":"1000","per_seat":"50","paid":true,"rollover":{"keep":"percent","percent":50},"mid_cycle":"prorated","overage":{"mode":"capped","cap":"5"},"when":"next_cycle"}"#;
         let asked: PutPlan = read(body.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(write(&asked)).unwrap(), body);
         let short: PutPlan = read(br#"{"id":"free"}"#).unwrap();

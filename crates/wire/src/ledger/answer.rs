@@ -2,7 +2,7 @@
 
 use super::{
     AnyCharge, Backing, CycleRule, Due, Durability, Grant, HolderId, LimitHit, LimitsAnswer, Membership,
-    Next, OverageRule, Overflow, Plan, Role, Source,
+    Next, OverageRule, Overflow, Plan, Pooling, Role, Source,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,7 @@ shapes! {
         Prices(PriceAnswer),
         Ticked,
         Plan(Box<PlanAnswer>),
+        Pooling(Box<PoolingAnswer>),
         Overage(Box<OverageAnswer>),
         Team(Box<TeamView>),
         Refund(Box<RefundAnswer>),
@@ -71,6 +72,7 @@ shapes! {
     pub struct OverageAnswer {
         pub user: Option<String>,
         pub rule: Option<OverageRule>,
+        pub of_plan: Option<OverageRule>,
         pub drawn: u64,
         pub cycles: Vec<CycleOverage>,
         pub revision: u64,
@@ -103,6 +105,20 @@ shapes! {
         pub at: i64,
     }
 
+    pub struct PoolingAnswer {
+        pub mode: Pooling,
+        pub seats: u64,
+        pub share: u64,
+        pub parts: u64,
+        pub set_aside: u64,
+        pub short: u64,
+        pub by_hand: u64,
+        pub shared: u64,
+        pub pending: Vec<Pending>,
+        pub revision: u64,
+        pub at: i64,
+    }
+
     pub struct GrantAnswer {
         pub grant: Grant,
         pub pending: Vec<Pending>,
@@ -119,6 +135,7 @@ shapes! {
         pub amount: Option<u64>,
         pub standing: u64,
         pub overflow: Overflow,
+        pub of_seat: bool,
         pub used: u64,
         pub short: u64,
         pub pending: Vec<Pending>,
@@ -240,6 +257,7 @@ shapes! {
         pub name: String,
         pub membership: Membership,
         pub durability: Durability,
+        pub pooling: Pooling,
         pub cycle: u32,
         pub cycle_starts_at: i64,
         pub cycle_ends_at: Option<i64>,
@@ -286,6 +304,6 @@ shapes! {
 
 impl Frozen for Applied {
     const TYPE_ID: u8 = 42;
-    const VERSION: u8 = 4;
+    const VERSION: u8 = 5;
     const BYTES_MAX: usize = 4 * 1024 * 1024;
 }

@@ -50,7 +50,8 @@ fn rule(every: Every) -> CycleRule {
 
 fn plan(mid_cycle: MidCycle) -> Plan {
     let rollover = Rollover { keep: Keep::None, cycles: None };
-    Plan { id: "p".into(), allowance: 1, per_seat: 2, paid: true, rollover, mid_cycle }
+    let overage = Some(OverageRule::UpTo(300));
+    Plan { id: "p".into(), allowance: 1, per_seat: 2, paid: true, rollover, mid_cycle, overage }
 }
 
 fn plan_answer() -> PlanAnswer {
@@ -195,6 +196,9 @@ fn commands() -> Vec<(&'static str, Command)> {
             "plan-next",
             admin(Change::Plan(PlanChange::Set { plan: plan(MidCycle::Prorated), when: When::NextCycle })),
         ),
+        ("pooling-pooled", admin(Change::SetPooling(Pooling::Pooled))),
+        ("pooling-per-seat", admin(Change::SetPooling(Pooling::PerSeat))),
+        ("pooling-own-first", admin(Change::SetPooling(Pooling::OwnFirst))),
         ("overage-off", admin(Change::SetOverage { user: None, rule: Some(OverageRule::Off) })),
         ("overage-on", admin(Change::SetOverage { user: None, rule: Some(OverageRule::On) })),
         ("overage-cap", admin(Change::SetOverage { user: some("a"), rule: Some(OverageRule::UpTo(300)) })),
@@ -308,7 +312,24 @@ pub fn refund_answer() -> RefundAnswer {
 pub fn overage_answer() -> OverageAnswer {
     let cycle = CycleOverage { cycle: 3, charged: 1, refunded: 7, out: 2, paid: 3, billed: 4 };
     let (user, rule, cycles) = (some("a"), Some(OverageRule::UpTo(5)), vec![cycle]);
-    OverageAnswer { user, rule, drawn: 6, cycles, revision: 7, at: 8 }
+    let of_plan = Some(OverageRule::On);
+    OverageAnswer { user, rule, of_plan, drawn: 6, cycles, revision: 7, at: 8 }
+}
+
+pub fn pooling_answer() -> PoolingAnswer {
+    PoolingAnswer {
+        mode: Pooling::OwnFirst,
+        seats: 1,
+        share: 2,
+        parts: 3,
+        set_aside: 4,
+        short: 5,
+        by_hand: 6,
+        shared: 7,
+        pending: pending(),
+        revision: 8,
+        at: 9,
+    }
 }
 
 pub fn team_view() -> TeamView {
@@ -334,6 +355,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         name: "n".into(),
         membership: Membership::Open,
         durability: Durability::Local,
+        pooling: Pooling::PerSeat,
         cycle: 1,
         cycle_starts_at: 2,
         cycle_ends_at: Some(3),
@@ -380,6 +402,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         amount: Some(1),
         standing: 2,
         overflow: Overflow::None,
+        of_seat: true,
         used: 3,
         short: 6,
         pending: pending(),
@@ -422,6 +445,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("prices", Outcome::Prices(PriceAnswer { version: 1, effective_at: 2 })),
         ("ticked", Outcome::Ticked),
         ("plan", Outcome::Plan(Box::new(plan_answer()))),
+        ("pooling", Outcome::Pooling(Box::new(pooling_answer()))),
         ("overage", Outcome::Overage(Box::new(overage_answer()))),
         ("team", Outcome::Team(Box::new(team_view()))),
         ("refund", Outcome::Refund(Box::new(refund_answer()))),

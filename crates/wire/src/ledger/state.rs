@@ -4,7 +4,7 @@
 
 use super::{
     Backing, CycleRule, Durability, GrantKind, HolderId, KeyedBy, Limits, LineId, Membership, Meter, Metered,
-    Outcome, OverageRule, Overflow, Plan, PriceAnswer, PriceList, ReallocationAnswer, Recent, RefundAnswer,
+    Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList, ReallocationAnswer, Recent, RefundAnswer,
     Role, Source, Term, ZoneClock,
 };
 use crate::envelope::Frozen;
@@ -67,6 +67,8 @@ shapes! {
         pub refunds: Vec<(String, RefundAnswer)>,
         pub lost_allocations: Vec<(String, Vec<(HolderId, u64)>)>,
         pub subscription: Option<Box<Subscription>>,
+        pub pooling: Pooling,
+        pub pooling_set: u64,
         pub overage_rule: Option<(OverageRule, u64)>,
         pub overages: Vec<(u32, Overage)>,
         pub begun_to: i64,
@@ -181,6 +183,8 @@ shapes! {
         pub past: u64,
         pub refunded: u64,
         pub past_refunded: u64,
+        pub share: Option<u64>,
+        pub of_share: u64,
         pub out: u64,
         pub overage_rule: Option<(OverageRule, u64)>,
         pub lines: Vec<LineId>,
@@ -203,6 +207,7 @@ shapes! {
         pub no: u32,
         pub standing: u64,
         pub overflow: Overflow,
+        pub of_seat: bool,
         pub used: u64,
         pub out: u64,
         pub pledged: u64,
@@ -279,7 +284,7 @@ impl Frozen for StateHead {
 
 impl Frozen for Workspace {
     const TYPE_ID: u8 = 44;
-    const VERSION: u8 = 6;
+    const VERSION: u8 = 7;
     /// A million users with a few meters each.
     const BYTES_MAX: usize = 2 * 1024 * 1024 * 1024 - 1;
 }

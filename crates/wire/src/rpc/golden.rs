@@ -44,11 +44,11 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5004 0101000209070177010101750100010101030401010103050601016600010501010174fb2c0102030108070600",
+        "5005 0101000209070177010101750100010101030401010103050601016600010501010174fb2c0102030108070600",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
-    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5004 0001050177");
-    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5004 00020209");
+    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5005 0001050177");
+    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5005 00020209");
 }
 
 #[test]
@@ -56,23 +56,25 @@ fn what_is_read() {
     let read = |query, fresh| Ask { group: Group::Meta, request: LeaderRequest::Read { query, fresh } };
     let id = || "w".to_owned();
     let page = || Page { after: Some("x".into()), limit: 9 };
-    golden(&read(Query::Workspace { id: id() }, true), "5004 000300017701");
-    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5004 0003010177016700");
-    golden(&read(Query::Grants { id: id(), page: page() }, false), "5004 00030201770101780900");
-    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5004 0003030177017500");
-    golden(&read(Query::Members { id: id(), page: page() }, false), "5004 00030401770101780900");
-    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5004 0003050177017500");
-    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5004 0003060177017200");
-    golden(&read(Query::Plan { id: id() }, false), "5004 000308017700");
+    golden(&read(Query::Workspace { id: id() }, true), "5005 000300017701");
+    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5005 0003010177016700");
+    golden(&read(Query::Grants { id: id(), page: page() }, false), "5005 00030201770101780900");
+    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5005 0003030177017500");
+    golden(&read(Query::Members { id: id(), page: page() }, false), "5005 00030401770101780900");
+    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5005 0003050177017500");
+    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5005 0003060177017200");
+    golden(&read(Query::Plan { id: id() }, false), "5005 000308017700");
     let change = log::PlanChange::Cancel;
-    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5004 00030a017701017500");
+    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5005 00030b017701017500");
     let teams = Query::Teams { id: id(), team: Some("t".into()), page: page() };
-    golden(&read(teams, false), "5004 00030b01770101740101780900");
-    golden(&read(Query::Limits { id: id(), user: "u".into() }, false), "5004 00030c0177017500");
-    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5004 00030d0177017200");
+    golden(&read(teams, false), "5005 00030c01770101740101780900");
+    golden(&read(Query::Limits { id: id(), user: "u".into() }, false), "5005 00030d0177017500");
+    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5005 00030e0177017200");
     let charge = log::AnyCharge::Hold(log::HoldId { node: 2, number: 9 });
-    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5004 00030e0177010209010500");
-    golden(&read(Query::PlanAfter { id: id(), change }, false), "5004 00030901770100");
+    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5005 00030f0177010209010500");
+    let after = Some(log::Pooling::PerSeat);
+    golden(&read(Query::Pooling { id: id(), after }, false), "5005 00030a0177010100");
+    golden(&read(Query::PlanAfter { id: id(), change }, false), "5005 00030901770100");
     let query = UsageQuery {
         group_by: vec![GroupBy::User, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
         interval: Some(Interval::Month),
@@ -83,7 +85,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5004 00030701770400010203010101020001010101017500010166000900",
+        "5005 00030701770400010203010101020001010101017500010166000900",
     );
 }
 
@@ -98,15 +100,15 @@ fn what_a_leader_answers() {
         durability: log::Durability::Quorum,
         cut_off: true,
     };
-    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5104 00000101000101010308010100010201090201");
+    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5105 00000101000101010308010100010201090201");
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
-    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5104 0001fb2c01010400");
-    golden(&Led(Ok(LeaderAnswer::Renewed)), "5104 0002");
-    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5104 01000103");
-    golden(&Led(Err(LeaderRefusal::Overloaded)), "5104 0101");
-    golden(&Led(Err(LeaderRefusal::Unknown)), "5104 0102");
-    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5104 01030173");
-    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5104 010410");
+    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5105 0001fb2c01010400");
+    golden(&Led(Ok(LeaderAnswer::Renewed)), "5105 0002");
+    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5105 01000103");
+    golden(&Led(Err(LeaderRefusal::Overloaded)), "5105 0101");
+    golden(&Led(Err(LeaderRefusal::Unknown)), "5105 0102");
+    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5105 01030173");
+    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5105 010410");
 }
 
 #[test]
@@ -115,29 +117,30 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5104 0003010001770157010101040106035554430004051306070801020809120a0b0c0d0e0f10220102",
+        "5105 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f10220102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
-        "5104 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
+        "5105 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
     );
     golden(
         &read(ReadAnswer::Members(vec![member()])),
-        "5104 00030102010175010001017401010101000702080003080405060102",
+        "5105 00030102010175010001017401010101000702080003080405060102",
     );
-    golden(&read(ReadAnswer::Teams(vec![team()])), "5104 00030109010174010165010102030405060701020408120102");
+    golden(&read(ReadAnswer::Teams(vec![team()])), "5105 0003010b010174010165010102030405060701020408120102");
     let allocation = log::AllocationAnswer {
         user: "u".into(),
         amount: Some(1),
         standing: 2,
         overflow: log::Overflow::Shared,
+        of_seat: true,
         used: 3,
         short: 7,
         pending: pending(),
         revision: 5,
         at: 6,
     };
-    golden(&read(ReadAnswer::Allocation(allocation)), "5104 000301030175010102010307010204050c0102");
+    golden(&read(ReadAnswer::Allocation(allocation)), "5105 00030103017501010201010307010204050c0102");
     let reallocation = log::ReallocationAnswer {
         id: "r".into(),
         from: "a".into(),
@@ -148,15 +151,15 @@ fn what_was_read() {
         pending: pending(),
         at: 6,
     };
-    golden(&read(ReadAnswer::Reallocation(reallocation)), "5104 000301040172016101620903020102040c0102");
+    golden(&read(ReadAnswer::Reallocation(reallocation)), "5105 000301040172016101620903020102040c0102");
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6 })),
-        "5104 0003010501010101017500010166000501010174fb2c01070c0102",
+        "5105 0003010501010101017500010166000501010174fb2c01070c0102",
     );
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5104 00030106040102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5104 00030106050102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5104 00030106060102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5105 00030106040102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5105 00030106050102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5105 00030106060102");
     let plan = log::PlanAnswer {
         plan: None,
         next: Some(log::Next::Ends),
@@ -168,10 +171,25 @@ fn what_was_read() {
         revision: 8,
         at: 9,
     };
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5104 00030106070102");
+    let pooling = log::PoolingAnswer {
+        mode: log::Pooling::OwnFirst,
+        seats: 1,
+        share: 2,
+        parts: 3,
+        set_aside: 4,
+        short: 5,
+        by_hand: 6,
+        shared: 7,
+        pending: pending(),
+        revision: 8,
+        at: 9,
+    };
+    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5105 00030108020102030405060701020408120102");
+    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5105 000301090b0102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5105 00030106070102");
     let books = ChargeBooks { refunded: 300, grants: vec![(5, "g".into())], at: 3 };
-    golden(&read(ReadAnswer::Charge(books)), "5104 0003010cfb2c0101050167060102");
-    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5104 0003010700010100020304050106070208120102");
+    golden(&read(ReadAnswer::Charge(books)), "5105 0003010efb2c0101050167060102");
+    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5105 0003010700010100020304050106070208120102");
 }
 
 fn usage_key() -> UsageKey {
@@ -184,6 +202,7 @@ fn workspace() -> log::WorkspaceView {
         name: "W".into(),
         membership: log::Membership::Listed,
         durability: log::Durability::Disk,
+        pooling: log::Pooling::OwnFirst,
         cycle: 1,
         cycle_starts_at: 2,
         cycle_ends_at: Some(3),

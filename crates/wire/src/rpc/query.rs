@@ -2,7 +2,7 @@
 
 use crate::ledger::{
     AllocationAnswer, AnyCharge, GrantAnswer, LimitsAnswer, MemberView, Metered, OverageAnswer, PlanAnswer,
-    PlanChange, ReallocationAnswer, RefundAnswer, TeamView, WorkspaceView,
+    PlanChange, Pooling, PoolingAnswer, ReallocationAnswer, Rejection, RefundAnswer, TeamView, WorkspaceView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ shapes! {
         Usage { id: String, query: UsageQuery },
         Plan { id: String },
         PlanAfter { id: String, change: PlanChange },
+        Pooling { id: String, after: Option<Pooling> },
         Overage { id: String, user: Option<String> },
         Teams { id: String, team: Option<String>, page: Page },
         Limits { id: String, user: String },
@@ -52,6 +53,8 @@ shapes! {
         Usage(UsageReport),
         Unknown(UnknownThing),
         Plan(Box<PlanAnswer>),
+        Pooling(Box<PoolingAnswer>),
+        Refused(Box<Rejection>),
         Overage(Box<OverageAnswer>),
         Teams(Vec<TeamView>),
         Limits(Box<LimitsAnswer>),
