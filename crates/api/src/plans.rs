@@ -139,7 +139,15 @@ mod tests {
     fn plan() -> Plan {
         let (allowance, per_seat) = (Credits::ZERO, Credits::ZERO);
         let (rollover, mid_cycle) = (Rollover::NONE, MidCycle::Whole);
-        Plan { id: PlanId::parse("free").unwrap(), allowance, per_seat, paid: true, rollover, mid_cycle, overage: None }
+        Plan {
+            id: PlanId::parse("free").unwrap(),
+            allowance,
+            per_seat,
+            paid: true,
+            rollover,
+            mid_cycle,
+            overage: None,
+        }
     }
 
     #[test]

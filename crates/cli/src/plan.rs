@@ -86,7 +86,8 @@ impl From<Terms> for json::PutPlan {
             paid,
             rollover: rollover.map(|kept| kept.asked(rollover_cycles)),
             mid_cycle: mid_cycle.map(Into::into),
-            overage: overage.map(|mode| json::PutOverage { mode: mode.into(), cap: overage_cap.map(Into::into) }),
+            overage: overage
+                .map(|mode| json::PutOverage { mode: mode.into(), cap: overage_cap.map(Into::into) }),
             when: next_cycle.then(|| json::When::NextCycle.into()),
         }
     }

@@ -42,9 +42,20 @@ pub(crate) async fn run(target: &Target, command: PoolingCommand) -> Result<(), 
 }
 
 fn one(pooling: &json::PoolingState) -> String {
-    let json::PoolingState { mode, seats, share, parts, set_aside, short, by_hand, shared, pending, pending_on } =
-        pooling;
-    let nodes: Vec<String> = pending_on.iter().map(|on| format!("{} on {}", on.amount.0, on.node.0)).collect();
+    let json::PoolingState {
+        mode,
+        seats,
+        share,
+        parts,
+        set_aside,
+        short,
+        by_hand,
+        shared,
+        pending,
+        pending_on,
+    } = pooling;
+    let nodes: Vec<String> =
+        pending_on.iter().map(|on| format!("{} on {}", on.amount.0, on.node.0)).collect();
     let pending = if nodes.is_empty() { pending.0.to_string() } else { nodes.join(", ") };
     fields(&[
         ("pooling", mode.0.as_str().to_owned()),

@@ -2,8 +2,8 @@
 
 use crate::{
     AllocationAnswer, ClusterView, Conservation, GrantAnswer, GroupView, HolderView, LimitsAnswer,
-    MemberView, NodeView, OverageAnswer, Page, PeerStatus, PlanAnswer, PlanChange, Pooling, PoolingAnswer, Quota, ReallocationAnswer,
-    Refusal, ReplicaView, Summary, TeamView, UsageQuery, UsageReport,
+    MemberView, NodeView, OverageAnswer, Page, PeerStatus, PlanAnswer, PlanChange, Pooling, PoolingAnswer,
+    Quota, ReallocationAnswer, Refusal, ReplicaView, Summary, TeamView, UsageQuery, UsageReport,
 };
 use actors::{LeaderAnswer, LeaderRequest};
 use ledger::{Answer, HolderStatus, Query, State, UnknownThing};
@@ -128,11 +128,7 @@ impl Quota {
     }
 
     /// What is pooled; or what there would be `after` a switch that is not made.
-    pub async fn pooling(
-        &self,
-        id: &WorkspaceId,
-        after: Option<Pooling>,
-    ) -> Result<PoolingAnswer, Refusal> {
+    pub async fn pooling(&self, id: &WorkspaceId, after: Option<Pooling>) -> Result<PoolingAnswer, Refusal> {
         match self.read(id, Query::Pooling { id: id.clone(), after }, false).await?.answer {
             Answer::Pooling(pooling) => Ok(*pooling),
             _ => Err(Refusal::NoLeader),

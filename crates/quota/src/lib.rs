@@ -36,9 +36,9 @@ pub use ledger::{
     AdminCommand, AllocationAnswer, Change, ChargeBooks, ChargePart, Conservation, CycleOverage, Due,
     ForgetMode, Grant, GrantAnswer, GrantKind, GrantState, GroupBy, Interval, Keep, KeyedBy, LimitHit,
     LimitView, LimitsAnswer, MemberView, Membership, MidCycle, NewGrant, NewRefund, Next, Outcome,
-    OverageAnswer, OverageRule, Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, Pooling, PoolingAnswer, PriceAnswer,
-    PriceChange, PriceCommand, ReallocationAnswer, RefundAnswer, RefundPlace, RefundedTo, Role, Rolled,
-    Rollover, TeamChange, TeamView, Term, UsageGroup, UsageKey, UsageQuery, UsageReport, When,
-    WorkspaceSettings, WorkspaceView,
+    OverageAnswer, OverageRule, Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, Pooling,
+    PoolingAnswer, PriceAnswer, PriceChange, PriceCommand, ReallocationAnswer, RefundAnswer, RefundPlace,
+    RefundedTo, Role, Rolled, Rollover, TeamChange, TeamView, Term, UsageGroup, UsageKey, UsageQuery,
+    UsageReport, When, WorkspaceSettings, WorkspaceView,
 };
 pub use pricing::{Minimum, Price, PriceList, RateCard, Tier};

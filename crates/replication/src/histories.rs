@@ -97,7 +97,9 @@ impl Step {
             13 if self.odd && self.amount < 20 => {
                 return Command::Forget { holder: self.holder(), mode: ForgetMode::Credit };
             }
-            13 if self.amount > 52 => Change::SetPooling(if self.odd { Pooling::PerSeat } else { Pooling::OwnFirst }),
+            13 if self.amount > 52 => {
+                Change::SetPooling(if self.odd { Pooling::PerSeat } else { Pooling::OwnFirst })
+            }
             13 => Change::SetOverage {
                 user: (self.amount < 40).then(|| self.user()),
                 rule: Some(OverageRule::UpTo(self.credits())),

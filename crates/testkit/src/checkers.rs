@@ -5,14 +5,16 @@
 //! keys), S11 and on (real nodes).
 
 mod overage;
+mod pooling;
 mod teams;
 
+pub use pooling::{a_switch_moves_nothing_and_is_what_was_previewed, crossings_of_pooling};
 pub use teams::{all_of_an_answer, crossings_of_teams};
 
 use crate::ghost::Ghost;
 use ledger::{
     AdminCommand, Answer, Applied, Change, Command, ForgetMode, Grant, GrantState, HolderBatch, HolderStatus,
-    Line, Outcome, Query, Spent, State, Term, Wish, Workspace, is_of_overage, is_of_plan,
+    Line, Outcome, Owner, Query, Spent, State, Term, Wish, Workspace, is_of_overage, is_of_plan,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -54,6 +56,7 @@ pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace, a
     boundaries_fire_once_and_in_order(before, after)?;
     other_cycles_change_nothing(before, command, after)?;
     teams::members_alone_draw_on_a_reserve(before, after)?;
+    pooling::nobody_draws_on_what_is_not_his(before, after)?;
     overage::all_of_a_step(before, command, after)
 }
 
@@ -335,6 +338,12 @@ pub fn holders_change_no_allocation(before: &Workspace, command: &Command, after
         // What comes back of an ended cycle makes up for what was missing.
         let promised = |a: &ledger::Allocation| a.amount().saturating_add(a.short);
         let same = was.no != is.no || promised(was) == promised(is) || ended && promised(is) < promised(was);
+        // A seat's part is what is left of its share: what comes back of what is shared is his again, and no more than that.
+        let share = match &owner {
+            Owner::User(user) if is.of_seat => after.user(user).and_then(|user| user.share),
+            Owner::User(_) | Owner::Team(_) => None,
+        };
+        let same = same || share.is_some_and(|share| promised(is) <= share.max(promised(was)));
         holds(same, sentence, || format!("{owner:?}: {} became {}", was.amount(), is.amount()))?;
     }
     Ok(())

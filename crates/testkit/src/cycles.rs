@@ -2,7 +2,7 @@
 //!
 //! Not here: what happens when one ends (`ledger`), what should have happened (`naive`).
 
-use crate::checkers::crossings_of_teams;
+use crate::checkers::{crossings_of_pooling, crossings_of_teams};
 use crate::history::START;
 use ledger::{CycleEnds, Workspace, limits};
 use types::{CivilDate, CycleDays, CycleRule, Every, Timestamp, ZoneName};
@@ -57,6 +57,7 @@ pub fn seen(was: &Workspace, now: &Workspace) -> Vec<&'static str> {
         ("a charge of an ended cycle came late", late),
         ("an allocation was short", !now.short.is_empty()),
     ];
-    let crossings = crossings.into_iter().chain(crossings_of_teams(was, now));
+    let crossings =
+        crossings.into_iter().chain(crossings_of_teams(was, now)).chain(crossings_of_pooling(was, now));
     crossings.filter(|(_, seen)| *seen).map(|(what, _)| what).collect()
 }

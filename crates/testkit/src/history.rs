@@ -170,6 +170,9 @@ impl History {
         checkers::nothing_is_pending_when_nothing_is_out(pool)?;
         sums::view_sums_are_right(pool, self.at)?;
         checkers::a_preview_of_a_plan_is_what_happens(&before, self.at, &command, &applied)?;
+        checkers::a_switch_moves_nothing_and_is_what_was_previewed(
+            &before, self.at, &command, &applied, pool,
+        )?;
         if let Command::Holder(batch) = &command
             && !before.would_change(batch, self.at)
         {

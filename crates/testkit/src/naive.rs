@@ -7,6 +7,7 @@ mod limits;
 mod overage;
 mod parts;
 mod plans;
+mod pooling;
 mod refunds;
 mod set_aside;
 mod teams;
@@ -21,7 +22,8 @@ use parts::{add, take};
 
 use crate::windows::Charges;
 use ledger::{
-    Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Owner, Term, WorkspaceSettings, is_of_overage,
+    Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Owner, Pooling, Term, WorkspaceSettings,
+    is_of_overage,
 };
 use std::collections::BTreeMap;
 use types::{CycleRule, GrantId, ReallocationId, Source, TeamId, Timestamp, UserId, Window};
@@ -40,6 +42,7 @@ pub struct Pool {
     calendar_starts_at: Timestamp,
     settled_to: Timestamp,
     subscribed: Option<Subscribed>,
+    pooling: Pooling,
     overage_rule: Option<OverageRule>,
     charges: Charges,
     rule: Option<CycleRule>,
@@ -80,8 +83,18 @@ pub struct User {
     /// Spent beyond what there was, in this cycle.
     pub overage: u64,
     pub overage_rule: Option<OverageRule>,
+    /// What he may have of the credits for seats in this cycle, what he used counted in; left free where he has no access.
+    share: Option<u64>,
+    /// Used in this cycle of his own and of what is shared.
+    of_share: u64,
     pub allocation: Option<Allocation>,
     pub team: Option<TeamId>,
+}
+
+impl User {
+    fn has_seat(&self) -> bool {
+        self.is_member && !self.has_no_access
+    }
 }
 
 impl Grant {
@@ -161,6 +174,7 @@ impl Default for Pool {
         let (cycle, settled_to) = (1, Timestamp::from_millis(0));
         let (cycle_starts_at, calendar_starts_at) = (settled_to, settled_to);
         let (subscribed, overage_rule, charges, accounts) = Default::default();
+        let pooling = Pooling::Pooled;
         Self {
             grants,
             users,
@@ -172,6 +186,7 @@ impl Default for Pool {
             calendar_starts_at,
             settled_to,
             subscribed,
+            pooling,
             overage_rule,
             charges,
             rule,
@@ -202,6 +217,10 @@ impl Pool {
                 Ok(())
             }
             Change::Plan(change) => self.change_plan(change, now),
+            Change::SetPooling(mode) => {
+                self.set_pooling(*mode);
+                Ok(())
+            }
             // By what was spent, not by what a holder says: [`Pool::refund`].
             Change::Refund(_) => Err(NotAllowed),
             Change::SetOverage { user, rule } => self.set_overage(user.as_ref(), *rule),
@@ -210,10 +229,12 @@ impl Pool {
             Change::Team { team, change } => self.change_team(team, change, now),
             Change::PutMember { user, ai_access, team, .. } => {
                 self.join(user, team.as_ref())?;
-                let user = self.user(user);
-                user.is_member = true;
-                user.has_no_access = ai_access.map_or(user.has_no_access, |on| !on);
+                let (before, known) = (self.seats_paid(), self.user(user));
+                let had_seat = known.has_seat();
+                known.is_member = true;
+                known.has_no_access = ai_access.map_or(known.has_no_access, |on| !on);
                 self.pay_for_new_seats(now);
+                self.seat_moves(user, had_seat, before);
                 Ok(())
             }
             Change::SetAllocation { user, amount, overflow } => {
@@ -225,7 +246,11 @@ impl Pool {
                 let (amount, short) = allocation.adjusted(delta);
                 self.set_allocation(user, amount, None, short, None, now)
             }
-            Change::RemoveAllocation { user } => allow(self.user(user).allocation.take().is_some()),
+            Change::RemoveAllocation { user } => {
+                allow(self.user(user).allocation.take_if(|allocation| !allocation.of_seat).is_some())?;
+                self.give_part(user);
+                Ok(())
+            }
             Change::Reallocate { id, from, to, amount } => self.reallocate(id, from, to, amount.micros()),
             Change::SetLimit { user, window, amount } => self.set_limit(user, Some(*window), *amount),
             Change::LiftLimits { user } => self.set_limit(user, None, None),
@@ -314,6 +339,7 @@ impl Pool {
     fn roll_over(&mut self, at: Timestamp) {
         for user in self.users.values_mut() {
             (user.used, user.refunded, user.overage) = (0, 0, 0);
+            (user.share, user.of_share) = (None, 0);
         }
         let standing = self.end_allocations();
         let cycle = self.cycle;
@@ -338,6 +364,12 @@ impl Pool {
         self.cycle_ends.remove(0);
         (self.cycle_starts_at, self.calendar_starts_at) = (at, at);
         self.renew_plan(at);
+        let by_hand = standing.iter().filter_map(|(owner, _)| match owner {
+            Owner::User(user) => Some(user.clone()),
+            Owner::Team(_) => None,
+        });
+        self.share_out(&by_hand.collect());
+        self.make_up_for_shortfalls(at);
         standing.into_iter().for_each(|(owner, allocation)| self.renew(&owner, &allocation, at));
     }
 
@@ -405,9 +437,9 @@ impl Pool {
         }
         let mut order = self.burn_order();
         order.retain(|id| self.grants[id].is_drawable(now));
-        let shares = known.allocation.as_ref().is_none_or(|a| a.overflows);
+        let shares = self.may_share(user);
         let mut links = vec![(Source::Allocation, of(user))];
-        if shares {
+        if known.allocation.as_ref().is_none_or(|a| a.overflows) {
             links.extend(self.reserves_for(user));
         }
         let (mut taken, mut missing) = (Vec::new(), price);
@@ -435,7 +467,11 @@ impl Pool {
             if let Some((_, owner)) = links.iter().find(|(link, _)| link == source) {
                 self.allocation_mut(owner).spend(id, *part);
             }
+            if matches!(source, Source::Allocation | Source::Shared) {
+                self.user(user).of_share += part;
+            }
         }
+        self.make_up_for_shortfalls(now);
         Some(taken)
     }
 

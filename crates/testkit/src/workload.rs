@@ -6,7 +6,7 @@
 use crate::naive::plan;
 use ledger::{
     Change, ForgetMode, GrantKind, Keep, Membership, MidCycle, NewGrant, OverageRule, Overflow, Plan,
-    PlanChange, Rollover, TeamChange, Term, When, WorkspaceSettings, limits,
+    PlanChange, Pooling, Rollover, TeamChange, Term, When, WorkspaceSettings, limits,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -132,6 +132,9 @@ pub fn steps(seed: u64, pace: Pace, count: usize, start: Timestamp) -> Vec<Step>
     if rng.random() {
         steps.extend(teams_at_first(&mut rng));
     }
+    if rng.random() {
+        steps.extend(seats_at_first(&mut rng));
+    }
     while steps.len() < count {
         steps.push(match pace {
             Pace::Prompt => prompt_step(&mut rng, start),
@@ -204,7 +207,14 @@ fn wait(rng: &mut SmallRng) -> Step {
 
 fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
     let amount = |rng: &mut SmallRng| credits(rng.random_range(0..AMOUNT_MAX));
-    match rng.random_range(0..38) {
+    match rng.random_range(0..41) {
+        38..=39 => Change::SetPooling(pooling(rng)),
+        40 => Change::PutMember {
+            user: any_user(rng),
+            ai_access: Some(rng.random_bool(0.5)),
+            team: None,
+            role: None,
+        },
         30..=31 => {
             let team = Some(rng.random_bool(0.8).then(|| team(rng)));
             Change::PutMember { user: any_user(rng), ai_access: None, team, role: None }
@@ -291,6 +301,23 @@ fn teams_at_first(rng: &mut SmallRng) -> Vec<Step> {
     steps
 }
 
+fn pooling(rng: &mut SmallRng) -> Pooling {
+    [Pooling::Pooled, Pooling::PerSeat, Pooling::PerSeat, Pooling::OwnFirst][rng.random_range(0..4)]
+}
+
+/// Members with credits of their own.
+fn seats_at_first(rng: &mut SmallRng) -> Vec<Step> {
+    let per_seat = credits(rng.random_range(5..AMOUNT_MAX));
+    let plan = Plan { per_seat, ..plan("team") };
+    let mut changes = vec![Change::Plan(PlanChange::Set { plan, when: When::Now })];
+    for i in 0..USERS.len() {
+        let ai_access = Some(rng.random_bool(0.8));
+        changes.push(Change::PutMember { user: user(i), ai_access, team: None, role: None });
+    }
+    changes.push(Change::SetPooling(pooling(rng)));
+    changes.into_iter().map(Step::Admin).collect()
+}
+
 fn overage_rule(rng: &mut SmallRng) -> Option<OverageRule> {
     match rng.random_range(0..5) {
         0 => None,
@@ -311,6 +338,7 @@ fn plan_change(rng: &mut SmallRng) -> PlanChange {
         paid: rng.random_bool(0.9),
         rollover: Rollover { keep, cycles: (keep != Keep::None).then_some(2) },
         mid_cycle: if rng.random() { MidCycle::Whole } else { MidCycle::Prorated },
+        overage: if rng.random_bool(0.3) { overage_rule(rng) } else { None },
         ..plan(["basic", "pro"][rng.random_range(0..2)])
     };
     PlanChange::Set { plan, when: if rng.random_bool(0.7) { When::Now } else { When::NextCycle } }

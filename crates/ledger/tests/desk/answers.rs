@@ -4,8 +4,9 @@ use super::{holder_text, is_quiet, line_text};
 use ledger::{
     AllocationAnswer, Answer, Applied, Command, CycleOverage, DenialReason, Due, Event, Grant, GrantState,
     Intent, LimitHit, LimitView, LimitsAnswer, LineAnswer, LineResult, MemberView, Next, Outcome,
-    OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan, PlanAnswer, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer,
-    RefundedTo, Rejection, State, TeamView, UsageReport, Workspace, WorkspaceView,
+    OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan, PlanAnswer, Pooling, PoolingAnswer,
+    ReallocationAnswer, RefundAnswer, RefundedTo, Rejection, State, TeamView, UsageReport, Workspace,
+    WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, CycleNumber, Source, Timestamp};
@@ -112,7 +113,8 @@ fn overage(answer: &OverageAnswer) -> String {
         OverageRule::UpTo(cap) => format!("up to {cap}"),
     };
     let rule = answer.rule.map_or_else(|| "no rule".to_owned(), said);
-    let rule = answer.of_plan.map_or(rule.clone(), |of_plan| format!("{rule}, the plan's is {}", said(of_plan)));
+    let rule =
+        answer.of_plan.map_or(rule.clone(), |of_plan| format!("{rule}, the plan's is {}", said(of_plan)));
     let mut text = format!("overage{whose}: {rule}{}\n", parts(&[("drawn", answer.drawn)]));
     for CycleOverage { cycle, charged, refunded, out, paid, billed } in &answer.cycles {
         let (charged, refunded) = (("charged", *charged), ("refunded", *refunded));
@@ -176,7 +178,8 @@ fn plan(answer: &PlanAnswer) -> String {
 }
 
 fn pooling(answer: &PoolingAnswer) -> String {
-    let PoolingAnswer { mode, seats, share, parts: with_part, set_aside, short, by_hand, shared, .. } = answer;
+    let PoolingAnswer { mode, seats, share, parts: with_part, set_aside, short, by_hand, shared, .. } =
+        answer;
     let mode = match mode {
         Pooling::Pooled => "pooled",
         Pooling::PerSeat => "per seat",

@@ -3,7 +3,8 @@
 
 use super::{Verdict, holds};
 use ledger::{
-    Allocation, Applied, Command, DenialReason, GrantState, LineResult, Outcome, Overflow, Owner, Workspace,
+    Allocation, Applied, Command, DenialReason, GrantState, LineResult, Outcome, Overflow, Owner, Pooling,
+    Workspace,
 };
 use std::collections::BTreeSet;
 use types::{Credits, LineId, Source, UserId};
@@ -80,7 +81,7 @@ pub fn all_of_an_answer(command: &Command, applied: &Applied, after: &Workspace)
 
 fn idle_elsewhere(pool: &Workspace, id: LineId, user: &UserId) -> u64 {
     let own = pool.users.get(user).and_then(|user| user.allocation.as_ref());
-    let shares = own.is_none_or(|own| own.overflow == Overflow::Shared);
+    let shares = own.is_none_or(|own| own.overflow == Overflow::Shared) && pool.pooling != Pooling::PerSeat;
     let reserves = reserves_of(pool, user);
     let numbers: BTreeSet<_> =
         own.into_iter().chain(reserves.iter().map(|(_, r)| *r)).map(|a| a.no).collect();

@@ -32,7 +32,8 @@ impl Pool {
             Some(rule) => within(rule, known.overage),
             None => known.allocation.is_none_or(|allocation| allocation.overflows),
         };
-        own && within(self.overage_rule.unwrap_or(OverageRule::Off), spent)
+        let rule = self.overage_rule.or(self.overage_of_plan());
+        own && within(rule.unwrap_or(OverageRule::Off), spent)
     }
 
     pub(super) fn overage_id(&self) -> GrantId {
@@ -41,7 +42,7 @@ impl Pool {
 
     /// Overage is there as far as it is spent.
     pub(super) fn make_overage(&mut self, user: &UserId, id: &GrantId, amount: u64, cycle: u32) {
-        let shares = self.allocation(&super::of(user)).is_none_or(|allocation| allocation.overflows);
+        let shares = self.may_share(user);
         let none = || Account { made: 0, shares, paid: Vec::new() };
         let account = self.accounts.entry(cycle).or_default().entry(user.clone()).or_insert_with(none);
         account.made += amount;

@@ -2,8 +2,10 @@
 
 use super::{Allowed, Grant, NotAllowed, Pool};
 use ledger::{
-    GrantKind, GrantState, MidCycle, NewGrant, Next, Plan, PlanChange, Rollover, Term, When, Workspace,
+    GrantKind, GrantState, MidCycle, NewGrant, Next, OverageRule, Plan, PlanChange, Rollover, Term, When,
+    Workspace,
 };
+use std::collections::BTreeSet;
 use types::{Credits, GrantId, Timestamp};
 
 const KINDS: [(&str, GrantKind); 2] = [("plan", GrantKind::Plan), ("seats", GrantKind::Seat)];
@@ -38,7 +40,10 @@ impl Pool {
             PlanChange::Set { plan, when: When::Now } => {
                 let paid = self.subscribed.get_or_insert_default().paid_seats();
                 self.subscribed.get_or_insert_default().next = None;
-                self.follow(plan, self.seats().max(paid), now, [0, 1]);
+                self.owe(plan, self.seats().max(paid), now, [0, 1]);
+                // What seats have too much of is free before it is taken back.
+                self.share_out(&BTreeSet::new());
+                self.give_what_is_owed(plan, now, [0, 1]);
             }
             PlanChange::Set { plan, when: When::NextCycle } => {
                 let known = self.subscribed.get_or_insert_default();
@@ -54,8 +59,17 @@ impl Pool {
     }
 
     /// Members who may spend.
-    fn seats(&self) -> u64 {
-        self.users.values().filter(|user| user.is_member && !user.has_no_access).count() as u64
+    pub(super) fn seats(&self) -> u64 {
+        self.users.values().filter(|user| user.has_seat()).count() as u64
+    }
+
+    /// How many are paid for, and what is owed for them.
+    pub(super) fn seats_paid(&self) -> (u64, u64) {
+        self.subscribed.as_ref().map_or((0, 0), |known| (known.seats, known.owed[1]))
+    }
+
+    pub(super) fn overage_of_plan(&self) -> Option<OverageRule> {
+        self.subscribed.as_ref()?.plan.as_ref()?.overage
     }
 
     pub(super) fn pay_for_new_seats(&mut self, now: Timestamp) {
@@ -85,8 +99,11 @@ impl Pool {
 
     /// From now on it is this plan with so many seats, as far as `what` is concerned.
     fn follow(&mut self, plan: &Plan, seats: u64, now: Timestamp, what: [usize; 2]) {
-        // A new seat takes nothing away.
-        let is_change = what[0] == 0;
+        self.owe(plan, seats, now, what);
+        self.give_what_is_owed(plan, now, what);
+    }
+
+    fn owe(&mut self, plan: &Plan, seats: u64, now: Timestamp, what: [usize; 2]) {
         let known = self.subscribed.as_mut().expect("somebody subscribed");
         let was = known.whole();
         (known.plan, known.seats) = (Some(plan.clone()), seats);
@@ -107,6 +124,11 @@ impl Pool {
                 MidCycle::Prorated => so_far.min(known.most[what]),
             };
         }
+    }
+
+    fn give_what_is_owed(&mut self, plan: &Plan, now: Timestamp, what: [usize; 2]) {
+        // A new seat takes nothing away.
+        let is_change = what[0] == 0;
         for what in what[0]..=what[1] {
             let Subscribed { owed, given, .. } = self.subscribed.as_ref().expect("as above");
             let (owed, given) = (owed[what], given[what]);
@@ -162,7 +184,7 @@ impl Pool {
         GrantId::parse(&text).expect("a valid id")
     }
 
-    fn given_by_plan(&self, what: usize) -> Vec<GrantId> {
+    pub(super) fn given_by_plan(&self, what: usize) -> Vec<GrantId> {
         let ids = (0..).map(|number| self.plan_grant(what, number));
         ids.take_while(|id| self.grants.contains_key(id)).collect()
     }
@@ -190,5 +212,6 @@ impl Pool {
 pub fn plan(id: &str) -> Plan {
     let (allowance, per_seat) = (Credits::ZERO, Credits::ZERO);
     let (rollover, mid_cycle) = (Rollover::NONE, MidCycle::Whole);
-    Plan { id: id.parse().expect("a valid id"), allowance, per_seat, paid: true, rollover, mid_cycle }
+    let id = id.parse().expect("a valid id");
+    Plan { id, allowance, per_seat, paid: true, rollover, mid_cycle, overage: None }
 }

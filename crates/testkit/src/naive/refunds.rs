@@ -75,11 +75,15 @@ impl Pool {
     fn give_back(&mut self, spent: &Spent, source: Source, grant: &GrantId, part: u64, now: Timestamp) {
         let Spent { user, cycle, allocation, .. } = spent;
         let same = *cycle == self.cycle && *allocation == self.allocation_of(user);
+        if *cycle == self.cycle && matches!(source, Source::Allocation | Source::Shared) {
+            self.of_share_falls(user, part);
+        }
         match source {
             Source::Overage => self.strike(user, *cycle, grant, part, now),
             Source::Allocation if same => {
                 let pays = self.pay(*cycle, grant, Some(user), part, now);
                 self.user(user).allocation.as_mut().expect("the same one").used -= part - pays;
+                self.user(user).of_share += pays;
                 self.unspend(grant, *cycle, part - pays);
                 self.set_aside(user, grant, part - pays);
             }
@@ -114,6 +118,7 @@ impl Pool {
         for (grant, allocation, part) in freed {
             if allocation.is_some() && allocation == self.allocation_of(user) {
                 self.user(user).allocation.as_mut().expect("he has it").used -= part;
+                self.of_share_falls(user, part);
                 self.unspend(&grant, cycle, part);
                 self.set_aside(user, &grant, part);
             } else {
@@ -121,6 +126,11 @@ impl Pool {
                 self.unspend(&grant, cycle, part - pays);
             }
         }
+    }
+
+    fn of_share_falls(&mut self, user: &UserId, by: u64) {
+        let user = self.user(user);
+        user.of_share = user.of_share.saturating_sub(by);
     }
 
     /// How much of what came back pays for overage of its cycle: of one user, or of all who may share.

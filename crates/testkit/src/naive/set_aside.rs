@@ -12,6 +12,8 @@ pub struct Allocation {
     pub(super) standing: u64,
     pub short: u64,
     pub overflows: bool,
+    /// What is left of a seat's share, and no hand has touched it.
+    pub of_seat: bool,
     pub used: u64,
     pub set_aside: BTreeMap<GrantId, u64>,
 }
@@ -78,7 +80,7 @@ impl Pool {
     pub(super) fn fresh_allocation(&mut self, overflows: bool) -> Allocation {
         self.allocations_made += 1;
         let (no, set_aside) = (self.allocations_made, BTreeMap::new());
-        Allocation { no, standing: 0, short: 0, overflows, used: 0, set_aside }
+        Allocation { no, standing: 0, short: 0, overflows, of_seat: false, used: 0, set_aside }
     }
 
     /// All of them end. Answers those that come again, those first that were given first.
@@ -102,6 +104,7 @@ impl Pool {
     }
 
     pub(super) fn make_up_for_shortfalls(&mut self, now: Timestamp) {
+        self.parts_follow();
         let short = self.allocations().filter(|(_, a)| a.short > 0);
         let mut short: Vec<(u64, Owner)> = short.map(|(owner, a)| (a.no, owner)).collect();
         short.sort();
@@ -111,18 +114,24 @@ impl Pool {
     /// What is missing is set aside as far as there is enough.
     fn make_up(&mut self, owner: &Owner, now: Timestamp) {
         let short = self.allocation(owner).map_or(0, |a| a.short);
-        self.allocation_mut(owner).short = self.fund_parts(owner, short, now);
+        let is_of_seat = self.allocation(owner).is_some_and(|a| a.of_seat);
+        // A seat's first from what is there for seats.
+        let for_seats = if is_of_seat { self.given_by_plan(1) } else { Vec::new() };
+        let missing = self.fund_parts(owner, for_seats, short, now);
+        let order = self.burn_order();
+        self.allocation_mut(owner).short = self.fund_parts(owner, order, missing, now);
     }
 
     /// Sets `amount` more aside, on grants that last to the end of the cycle, in burn order.
     pub(super) fn fund(&mut self, owner: &Owner, amount: u64, now: Timestamp) -> Allowed {
-        allow(self.fund_parts(owner, amount, now) == 0)
+        let order = self.burn_order();
+        allow(self.fund_parts(owner, order, amount, now) == 0)
     }
 
     /// The same as far as there is enough; answers what is missing.
-    fn fund_parts(&mut self, owner: &Owner, amount: u64, now: Timestamp) -> u64 {
+    fn fund_parts(&mut self, owner: &Owner, order: Vec<GrantId>, amount: u64, now: Timestamp) -> u64 {
         let mut missing = amount;
-        for id in self.burn_order() {
+        for id in order {
             let grant = &self.grants[&id];
             let lasts = match (grant.made.expires_at, self.cycle_ends.first()) {
                 (None, _) => true,
@@ -139,7 +148,7 @@ impl Pool {
     }
 
     /// Takes `amount` out of what is set aside, last in burn order first.
-    fn release(&mut self, owner: &Owner, amount: u64) -> Vec<(GrantId, u64)> {
+    pub(super) fn release(&mut self, owner: &Owner, amount: u64) -> Vec<(GrantId, u64)> {
         let order = self.burn_order();
         let mut released = take(&mut self.allocation_mut(owner).set_aside, order.iter().rev(), amount);
         released.retain(|(_, part)| *part > 0);
@@ -175,6 +184,7 @@ impl Pool {
         let allocation = self.allocation_mut(owner);
         allocation.standing = standing.unwrap_or(allocation.standing);
         allocation.short = short;
+        allocation.of_seat = false;
         allocation.overflows = overflows.unwrap_or(allocation.overflows);
         let now_is = allocation.amount();
         if amount > now_is {
@@ -203,7 +213,9 @@ impl Pool {
             self.user(to).allocation = Some(self.fresh_allocation(true));
         }
         let moved = self.release(&of(from), amount);
+        self.allocation_mut(&of(from)).of_seat = false;
         let recipient = self.allocation_mut(&of(to));
+        recipient.of_seat = false;
         moved.iter().for_each(|(grant, part)| add(&mut recipient.set_aside, grant, *part));
         self.reallocations.insert(id.clone(), (self.cycle, asked));
         Ok(())

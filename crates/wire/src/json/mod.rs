@@ -32,8 +32,8 @@ pub use administration::{
 };
 pub use choice::{
     BadChoice, CardState, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, HoldEnd, Interval,
-    Keep, Membership, MidCycle, OverageMode, Overflow, Pooling, RefundPlace, Role, Shortfall, SourceKind, When,
-    Window,
+    Keep, Membership, MidCycle, OverageMode, Overflow, Pooling, RefundPlace, Role, Shortfall, SourceKind,
+    When, Window,
 };
 pub use consume::{
     AskQuote, Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,

@@ -4,8 +4,8 @@
 
 use super::{
     Backing, CycleRule, Durability, GrantKind, HolderId, KeyedBy, Limits, LineId, Membership, Meter, Metered,
-    Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList, ReallocationAnswer, Recent, RefundAnswer,
-    Role, Source, Term, ZoneClock,
+    Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList, ReallocationAnswer, Recent,
+    RefundAnswer, Role, Source, Term, ZoneClock,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use crate::ledger::{
     AllocationAnswer, AnyCharge, GrantAnswer, LimitsAnswer, MemberView, Metered, OverageAnswer, PlanAnswer,
-    PlanChange, Pooling, PoolingAnswer, ReallocationAnswer, Rejection, RefundAnswer, TeamView, WorkspaceView,
+    PlanChange, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, Rejection, TeamView, WorkspaceView,
 };
 use serde::{Deserialize, Serialize};
 
