@@ -30,7 +30,7 @@ use wire::json::{Given, Problem};
         allocations::put, allocations::get, allocations::remove, allocations::adjust,
         user_limits::put, user_limits::get, user_limits::lift,
         reallocations::make, reallocations::get, refunds::make, refunds::get, refunds::charge,
-        overage::put, overage::get, overage::put_user, overage::get_user, overage::remove_user,
+        overage::put, overage::get, overage::remove, overage::put_user, overage::get_user, overage::remove_user,
         teams::list, teams::put, teams::get, teams::remove, teams::set_reserve, teams::remove_reserve,
         teams::adjust_reserve,
         plans::put, plans::get, plans::cancel, plans::preview, pooling::put, pooling::get,

@@ -26,6 +26,17 @@ pub(crate) async fn put(
     change(&app, workspace, conditions, None, Some(parse(asked)?)).await
 }
 
+/// The workspace has no rule of its own any more: its plan's holds, or there is no overage.
+#[utoipa::path(delete, path = "/v1/workspaces/{ws}/overage", tag = "administration",
+    responses((status = 200, description = "The rule", body = json::Overage)))]
+pub(crate) async fn remove(
+    State(app): State<Arc<App>>,
+    One(workspace): One<WorkspaceId>,
+    conditions: Conditions,
+) -> Answer {
+    change(&app, workspace, conditions, None, None).await
+}
+
 /// What the workspace may, and what it used beyond what was included, by cycle.
 #[utoipa::path(get, path = "/v1/workspaces/{ws}/overage", tag = "administration",
     responses((status = 200, description = "The rule and the last cycles", body = json::Overage)))]

@@ -74,6 +74,7 @@ pub(crate) fn all() -> Vec<Route> {
         route("DELETE /v1/workspaces/{ws}/limits/{user}", delete(user_limits::lift)),
         route("PUT /v1/workspaces/{ws}/overage", put(overage::put)),
         route("GET /v1/workspaces/{ws}/overage", get(overage::get)),
+        route("DELETE /v1/workspaces/{ws}/overage", delete(overage::remove)),
         route("PUT /v1/workspaces/{ws}/overage/{user}", put(overage::put_user)),
         route("GET /v1/workspaces/{ws}/overage/{user}", get(overage::get_user)),
         route("DELETE /v1/workspaces/{ws}/overage/{user}", delete(overage::remove_user)),

@@ -172,6 +172,7 @@ mod tests {
             "overage show acme",
             "overage show acme --user ann",
             "overage remove acme --user ann",
+            "overage remove acme --if-match 7",
             "plan show acme",
             "plan cancel acme --if-match 7",
             "member set acme ann --ai-access false --team design --role admin",

@@ -26,11 +26,12 @@ pub enum OverageCommand {
         #[arg(long)]
         user: Option<UserId>,
     },
-    /// The user may what his workspace may
+    /// The workspace may what its plan says; a user what his workspace may
     Remove {
         workspace: WorkspaceId,
+        /// Of this user alone
         #[arg(long)]
-        user: UserId,
+        user: Option<UserId>,
         #[command(flatten)]
         when: When,
     },
@@ -69,7 +70,10 @@ pub(crate) async fn run(target: &Target, command: OverageCommand) -> Result<(), 
         OverageCommand::Show { workspace, user: Some(user) } => {
             target.print(&client.user_overage(&workspace, &user).await?.value, of_user)
         }
-        OverageCommand::Remove { workspace, user, when } => {
+        OverageCommand::Remove { workspace, user: None, when } => {
+            target.print(&client.remove_overage(&workspace, &when.into()).await?.value, of_workspace)
+        }
+        OverageCommand::Remove { workspace, user: Some(user), when } => {
             let removed = client.remove_user_overage(&workspace, &user, &when.into()).await?;
             target.print(&removed.value, of_user)
         }

@@ -168,6 +168,16 @@ impl Client {
         self.read(&["v1", "workspaces", workspace.as_str(), "overage"]).await
     }
 
+    /// The workspace may what its plan says, or nothing.
+    pub async fn remove_overage(
+        &self,
+        workspace: &WorkspaceId,
+        conditions: &Conditions,
+    ) -> Result<Versioned<json::Overage>, Error> {
+        let path = path(&["v1", "workspaces", workspace.as_str(), "overage"])?;
+        self.ask_versioned(&conditions.ask_bare(Method::DELETE, path)).await
+    }
+
     /// The tighter of this rule and the workspace's is what the user may.
     pub async fn put_user_overage(
         &self,

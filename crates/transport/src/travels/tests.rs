@@ -154,6 +154,7 @@ fn answers() -> Vec<Answer> {
         amount: None,
         standing: credits(1),
         overflow: ledger::Overflow::Shared,
+        of_seat: true,
         short: credits(7),
         used: credits(2),
         pending: pending(),
