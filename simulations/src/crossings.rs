@@ -73,6 +73,8 @@ crossings! {
     PlanGives "a" "a plan gives what it owes a new cycle",
     PlanFindsItInUse "a" "a smaller plan finds what it gave in use",
     PaidSeatIsTaken "a" "a seat that is paid for is taken by another",
+    PoolingIsSwitched "a" "whose credits those for seats are is switched",
+    SwitchCallsBack "a" "a switch calls back what is out",
     OverageIsDrawn "a" "credits are drawn beyond what is included",
     OverageIsPaidFor "a" "included credits that come back pay for overage",
     PayerIsFree "a" "overage comes back, and what had paid for it is free again",

@@ -11,7 +11,7 @@ use crate::fault::{Fault as PlannedFault, What as Fault};
 use crate::swarm::log_uniform;
 use ledger::{
     Change, ForgetMode, GrantKind, Keep, MidCycle, NewGrant, OverageRule, Overflow, Plan, PlanChange,
-    Rollover, TeamChange, Term, When, WorkspaceSettings,
+    Pooling, Rollover, TeamChange, Term, When, WorkspaceSettings,
 };
 use rand::Rng;
 use testkit::naive::plan;
@@ -131,6 +131,7 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
     for at in 0..config.workspaces.len() {
         cycles(config, seed, at, &mut steps);
         steps.extend(plans(config, seed, at));
+        steps.extend(pooling(config, seed, at));
         steps.extend(overage(config, seed, at));
         steps.extend(teams(config, seed, at));
         steps.extend(refunds(config, seed, at));
@@ -204,7 +205,7 @@ fn plans(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
                 per_seat: micros(chance.random_range(0..most) / workspace.users as u64),
                 rollover: rollover(&mut chance),
                 mid_cycle: if chance.random_bool(0.5) { MidCycle::Whole } else { MidCycle::Prorated },
-                overage: None,
+                overage: chance.random_bool(0.2).then(|| OverageRule::UpTo(micros(most))),
                 ..plan(["basic", "pro"][chance.random_range(0..2)])
             };
             let when = if chance.random_bool(0.6) { When::Now } else { When::NextCycle };
@@ -223,6 +224,24 @@ fn plans(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
             steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
         }
         at_ms += log_uniform(&mut chance, 8_000, 400_000);
+    }
+    steps
+}
+
+/// Where there are plans, whose the credits for seats are changes now and then.
+fn pooling(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
+    let mut chance = stream(seed, &format!("pooling of {at}"));
+    let mut steps = Vec::new();
+    if !chance.random_bool(0.4) {
+        return steps;
+    }
+    let mut at_ms = log_uniform(&mut chance, 1_000, 60_000);
+    while at_ms < config.run_ms {
+        let node = chance.random_range(0..config.nodes);
+        let mode = [Pooling::Pooled, Pooling::PerSeat, Pooling::OwnFirst][chance.random_range(0..3)];
+        let change = Change::SetPooling(mode);
+        steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
+        at_ms += log_uniform(&mut chance, 5_000, 200_000);
     }
     steps
 }

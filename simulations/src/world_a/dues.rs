@@ -121,6 +121,12 @@ fn note_overage(world_saw: &mut impl FnMut(Crossing), before: &Workspace, after:
 }
 
 fn note_plan(world_saw: &mut impl FnMut(Crossing), before: &Workspace, after: &Workspace) {
+    if after.pooling != before.pooling {
+        world_saw(Crossing::PoolingIsSwitched);
+        if after.frozen_out > before.frozen_out {
+            world_saw(Crossing::SwitchCallsBack);
+        }
+    }
     let Some(plan) = &after.subscription else { return };
     let in_use = |plan: &Subscription| plan.allowance.given > plan.allowance.owed;
     if after.cycle > before.cycle && !plan.allowance.given.is_zero() {

@@ -160,14 +160,19 @@ impl Oracle {
         let revision =
             |state: &State| command.workspace().and_then(|id| state.workspace(id)).map(|w| w.revision);
         let was = revision(&self.state);
-        let plans = matches!(&**command, Command::Admin(AdminCommand { change: Change::Plan(_), .. }));
-        let previewed = plans.then(|| self.state.clone());
+        let has_preview = |change: &Change| matches!(change, Change::Plan(_) | Change::SetPooling(_));
+        let previews = matches!(&**command, Command::Admin(admin) if has_preview(&admin.change));
+        let previewed = previews.then(|| self.state.clone());
         let applied = self.state.apply(entry.at, command);
-        if let Some(before) = previewed {
-            self.judge(
-                checkers::a_preview_of_a_plan_is_what_happens(&before, entry.at, command, &applied),
-                now_ms,
+        if let (Some(before), Some(after)) =
+            (previewed, command.workspace().and_then(|id| self.state.workspace(id)))
+        {
+            let at = entry.at;
+            let plan = checkers::a_preview_of_a_plan_is_what_happens(&before, at, command, &applied);
+            let switch = checkers::a_switch_moves_nothing_and_is_what_was_previewed(
+                &before, at, command, &applied, after,
             );
+            [plan, switch].into_iter().for_each(|verdict| self.judge(verdict, now_ms));
         }
         let changes = was != revision(&self.state) && !was_due;
         self.judge(self.a_repeated_change_changes_nothing(command, changes), now_ms);
