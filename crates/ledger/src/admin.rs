@@ -6,6 +6,7 @@
 use crate::allocation::{Earmarks, Overflow, Owner};
 use crate::command::{Change, GrantKind, Membership, NewGrant, Role, WorkspaceSettings};
 use crate::grant::{Grant, GrantState};
+use crate::import::NewImport;
 use crate::limits;
 use crate::outcome::{Outcome, Rejection};
 use crate::overage::{OverageRule, is_of_overage};
@@ -83,6 +84,7 @@ pub(crate) enum Decided {
         freeze: Vec<LineId>,
     },
     Refund(Box<Refunding>),
+    Imports(Vec<NewImport>),
 }
 
 /// How an allocation changes: what is newly set aside, what is released at once, what is promised out of lines.
@@ -142,6 +144,10 @@ impl Workspace {
                 Ok(Decided::Overage { user: user.clone(), rule: *rule, freeze })
             }
             Change::Refund(new) => Ok(Decided::Refund(Box::new(self.decide_refund(new)?))),
+            Change::ImportUsage(items) => {
+                Self::decide_imports(items)?;
+                Ok(Decided::Imports(items.clone()))
+            }
         }
     }
 
@@ -171,7 +177,9 @@ impl Workspace {
             | Change::Plan(_)
             | Change::SetPooling(_)
             | Change::Team { .. }
-            | Change::SetOverage { .. } => return None,
+            | Change::SetOverage { .. }
+            // Each item of its own id.
+            | Change::ImportUsage(_) => return None,
         };
         Some(answer.ok_or(Rejection::IdConflict { what }))
     }
@@ -202,7 +210,7 @@ impl Workspace {
             Change::Team { team, .. } => (self.team_revision(team), None),
             Change::Plan(_) => (self.subscription.as_ref().map_or(Revision(0), |s| s.revision), None),
             Change::SetPooling(_) => (self.pooling_set, None),
-            Change::Refund(_) => (Revision(0), None),
+            Change::Refund(_) | Change::ImportUsage(_) => (Revision(0), None),
             Change::SetOverage { user: None, .. } => {
                 (self.overage_rule.map_or(Revision(0), |(_, r)| r), None)
             }
@@ -238,8 +246,7 @@ impl Workspace {
         {
             return Err(Rejection::BadRollover);
         }
-        let (given, _) = self.totals.sides();
-        if given.and_then(|given| given.checked_add(new.amount)).is_none() {
+        if self.given_in_all().checked_add(new.amount).is_none() {
             return Err(Rejection::TooMuch);
         }
         Ok(Decided::MakeGrant(new.clone()))

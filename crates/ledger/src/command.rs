@@ -1,5 +1,6 @@
 //! What can be asked of the ledger. Plain data, checked at the edge: no empty id, no zero amount gets here.
 
+use crate::import::NewImport;
 use crate::meta::PriceCommand;
 use crate::overage::OverageRule;
 use crate::plan::PlanChange;
@@ -118,6 +119,8 @@ pub enum Change {
     },
     /// Gives back what was charged, or a part of it.
     Refund(Box<NewRefund>),
+    /// Usage that happened elsewhere. Each item stands alone.
+    ImportUsage(Vec<NewImport>),
 }
 
 pub use crate::allocation::Overflow;

@@ -61,6 +61,7 @@ impl Workspace {
             }
             Decided::Team { team, change } => self.commit_team(&team, change, at, &mut events),
             Decided::Refund(plan) => self.commit_refund(*plan, at),
+            Decided::Imports(items) => self.commit_imports(items, at),
             Decided::Pooling { mode, freeze } => self.commit_pooling(mode, &freeze, at, &mut events),
             Decided::Plan { change, freeze } => {
                 self.recall(&freeze, &mut events);

@@ -129,6 +129,7 @@ impl Workspace {
         }
         let standing = self.end_allocations();
         self.roll_grants(ended, at);
+        self.previous_starts_at = Some(self.usage_begins_at());
         self.cycle = ended.next();
         (self.cycle_starts_at, self.calendar_starts_at) = (at, at);
         self.cycle_ends.remove(0);
@@ -140,6 +141,7 @@ impl Workspace {
         }
         self.users.retain(|_, user| !user.is_nobody());
         self.forget_refunds();
+        self.forget_imports_of_earlier_cycles();
         self.close_overage_accounts();
         self.sort_burn_order();
         self.renew_plan(at);

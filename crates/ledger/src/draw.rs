@@ -360,7 +360,7 @@ impl Workspace {
 
     /// Everything a user may draw now, in the order in which it burns: own allocation, his teams' reserves from the innermost
     /// on, then what is shared.
-    fn chain(&self, user: &types::UserId, at: Timestamp) -> Vec<(Backing, Credits)> {
+    pub(crate) fn chain(&self, user: &types::UserId, at: Timestamp) -> Vec<(Backing, Credits)> {
         let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
         let drawable = || self.grants_in_burn_order().filter(move |g| g.is_drawable(at));
         let mut chain = Vec::new();

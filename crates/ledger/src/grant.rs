@@ -249,6 +249,46 @@ impl Grant {
         if carried.is_some() { ReturnedTo::Carried } else { to }
     }
 
+    /// How much of it could still be charged for that cycle as if it had been told of in time: what has run out, or what is
+    /// shared, and what the rule took of it, but no more of what it kept than is still there.
+    pub(crate) fn late_room(&self, cycle: CycleNumber) -> Credits {
+        let taken = self.rolled.map_or(Credits::ZERO, |rolled| rolled.left.saturating_sub(rolled.kept));
+        let there = match self.state {
+            GrantState::Live => self.shared(),
+            GrantState::Expired => self.books.expired.saturating_sub(taken),
+            GrantState::Voided => Credits::ZERO,
+        };
+        match (self.term, self.rolled.filter(|rolled| rolled.was_left_by(cycle))) {
+            (Term::Cycle(rule), Some(rolled)) => {
+                let least = rule.keep.least_left(rolled.kept.saturating_sub(there));
+                rolled.left.saturating_sub(least)
+            }
+            (Term::Cycle(_) | Term::Lasting, _) => there,
+        }
+    }
+
+    /// Charges what was used in that cycle and became known later. What was left then was less by it, and what was kept.
+    pub(crate) fn charge_late(&mut self, amount: Credits, cycle: CycleNumber) {
+        let left = self.rolled.filter(|rolled| rolled.was_left_by(cycle));
+        let from_there = match (self.term, left) {
+            (Term::Cycle(rule), Some(rolled)) => {
+                let (rolled, less) = rolled.with_less_left(rule.keep, amount);
+                self.rolled = Some(rolled);
+                less
+            }
+            (Term::Cycle(_) | Term::Lasting, _) => amount,
+        };
+        self.books.expired.shrink(amount.saturating_sub(from_there));
+        let place = match self.state {
+            GrantState::Live => &mut self.books.available,
+            GrantState::Expired => &mut self.books.expired,
+            GrantState::Voided => &mut self.books.voided,
+        };
+        place.shrink(from_there);
+        self.books.used.grow(amount);
+        self.assert_conserved();
+    }
+
     /// Its cycle is over. Earmarks must be gone before.
     pub(crate) fn roll(&mut self, ended: CycleNumber, revision: Revision) {
         assert!(self.books.earmarked.is_zero(), "S6: grant {} rolls over under an allocation", self.id);

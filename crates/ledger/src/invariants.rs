@@ -82,6 +82,11 @@ impl Workspace {
             ("S6 windows count what was charged", self.windows_count_what_was_charged()),
             ("S2 no more is refunded than was charged", self.no_more_is_refunded_than_was_charged()),
             ("S8 refunds are of users and of grants", self.refunds_are_of_users_and_of_grants()),
+            (
+                "S8 users were charged what the pool was, and what nothing covered",
+                self.what_is_uncovered_is_of_users(),
+            ),
+            ("imports are remembered in order", self.imports_are_remembered_in_order()),
             ("who is short is known by name", self.who_is_short_is_known()),
             ("S6 a seat's part is what is left of its share", self.parts_are_what_is_left_of_shares()),
             ("a share is of a seat", self.shares_are_of_seats()),
@@ -166,7 +171,8 @@ impl Workspace {
             }
         }
         let metered = Credits::checked_sum(self.usage_parts().map(|(_, _, metered)| metered.credits));
-        (metered != Some(self.totals.used)).then(|| format!("used {}, metered {metered:?}", self.totals.used))
+        let used = self.totals.used.checked_add(self.uncovered_in_all());
+        (metered != used).then(|| format!("used and uncovered {used:?}, metered {metered:?}"))
     }
 
     fn users_sums_are_what_their_lines_say(&self) -> Option<String> {

@@ -25,6 +25,7 @@ mod commit;
 mod cycle;
 mod draw;
 mod grant;
+mod import;
 mod intent;
 mod invariants;
 mod line;
@@ -54,6 +55,7 @@ pub use command::{
 };
 pub use cycle::Spent;
 pub use grant::{Grant, GrantBooks, GrantState};
+pub use import::{Import, ImportAnswer, ImportRecord, ImportRefusal, ImportResult, ImportedFrom, NewImport};
 pub use intent::{Intent, IntentNo, Pledge, Recipient};
 pub use invariants::{Conservation, GrantTerms, Violation};
 pub use line::{BackingNumbers, Line};

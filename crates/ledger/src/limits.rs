@@ -16,6 +16,14 @@ pub const CYCLE_ENDS_MAX: usize = 4;
 pub const REALLOCATIONS_MAX: usize = 100_000;
 /// Refunds one workspace remembers: those of charges of its current cycle and of the one before.
 pub const REFUNDS_MAX: usize = 100_000;
+/// Imports in one request.
+pub const IMPORT_ITEMS_MAX: usize = 500;
+/// How long after it happened usage can be told of, unless its cycle and the one after are over before.
+pub const IMPORT_GRACE_MS: i64 = 45 * 24 * 60 * 60 * 1000;
+/// Imports one workspace remembers: those whose usage can still be told of.
+pub const IMPORTS_MAX: usize = 200_000;
+/// Grants that an import's answer names, the first ones that paid; all of them pay.
+pub const IMPORT_PARTS_SHOWN: usize = 32;
 /// Feature × model pairs that are metered by name in one workspace; what comes later is metered as `other`.
 pub const METERED_NAMES_MAX: usize = 1_024;
 /// Lines one holder may have open for one user: the current one and those being closed.

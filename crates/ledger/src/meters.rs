@@ -23,7 +23,7 @@ impl Workspace {
 
     /// Usage by the meters it is counted under. Names past the bound are counted together as `other`; which ones
     /// these are never changes again.
-    fn counted(&self, used: &Used) -> Vec<(Meter, Metered)> {
+    pub(crate) fn counted(&self, used: &Used) -> Vec<(Meter, Metered)> {
         let mut room = limits::METERED_NAMES_MAX.saturating_sub(self.metered_names.len());
         let mut counted: Vec<(Meter, Metered)> = Vec::with_capacity(used.by_meter.len());
         for (meter, metered) in &used.by_meter {
@@ -45,7 +45,7 @@ impl Workspace {
         counted
     }
 
-    fn meter_number(&mut self, meter: Meter) -> u32 {
+    pub(crate) fn meter_number(&mut self, meter: Meter) -> u32 {
         if let Some(no) = self.meter_numbers.get(&meter) {
             return *no;
         }

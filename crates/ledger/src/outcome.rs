@@ -1,5 +1,6 @@
 //! What the ledger answers: outcomes, rejections that say whether a retry can end differently, and events.
 
+use crate::import::ImportAnswer;
 use crate::meta::{PriceAnswer, PriceRejection};
 use crate::overage::OverageAnswer;
 use crate::plan::{Due, Next, Plan};
@@ -25,7 +26,11 @@ pub enum Outcome {
     Limits(Box<LimitsAnswer>),
     Lines(Vec<LineAnswer>),
     Registered,
-    Forgotten { lines: u64, written_off: Credits, exposure: Credits },
+    Forgotten {
+        lines: u64,
+        written_off: Credits,
+        exposure: Credits,
+    },
     Prices(PriceAnswer),
     Ticked,
     Plan(Box<PlanAnswer>),
@@ -33,6 +38,8 @@ pub enum Outcome {
     Overage(Box<OverageAnswer>),
     Team(Box<TeamView>),
     Refund(Box<RefundAnswer>),
+    /// In the order of the items.
+    Imported(Vec<ImportAnswer>),
 }
 
 /// What a workspace has subscribed to, and what came of it in this cycle.

@@ -19,7 +19,7 @@ use crate::limits;
 use crate::outcome::{Denial, DenialReason, Rejection};
 use crate::rollover::{Rollover, Term};
 use crate::workspace::Workspace;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::planted::{Mistake, is_planted};
 use types::{Backing, Credits, CycleNumber, GrantId, GrantNo, LineId, Revision, Source, Timestamp, UserId};
 
@@ -89,7 +89,7 @@ pub struct OverageAnswer {
     pub of_plan: Option<OverageRule>,
     /// Of the user alone: drawn in this cycle, what is out included, whoever paid for it since.
     pub drawn: Credits,
-    /// Of the workspace alone: the last cycles that had any, the latest first.
+    /// Of the workspace alone: the last cycles that had any, or had usage that nothing covered, the latest first.
     pub cycles: Vec<CycleOverage>,
     pub revision: Revision,
     pub at: Timestamp,
@@ -108,6 +108,8 @@ pub struct CycleOverage {
     pub paid: Credits,
     /// What is charged, not refunded, and nobody has paid for: for a bill, final when the cycle is over and nothing is out.
     pub billed: Credits,
+    /// Usage of the cycle that was told of later and that nothing paid for: for the bill as well, and not counted above.
+    pub uncovered: Credits,
 }
 
 const PREFIX: &str = "overage:";
@@ -196,8 +198,7 @@ impl Workspace {
             Some(overage) => counted.saturating_sub(self.grant(overage.grant).books.out),
             None => counted,
         };
-        let (had, _) = self.totals.sides();
-        let most = Credits::MAX.saturating_sub(had.expect("one pool's credits have a sum"));
+        let most = Credits::MAX.saturating_sub(self.given_in_all());
         match self.overage_rule() {
             OverageRule::Off => None,
             OverageRule::On => Some(most),
@@ -235,7 +236,7 @@ impl Workspace {
         (!amount.is_zero()).then_some((self.overage_backing(), amount))
     }
 
-    fn overage_backing(&self) -> Backing {
+    pub(crate) fn overage_backing(&self) -> Backing {
         let next = || GrantNo(u32::try_from(self.grants.len()).expect("one a cycle beside GRANTS_MAX"));
         let known = self.overages.get(&self.cycle).map(|overage| overage.grant);
         Backing { source: Source::Overage, grant: known.unwrap_or_else(next) }
@@ -458,7 +459,9 @@ impl Workspace {
     pub fn overage_answer(&self, user: Option<&UserId>, at: Timestamp) -> OverageAnswer {
         let entry = user.map(|user| self.user(user));
         let rule = entry.map_or(self.overage_rule, |entry| entry?.overage_rule);
-        let latest = self.overages.iter().rev().filter(|_| user.is_none());
+        let cycles: BTreeSet<CycleNumber> =
+            self.overages.keys().chain(self.uncovered.keys()).copied().collect();
+        let latest = cycles.into_iter().rev().filter(|_| user.is_none());
         OverageAnswer {
             user: user.cloned(),
             rule: rule.map(|(rule, _)| rule),
@@ -466,14 +469,19 @@ impl Workspace {
             drawn: user.map_or(Credits::ZERO, |user| self.overage_of(user)),
             cycles: latest
                 .take(limits::OVERAGE_CYCLES_SHOWN)
-                .map(|(cycle, o)| self.cycle_overage(*cycle, o))
+                .map(|cycle| self.cycle_overage(cycle))
                 .collect(),
             revision: rule.map_or(Revision(0), |(_, revision)| revision),
             at,
         }
     }
 
-    fn cycle_overage(&self, cycle: CycleNumber, overage: &Overage) -> CycleOverage {
+    fn cycle_overage(&self, cycle: CycleNumber) -> CycleOverage {
+        let uncovered = self.uncovered.get(&cycle).copied().unwrap_or(Credits::ZERO);
+        let Some(overage) = self.overages.get(&cycle) else {
+            let (charged, refunded, out, paid, billed) = Default::default();
+            return CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered };
+        };
         let books = &self.grant(overage.grant).books;
         // Written off and credited back: that the pool lost, and nobody is billed for.
         let charged = Credits::checked_sum([books.used, books.unattributed, books.written_off]);
@@ -481,7 +489,7 @@ impl Workspace {
         let paid = overage.paid();
         let (refunded, out) = (books.refunded, books.out);
         let billed = charged.saturating_sub(refunded).saturating_sub(paid);
-        CycleOverage { cycle, charged, refunded, out, paid, billed }
+        CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered }
     }
 
     /// For `violations`.

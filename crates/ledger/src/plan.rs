@@ -303,8 +303,7 @@ impl Workspace {
 
     /// Answers how much of it the pool could have.
     fn give(&mut self, what: For, plan: &Plan, amount: Credits, at: Timestamp, when: At) -> Credits {
-        let (had, _) = self.totals.sides();
-        let amount = amount.min(Credits::MAX.saturating_sub(had.expect("one pool's credits have a sum")));
+        let amount = amount.min(Credits::MAX.saturating_sub(self.given_in_all()));
         if amount.is_zero() {
             return amount;
         }

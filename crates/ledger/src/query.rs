@@ -167,6 +167,8 @@ pub struct UsageReport {
     pub unattributed: Credits,
     /// When it was read.
     pub at: Timestamp,
+    /// Told of later, and paid for by nothing; in the rows.
+    pub uncovered: Credits,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -304,7 +306,12 @@ impl Workspace {
             }
         }
         let rows = groups.into_iter().take(query.limit).map(|(key, metered)| UsageGroup { key, metered });
-        UsageReport { rows: rows.collect(), unattributed: self.totals.unattributed, at }
+        UsageReport {
+            rows: rows.collect(),
+            unattributed: self.totals.unattributed,
+            at,
+            uncovered: self.uncovered_in_all(),
+        }
     }
 
     fn usage_key(&self, query: &UsageQuery, row: &UsageRow) -> UsageKey {

@@ -166,8 +166,7 @@ impl Workspace {
             let what = "refunds of charges of this cycle and the one before";
             return Err(Rejection::TooMany { what, max: limits::REFUNDS_MAX });
         }
-        let (given, _) = self.totals.sides();
-        if given.and_then(|given| given.checked_add(amount)).is_none() {
+        if self.given_in_all().checked_add(amount).is_none() {
             return Err(Rejection::TooMuch);
         }
         let takes = if is_planted(Mistake::RefundFromTheFront) {

@@ -67,6 +67,24 @@ impl Keep {
     }
 }
 
+impl Keep {
+    /// The least that had to be left for `kept` of it to be kept, of what this rule keeps at all.
+    pub(crate) fn least_left(self, kept: Credits) -> Credits {
+        match self {
+            Self::None => Credits::ZERO,
+            Self::All | Self::UpTo(_) => kept,
+            Self::Percent(percent) => {
+                let share = u128::from(kept.micros()).saturating_mul(100);
+                // Nothing is kept of 0 %: whatever was left.
+                let left = share.checked_div(u128::from(percent)).unwrap_or(0);
+                let is_whole = left.saturating_mul(u128::from(percent)) == share || percent == 0;
+                let left = left.saturating_add(u128::from(!is_whole));
+                u64::try_from(left).ok().and_then(Credits::from_micros).unwrap_or(Credits::MAX)
+            }
+        }
+    }
+}
+
 impl Rolled {
     pub(crate) fn at_end_of(cycle: CycleNumber, rule: Rollover, left: Credits) -> Self {
         let last = rule.cycles.map(|cycles| cycle.after(cycles));
@@ -76,6 +94,13 @@ impl Rolled {
     /// Whether what a line of that cycle gives back was left when the grant's own cycle ended.
     pub(crate) fn was_left_by(&self, cycle: CycleNumber) -> bool {
         cycle <= self.cycle
+    }
+
+    /// As it is with `amount` less left; and how much less of that is kept.
+    pub(crate) fn with_less_left(self, keep: Keep, amount: Credits) -> (Self, Credits) {
+        let left = self.left.checked_sub(amount).expect("decided to be a part of what was left");
+        let kept = keep.of(left);
+        (Self { left, kept, ..self }, self.kept.saturating_sub(kept))
     }
 
     /// As it is with `amount` more left; and how much of that is kept.
@@ -111,6 +136,24 @@ mod tests {
         let rule = |keep, cycles| Rollover { keep, cycles }.is_valid();
         assert!(rule(Keep::Percent(100), Some(1)) && rule(Keep::None, None));
         assert!(!rule(Keep::Percent(101), None) && !rule(Keep::All, Some(0)));
+    }
+
+    #[test]
+    fn the_least_that_had_to_be_left() {
+        let mut rules = vec![Keep::None, Keep::All, Keep::UpTo(credits(7)), Keep::UpTo(credits(0))];
+        rules.extend([0, 1, 33, 50, 99, 100].map(Keep::Percent));
+        for keep in rules {
+            for micros in 0..=keep.of(credits(250)).micros() {
+                let least = keep.least_left(credits(micros)).micros();
+                assert!(keep.of(credits(least)).micros() >= micros, "{keep:?} keeps {micros} of {least}");
+                let less = least.checked_sub(1).map(|less| keep.of(credits(less)).micros());
+                assert!(
+                    less.is_none_or(|kept| kept < micros),
+                    "{keep:?} keeps {micros} of less than {least}"
+                );
+            }
+        }
+        assert_eq!(Keep::Percent(1).least_left(Credits::MAX), Credits::MAX);
     }
 
     #[test]

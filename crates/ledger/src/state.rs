@@ -230,7 +230,8 @@ impl Workspace {
         let is_over = |key: &IdempotencyKey| self.key_order.range(..over).any(|(_, other)| other == key);
         if let Some(record) = self.keys.get(&keyed.key).filter(|_| !is_over(&keyed.key)) {
             let same = record.command_hash == keyed.command_hash;
-            return Some(if same { Ok(record.outcome.clone()) } else { Err(Rejection::KeyConflict) });
+            let answer = || self.with_imports(record.outcome.clone());
+            return Some(if same { Ok(answer()) } else { Err(Rejection::KeyConflict) });
         }
         let fresh = self.key_order.len().saturating_sub(over);
         (fresh >= limits::KEYS_MAX).then_some(Err(Rejection::KeyWindowFull { max: limits::KEYS_MAX }))
@@ -247,7 +248,8 @@ impl Workspace {
                 self.keys.remove(&key);
             }
         }
-        let record = KeyRecord { command_hash: keyed.command_hash, outcome: outcome.clone() };
+        let outcome = Self::without_imports(outcome).unwrap_or_else(|| outcome.clone());
+        let record = KeyRecord { command_hash: keyed.command_hash, outcome };
         self.keys.insert(keyed.key.clone(), record);
         self.key_order.push_back((at, keyed.key.clone()));
     }
@@ -266,8 +268,7 @@ impl Workspace {
                 exposed.grow(amount);
                 continue;
             }
-            let (given, _) = self.totals.sides();
-            let amount = amount.min(Credits::MAX.saturating_sub(given.expect("S1 holds of the totals")));
+            let amount = amount.min(Credits::MAX.saturating_sub(self.given_in_all()));
             if is_planted(Mistake::ExposureForgotten) {
                 continue;
             }

@@ -49,6 +49,8 @@ pub struct WorkspaceView {
     pub pending: Credits,
     pub revision: Revision,
     pub at: Timestamp,
+    /// Usage of this cycle that was told of later and that nothing paid for; not in `used`.
+    pub uncovered: Credits,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +147,7 @@ impl Workspace {
             pending: Credits::checked_sum(pending).expect("parts of one pool"),
             revision: self.settings,
             at,
+            uncovered: self.uncovered.get(&self.cycle).copied().unwrap_or(Credits::ZERO),
         }
     }
 

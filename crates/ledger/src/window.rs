@@ -5,6 +5,9 @@
 //! window before counts in this one until it comes back; a refusal asks for it first. Nothing is counted twice, and
 //! what is out at a window's end is not lost to the next.
 //!
+//! **Usage that is told of later** (`import`) counts in the windows that it happened in and that still run, whatever they were told
+//! since; usage of a window or cycle that is over counts nowhere.
+//!
 //! **Windows** are fixed. Hours are those of UTC. Days and weeks begin at midnight by the clocks of the workspace's zone,
 //! weeks on Mondays: what clocks will show was looked up outside and stands in the state. Cycles are the workspace's.
 //! Nothing happens when a window ends: a draw counts in the windows that its own entry's time lies in.
@@ -123,6 +126,25 @@ impl Workspace {
     pub(crate) fn count(&mut self, user: &UserId, amount: Credits, at: Timestamp) {
         let Some(entry) = self.user(user).filter(|_| !amount.is_zero()) else { return };
         let used = |window| self.used_in(entry, window, at).saturating_add(amount);
+        let recent =
+            Recent { at, hour: used(Window::Hour), day: used(Window::Day), week: used(Window::Week) };
+        self.user_mut(user).recent = recent;
+    }
+
+    /// So much has happened then and becomes known now: it counts in the windows it happened in, where they still run.
+    pub(crate) fn count_import(
+        &mut self,
+        user: &UserId,
+        amount: Credits,
+        happened_at: Timestamp,
+        at: Timestamp,
+    ) {
+        let Some(entry) = self.user(user).filter(|_| !amount.is_zero()) else { return };
+        let used = |window| {
+            let (from, _) = self.window_at(window, at);
+            let counts = if happened_at < from { Credits::ZERO } else { amount };
+            self.used_in(entry, window, at).saturating_add(counts)
+        };
         let recent =
             Recent { at, hour: used(Window::Hour), day: used(Window::Day), week: used(Window::Week) };
         self.user_mut(user).recent = recent;

@@ -4,6 +4,7 @@
 
 use crate::cycle::Spent;
 use crate::grant::GrantState;
+use crate::import::ImportRecord;
 use crate::line::BackingNumbers;
 use crate::overage::{Overage, OverageRule};
 use crate::plan::Subscription;
@@ -17,8 +18,8 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
     AnyCharge, Backing, Credits, CycleNumber, CycleRule, Durability, Feature, GrantId, GrantNo, HolderId,
-    IdempotencyKey, LineId, LineNumber, Meter, Metered, Model, ReallocationId, RefundId, Revision, Source,
-    TeamId, Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
+    IdempotencyKey, ImportId, LineId, LineNumber, Meter, Metered, Model, ReallocationId, RefundId, Revision,
+    Source, TeamId, Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +103,14 @@ pub struct Workspace {
     pub shared_out: Credits,
     /// Running number of lines that are frozen and still have something out.
     pub frozen_out: u64,
+    /// When the cycle before this one began, for usage that is told of later.
+    pub previous_starts_at: Option<Timestamp>,
+    /// Usage that was told of, and can still be told of again.
+    pub imports: BTreeMap<ImportId, ImportRecord>,
+    /// The same by when it happened.
+    pub import_order: BTreeSet<(Timestamp, ImportId)>,
+    /// Usage that was told of and that nothing paid for, of the cycles that had any.
+    pub uncovered: BTreeMap<CycleNumber, Credits>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,11 +119,11 @@ pub struct User {
     pub allocation: Option<Allocation>,
     pub limits: Option<Box<Limits>>,
     pub recent: Recent,
-    /// Used, unattributed and written off on lines of this cycle, whatever paid for it.
+    /// Used, unattributed and written off on lines of this cycle, and what was told of it later, whatever paid for it.
     pub used: Credits,
     /// The same on lines of earlier cycles, as it became known in this one: limits count it here.
     pub late: Credits,
-    /// All that was charged on lines of earlier cycles.
+    /// All that was charged in earlier cycles.
     pub past: Credits,
     /// Refunded of charges of this cycle: limits do not count it. Charges of earlier ones: no limit counts them.
     pub refunded: Credits,
@@ -211,6 +220,10 @@ impl Workspace {
             totals: GrantBooks::default(),
             shared_out: Credits::ZERO,
             frozen_out: 0,
+            previous_starts_at: None,
+            imports: BTreeMap::new(),
+            import_order: BTreeSet::new(),
+            uncovered: BTreeMap::new(),
         }
     }
 

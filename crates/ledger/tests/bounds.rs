@@ -3,8 +3,9 @@
 //! Keys, lines per holder and metered names are scripts.
 
 use ledger::{
-    AdminCommand, Change, Command, CycleEnds, GrantKind, HolderBatch, LineMessage, MidCycle, NewGrant,
-    Outcome, Plan, PlanChange, Rejection, Rollover, State, Used, When, Wish, WorkspaceSettings, limits,
+    AdminCommand, Change, Command, CycleEnds, GrantKind, HolderBatch, ImportRefusal, ImportResult,
+    LineMessage, MidCycle, NewGrant, NewImport, Outcome, Plan, PlanChange, Rejection, Rollover, State, Used,
+    When, Wish, WorkspaceSettings, limits,
 };
 use std::sync::Arc;
 use types::{
@@ -34,9 +35,13 @@ fn admin(state: &mut State, change: Change) -> Result<Outcome, Rejection> {
 }
 
 fn grant(state: &mut State, i: usize) -> Result<Outcome, Rejection> {
+    admin(state, Change::MakeGrant(new_grant(i)))
+}
+
+fn new_grant(i: usize) -> NewGrant {
     let id = GrantId::parse(&format!("g{i}")).unwrap();
     let (starts_at, expires_at) = (None, None);
-    let grant = NewGrant {
+    NewGrant {
         id,
         kind: GrantKind::Pack,
         amount: credits(1_000),
@@ -45,8 +50,7 @@ fn grant(state: &mut State, i: usize) -> Result<Outcome, Rejection> {
         starts_at,
         expires_at,
         term: ledger::Term::Lasting,
-    };
-    admin(state, Change::MakeGrant(grant))
+    }
 }
 
 fn state() -> State {
@@ -136,6 +140,83 @@ fn reallocations_of_a_cycle() {
     assert!(move_one(7).is_ok(), "one that was made is answered as at first");
 }
 
+fn import(id: &str, micros: u64) -> NewImport {
+    NewImport {
+        id: types::ImportId::parse(id).unwrap(),
+        user: user("ann"),
+        feature: Feature::parse("chat").unwrap(),
+        model: None,
+        units: Vec::new(),
+        charge: Some(credits(micros)),
+        happened_at: AT,
+        body: [0; 32],
+    }
+}
+
+fn imports(state: &mut State, at: Timestamp, ids: std::ops::Range<usize>) -> Vec<ImportResult> {
+    let change = Change::ImportUsage(ids.map(|i| import(&format!("i{i}"), 1)).collect());
+    let command = AdminCommand { workspace: workspace(), keyed: None, if_match: None, change };
+    match state.apply(at, &Command::Admin(command)).result.unwrap() {
+        Outcome::Imported(answers) => answers.into_iter().map(|answer| answer.result).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn imports_at_once() {
+    let mut state = state();
+    let max = limits::IMPORT_ITEMS_MAX;
+    let taken = imports(&mut state, AT, 0..max);
+    assert!(taken.len() == max && taken.iter().all(|result| *result == ImportResult::Charged));
+    let past = Change::ImportUsage((0..=max).map(|_| import("i", 1)).collect());
+    assert_eq!(admin(&mut state, past), Err(Rejection::TooMany { what: "imports at once", max }));
+}
+
+#[test]
+fn imports_that_are_remembered() {
+    let mut state = state();
+    let (step, max) = (limits::IMPORT_ITEMS_MAX, limits::IMPORTS_MAX);
+    let too_many = [ImportResult::Refused(ImportRefusal::TooManyImports)];
+    for from in (0..max).step_by(step) {
+        let taken = imports(&mut state, AT, from..(from + step).min(max));
+        assert!(taken.iter().all(|result| *result == ImportResult::Charged), "from {from}");
+    }
+    assert_eq!(imports(&mut state, AT, max..max + 1), too_many);
+    assert_eq!(imports(&mut state, AT, 7..8), [ImportResult::Repeated]);
+    // The last instant at which all of them can be told of, and the first one at which they cannot.
+    let last = AT.plus_ms(limits::IMPORT_GRACE_MS);
+    assert_eq!(imports(&mut state, last, max..max + 1), too_many);
+    let past = last.plus_ms(1);
+    let too_old = [ImportResult::Refused(ImportRefusal::TooOld)];
+    assert_eq!(imports(&mut state, past, 7..8), too_old);
+    assert!(state.workspace(&workspace()).unwrap().imports.is_empty());
+    assert_eq!(state.violations(), []);
+}
+
+#[test]
+fn grants_that_an_import_names() {
+    let mut state = state();
+    let shown = limits::IMPORT_PARTS_SHOWN;
+    for i in 0..shown + 2 {
+        let change = Change::MakeGrant(NewGrant { amount: credits(1), ..new_grant(i) });
+        admin(&mut state, change).unwrap();
+    }
+    let mut named = |id: &str, micros: usize| match admin(
+        &mut state,
+        Change::ImportUsage(vec![import(id, micros as u64)]),
+    )
+    .unwrap()
+    {
+        Outcome::Imported(answers) => {
+            let import = answers[0].import.clone().unwrap();
+            (import.from.len(), import.uncovered)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(named("all", shown + 1), (shown, Credits::ZERO), "all of them pay, the first ones are named");
+    assert_eq!(named("rest", 2), (1, credits(1)));
+}
+
 #[test]
 fn users_of_a_workspace() {
     let mut state = state();
@@ -152,6 +233,15 @@ fn users_of_a_workspace() {
         |name| Change::SetLimit { user: user(name), window: types::Window::Cycle, amount: Some(credits(1)) };
     assert_eq!(admin(&mut state, limit("past")), Err(Rejection::TooMany { what: "users", max }));
     assert!(admin(&mut state, limit("last")).is_ok());
+    let mut told = |name| {
+        let item = NewImport { user: user(name), ..import(name, 1) };
+        match admin(&mut state, Change::ImportUsage(vec![item])).unwrap() {
+            Outcome::Imported(answers) => answers[0].result.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(told("last"), ImportResult::Charged);
+    assert_eq!(told("past"), ImportResult::Refused(ImportRefusal::TooManyUsers));
     let drawn = line(&mut state, 2, "past", Used::default(), draw);
     assert!(drawn.contains("UnknownUser"), "{drawn}");
     let drawn = line(&mut state, 3, "u7", Used::default(), draw);

@@ -10,9 +10,9 @@ mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use types::{
-    CivilDate, Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey, LineNumber,
-    Model, NodeId, OneOrAny, PlanId, ReallocationId, RefundId, Revision, TeamId, Timestamp, Unit, UserId,
-    WorkspaceId, ZoneName,
+    CivilDate, Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey, ImportId,
+    LineNumber, Model, NodeId, OneOrAny, PlanId, ReallocationId, RefundId, Revision, TeamId, Timestamp, Unit,
+    UserId, WorkspaceId, ZoneName,
 };
 
 /// A type with a frozen shape.
@@ -139,6 +139,7 @@ as_text!(
     PlanId,
     ReallocationId,
     RefundId,
+    ImportId,
     Feature,
     Model,
     Unit,

@@ -101,6 +101,8 @@ text_id! {
     ReallocationId;
     /// A refund, named by whoever asked for it, or by its charge; permanent as long as the charge can be refunded.
     RefundId;
+    /// Usage that happened elsewhere, named by whoever tells of it; permanent as long as it can be told of.
+    ImportId;
     /// What is being paid for: `chat`, `image`.
     Feature;
     /// The model behind a feature: `m-1`.

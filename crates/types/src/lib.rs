@@ -14,7 +14,7 @@ mod window;
 pub use credits::{BadCredits, Credits, CreditsDelta, MICROS_PER_CREDIT};
 pub use cycle::{BadCycle, CivilDate, CycleDays, CycleRule, Every, ZONE_BYTES_MAX, ZoneName, days_in_month};
 pub use id::{
-    BadId, DiskId, Feature, GrantId, HolderId, ID_BYTES_MAX, IdempotencyKey, Model, NodeId, PlanId,
+    BadId, DiskId, Feature, GrantId, HolderId, ID_BYTES_MAX, IdempotencyKey, ImportId, Model, NodeId, PlanId,
     ReallocationId, RefundId, ShardId, TeamId, Unit, UserId, WorkspaceId,
 };
 pub use line::{

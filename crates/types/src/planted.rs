@@ -76,6 +76,7 @@ mistakes! {
     RefundTwice = "refund-twice" "S2": "what was refunded of a charge before is not looked at",
     RefundFromTheFront = "refund-from-the-front" "S8": "a refund goes back to the grants that burned first",
     KeptIsForgotten = "kept-is-forgotten" "S1": "what a smaller plan could not take back is forgotten, and a larger one gives it again",
+    ImportTwice = "import-twice" "S7": "usage that happened elsewhere is not remembered by its id, and charged again when it is told of again",
     KeyNotKept = "key-not-kept" "S7": "a charge's key is not remembered",
     KeyNotJournalled = "key-not-journalled" "S7": "a charge's key is in memory only",
     OwnWallEndsKeys = "own-wall-ends-keys" "S7": "keys expire by this machine's own clock",

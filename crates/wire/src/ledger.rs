@@ -75,6 +75,7 @@ shapes! {
         LiftLimits { user: String },
         Team { team: String, change: TeamChange },
         Refund(Box<NewRefund>),
+        ImportUsage(Vec<NewImport>),
     }
 
     pub enum TeamChange {
@@ -83,6 +84,17 @@ shapes! {
         SetReserve { amount: u64 },
         AdjustReserve { delta: CreditsDelta },
         RemoveReserve,
+    }
+
+    pub struct NewImport {
+        pub id: String,
+        pub user: String,
+        pub feature: String,
+        pub model: Option<String>,
+        pub units: Vec<(String, u64)>,
+        pub charge: Option<u64>,
+        pub happened_at: i64,
+        pub body: [u8; 32],
     }
 
     pub struct NewRefund {

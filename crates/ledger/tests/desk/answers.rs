@@ -3,10 +3,10 @@
 use super::{holder_text, is_quiet, line_text};
 use ledger::{
     AllocationAnswer, Answer, Applied, Command, CycleOverage, DenialReason, Due, Event, Grant, GrantState,
-    Intent, LimitHit, LimitView, LimitsAnswer, LineAnswer, LineResult, MemberView, Next, Outcome,
-    OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan, PlanAnswer, Pooling, PoolingAnswer,
-    ReallocationAnswer, RefundAnswer, RefundedTo, Rejection, State, TeamView, UsageReport, Workspace,
-    WorkspaceView,
+    Import, ImportAnswer, ImportResult, ImportedFrom, Intent, LimitHit, LimitView, LimitsAnswer, LineAnswer,
+    LineResult, MemberView, Next, Outcome, OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan,
+    PlanAnswer, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, RefundedTo, Rejection, State, TeamView,
+    UsageReport, Workspace, WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, CycleNumber, Source, Timestamp};
@@ -51,6 +51,7 @@ fn outcome(workspace: Option<&Workspace>, outcome: &Outcome) -> String {
         Outcome::Overage(answer) => overage(answer),
         Outcome::Team(view) => team(view),
         Outcome::Refund(answer) => refund(answer),
+        Outcome::Imported(answers) => answers.iter().map(import).collect(),
     }
 }
 
@@ -116,9 +117,10 @@ fn overage(answer: &OverageAnswer) -> String {
     let rule =
         answer.of_plan.map_or(rule.clone(), |of_plan| format!("{rule}, the plan's is {}", said(of_plan)));
     let mut text = format!("overage{whose}: {rule}{}\n", parts(&[("drawn", answer.drawn)]));
-    for CycleOverage { cycle, charged, refunded, out, paid, billed } in &answer.cycles {
+    for CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered } in &answer.cycles {
         let (charged, refunded) = (("charged", *charged), ("refunded", *refunded));
-        let known = parts(&[charged, refunded, ("out", *out), ("paid", *paid), ("billed", *billed)]);
+        let (out, paid) = (("out", *out), ("paid", *paid));
+        let known = parts(&[charged, refunded, out, paid, ("billed", *billed), ("uncovered", *uncovered)]);
         writeln!(text, "  cycle {}{known}", cycle.0).unwrap();
     }
     text
@@ -149,6 +151,25 @@ fn refund(answer: &RefundAnswer) -> String {
     let mut text = format!("{id}: {amount} {cycle}, {refunded} of {charged} so far\n");
     for RefundedTo { from, grant, amount, place } in to {
         writeln!(text, "  {amount} from {} of {grant}: {place:?}", source(*from)).unwrap();
+    }
+    text
+}
+
+fn import(answer: &ImportAnswer) -> String {
+    let again = match &answer.result {
+        ImportResult::Charged => "",
+        ImportResult::Repeated => "again: ",
+        ImportResult::Conflict => return format!("{}: something else was told of under it\n", answer.id),
+        ImportResult::Refused(why) => {
+            return format!("{}: refused ({:?}): {why}\n", answer.id, why.retry());
+        }
+    };
+    let Import { user, cycle, charged, from, uncovered, .. } =
+        &**answer.import.as_ref().expect("it was charged");
+    let said = parts(&[("uncovered", *uncovered)]);
+    let mut text = format!("{}: {again}{charged} of {user} in cycle {}{said}\n", answer.id, cycle.0);
+    for ImportedFrom { from, grant, amount } in from {
+        writeln!(text, "  {amount} from {} of {grant}", source(*from)).unwrap();
     }
     text
 }
@@ -280,6 +301,7 @@ fn pool(view: &WorkspaceView) -> String {
         ("written off", view.written_off),
         ("exposure", view.exposure),
         ("pending", view.pending),
+        ("uncovered", view.uncovered),
     ]);
     let cycle =
         if view.cycle == CycleNumber::FIRST { String::new() } else { format!("cycle {}: ", view.cycle.0) };
@@ -303,6 +325,9 @@ fn usage(report: &UsageReport) -> String {
     }
     if !report.unattributed.is_zero() {
         writeln!(out, "unattributed {}", report.unattributed).unwrap();
+    }
+    if !report.uncovered.is_zero() {
+        writeln!(out, "uncovered {}", report.uncovered).unwrap();
     }
     out
 }

@@ -272,14 +272,8 @@ impl Desk {
     }
 }
 
-/// Any hash will do, as long as equal changes have equal ones.
 fn hash(change: &Change) -> [u8; 32] {
-    let mut hash = [0; 32];
-    for (i, byte) in format!("{change:?}").bytes().enumerate() {
-        let slot: &mut u8 = &mut hash[i % 32];
-        *slot = slot.wrapping_mul(31).wrapping_add(byte);
-    }
-    hash
+    words::digest(&format!("{change:?}"))
 }
 
 /// Node and disk as scripts write them: `n1`, or `n1/2` for another disk than 1.

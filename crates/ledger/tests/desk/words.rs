@@ -2,7 +2,7 @@
 
 use ledger::{
     Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, Membership, MidCycle, NewGrant,
-    OverageRule, Overflow, Page, Plan, PlanChange, Pooling, Role, Rollover, TeamChange, Term, UsageKey,
+    NewImport, OverageRule, Overflow, Page, Plan, PlanChange, Pooling, Role, Rollover, TeamChange, Term, UsageKey,
     UsageQuery, Used, When, WorkspaceSettings, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -190,6 +190,7 @@ impl Words {
             "team" | "disband" | "reserve" | "adjust-reserve" | "unreserve" => {
                 Change::Team { team: self.parsed("a team")?, change: self.team_change(verb)? }
             }
+            "import" => Change::ImportUsage(vec![self.import(start)?]),
             "cancel-plan" => Change::Plan(PlanChange::Cancel),
             _ => return Err(Bad::Unknown(verb.to_owned())),
         })
@@ -202,6 +203,27 @@ impl Words {
             "own-first" => Ok(Pooling::OwnFirst),
             other => Err(Bad::Unknown(other.to_owned())),
         }
+    }
+
+    /// `import i1 ann 5 at=2h of=chat/m-1`: usage that happened elsewhere; `none` where nobody knows its price. `said=` is more
+    /// of what was said.
+    fn import(&mut self, start: Timestamp) -> Result<NewImport, Bad> {
+        let (id, user) = (self.parsed("an id")?, self.parsed("a user")?);
+        let charge = self.next("an amount, or none")?;
+        let at = self.options.remove("at").ok_or(Bad::Missing("at=TIME"))?;
+        let of = self.options.remove("of").unwrap_or_else(|| "chat/m-1".to_owned());
+        let said = self.options.remove("said").unwrap_or_default();
+        let (feature, model) = of.split_once('/').map_or((&*of, None), |(f, m)| (f, Some(m)));
+        Ok(NewImport {
+            body: digest(&format!("{user:?} {charge} {at} {of} {said}")),
+            id,
+            user,
+            feature: read(feature)?,
+            model: model.map(read).transpose()?,
+            units: Vec::new(),
+            charge: if charge == "none" { None } else { Some(read(&charge)?) },
+            happened_at: instant(&at, start)?,
+        })
     }
 
     fn team_or_none(&mut self) -> Result<Option<Option<TeamId>>, Bad> {
@@ -400,6 +422,16 @@ fn overage_rule(text: &str) -> Result<Option<OverageRule>, Bad> {
         "off" => Some(OverageRule::Off),
         cap => Some(OverageRule::UpTo(read(cap)?)),
     })
+}
+
+/// Any hash will do, as long as equal texts have equal ones.
+pub fn digest(text: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    for (i, byte) in text.bytes().enumerate() {
+        let slot: &mut u8 = &mut hash[i % 32];
+        *slot = slot.wrapping_mul(31).wrapping_add(byte);
+    }
+    hash
 }
 
 fn zone(text: &str) -> Result<ZoneName, Bad> {

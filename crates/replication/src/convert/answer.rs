@@ -18,9 +18,12 @@ shaped! {
         mode, seats, share, parts, set_aside, short, by_hand, shared, pending, revision, at,
     }
     struct ledger::OverageAnswer { user, rule, of_plan, drawn, cycles, revision, at }
-    struct ledger::CycleOverage { cycle, charged, refunded, out, paid, billed }
+    struct ledger::CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered }
     struct ledger::RefundAnswer { id, charge, user, cycle, charged, asked, amount, refunded, to, at }
     struct ledger::RefundedTo { from, grant, amount, place }
+    struct ledger::ImportAnswer { id, result, import }
+    struct ledger::Import { user, cycle, charged, from, uncovered, happened_at, at }
+    struct ledger::ImportedFrom { from, grant, amount }
     struct ledger::TeamView {
         team, parent, members, reserve, standing, used, leased, remaining, short, pending, revision, at,
     }
@@ -29,7 +32,7 @@ shaped! {
     struct ledger::WorkspaceView {
         id, name, membership, durability, pooling, cycle, cycle_starts_at, cycle_ends_at, timezone, cycle_rule, granted, used, refunded, held,
         available, leased, leased_by_node, allocated, short, reserved, shared, unattributed, written_off, exposure, pending,
-        revision, at,
+        revision, at, uncovered,
     }
     struct ledger::MemberView {
         user, listed, ai_access, team, role, allocation, overflow, short, pending, reserve, limit, used, refunded,
@@ -43,7 +46,11 @@ shaped! {
         Limits(answer), Lines(answers), Registered,
         Forgotten { lines, written_off, exposure }, Prices(answer), Ticked, Plan(answer),
         Pooling(answer),
-        Overage(answer), Team(view), Refund(answer),
+        Overage(answer), Team(view), Refund(answer), Imported(answers),
+    }
+    enum ledger::ImportResult { Charged, Repeated, Conflict, Refused(why) }
+    enum ledger::ImportRefusal {
+        TooOld, InFuture, UnknownUser(user), Unpriced, TooManyUsers, TooManyImports, TooMuch,
     }
     enum ledger::RefundPlace { Allocation, Shared, Overage, Expired, Voided }
     enum ledger::LineResult { Line { drawn, frozen, denied }, Closed, Rejected(why) }
@@ -74,7 +81,8 @@ shaped! {
 }
 
 /// Every word a [`ledger::Rejection`] names a kind of thing by.
-const THINGS: [&str; 9] = [
+const THINGS: [&str; 10] = [
+    "imports at once",
     "users",
     "seats whose credits are not pooled",
     "teams",

@@ -15,7 +15,7 @@ shaped! {
         PutMember { user, ai_access, team, role }, SetAllocation { user, amount, overflow },
         AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
         SetLimit { user, window, amount }, Plan(change), SetPooling(mode), SetOverage { user, rule }, LiftLimits { user },
-        Team { team, change }, Refund(refund),
+        Team { team, change }, Refund(refund), ImportUsage(items),
     }
     enum ledger::TeamChange {
         Put { parent }, Remove, SetReserve { amount }, AdjustReserve { delta }, RemoveReserve,
@@ -50,6 +50,7 @@ shaped! {
     struct ledger::Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage }
     struct ledger::NewRefund { id, holder, charge, user, parts, amount }
     struct ledger::ChargePart { line, cycle, backing, amount }
+    struct ledger::NewImport { id, user, feature, model, units, charge, happened_at, body }
     struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }
     struct ledger::HolderBatch { holder, journal_sequence, workspace, lines, recalled }
     struct ledger::LineMessage { number, user, cycle, team, returned, used, held, confirmed, wish }

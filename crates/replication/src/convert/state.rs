@@ -27,6 +27,7 @@ shaped! {
         member, allocation, limits, recent, used, late, past, refunded, past_refunded, share, of_share, out,
         overage_rule, lines,
     }
+    struct ledger::ImportRecord { body, import }
     struct ledger::Overage { grant, accounts, closed }
     struct ledger::OverageAccount { made, shares, reserves, paid_by }
     struct ledger::OveragePayer { grant, allocation, amount }
@@ -165,6 +166,10 @@ impl Shaped for Workspace {
             totals: _,
             shared_out,
             frozen_out,
+            previous_starts_at,
+            imports,
+            import_order: _,
+            uncovered,
         } = self;
         let entry = |(at, key): &(types::Timestamp, types::IdempotencyKey)| {
             let KeyRecord { command_hash, outcome } = &keys[key];
@@ -211,6 +216,9 @@ impl Shaped for Workspace {
             keys: key_order.iter().map(entry).collect(),
             shared_out: shared_out.shape(),
             frozen_out: *frozen_out,
+            previous_starts_at: previous_starts_at.shape(),
+            imports: imports.shape(),
+            uncovered: uncovered.shape(),
         }
     }
 
@@ -278,9 +286,14 @@ impl Shaped for Workspace {
             key_order,
             shared_out: Shaped::from_shape(shape.shared_out)?,
             frozen_out: shape.frozen_out,
+            previous_starts_at: Shaped::from_shape(shape.previous_starts_at)?,
+            imports: Shaped::from_shape(shape.imports)?,
+            import_order: Default::default(),
+            uncovered: Shaped::from_shape(shape.uncovered)?,
         };
         workspace.reserves = workspace.counted_reserves();
         workspace.refunded = workspace.refunded_by_charge();
+        workspace.import_order = workspace.ordered_imports();
         workspace.short = workspace.short_allocations();
         workspace.seats = workspace.counted_seats();
         workspace.sort_burn_order();

@@ -14,7 +14,7 @@ const PAGE_ROWS_MAX: usize = 1_000;
 const GROUP_BY_MAX: usize = 4;
 
 travels! {
-    struct UsageReport as UsageReport { rows, unattributed, at }
+    struct UsageReport as UsageReport { rows, unattributed, at, uncovered }
     struct ChargeBooks as ChargeBooks { refunded, grants, at }
     struct UsageGroup as UsageGroup { key, metered }
     struct UsageKey as UsageKey { day, user, team, feature, model }

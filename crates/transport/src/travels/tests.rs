@@ -190,7 +190,12 @@ fn answers() -> Vec<Answer> {
         Answer::Members(vec![]),
         Answer::Allocation(allocation),
         Answer::Reallocation(reallocation),
-        Answer::Usage(ledger::UsageReport { rows: vec![row], unattributed: credits(1), at }),
+        Answer::Usage(ledger::UsageReport {
+            rows: vec![row],
+            unattributed: credits(1),
+            at,
+            uncovered: credits(2),
+        }),
         Answer::Refund(Box::new(refund)),
         Answer::Charge(ledger::ChargeBooks {
             refunded: Credits::MAX,

@@ -30,6 +30,41 @@ shapes! {
         Overage(Box<OverageAnswer>),
         Team(Box<TeamView>),
         Refund(Box<RefundAnswer>),
+        Imported(Vec<ImportAnswer>),
+    }
+
+    pub struct ImportAnswer {
+        pub id: String,
+        pub result: ImportResult,
+        pub import: Option<Box<Import>>,
+    }
+
+    pub enum ImportResult { Charged, Repeated, Conflict, Refused(ImportRefusal) }
+
+    pub enum ImportRefusal {
+        TooOld,
+        InFuture,
+        UnknownUser(String),
+        Unpriced,
+        TooManyUsers,
+        TooManyImports,
+        TooMuch,
+    }
+
+    pub struct Import {
+        pub user: String,
+        pub cycle: u32,
+        pub charged: u64,
+        pub from: Vec<ImportedFrom>,
+        pub uncovered: u64,
+        pub happened_at: i64,
+        pub at: i64,
+    }
+
+    pub struct ImportedFrom {
+        pub from: Source,
+        pub grant: String,
+        pub amount: u64,
     }
 
     pub struct TeamView {
@@ -86,6 +121,7 @@ shapes! {
         pub out: u64,
         pub paid: u64,
         pub billed: u64,
+        pub uncovered: u64,
     }
 
     pub struct PriceAnswer {
@@ -280,6 +316,7 @@ shapes! {
         pub pending: u64,
         pub revision: u64,
         pub at: i64,
+        pub uncovered: u64,
     }
 
     pub struct MemberView {

@@ -211,6 +211,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("reserve-remove", team(TeamChange::RemoveReserve)),
         ("refund-all", admin(refund(AnyCharge::Consume(charge_id()), None))),
         ("refund-of-hold", admin(refund(AnyCharge::Hold(HoldId { node: 300, number: 1 << 40 }), Some(1)))),
+        ("import-usage", admin(Change::ImportUsage(vec![new_import(Some(300)), new_import(None)]))),
         ("plan-cancel", admin(Change::Plan(PlanChange::Cancel))),
         ("holder", Command::Holder(batch)),
         ("register", Command::Register { holder: holder(), journal_sequence: 1 }),
@@ -309,8 +310,40 @@ pub fn refund_answer() -> RefundAnswer {
     }
 }
 
+fn new_import(charge: Option<u64>) -> NewImport {
+    NewImport {
+        id: "i".into(),
+        user: "a".into(),
+        feature: "chat".into(),
+        model: some("m-1"),
+        units: vec![("u".into(), 70_000)],
+        charge,
+        happened_at: -1,
+        body: [9; 32],
+    }
+}
+
+pub fn import() -> Import {
+    let from = vec![ImportedFrom { from: Source::Shared, grant: "g".into(), amount: 1 }];
+    Import { user: "a".into(), cycle: 3, charged: 300, from, uncovered: 2, happened_at: -1, at: 4 }
+}
+
+fn import_answers() -> Vec<ImportAnswer> {
+    use ImportRefusal as No;
+    let user = || No::UnknownUser("a".into());
+    let refused =
+        [No::TooOld, No::InFuture, user(), No::Unpriced, No::TooManyUsers, No::TooManyImports, No::TooMuch];
+    let results = [ImportResult::Charged, ImportResult::Repeated, ImportResult::Conflict];
+    let results = results.into_iter().chain(refused.map(ImportResult::Refused));
+    let answer = |result: ImportResult| {
+        let import = (result == ImportResult::Charged).then(|| Box::new(import()));
+        ImportAnswer { id: "i".into(), result, import }
+    };
+    results.map(answer).collect()
+}
+
 pub fn overage_answer() -> OverageAnswer {
-    let cycle = CycleOverage { cycle: 3, charged: 1, refunded: 7, out: 2, paid: 3, billed: 4 };
+    let cycle = CycleOverage { cycle: 3, charged: 1, refunded: 7, out: 2, paid: 3, billed: 4, uncovered: 5 };
     let (user, rule, cycles) = (some("a"), Some(OverageRule::UpTo(5)), vec![cycle]);
     let of_plan = Some(OverageRule::On);
     OverageAnswer { user, rule, of_plan, drawn: 6, cycles, revision: 7, at: 8 }
@@ -378,6 +411,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         pending: 15,
         revision: 16,
         at: 17,
+        uncovered: 20,
     };
     let member = MemberView {
         user: "a".into(),
@@ -449,6 +483,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("overage", Outcome::Overage(Box::new(overage_answer()))),
         ("team", Outcome::Team(Box::new(team_view()))),
         ("refund", Outcome::Refund(Box::new(refund_answer()))),
+        ("imported", Outcome::Imported(import_answers())),
     ]
 }
 

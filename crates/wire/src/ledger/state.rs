@@ -3,8 +3,8 @@
 //! What can be computed from the rest (burn order, indexes by name, sums over grants) is not stored.
 
 use super::{
-    Backing, CycleRule, Durability, GrantKind, HolderId, KeyedBy, Limits, LineId, Membership, Meter, Metered,
-    Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList, ReallocationAnswer, Recent,
+    Backing, CycleRule, Durability, GrantKind, HolderId, Import, KeyedBy, Limits, LineId, Membership, Meter,
+    Metered, Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList, ReallocationAnswer, Recent,
     RefundAnswer, Role, Source, Term, ZoneClock,
 };
 use crate::envelope::Frozen;
@@ -88,6 +88,14 @@ shapes! {
         pub keys: Vec<KeyEntry>,
         pub shared_out: u64,
         pub frozen_out: u64,
+        pub previous_starts_at: Option<i64>,
+        pub imports: Vec<(String, ImportRecord)>,
+        pub uncovered: Vec<(u32, u64)>,
+    }
+
+    pub struct ImportRecord {
+        pub body: [u8; 32],
+        pub import: Import,
     }
 
     pub struct Overage {

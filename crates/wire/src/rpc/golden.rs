@@ -154,7 +154,7 @@ fn what_was_read() {
     golden(&read(ReadAnswer::Reallocation(reallocation)), "5105 000301040172016101620903020102040c0102");
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
-        &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6 })),
+        &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6, uncovered: 8 })),
         "5105 0003010501010101017500010166000501010174fb2c01070c0102",
     );
     golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5105 00030106040102");
@@ -225,6 +225,7 @@ fn workspace() -> log::WorkspaceView {
         pending: 15,
         revision: 16,
         at: 17,
+        uncovered: 20,
     }
 }
 

@@ -74,6 +74,7 @@ shapes! {
         pub rows: Vec<UsageGroup>,
         pub unattributed: u64,
         pub at: i64,
+        pub uncovered: u64,
     }
 
     pub struct UsageGroup {

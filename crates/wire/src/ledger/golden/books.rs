@@ -124,6 +124,9 @@ fn workspace() -> Workspace {
         keys: vec![KeyEntry { at: 1, key: "k".into(), command_hash: [9; 32], outcome: Outcome::Ticked }],
         shared_out: 8,
         frozen_out: 9,
+        previous_starts_at: Some(4),
+        imports: vec![("i".into(), ImportRecord { body: [9; 32], import: import() })],
+        uncovered: vec![(3, 2)],
     }
 }
 
