@@ -106,12 +106,18 @@ table! {
         "Send the header `Content-Type: application/json`.";
     Invalid = 422 "invalid": "A value cannot be accepted",
         "Correct that value.";
+    TooOld = 422 "too_old": "This usage is too old to be told of",
+        "Usage can be told of for 45 days, and until the cycle after its own is over. What is owed for older usage is settled elsewhere.";
+    InFuture = 422 "in_future": "This usage is yet to happen",
+        "Tell of it when it has happened, or correct `happened_at`; GET /v1/cluster shows the time that nodes go by.";
     Unpriced = 422 "unpriced": "This usage has no price",
         "Add a price to the rate card (0 is a price), or one for `*`, or give an amount.";
     Overloaded = 429 "overloaded" again 1_000: "This node has more to do than it takes",
         "Ask again a little later, or ask another node.";
     KeyWindowFull = 429 "key_window_full" again 60_000: "No room for more idempotency keys",
         "Ask again later; keys are forgotten after 24 hours.";
+    TooManyImports = 429 "too_many_imports" again 60_000: "A workspace remembers no more imports",
+        "Ask again later; imports are forgotten when they can be told of no more. Sum up usage by user, feature and day.";
     TooManyHolds = 429 "too_many_holds" again 1_000: "There are too many open holds",
         "Settle or release holds that are not needed; forgotten ones expire.";
     Internal = 500 "internal": "This node made a mistake",

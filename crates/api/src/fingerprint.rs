@@ -9,8 +9,8 @@
 
 use crate::translate;
 use quota::{
-    Change, Keep, Minimum, NewGrant, NewRefund, OverageRule, Plan, PlanChange, Price, PriceChange, PriceList,
-    Rollover, TeamChange, Term, Tier, WorkspaceSettings,
+    Change, Keep, Minimum, NewGrant, NewImport, NewRefund, OverageRule, Plan, PlanChange, Price, PriceChange,
+    PriceList, Rollover, TeamChange, Term, Tier, WorkspaceSettings,
 };
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
 use wire::json::{Durability, Shown, Word};
@@ -125,6 +125,13 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             let NewRefund { id, holder: _, charge, user: _, parts: _, amount } = refund.as_ref();
             print.tag(14).word(charge).maybe(id.as_ref(), |print, id| print.word(id));
             print.maybe(amount.as_ref(), |print, amount| print.credits(*amount));
+        }
+        // What it costs is nobody's word.
+        Change::ImportUsage(items) => {
+            print.tag(16).number(items.len() as u64);
+            for NewImport { id, body, .. } in items {
+                print.word(id).0.update(body);
+            }
         }
         Change::SetOverage { user, rule } => {
             print.tag(12).maybe(user.as_ref(), |print, user| print.word(user));

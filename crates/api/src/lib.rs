@@ -21,6 +21,7 @@ mod extract;
 mod fingerprint;
 mod grants;
 mod holds;
+mod imports;
 mod members;
 mod metrics;
 mod openapi;

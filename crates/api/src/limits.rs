@@ -8,6 +8,8 @@ pub const BULK_BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const UNWANTED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most items in one batch.
 pub const BATCH_ITEMS_MAX: usize = 1_000;
+/// Most imports in one request.
+pub const IMPORT_ITEMS_MAX: usize = 500;
 /// Rows of a page where the caller does not say.
 pub const PAGE_ROWS_DEFAULT: usize = 100;
 /// Most rows of a page.

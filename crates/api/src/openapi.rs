@@ -3,7 +3,7 @@
 
 use crate::error::{Code, Row};
 use crate::{
-    allocations, cluster, consume, grants, holds, members, operation, overage, plans, pooling, prices,
+    allocations, cluster, consume, grants, holds, imports, members, operation, overage, plans, pooling, prices,
     reallocations, refunds, teams, test_clock, usage, user_limits, workspaces,
 };
 use std::fmt::Write;
@@ -34,7 +34,7 @@ use wire::json::{Given, Problem};
         teams::list, teams::put, teams::get, teams::remove, teams::set_reserve, teams::remove_reserve,
         teams::adjust_reserve,
         plans::put, plans::get, plans::cancel, plans::preview, pooling::put, pooling::get,
-        usage::usage,
+        usage::usage, imports::import,
         prices::get, prices::put, prices::versions, prices::version, prices::remove, prices::put_own, prices::get_own,
         prices::remove_own,
         cluster::cluster, cluster::forget, cluster::conservation, test_clock::advance,

@@ -142,7 +142,7 @@ fn shown(answer: OverageAnswer) -> Response {
 }
 
 fn cycle_json(overage: CycleOverage) -> json::CycleOverage {
-    let CycleOverage { cycle, charged, refunded, out, paid, billed } = overage;
+    let CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered } = overage;
     json::CycleOverage {
         cycle: cycle.0,
         charged: Text(charged),
@@ -150,6 +150,7 @@ fn cycle_json(overage: CycleOverage) -> json::CycleOverage {
         leased: Text(out),
         paid: Text(paid),
         billed: Text(billed),
+        uncovered: Text(uncovered),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::door::{self, Door};
 use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
-    allocations, cluster, consume, grants, holds, members, operation, overage, plans, pooling, prices,
+    allocations, cluster, consume, grants, holds, imports, members, operation, overage, plans, pooling, prices,
     reallocations, refunds, teams, test_clock, usage, user_limits, workspaces,
 };
 use axum::Router;
@@ -85,6 +85,7 @@ pub(crate) fn all() -> Vec<Route> {
         route("DELETE /v1/workspaces/{ws}/plan", delete(plans::cancel)),
         route("POST /v1/workspaces/{ws}/plan/preview", post(plans::preview)),
         route("GET /v1/workspaces/{ws}/usage", get(usage::usage)),
+        route("POST /v1/workspaces/{ws}/usage/import", post(imports::import)),
         route("PUT /v1/workspaces/{ws}/prices", put(prices::put_own)),
         route("GET /v1/workspaces/{ws}/prices", get(prices::get_own)),
         route("DELETE /v1/workspaces/{ws}/prices", delete(prices::remove_own)),

@@ -105,12 +105,13 @@ fn read_cursor(text: &str) -> Option<UsageKey> {
 }
 
 fn report_json(index: u64, report: UsageReport, limit: usize) -> json::UsageReport {
-    let UsageReport { rows, unattributed, at } = report;
+    let UsageReport { rows, unattributed, at, uncovered } = report;
     let (rows, cursor) = cut(rows, limit, |row| cursor_of(&row.key));
     json::UsageReport {
         rows: rows.into_iter().map(group_json).collect(),
         cursor,
         unattributed: Text(unattributed),
+        uncovered: Text(uncovered),
         as_of: json::AsOf { index, time: Text(at) },
     }
 }
@@ -228,10 +229,11 @@ mod tests {
             },
         };
         let rows = vec![group.clone(), group];
-        let report = UsageReport { rows, unattributed: Credits::ZERO, at: Timestamp::from_millis(1_500) };
+        let (unattributed, uncovered) = (Credits::ZERO, Credits::whole(1).unwrap());
+        let report = UsageReport { rows, unattributed, at: Timestamp::from_millis(1_500), uncovered };
         let golden = concat!(
             r#"{"rows":[{"day":"1970-01-01","feature":"chat","credits":"3","calls":2,"#,
-            r#""units":{"a":7,"b":18446744073709551615}}],"cursor":"1970-01-01,,,chat,","unattributed":"0","#,
+            r#""units":{"a":7,"b":18446744073709551615}}],"cursor":"1970-01-01,,,chat,","unattributed":"0","uncovered":"1","#,
             r#""as_of":{"index":9,"time":"1970-01-01T00:00:01.5Z"}}"#
         );
         assert_eq!(String::from_utf8(json::write(&report_json(9, report, 1))).unwrap(), golden);

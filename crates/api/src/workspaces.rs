@@ -121,6 +121,7 @@ fn summary_json(summary: Summary) -> json::Workspace {
         written_off: Text(view.written_off),
         exposure: Text(view.exposure),
         pending: Text(view.pending),
+        uncovered: Text(view.uncovered),
         as_of: json::AsOf { index, time: Text(view.at) },
     }
 }
@@ -169,6 +170,7 @@ mod tests {
             pending: whole(2),
             revision: Revision(7),
             at: Timestamp::from_millis(1_500),
+            uncovered: whole(4),
         }
     }
 
@@ -181,7 +183,7 @@ mod tests {
             r#""ends_at":"1970-01-31T00:00:00Z","every":"month","anchor":"2026-01-31"},"#,
             r#""granted":"100","used":"10","refunded":"3","held":"5","remaining":"85","available":"65","leased":"20","#,
             r#""unreachable":"4","allocated":"40","short":"3","reserved":"0","shared":"30","unattributed":"1","#,
-            r#""written_off":"0","exposure":"0","pending":"2","#,
+            r#""written_off":"0","exposure":"0","pending":"2","uncovered":"4","#,
             r#""as_of":{"index":99,"time":"1970-01-01T00:00:01.5Z"}}"#
         );
         assert_eq!(String::from_utf8(json::write(&summary_json(summary))).unwrap(), golden);

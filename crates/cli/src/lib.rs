@@ -9,6 +9,7 @@ mod allocation;
 mod consume;
 mod grant;
 mod hold;
+mod import;
 mod limit;
 mod member;
 mod node;
@@ -28,6 +29,7 @@ pub use allocation::{AllocationCommand, Reallocate};
 pub use consume::{Consume, Quote};
 pub use grant::GrantCommand;
 pub use hold::HoldCommand;
+pub use import::Import;
 pub use limit::LimitCommand;
 pub use member::MemberCommand;
 pub use node::NodeCommand;
@@ -39,7 +41,7 @@ pub use refund::{Charge, Refund};
 pub use replay::Replay;
 pub use target::{Group, Single, Target, When};
 pub use team::TeamCommand;
-pub use usage::Usage;
+pub use usage::{Usage, UsageCommand};
 pub use workspace::WorkspaceCommand;
 
 use clap::Subcommand;
@@ -190,6 +192,8 @@ mod tests {
             "limit lift acme ann --per hour",
             "limit show acme ann",
             "usage acme --group-by user,feature --interval day --from 2026-11-01 --to 2026-12-01",
+            "usage import acme bill.csv",
+            "usage import acme bill.jsonl --json",
             "prices get",
             "prices get --version 3 --file prices.json",
             "prices get --workspace acme --json",
@@ -252,6 +256,8 @@ mod tests {
             ("reallocate acme m --from a --to b", "--amount"),
             ("reallocate acme m --show --from a", "cannot be used with"),
             ("usage acme --group-by colour", "it is one of: user"),
+            ("usage", "required"),
+            ("usage import acme", "<FILE>"),
             ("prices get --version 3 --workspace acme", "cannot be used with"),
             ("prices set p.json --at tomorrow", "a time is RFC 3339"),
             ("prices set p.json --at 2027-01-01T00:00:00Z --workspace acme", "cannot be used with"),

@@ -95,12 +95,13 @@ fn of_workspace(overage: &json::Overage) -> String {
         ("the plan's", or_dash(plan.as_ref().map(|of_plan| rule(of_plan.mode.0, of_plan.cap.as_ref())))),
     ]);
     if !cycles.is_empty() {
-        let names = ["cycle", "charged", "refunded", "leased", "paid by returns", "billed"];
+        let names = ["cycle", "charged", "refunded", "leased", "paid by returns", "billed", "uncovered"];
         let mut table = Table::new(&names.map(|name| (name, Side::Right)));
-        for json::CycleOverage { cycle, charged, refunded, leased, paid, billed } in cycles {
-            let amounts = [charged, refunded, leased, paid, billed].map(|amount| amount.0.to_string());
-            let [charged, refunded, leased, paid, billed] = amounts;
-            table.row([cycle.to_string(), charged, refunded, leased, paid, billed]);
+        for json::CycleOverage { cycle, charged, refunded, leased, paid, billed, uncovered } in cycles {
+            let amounts = [charged, refunded, leased, paid, billed, uncovered];
+            let [charged, refunded, leased, paid, billed, uncovered] =
+                amounts.map(|amount| amount.0.to_string());
+            table.row([cycle.to_string(), charged, refunded, leased, paid, billed, uncovered]);
         }
         text.push_str(&format!("\n{table}"));
     }

@@ -103,6 +103,19 @@ pub(crate) enum Failure {
     Unwritable { file: String, why: std::io::Error },
     #[error("{file} holds no prices: {why}. Their shape is the body of PUT /v1/rate-card in /openapi.json")]
     NoPrices { file: String, why: String },
+    #[error(
+        "{file} holds no usage: {why}. It is CSV with the columns id, user, feature, happened_at, and model, amount or units.UNIT, \
+         or an item of POST /v1/workspaces/{{ws}}/usage/import in each line"
+    )]
+    NoUsage { file: String, why: String },
+    #[error(
+        "{refused} of {rows} rows were refused. Correct them and send the file again: what was charged is charged once"
+    )]
+    RowsRefused { refused: u64, rows: u64 },
+    #[error(
+        "{why} Before that {sent} rows were charged. Send the file again: what was charged is charged once"
+    )]
+    Interrupted { sent: u64, why: Box<Self> },
     #[error("the prices are different")]
     Different,
     #[error("{0}")]

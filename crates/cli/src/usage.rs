@@ -1,15 +1,20 @@
-//! `tranche usage`: who used what.
+//! `tranche usage`: who used what. Not here: usage that is told of later (`import`).
 
+use crate::import::{self, Import};
 use crate::table::{Side, Table, or_dash};
 use crate::target::{Failure, Target, word};
-use clap::Args;
+use clap::{Args, Subcommand};
 use client::UsageQuery;
 use types::{Day, WorkspaceId};
 use wire::json::{self, GroupBy, Interval, Shown};
 
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Usage {
-    workspace: WorkspaceId,
+    #[command(subcommand)]
+    what: Option<UsageCommand>,
+    #[arg(required = true)]
+    workspace: Option<WorkspaceId>,
     /// Of user, team, feature, model; separated by commas
     #[arg(long, value_delimiter = ',', value_parser = word::<GroupBy>, default_value = "user")]
     group_by: Vec<GroupBy>,
@@ -24,8 +29,17 @@ pub struct Usage {
     to: Option<Day>,
 }
 
+#[derive(Subcommand, Clone, Debug)]
+pub enum UsageCommand {
+    Import(Import),
+}
+
 pub(crate) async fn run(target: &Target, command: Usage) -> Result<(), Failure> {
-    let Usage { workspace, group_by, interval, from, to } = command;
+    let Usage { what, workspace, group_by, interval, from, to } = command;
+    if let Some(UsageCommand::Import(what)) = what {
+        return Box::pin(import::run(target, what)).await;
+    }
+    let workspace = workspace.expect("required where nothing else is asked");
     let query = UsageQuery { group_by, interval, from, to };
     target.print(&target.client()?.all_usage(&workspace, &query).await?, report)
 }
@@ -54,6 +68,11 @@ fn report(report: &json::UsageReport) -> String {
             units.join(" "),
         ]);
     }
-    let lost = report.unattributed.0;
-    if lost.is_zero() { table.to_string() } else { format!("{table}unattributed: {lost}\n") }
+    let mut text = table.to_string();
+    for (name, amount) in [("unattributed", report.unattributed.0), ("uncovered", report.uncovered.0)] {
+        if !amount.is_zero() {
+            text.push_str(&format!("{name}: {amount}\n"));
+        }
+    }
+    text
 }

@@ -102,6 +102,7 @@ fn summary(pool: &json::Workspace) -> String {
         amount("refunded", pool.refunded),
         amount("short", pool.short),
         amount("pending", pool.pending),
+        amount("uncovered", pool.uncovered),
         amount("unattributed", pool.unattributed),
         amount("written off", pool.written_off),
         amount("exposure", pool.exposure),

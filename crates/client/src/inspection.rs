@@ -64,7 +64,8 @@ impl Client {
         while let Some(cursor) = all.cursor.take() {
             let page = self.usage(workspace, query, Some(&cursor)).await?;
             all.rows.extend(page.rows);
-            (all.cursor, all.unattributed, all.as_of) = (page.cursor, page.unattributed, page.as_of);
+            (all.cursor, all.as_of) = (page.cursor, page.as_of);
+            (all.unattributed, all.uncovered) = (page.unattributed, page.uncovered);
         }
         Ok(all)
     }

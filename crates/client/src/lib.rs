@@ -27,7 +27,7 @@
 //! - if no connection could be made: always, as nothing was asked;
 //! - if the connection broke, the answer did not come in time, or the node says `retry_after_ms` (at most
 //!   [`Options::wait_ms_max`]): only if asking twice is the same as asking once. That holds for reads and quotes, for
-//!   everything with an idempotency key, and for grants and reallocations, whose own id is permanent.
+//!   everything with an idempotency key, and for grants, reallocations and imports, whose own id is permanent.
 //!
 //! What remains is the caller's: [`Error::outcome_unknown`] says whether the request may have been done, by any of its
 //! attempts. All of them together take at most `attempts_max × (answer_ms + wait_ms_max)`.
@@ -39,6 +39,7 @@ mod consume;
 mod error;
 mod exchange;
 mod holds;
+mod imports;
 mod inspection;
 mod options;
 mod prices;

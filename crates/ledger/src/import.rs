@@ -284,6 +284,7 @@ impl Workspace {
         } else {
             self.user_mut(&user).used.grow(charge);
         }
+        self.part_follows(&user);
         self.count_import(&user, charge, happened_at, at);
         if !uncovered.is_zero() {
             self.uncovered.entry(cycle).or_insert(Credits::ZERO).grow(uncovered);
@@ -323,6 +324,9 @@ impl Workspace {
             let set_aside = self.current_allocation(&owner, no).expect("drawn on it");
             set_aside.earmarks.remove(backing.grant, amount);
             set_aside.used.grow(amount);
+        }
+        if matches!(backing.source, Source::Allocation | Source::Shared) {
+            self.user_mut(user).of_share.grow(amount);
         }
     }
 

@@ -76,7 +76,10 @@ impl Quota {
             PriceBy::Amount(charge) => {
                 Quote { charge: *charge, minimum: None, parts: Vec::new(), price_version: None }
             }
-            PriceBy::Usage(usage) => self.prices_for(&consume.workspace, version)?.quote(consume, usage)?,
+            PriceBy::Usage(usage) => {
+                let prices = self.prices_for(&consume.workspace, version)?;
+                prices.quote(&consume.feature, consume.model.as_ref(), usage)?
+            }
         };
         if quote.charge.micros() > CHARGE_MICROS_MAX {
             let most = Credits::from_micros(CHARGE_MICROS_MAX).unwrap_or(Credits::MAX);

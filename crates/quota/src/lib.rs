@@ -9,6 +9,7 @@ mod consume;
 mod counts;
 mod cycles;
 mod hold;
+mod import;
 mod inspect;
 mod ports;
 mod prices;
@@ -26,6 +27,7 @@ pub use answers::{
 pub use consume::CHARGE_MICROS_MAX;
 pub use counts::Counts;
 pub use hold::{HOLD_TTL_MS_MAX, HOLD_TTL_MS_MIN};
+pub use import::ImportItem;
 pub use ports::{BoxFuture, PeerFault, Peers};
 pub use refund::{ChargeFacts, ChargeView, FindCharge};
 pub use refusal::Refusal;
@@ -34,11 +36,11 @@ pub use service::{ListedNode, Options, Quota};
 
 pub use ledger::{
     AdminCommand, AllocationAnswer, Change, ChargeBooks, ChargePart, Conservation, CycleOverage, Due,
-    ForgetMode, Grant, GrantAnswer, GrantKind, GrantState, GroupBy, Interval, Keep, KeyedBy, LimitHit,
-    LimitView, LimitsAnswer, MemberView, Membership, MidCycle, NewGrant, NewRefund, Next, Outcome,
-    OverageAnswer, OverageRule, Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, Pooling,
-    PoolingAnswer, PriceAnswer, PriceChange, PriceCommand, ReallocationAnswer, RefundAnswer, RefundPlace,
-    RefundedTo, Role, Rolled, Rollover, TeamChange, TeamView, Term, UsageGroup, UsageKey, UsageQuery,
-    UsageReport, When, WorkspaceSettings, WorkspaceView,
+    ForgetMode, Grant, GrantAnswer, GrantKind, GrantState, GroupBy, Import, ImportAnswer, ImportRefusal,
+    ImportResult, ImportedFrom, Interval, Keep, KeyedBy, LimitHit, LimitView, LimitsAnswer, MemberView,
+    Membership, MidCycle, NewGrant, NewImport, NewRefund, Next, Outcome, OverageAnswer, OverageRule,
+    Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, Pooling, PoolingAnswer, PriceAnswer, PriceChange,
+    PriceCommand, ReallocationAnswer, RefundAnswer, RefundPlace, RefundedTo, Role, Rolled, Rollover, TeamChange,
+    TeamView, Term, UsageGroup, UsageKey, UsageQuery, UsageReport, When, WorkspaceSettings, WorkspaceView,
 };
 pub use pricing::{Minimum, Price, PriceList, RateCard, Tier};

@@ -1,13 +1,13 @@
 //! The prices as this node has them: which are in force, which a call was opened under, and how they are changed. Not here:
 //! sums and rounding (`pricing`), which changes are lawful (`ledger`).
 
-use crate::{CardState, CardView, Consume, PriceAnswer, PriceCommand, Quota, Quote, QuotePart, Refusal};
+use crate::{CardState, CardView, PriceAnswer, PriceCommand, Quota, Quote, QuotePart, Refusal};
 use actors::LeaderRequest;
 use ledger::{Command, DatedCard, Meta, Outcome, State};
 use pricing::{NoQuote, PriceList, RateCard};
 use replication::{Group, GroupId};
 use std::sync::Arc;
-use types::{PriceVersion, Timestamp, Unit, WorkspaceId};
+use types::{Feature, Model, PriceVersion, Timestamp, Unit, WorkspaceId};
 
 /// What prices the calls of one workspace.
 #[derive(Clone, Debug)]
@@ -40,6 +40,16 @@ impl Quota {
             Some(version) => {
                 Prices::of(&state.meta, workspace, version).ok_or(Refusal::NotFound("price version"))
             }
+        })
+    }
+
+    /// The prices that were in force at an instant, as far as they are still kept.
+    pub(crate) fn prices_then(&self, workspace: &WorkspaceId, at: Timestamp) -> Result<Prices, Refusal> {
+        self.meta()?.peek(|state| {
+            if state.now == Timestamp::from_millis(0) {
+                return Err(Refusal::NoLeader);
+            }
+            Prices::then(&state.meta, workspace, at)
         })
     }
 
@@ -126,6 +136,24 @@ impl Prices {
         Self { card, own: meta.own_prices(workspace).map(|dated| dated.card.clone()) }
     }
 
+    /// What was replaced so long ago that it is not kept has no prices here, and is not taken for what came after it.
+    fn then(meta: &Meta, workspace: &WorkspaceId, at: Timestamp) -> Result<Self, Refusal> {
+        let unknown = |what: &str| {
+            Refusal::Invalid(format!("{what} in force then, if there were any, are not kept any more"))
+        };
+        if meta.card_at(at).is_none() && !meta.cards.is_empty() {
+            return Err(unknown("the rate card's prices"));
+        }
+        let lists = meta.own.get(workspace).map_or(&[][..], |lists| &lists[..]);
+        let begun = lists.partition_point(|dated| dated.effective_at <= at);
+        if begun == 0 && !lists.is_empty() {
+            return Err(unknown("the workspace's own prices"));
+        }
+        let own = begun.checked_sub(1).and_then(|last| lists.get(last));
+        let own = own.filter(|dated| dated.card.list().entries() > 0).map(|dated| dated.card.clone());
+        Ok(Self { own, ..Self::at(meta, workspace, at) })
+    }
+
     /// `None`: one of the two is not kept any more, or never was.
     fn of(meta: &Meta, workspace: &WorkspaceId, version: PriceVersion) -> Option<Self> {
         let card = match version.card {
@@ -143,9 +171,13 @@ impl Prices {
         PriceVersion { card: self.card.version(), own: self.own.as_ref().map(|own| own.version()) }
     }
 
-    pub(crate) fn quote(&self, consume: &Consume, usage: &[(Unit, u64)]) -> Result<Quote, Refusal> {
-        let quote =
-            self.card.quote_with(self.own.as_deref(), &consume.feature, consume.model.as_ref(), usage);
+    pub(crate) fn quote(
+        &self,
+        feature: &Feature,
+        model: Option<&Model>,
+        usage: &[(Unit, u64)],
+    ) -> Result<Quote, Refusal> {
+        let quote = self.card.quote_with(self.own.as_deref(), feature, model, usage);
         let quote = quote.map_err(|why| match why {
             NoQuote::Unpriced { feature, model, unit } => Refusal::Unpriced { feature, model, unit },
             NoQuote::NoUsage => {

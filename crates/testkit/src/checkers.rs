@@ -50,7 +50,10 @@ pub fn all_of_a_state(workspace: &Workspace, state: &State, ghost: &Ghost) -> Ve
 
 /// All that can be judged from one step.
 pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace, at: Timestamp) -> Verdict {
-    draws_keep_within_limits(before, after, at)?;
+    // What has happened is not refused by a limit.
+    if !is_import(command) {
+        draws_keep_within_limits(before, after, at)?;
+    }
     draws_reach_no_further_than_their_target(before, command, after)?;
     holders_change_no_allocation(before, command, after)?;
     boundaries_fire_once_and_in_order(before, after)?;
@@ -58,6 +61,10 @@ pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace, a
     teams::members_alone_draw_on_a_reserve(before, after)?;
     pooling::nobody_draws_on_what_is_not_his(before, after)?;
     overage::all_of_a_step(before, command, after)
+}
+
+fn is_import(command: &Command) -> bool {
+    matches!(command, Command::Admin(AdminCommand { change: Change::ImportUsage(_), .. }))
 }
 
 /// S18: each cycle begins where the one before it was to end, and none is left out.
@@ -262,8 +269,9 @@ pub fn usage_by_meter_sums_to_used(workspace: &Workspace) -> Verdict {
         *metered.entry(user).or_default() += part.credits.micros();
     }
     let sum: u64 = metered.values().sum();
-    let used = workspace.totals.used.micros();
-    holds(sum == used, sentence, || format!("metered {sum}, used {used}"))?;
+    let uncovered = workspace.uncovered.values().map(|amount| amount.micros()).sum::<u64>();
+    let used = workspace.totals.used.micros() + uncovered;
+    holds(sum == used, sentence, || format!("metered {sum}, used and uncovered {used}"))?;
     for (name, amount) in &metered {
         let used = workspace.user(name).map_or(0, |user| user.charged().micros());
         holds(*amount <= used, sentence, || format!("{name}: metered {amount}, used {used}"))?;
@@ -274,8 +282,15 @@ pub fn usage_by_meter_sums_to_used(workspace: &Workspace) -> Verdict {
     let (ever, before) = (sum(workspace.spent()), sum(workspace.spent_before));
     let now: u64 = workspace.users.values().map(|user| user.used.micros()).sum();
     let past: u64 = workspace.users.values().map(|user| user.past.micros()).sum();
-    let what = || format!("users {now} and {past} in earlier cycles, pool {ever}, {before} of it");
-    holds((now, past) == (ever - before, before), sentence, what)
+    // What nothing covered is no grant's, and users used it all the same.
+    let beyond = workspace.uncovered.get(&workspace.cycle).map_or(0, |amount| amount.micros());
+    let beyond_before = uncovered - beyond;
+    let what = || {
+        format!(
+            "users {now} and {past} in earlier cycles, pool {ever}, {before} of it, uncovered {beyond} and {beyond_before}"
+        )
+    };
+    holds((now, past) == (ever - before + beyond, before + beyond_before), sentence, what)
 }
 
 /// S9: lines of other cycles draw no more, and what they charge and give back reaches no allocation and no use of this one.

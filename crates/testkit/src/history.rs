@@ -3,6 +3,7 @@
 //!
 //! Not here: virtual time, actors, disks as bytes (`simulations`).
 
+mod imports;
 mod refunds;
 mod rest;
 mod sums;
@@ -14,6 +15,7 @@ use crate::holder::Holder;
 use crate::naive::{Pool, places_of};
 use crate::windows;
 use crate::workload::{NODES, Pace, Step};
+use imports::Imports;
 use ledger::{
     AdminCommand, Applied, Change, Command, Event, ForgetMode, HolderBatch, LineAnswer, LineMessage,
     LineRejection, LineResult, Outcome, State, TeamChange, Wish, Workspace, WorkspaceSettings,
@@ -56,6 +58,7 @@ pub struct History {
     /// Final numbers of lines: what each user was charged on each grant in each cycle.
     charged: BTreeMap<(UserId, GrantId, u32), u64>,
     refunds: Refunds,
+    imports: Imports,
     /// Nothing was rounded up: no crash, nobody lost.
     is_exact: bool,
     pub seen: Seen,
@@ -116,6 +119,7 @@ impl History {
             ghost: Ghost::default(),
             charged: BTreeMap::new(),
             refunds: Refunds::default(),
+            imports: Imports::default(),
             is_exact: true,
             seen: Seen::new(),
         };
@@ -166,7 +170,8 @@ impl History {
         checkers::all_of_a_state(pool, &self.state, &self.ghost)?;
         checkers::all_of_a_step(was, &command, pool, self.at)?;
         checkers::all_of_an_answer(&command, &applied, pool)?;
-        self.ghost.charges.saw(pool, pool.users.keys(), self.at)?;
+        let told = imports::charged(&command, &applied);
+        self.ghost.charges.saw(pool, pool.users.keys(), self.at, &told)?;
         checkers::nothing_is_pending_when_nothing_is_out(pool)?;
         sums::view_sums_are_right(pool, self.at)?;
         checkers::a_preview_of_a_plan_is_what_happens(&before, self.at, &command, &applied)?;
@@ -282,6 +287,8 @@ impl History {
                 Ok(())
             }
             Step::Refund { pick, amount, name } => self.refund(*pick, *amount, *name),
+            Step::Import { items } => self.import(items),
+            Step::ImportAgain { pick } => self.import_again(*pick),
             Step::LostCloses { pick, line } => self.lost_closes(*pick, *line),
         }
     }
@@ -484,6 +491,9 @@ impl History {
 
     fn forget(&mut self, node: usize, mode: ForgetMode) -> Verdict {
         self.is_exact = false;
+        if mode == ForgetMode::Credit {
+            self.refunds.credited_back(self.holders[node].id);
+        }
         let applied = self.apply(Command::Forget { holder: self.holders[node].id, mode })?;
         if let Ok(Outcome::Forgotten { written_off, .. }) = applied.result
             && !written_off.is_zero()

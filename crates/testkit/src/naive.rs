@@ -3,6 +3,7 @@
 //! Written from the surface's rules, not from the ledger's code, so that the two can be compared. A change is tried on
 //! a copy and kept only if it is allowed. Not here: holders, lines, intents, keys.
 
+mod imports;
 mod limits;
 mod overage;
 mod parts;
@@ -12,6 +13,7 @@ mod refunds;
 mod set_aside;
 mod teams;
 
+pub use imports::Covered;
 pub use overage::places_of;
 pub use plans::{Subscribed, plan};
 pub use refunds::Spent;
@@ -40,6 +42,8 @@ pub struct Pool {
     cycle_ends: Vec<Timestamp>,
     cycle_starts_at: Timestamp,
     calendar_starts_at: Timestamp,
+    /// When the cycle before this one began.
+    before_starts_at: Option<Timestamp>,
     settled_to: Timestamp,
     subscribed: Option<Subscribed>,
     pooling: Pooling,
@@ -184,6 +188,7 @@ impl Default for Pool {
             cycle_ends,
             cycle_starts_at,
             calendar_starts_at,
+            before_starts_at: None,
             settled_to,
             subscribed,
             pooling,
@@ -222,7 +227,8 @@ impl Pool {
                 Ok(())
             }
             // By what was spent, not by what a holder says: [`Pool::refund`].
-            Change::Refund(_) => Err(NotAllowed),
+            // The same, one by one: [`Pool::import`].
+            Change::Refund(_) | Change::ImportUsage(_) => Err(NotAllowed),
             Change::SetOverage { user, rule } => self.set_overage(user.as_ref(), *rule),
             Change::MakeGrant(new) => self.make_grant(new, now),
             Change::VoidGrant { grant } => self.void(grant, now),
@@ -360,6 +366,7 @@ impl Pool {
         }
         over.iter().for_each(|id| self.end(id, Ended::Expired));
         self.reallocations.retain(|_, (then, _)| *then == cycle);
+        self.before_starts_at = Some(self.usage_begins_at());
         self.cycle += 1;
         self.cycle_ends.remove(0);
         (self.cycle_starts_at, self.calendar_starts_at) = (at, at);
@@ -435,11 +442,43 @@ impl Pool {
         if !self.may_be_named(user) || known.has_no_access || self.passes_a_limit(user, price, now) {
             return None;
         }
+        let (links, mut taken) = self.from_the_chain(user, price, now);
+        let missing = price - taken.iter().map(|(_, _, part)| part).sum::<u64>();
+        if missing > 0 && !self.may_exceed(user, missing) {
+            return None;
+        }
+        taken.push((Source::Overage, self.overage_id(), missing));
+        taken.retain(|(_, _, part)| *part > 0);
+        self.charges.note(user, price, now);
+        for (source, id, part) in &taken {
+            self.charge(user, id, *part, self.cycle);
+            if let Some((_, owner)) = links.iter().find(|(link, _)| link == source) {
+                self.allocation_mut(owner).spend(id, *part);
+            }
+        }
+        self.counts_as_his(user, &taken);
+        self.make_up_for_shortfalls(now);
+        Some(taken)
+    }
+
+    /// So much of his share is used.
+    fn counts_as_his(&mut self, user: &UserId, taken: &[(Source, GrantId, u64)]) {
+        let his = taken.iter().filter(|(source, ..)| matches!(source, Source::Allocation | Source::Shared));
+        self.user(user).of_share += his.map(|(_, _, part)| part).sum::<u64>();
+    }
+
+    /// What a user's chain has of so much: the links in their order, and what each gives.
+    fn from_the_chain(
+        &self,
+        user: &UserId,
+        price: u64,
+        now: Timestamp,
+    ) -> (Vec<(Source, Owner)>, Vec<(Source, GrantId, u64)>) {
         let mut order = self.burn_order();
         order.retain(|id| self.grants[id].is_drawable(now));
         let shares = self.may_share(user);
         let mut links = vec![(Source::Allocation, of(user))];
-        if known.allocation.as_ref().is_none_or(|a| a.overflows) {
+        if self.allocation(&of(user)).is_none_or(|a| a.overflows) {
             links.extend(self.reserves_for(user));
         }
         let (mut taken, mut missing) = (Vec::new(), price);
@@ -452,27 +491,9 @@ impl Pool {
         }
         let free = |id: &GrantId| if shares { self.free_on(id) } else { 0 };
         let mut shared: BTreeMap<GrantId, u64> = order.iter().map(|id| (id.clone(), free(id))).collect();
-        for (id, part) in take(&mut shared, order.iter(), missing) {
-            missing -= part;
-            taken.push((Source::Shared, id, part));
-        }
-        if missing > 0 && !self.may_exceed(user, missing) {
-            return None;
-        }
-        taken.push((Source::Overage, self.overage_id(), missing));
-        taken.retain(|(_, _, part)| *part > 0);
-        self.charges.note(user, price, now);
-        for (source, id, part) in &taken {
-            self.charge(user, id, *part, self.cycle);
-            if let Some((_, owner)) = links.iter().find(|(link, _)| link == source) {
-                self.allocation_mut(owner).spend(id, *part);
-            }
-            if matches!(source, Source::Allocation | Source::Shared) {
-                self.user(user).of_share += part;
-            }
-        }
-        self.make_up_for_shortfalls(now);
-        Some(taken)
+        let shared = take(&mut shared, order.iter(), missing).into_iter();
+        taken.extend(shared.map(|(id, part)| (Source::Shared, id, part)));
+        (links, taken)
     }
 
     /// Books what was spent on a grant in a cycle, whoever allowed it.

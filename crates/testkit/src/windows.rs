@@ -52,8 +52,8 @@ pub fn label(window: Window, at: Timestamp, clock: Clock) -> i64 {
 /// What became known to be charged to each user, by window.
 #[derive(Clone, Debug, Default)]
 pub struct Charges {
-    /// By window and its label, the newest last.
-    by_user: BTreeMap<UserId, [Vec<(i64, u64)>; WINDOWS.len()]>,
+    /// By window and its label.
+    by_user: BTreeMap<UserId, [BTreeMap<i64, u64>; WINDOWS.len()]>,
     /// By user, in all.
     known: BTreeMap<UserId, u64>,
     clock: Clock,
@@ -61,7 +61,7 @@ pub struct Charges {
 
 const WINDOWS: [Window; 3] = [Window::Hour, Window::Day, Window::Week];
 /// A clock that is put back comes to a label again, not to older ones.
-const LABELS_KEPT: usize = 3;
+const LABELS_KEPT: usize = 4;
 
 impl Charges {
     pub fn by(clock: Clock) -> Self {
@@ -72,31 +72,33 @@ impl Charges {
     pub fn in_window(&self, user: &UserId, window: Window, at: Timestamp) -> u64 {
         let Some(place) = WINDOWS.iter().position(|known| *known == window) else { return 0 };
         let label = label(window, at, self.clock);
-        let sums = self.by_user.get(user).map_or(&[][..], |sums| &sums[place]);
-        sums.iter().find(|(known, _)| *known == label).map_or(0, |(_, sum)| *sum)
+        let sums = self.by_user.get(user).map(|sums| &sums[place]);
+        sums.and_then(|sums| sums.get(&label)).copied().unwrap_or_default()
     }
 
     pub fn note(&mut self, user: &UserId, amount: u64, at: Timestamp) {
         let all = self.by_user.entry(user.clone()).or_default();
         for (window, sums) in WINDOWS.into_iter().zip(all) {
-            let label = label(window, at, self.clock);
-            match sums.iter_mut().find(|(known, _)| *known == label) {
-                Some((_, sum)) => *sum += amount,
-                None => sums.push((label, amount)),
-            }
+            *sums.entry(label(window, at, self.clock)).or_default() += amount;
             if sums.len() > LABELS_KEPT {
-                sums.remove(0);
+                sums.pop_first();
             }
         }
     }
 
     /// S6: what the ledger counts in a window is what became known in it. Of users whose charges may have grown.
+    /// `told`: usage that happened elsewhere, which counts where it happened.
     pub fn saw<'a>(
         &mut self,
         after: &Workspace,
         users: impl Iterator<Item = &'a UserId>,
         at: Timestamp,
+        told: &[(UserId, u64, Timestamp)],
     ) -> Verdict {
+        for (user, amount, happened_at) in told {
+            self.note(user, *amount, *happened_at);
+            *self.known.entry(user.clone()).or_default() += amount;
+        }
         for name in users {
             let Some(user) = after.user(name) else { continue };
             let charged = user.charged().micros();

@@ -104,11 +104,30 @@ pub enum Step {
         amount: Option<u64>,
         name: Option<u8>,
     },
+    /// Usage that happened elsewhere.
+    Import {
+        items: Vec<Told>,
+    },
+    /// The same as before, as it was said then.
+    ImportAgain {
+        pick: usize,
+    },
     Wait {
         ms: i64,
     },
     /// To the instant at which grants begin and end.
     WaitForMidnight,
+}
+
+/// Usage as it is told of later.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub user: UserId,
+    /// `None`: nobody knows a price for it.
+    pub amount: Option<u64>,
+    /// Less than nothing: it is yet to happen.
+    pub ago_ms: i64,
+    pub name: u16,
 }
 
 pub fn user(i: usize) -> UserId {
@@ -145,7 +164,8 @@ pub fn steps(seed: u64, pace: Pace, count: usize, start: Timestamp) -> Vec<Step>
 }
 
 fn prompt_step(rng: &mut SmallRng, start: Timestamp) -> Step {
-    match rng.random_range(0..11) {
+    match rng.random_range(0..12) {
+        11 => import(rng),
         10 => refund(rng),
         0..=4 => spend(rng),
         5..=8 => Step::Admin(change(rng, start)),
@@ -157,7 +177,8 @@ fn racy_step(rng: &mut SmallRng, start: Timestamp) -> Step {
     // Mostly in order: what was sent first arrives first.
     let pick = if rng.random_bool(0.7) { 0 } else { rng.random_range(0..1_000) };
     let node = rng.random_range(0..NODES);
-    match rng.random_range(0..124) {
+    match rng.random_range(0..128) {
+        124..=127 => import(rng),
         120..=123 => refund(rng),
         0..=17 => spend(rng),
         18..=31 => {
@@ -199,6 +220,27 @@ fn refund(rng: &mut SmallRng) -> Step {
     let pick = if rng.random() { rng.random_range(0..4) } else { rng.random_range(0..1_000) };
     let amount = rng.random_bool(0.8).then(|| rng.random_range(1..8));
     Step::Refund { pick, amount, name: rng.random_bool(0.4).then(|| rng.random_range(0..4)) }
+}
+
+/// Mostly of the last days; some of it under a name that was used before.
+fn import(rng: &mut SmallRng) -> Step {
+    if rng.random_bool(0.25) {
+        let pick = if rng.random() { rng.random_range(0..3) } else { rng.random_range(0..1_000) };
+        return Step::ImportAgain { pick };
+    }
+    const DAY_MS: i64 = 86_400_000;
+    let told = |rng: &mut SmallRng| Told {
+        user: any_user(rng),
+        amount: rng.random_bool(0.95).then(|| rng.random_range(0..30)),
+        ago_ms: match rng.random_range(0..20) {
+            0 => -rng.random_range(1..DAY_MS),
+            1 => rng.random_range(0..50 * DAY_MS),
+            2..=8 => rng.random_range(0..7_200_000),
+            _ => rng.random_range(0..6 * DAY_MS),
+        },
+        name: rng.random_range(0..400),
+    };
+    Step::Import { items: (0..rng.random_range(1..4)).map(|_| told(rng)).collect() }
 }
 
 fn wait(rng: &mut SmallRng) -> Step {

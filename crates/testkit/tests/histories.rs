@@ -69,6 +69,17 @@ fn run_seeds(pace: Pace, name: &str, seeds: u64, sometimes: &[&str]) {
 #[test]
 fn prompt_holders_make_the_ledger_a_pool_without_leases() {
     let sometimes = [
+        "imported",
+        "imported again",
+        "imported under a name that is taken",
+        "imported into the cycle before",
+        "import too old",
+        "import of what is yet to happen",
+        "import refused otherwise",
+        "uncovered",
+        "an import took of an allocation",
+        "an import was overage",
+        "what had run out paid for an import",
         "a cycle ended",
         "a free seat was taken",
         "a seat was left free",
@@ -95,6 +106,17 @@ fn prompt_holders_make_the_ledger_a_pool_without_leases() {
 #[test]
 fn racing_holders_leave_the_books_right() {
     let sometimes = [
+        "imported",
+        "imported again",
+        "imported under a name that is taken",
+        "imported into the cycle before",
+        "import too old",
+        "import of what is yet to happen",
+        "import refused otherwise",
+        "uncovered",
+        "an import took of an allocation",
+        "an import was overage",
+        "what had run out paid for an import",
         "a charge of an ended cycle came late",
         "a cut of a reserve left a pending part",
         "a line drew on two reserves",

@@ -114,6 +114,7 @@ fn what(change: &Change) -> Option<What> {
         | Change::SetPooling(_)
         | Change::Team { .. }
         | Change::Refund(_)
+        | Change::ImportUsage(_)
         | Change::SetOverage { .. } => return None,
     })
 }

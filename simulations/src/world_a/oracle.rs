@@ -213,10 +213,10 @@ impl Oracle {
         reference.applied(after, command, applied, finals, self.state.now)?;
         if let (Command::Holder(batch), Ok(outcome)) = (command, &applied.result) {
             told.applied(batch, outcome)?;
-            charges.saw(after, batch.lines.iter().map(|message| &message.user), self.state.now)?;
+            charges.saw(after, batch.lines.iter().map(|message| &message.user), self.state.now, &[])?;
         }
         if matches!(command, Command::Forget { .. }) {
-            charges.saw(after, after.users.keys(), self.state.now)?;
+            charges.saw(after, after.users.keys(), self.state.now, &[])?;
         }
         if let Some((new, answer)) = refund_of(command, applied) {
             let is_news = refunds.applied(after, new, answer)?;

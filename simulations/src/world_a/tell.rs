@@ -300,6 +300,7 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::VoidGrant { .. }
         | Change::Team { .. }
         | Change::SetPooling(_)
+        | Change::ImportUsage(_)
         | Change::Plan(_) => None,
     }
 }
@@ -337,6 +338,7 @@ fn change(change: &Change) -> String {
         Change::SetPooling(mode) => format!("credits for seats: {mode:?}"),
         Change::Plan(PlanChange::Cancel) => "the plan ends with its cycle".into(),
         Change::Refund(refund) => format!("a charge of {} is refunded", refund.user),
+        Change::ImportUsage(items) => format!("{} items of usage are told of later", items.len()),
         Change::SetOverage { user, rule } => {
             let who = user.as_ref().map_or("everybody", |user| user.as_str());
             match rule {

@@ -70,7 +70,8 @@ async fn read(client: &Client, workspace: &WorkspaceId) -> Result<Books, Error> 
     }
     Ok(Books {
         cycle: pool.cycle.number,
-        used: pool.used.0,
+        // What was told of later and nothing covered is in the rows.
+        used: pool.used.0.saturating_add(pool.uncovered.0),
         unattributed: pool.unattributed.0,
         written_off: pool.written_off.0,
         exposure: pool.exposure.0,

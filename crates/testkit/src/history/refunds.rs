@@ -12,7 +12,7 @@ use ledger::{
 };
 use std::collections::BTreeMap;
 use types::{
-    AnyCharge, Backing, ChargeId, Credits, CycleNumber, GrantId, HolderId, LineId, RefundId, UserId,
+    AnyCharge, Backing, ChargeId, Credits, CycleNumber, GrantId, HolderId, LineId, RefundId, Source, UserId,
 };
 
 #[derive(Debug, Default)]
@@ -77,6 +77,14 @@ impl Refunds {
                 line.backings.iter().any(|b| b.backing == *backing && b.used >= *up_to)
             };
             charged.is_lost |= !charged.up_to.iter().all(knows);
+        }
+    }
+
+    /// What a lost holder had drawn beyond what is included is billed to nobody, and not refunded whatever its evidence says.
+    pub fn credited_back(&mut self, holder: HolderId) {
+        let is_beyond = |part: &ChargePart| part.backing.source == Source::Overage;
+        for charged in self.charges.iter_mut().filter(|charged| charged.holder == holder) {
+            charged.is_lost |= charged.parts.iter().any(is_beyond);
         }
     }
 

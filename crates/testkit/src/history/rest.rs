@@ -31,6 +31,7 @@ impl History {
         for ((user, grant, cycle), amount) in &self.charged {
             self.naive.charge(user, grant, *amount, *cycle);
         }
+        self.import_naively();
         self.refund_naively();
         let pool = self.state.workspace(&self.workspace).expect("made at the start");
         self.naive.at_rest_as(pool);

@@ -45,6 +45,8 @@ pub struct Workspace {
     pub exposure: Amount,
     /// On its way from one allocation to another.
     pub pending: Amount,
+    /// Usage of this cycle that was told of later and that nothing paid for; not in `used`.
+    pub uncovered: Amount,
     pub as_of: AsOf,
 }
 
@@ -64,6 +66,8 @@ pub struct UsageReport {
     pub cursor: Option<String>,
     /// Charged, detail lost; in no row.
     pub unattributed: Amount,
+    /// Told of later, and paid for by nothing; in the rows.
+    pub uncovered: Amount,
     pub as_of: AsOf,
 }
 

@@ -11,6 +11,7 @@ mod choice;
 mod consume;
 mod cycle;
 mod hold;
+mod import;
 mod inspection;
 mod limit;
 mod number;
@@ -40,6 +41,7 @@ pub use consume::{
 };
 pub use cycle::{Cycle, PutCycle, PutRollover, Rollover};
 pub use hold::{EndedHold, ExtendHold, HeldCredits, Hold, OpenHold, ReleaseHold, SettleHold};
+pub use import::{ImportAnswer, ImportItem, ImportUsage, Imported, ImportedUsage, RefusedImport};
 pub use inspection::{
     Advance, AsOf, Clock, Cluster, Conservation, GrantTerms, Group, Holder, Node, Pool, QuotePart, Replica,
     UsageGroup, UsageReport, Violation, Workspace,
@@ -63,8 +65,8 @@ pub use word::{Form, Given, Shown, Text, Word};
 
 use types::{
     AnyCharge, ChargeId, CivilDate, Credits, CreditsDelta, Day, Feature, GrantId, HoldId, IdempotencyKey,
-    Model, NodeId, OneOrAny, PlanId, PriceVersion, ReallocationId, RefundId, TeamId, Timestamp, Unit, UserId,
-    WorkspaceId, ZoneName,
+    ImportId, Model, NodeId, OneOrAny, PlanId, PriceVersion, ReallocationId, RefundId, TeamId, Timestamp,
+    Unit, UserId, WorkspaceId, ZoneName,
 };
 
 pub type GivenAmount = Given<Credits>;
@@ -77,6 +79,7 @@ pub type GivenGrantId = Given<GrantId>;
 pub type GivenReallocationId = Given<ReallocationId>;
 pub type GivenCharge = Given<AnyCharge>;
 pub type GivenRefundId = Given<RefundId>;
+pub type GivenImportId = Given<ImportId>;
 pub type GivenFeature = Given<Feature>;
 pub type GivenModel = Given<Model>;
 pub type GivenFeatureOrAny = Given<OneOrAny<Feature>>;
@@ -113,6 +116,7 @@ pub type GrantText = Text<GrantId>;
 pub type ReallocationText = Text<ReallocationId>;
 pub type AnyChargeText = Text<AnyCharge>;
 pub type RefundText = Text<RefundId>;
+pub type ImportText = Text<ImportId>;
 pub type RefundPlaceText = Text<RefundPlace>;
 pub type FeatureText = Text<Feature>;
 pub type ModelText = Text<Model>;

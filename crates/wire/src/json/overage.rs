@@ -34,7 +34,7 @@ pub struct Overage {
     pub plan: Option<OverageRule>,
     /// Whether the mode is the workspace's own; else it is the plan's, or off where that says nothing.
     pub own: bool,
-    /// At most 24 cycles that had any, the latest first.
+    /// At most 24 cycles that had any, or had usage that nothing covered, the latest first.
     pub cycles: Vec<CycleOverage>,
 }
 
@@ -52,6 +52,9 @@ pub struct CycleOverage {
     pub paid: Amount,
     /// For the bill: final when the cycle is over and nothing is leased, but for refunds in the next one.
     pub billed: Amount,
+    /// Usage of the cycle that was told of later and that nothing paid for: for the bill too, and in none of the amounts above.
+    /// Final when the next cycle is over.
+    pub uncovered: Amount,
 }
 
 /// What one user may. ETag.

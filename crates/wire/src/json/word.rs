@@ -200,6 +200,7 @@ ids! {
     PlanId "pro";
     ReallocationId "move-17";
     RefundId "n1.42.7:1";
+    ImportId "bill-2026-11:17";
     Feature "chat";
     Model "m-1";
     Unit "input_token";

@@ -117,7 +117,7 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5105 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f10220102",
+        "5105 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
@@ -155,7 +155,7 @@ fn what_was_read() {
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6, uncovered: 8 })),
-        "5105 0003010501010101017500010166000501010174fb2c01070c0102",
+        "5105 0003010501010101017500010166000501010174fb2c01070c080102",
     );
     golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5105 00030106040102");
     golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5105 00030106050102");
