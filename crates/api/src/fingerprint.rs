@@ -252,6 +252,27 @@ mod tests {
         UserId::parse(name).unwrap()
     }
 
+    fn import(id: &str, said: u8) -> NewImport {
+        NewImport {
+            id: id.parse().unwrap(),
+            user: user("ann"),
+            feature: "chat".parse().unwrap(),
+            model: None,
+            units: Vec::new(),
+            charge: None,
+            happened_at: Timestamp::from_millis(0),
+            body: [said; 32],
+        }
+    }
+
+    #[test]
+    fn what_an_import_costs_is_none_of_the_callers_words() {
+        let acme = WorkspaceId::parse("acme").unwrap();
+        let priced = NewImport { charge: Some(credits(1)), ..import("i", 1) };
+        let of = |item| super::of(&acme, &Change::ImportUsage(vec![item]));
+        assert_eq!(of(import("i", 1)), of(priced));
+    }
+
     /// Commands that differ in one thing each.
     fn commands() -> Vec<Change> {
         let settings = |name: Option<&str>, membership, durability| {
@@ -379,6 +400,11 @@ mod tests {
             limit(types::Window::Hour, None),
             limit(types::Window::Day, Some(Credits::ZERO)),
             Change::LiftLimits { user: user("ann") },
+            Change::ImportUsage(vec![]),
+            Change::ImportUsage(vec![import("i", 1)]),
+            Change::ImportUsage(vec![import("j", 1)]),
+            Change::ImportUsage(vec![import("i", 2)]),
+            Change::ImportUsage(vec![import("i", 1), import("j", 1)]),
         ]
     }
 

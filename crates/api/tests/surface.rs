@@ -79,7 +79,7 @@ const CONSUME: &str = "POST /v1/workspaces/acme/consume";
 const BODY: &str = r#"{"user":"ann","feature":"chat","amount":"1.5"}"#;
 
 /// Each route with a request that is in order.
-const IN_ORDER: [(&str, &str); 44] = [
+const IN_ORDER: [(&str, &str); 45] = [
     (CONSUME, BODY),
     ("POST /v1/workspaces/acme/quote", BODY),
     (
@@ -116,6 +116,10 @@ const IN_ORDER: [(&str, &str); 44] = [
     ("GET /v1/workspaces/acme/limits/ann", ""),
     ("DELETE /v1/workspaces/acme/limits/ann?window=day", ""),
     ("GET /v1/workspaces/acme/usage?group_by=user,team&interval=day&from=2026-11-01&to=2026-12-01", ""),
+    (
+        "POST /v1/workspaces/acme/usage/import",
+        r#"{"items":[{"id":"i","user":"a","feature":"f","amount":1,"happened_at":"2026-11-01T00:00:00Z"}]}"#,
+    ),
     ("GET /v1/rate-card", ""),
     ("GET /v1/rate-card/versions", ""),
     ("GET /v1/rate-card/versions/7", ""),

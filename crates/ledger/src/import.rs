@@ -177,13 +177,13 @@ impl Workspace {
         self.previous_starts_at.filter(|begins| happened_at >= *begins).map(|_| before)
     }
 
-    /// Usage from here on is this cycle's: in the first one from where the calendar has it begin, which may be before the
-    /// workspace was made.
+    /// Usage from here on is this cycle's. The first one's usage may be older than the workspace: it begins where the calendar
+    /// has that cycle begin, and anywhere while there is no rule of cycles.
     pub(crate) fn usage_begins_at(&self) -> Timestamp {
-        if self.cycle == CycleNumber::FIRST {
-            self.calendar_starts_at.min(self.cycle_starts_at)
-        } else {
-            self.cycle_starts_at
+        match &self.cycle_rule {
+            _ if self.cycle > CycleNumber::FIRST => self.cycle_starts_at,
+            Some(_) => self.calendar_starts_at.min(self.cycle_starts_at),
+            None => Timestamp::from_millis(i64::MIN),
         }
     }
 
@@ -299,6 +299,7 @@ impl Workspace {
         };
         let from = takes.iter().take(limits::IMPORT_PARTS_SHOWN).map(part).collect();
         let import = Import { user, cycle, charged: charge, from, uncovered, happened_at, at };
+        // Histories find it where one tells of something again (`testkit/history/imports`); no world tells of usage later yet.
         if !is_planted(Mistake::ImportTwice) {
             self.import_order.insert((happened_at, id.clone()));
             self.imports.insert(id, ImportRecord { body, import: import.clone() });

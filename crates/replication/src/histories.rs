@@ -64,6 +64,16 @@ impl Step {
             1 => Change::MakeGrant(self.grant(at, number)),
             2 => return Command::Register { holder: self.holder(), journal_sequence: self.amount },
             3 => Change::VoidGrant { grant: format!("g{}", self.amount).parse().unwrap() },
+            4 if !self.odd && self.amount < 20 => Change::ImportUsage(vec![ledger::NewImport {
+                id: format!("i{}", self.amount).parse().unwrap(),
+                user: self.user(),
+                feature: "told-later".parse().unwrap(),
+                model: None,
+                units: Vec::new(),
+                charge: Some(self.credits()),
+                happened_at: at,
+                body: [self.user; 32],
+            }]),
             4 => Change::PutMember {
                 user: self.user(),
                 ai_access: Some(!self.odd),

@@ -37,7 +37,12 @@ impl Pool {
     }
 
     pub(super) fn usage_begins_at(&self) -> Timestamp {
-        if self.cycle == 1 { self.calendar_starts_at.min(self.cycle_starts_at) } else { self.cycle_starts_at }
+        match &self.rule {
+            _ if self.cycle > 1 => self.cycle_starts_at,
+            Some(_) => self.calendar_starts_at.min(self.cycle_starts_at),
+            // It began whenever.
+            None => Timestamp::from_millis(i64::MIN),
+        }
     }
 
     /// Charges what has happened, whoever may spend.
