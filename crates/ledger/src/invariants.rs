@@ -62,7 +62,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 23] = [
+        let checks: [(&'static str, Option<String>); 25] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
