@@ -105,6 +105,17 @@ impl FromRequestParts<Arc<App>> for Conditions {
     }
 }
 
+/// The same for a route whose query says how it is asked.
+pub(crate) struct BesideQuery(pub Conditions);
+
+impl FromRequestParts<Arc<App>> for BesideQuery {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refused> {
+        Conditions::read(&parts.headers).map(Self)
+    }
+}
+
 /// The headers of a write whose query says something, and what it says.
 pub(crate) struct AskedWith<T>(pub T, pub Conditions);
 

@@ -241,7 +241,7 @@ impl Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quota::{GrantKind, Membership, MidCycle, Overflow, Role, When};
+    use quota::{GrantKind, Membership, MidCycle, Overflow, Pooling, Role, When};
     use types::{Every, GrantId, ReallocationId, TeamId, UserId, ZoneName};
 
     fn credits(micros: u64) -> Credits {
@@ -330,6 +330,12 @@ mod tests {
             })
         };
         let (whole, now) = (MidCycle::Whole, When::Now);
+        let with_overage = |rule| match plan("p", 1, 2, true, Keep::None, whole, now) {
+            Change::Plan(PlanChange::Set { plan, when }) => {
+                Change::Plan(PlanChange::Set { plan: Plan { overage: Some(rule), ..plan }, when })
+            }
+            other => other,
+        };
         vec![
             plan("p", 1, 2, true, Keep::None, whole, now),
             plan("q", 1, 2, true, Keep::None, whole, now),
@@ -340,6 +346,12 @@ mod tests {
             plan("p", 1, 2, true, Keep::None, MidCycle::Prorated, now),
             plan("p", 1, 2, true, Keep::None, whole, When::NextCycle),
             Change::Plan(PlanChange::Cancel),
+            with_overage(OverageRule::Off),
+            with_overage(OverageRule::On),
+            with_overage(OverageRule::UpTo(credits(1))),
+            Change::SetPooling(Pooling::Pooled),
+            Change::SetPooling(Pooling::PerSeat),
+            Change::SetPooling(Pooling::OwnFirst),
             settings(None, None, None),
             settings(Some("a"), None, None),
             settings(Some("b"), None, None),

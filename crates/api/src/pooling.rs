@@ -3,7 +3,7 @@
 use crate::answer::{Answer, changed, ok, other_outcome, with_etag, with_status};
 use crate::app::App;
 use crate::edge::good;
-use crate::extract::{Asked, Body, Conditions, One};
+use crate::extract::{Asked, BesideQuery, Body, One};
 use crate::limits::BODY_BYTES_MAX;
 use crate::translate;
 use axum::extract::State;
@@ -29,7 +29,7 @@ pub(crate) async fn put(
     State(app): State<Arc<App>>,
     One(workspace): One<WorkspaceId>,
     Asked(Preview { preview }): Asked<Preview>,
-    conditions: Conditions,
+    BesideQuery(conditions): BesideQuery,
     Body(json::PutPooling { mode }): Body<json::PutPooling, BODY_BYTES_MAX>,
 ) -> Answer {
     let mode = translate::pooling(good("mode", mode)?);

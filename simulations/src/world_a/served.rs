@@ -5,7 +5,7 @@ use super::World;
 use super::admins::{AdminStep, Wanted, workspace_id};
 use super::words::{Charge, Consume, Index, index_of};
 use crate::outcome::FirstRefusal;
-use ledger::{Change, Line, Membership, Overflow, Recipient, User, Workspace};
+use ledger::{Change, Line, Membership, Recipient, User, Workspace};
 use std::collections::BTreeMap;
 use testkit::told::Told;
 use types::{LineId, Source, Timestamp, UserId, WorkspaceId};
@@ -254,7 +254,9 @@ fn is_plain(user: &User) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledger::{AdminCommand, Command, ForgetMode, GrantKind, HolderBatch, LineMessage, NewGrant, State};
+    use ledger::{
+        AdminCommand, Command, ForgetMode, GrantKind, HolderBatch, LineMessage, NewGrant, Overflow, State,
+    };
     use ledger::{Used, Wish, WorkspaceSettings};
     use types::{Credits, CycleNumber, DiskId, GrantId, HolderId, LineNumber, NodeId, ReallocationId};
 
