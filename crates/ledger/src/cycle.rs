@@ -237,7 +237,7 @@ impl Workspace {
         }
     }
 
-    fn make_up(&mut self, owner: &Owner, at: Timestamp) {
+    pub(crate) fn make_up(&mut self, owner: &Owner, at: Timestamp) {
         let short = self.short_of(owner);
         let is_of_seat = self.allocation_of(owner).is_some_and(|allocation| allocation.of_seat);
         // What is given for seats is there for them first.

@@ -156,7 +156,7 @@ impl Workspace {
 
     fn part_of_line_follows(&mut self, id: LineId, at: Timestamp) {
         let user = self.lines[&id].user.clone();
-        self.part_follows(&user);
+        self.part_gets_back(&user, at);
         self.make_up_for_shortfalls(at);
     }
 
@@ -241,7 +241,6 @@ impl Workspace {
                 self.on_grant(backing.grant, |g| g.pay_overage_of_available(pays));
             }
         }
-        self.make_up_for_shortfalls(at);
     }
 
     fn grant_wish(&mut self, id: LineId, message: &LineMessage, recalled: bool, at: Timestamp) -> LineResult {
@@ -518,6 +517,7 @@ impl Workspace {
             line.backing_mut(backing).returned.grow(amount);
             self.take_back(id, backing, amount, at);
         }
+        self.part_of_line_follows(id, at);
     }
 
     /// Before a batch is taken: mistakes about lines whose holders have said nothing. Without one nothing is looked at.

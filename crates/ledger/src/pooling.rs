@@ -103,6 +103,14 @@ impl Workspace {
         self.set_short(&owner, left.saturating_sub(set_aside));
     }
 
+    /// What came back of what counted against his share is his before anybody else's who is short.
+    pub(crate) fn part_gets_back(&mut self, user: &UserId, at: Timestamp) {
+        self.part_follows(user);
+        if self.has_part(user) {
+            self.make_up(&Owner::User(user.clone()), at);
+        }
+    }
+
     /// Who has a seat and no allocation has a part.
     pub(crate) fn give_part(&mut self, user: &UserId) {
         let Some(entry) = self.user(user).filter(|entry| entry.has_seat()) else { return };

@@ -307,7 +307,7 @@ impl Workspace {
                 user.refunded.grow(part.amount);
             }
         }
-        self.part_follows(&new.user);
+        self.part_gets_back(&new.user, at);
         let entry = self.refunded.entry(new.charge).or_insert(Refunded { amount: Credits::ZERO, times: 0 });
         entry.amount.grow(amount);
         entry.times = entry.times.saturating_add(1);

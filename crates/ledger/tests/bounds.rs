@@ -95,7 +95,8 @@ fn grants_of_plans_within_a_cycle_and_with_one() {
     let mut put = |allowance, paid| {
         let (per_seat, rollover, mid_cycle) = (Credits::ZERO, Rollover::NONE, MidCycle::Whole);
         let allowance = credits(allowance);
-        let plan = Plan { id: "p".parse().unwrap(), allowance, per_seat, paid, rollover, mid_cycle, overage: None };
+        let id = "p".parse().unwrap();
+        let plan = Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage: None };
         let change = Change::Plan(PlanChange::Set { plan, when: When::Now });
         let command = AdminCommand { workspace: workspace(), keyed: None, if_match: None, change };
         match state.apply(later, &Command::Admin(command)).result {

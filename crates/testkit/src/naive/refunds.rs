@@ -68,6 +68,12 @@ impl Pool {
                 self.user(&spent.user).refunded += part;
             }
         }
+        // What comes back to a seat's part is his first.
+        self.parts_follow();
+        let owner = super::of(&spent.user);
+        if self.allocation(&owner).is_some_and(|allocation| allocation.of_seat) {
+            self.make_up(&owner, now);
+        }
         self.make_up_for_shortfalls(now);
         Ok(())
     }

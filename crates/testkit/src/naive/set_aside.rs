@@ -112,7 +112,7 @@ impl Pool {
     }
 
     /// What is missing is set aside as far as there is enough.
-    fn make_up(&mut self, owner: &Owner, now: Timestamp) {
+    pub(super) fn make_up(&mut self, owner: &Owner, now: Timestamp) {
         let short = self.allocation(owner).map_or(0, |a| a.short);
         let is_of_seat = self.allocation(owner).is_some_and(|a| a.of_seat);
         // A seat's first from what is there for seats.
