@@ -161,6 +161,9 @@ impl Grant {
     }
 }
 
+/// Out of which link of the chain, of which grant, how much.
+pub type Taken = Vec<(Source, GrantId, u64)>;
+
 /// A change that is not allowed. Why does not matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAllowed;
@@ -431,18 +434,13 @@ impl Pool {
 
     /// Spends `price` if it may be spent: own allocation first, then reserves from the innermost team's on, then what is shared.
     /// Answers out of what.
-    pub fn spend(
-        &mut self,
-        user: &UserId,
-        price: u64,
-        now: Timestamp,
-    ) -> Option<Vec<(Source, GrantId, u64)>> {
+    pub fn spend(&mut self, user: &UserId, price: u64, now: Timestamp) -> Option<Taken> {
         self.settle(now);
         let known = self.users.get(user).cloned().unwrap_or_default();
         if !self.may_be_named(user) || known.has_no_access || self.passes_a_limit(user, price, now) {
             return None;
         }
-        let (links, mut taken) = self.from_the_chain(user, price, now);
+        let (links, mut taken) = self.chain_of(user, price, now);
         let missing = price - taken.iter().map(|(_, _, part)| part).sum::<u64>();
         if missing > 0 && !self.may_exceed(user, missing) {
             return None;
@@ -468,12 +466,7 @@ impl Pool {
     }
 
     /// What a user's chain has of so much: the links in their order, and what each gives.
-    fn from_the_chain(
-        &self,
-        user: &UserId,
-        price: u64,
-        now: Timestamp,
-    ) -> (Vec<(Source, Owner)>, Vec<(Source, GrantId, u64)>) {
+    fn chain_of(&self, user: &UserId, price: u64, now: Timestamp) -> (Vec<(Source, Owner)>, Taken) {
         let mut order = self.burn_order();
         order.retain(|id| self.grants[id].is_drawable(now));
         let shares = self.may_share(user);

@@ -3,6 +3,7 @@
 
 use super::{History, broken, credits, same};
 use crate::checkers::Verdict;
+use crate::naive::Taken;
 use crate::workload::{Pace, Told};
 use ledger::{
     AdminCommand, Applied, Change, Command, Import, ImportAnswer, ImportRefusal, ImportResult, NewImport,
@@ -135,7 +136,7 @@ impl History {
 
     fn book(&mut self, item: NewImport, import: Import, tell: &str) -> Verdict {
         let amount = item.charge.map_or(0, Credits::micros);
-        let parts: Vec<(Source, GrantId, u64)> =
+        let parts: Taken =
             import.from.iter().map(|part| (part.from, part.grant.clone(), part.amount.micros())).collect();
         let sum = parts.iter().map(|(_, _, part)| part).sum::<u64>() + import.uncovered.micros();
         same("what paid and what is uncovered are what was charged", tell, sum, amount)?;

@@ -1,14 +1,14 @@
 //! Usage that is told of later, in the naive pool: what a grant could have paid is found by trying. Not here: what is told twice.
 
-use super::{Ended, Grant, Pool};
+use super::{Ended, Grant, Pool, Taken};
 use ledger::{Owner, Term, is_of_overage};
-use types::{GrantId, Source, Timestamp, UserId};
+use types::{Source, Timestamp, UserId};
 
 /// What paid for usage, and how much of it nothing did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Covered {
     pub cycle: u32,
-    pub paid: Vec<(Source, GrantId, u64)>,
+    pub paid: Taken,
     pub uncovered: u64,
 }
 
@@ -74,7 +74,7 @@ impl Pool {
         if cycle < self.cycle {
             late(self, None, &mut missing);
         } else {
-            let (chain, there) = self.from_the_chain(user, missing, now);
+            let (chain, there) = self.chain_of(user, missing, now);
             missing -= there.iter().map(|(_, _, part)| part).sum::<u64>();
             his.clone_from(&there);
             paid.extend(there);
