@@ -3,8 +3,8 @@
 
 use crate::error::{Code, Row};
 use crate::{
-    allocations, cluster, consume, grants, holds, imports, members, operation, overage, plans, pooling, prices,
-    reallocations, refunds, teams, test_clock, usage, user_limits, workspaces,
+    allocations, cluster, consume, grants, holds, imports, members, operation, overage, plans, pooling,
+    prices, reallocations, refunds, teams, test_clock, usage, user_limits, workspaces,
 };
 use std::fmt::Write;
 use types::{

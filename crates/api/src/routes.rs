@@ -5,8 +5,8 @@ use crate::door::{self, Door};
 use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
-    allocations, cluster, consume, grants, holds, imports, members, operation, overage, plans, pooling, prices,
-    reallocations, refunds, teams, test_clock, usage, user_limits, workspaces,
+    allocations, cluster, consume, grants, holds, imports, members, operation, overage, plans, pooling,
+    prices, reallocations, refunds, teams, test_clock, usage, user_limits, workspaces,
 };
 use axum::Router;
 use axum::extract::{Request, State};

@@ -5,8 +5,8 @@ use ledger::{
     AllocationAnswer, Answer, Applied, Command, CycleOverage, DenialReason, Due, Event, Grant, GrantState,
     Import, ImportAnswer, ImportResult, ImportedFrom, Intent, LimitHit, LimitView, LimitsAnswer, LineAnswer,
     LineResult, MemberView, Next, Outcome, OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan,
-    PlanAnswer, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, RefundedTo, Rejection, State, TeamView,
-    UsageReport, Workspace, WorkspaceView,
+    PlanAnswer, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, RefundedTo, Rejection, State,
+    TeamView, UsageReport, Workspace, WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, CycleNumber, Source, Timestamp};

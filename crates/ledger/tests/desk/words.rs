@@ -2,8 +2,8 @@
 
 use ledger::{
     Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, Membership, MidCycle, NewGrant,
-    NewImport, OverageRule, Overflow, Page, Plan, PlanChange, Pooling, Role, Rollover, TeamChange, Term, UsageKey,
-    UsageQuery, Used, When, WorkspaceSettings, limits,
+    NewImport, OverageRule, Overflow, Page, Plan, PlanChange, Pooling, Role, Rollover, TeamChange, Term,
+    UsageKey, UsageQuery, Used, When, WorkspaceSettings, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;

@@ -4,8 +4,8 @@
 
 use super::{
     Backing, CycleRule, Durability, GrantKind, HolderId, Import, KeyedBy, Limits, LineId, Membership, Meter,
-    Metered, Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList, ReallocationAnswer, Recent,
-    RefundAnswer, Role, Source, Term, ZoneClock,
+    Metered, Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList, ReallocationAnswer,
+    Recent, RefundAnswer, Role, Source, Term, ZoneClock,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
