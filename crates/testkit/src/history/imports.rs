@@ -190,7 +190,8 @@ impl History {
         let own_left = own.map_or(Credits::ZERO, |own| own.earmarks.total());
         let reserved = pool.reserves_for(user).map(|(_, reserve)| reserve.earmarks.total());
         let reserved = Credits::checked_sum(reserved);
-        let shares = own.is_none_or(|own| own.overflow == ledger::Overflow::Shared);
+        let shares = own.is_none_or(|own| own.overflow == ledger::Overflow::Shared)
+            && pool.pooling != ledger::Pooling::PerSeat;
         let shared = if shares { pool.shared_at(self.at) } else { Credits::ZERO };
         let beyond = pool.overage_room(user).unwrap_or(Credits::ZERO);
         let left = (own_left, reserved, shared, beyond);
