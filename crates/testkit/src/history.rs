@@ -170,7 +170,7 @@ impl History {
         checkers::all_of_a_state(pool, &self.state, &self.ghost)?;
         checkers::all_of_a_step(was, &command, pool, self.at)?;
         checkers::all_of_an_answer(&command, &applied, pool)?;
-        let told = imports::charged(&command, &applied);
+        let told = crate::imports::charged(&command, &applied);
         self.ghost.charges.saw(pool, pool.users.keys(), self.at, &told)?;
         checkers::nothing_is_pending_when_nothing_is_out(pool)?;
         sums::view_sums_are_right(pool, self.at)?;

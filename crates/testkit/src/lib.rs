@@ -9,6 +9,7 @@
 //! - [`ghost`]: what clients were told and what was answered, for the checkers.
 //! - [`checkers`]: the invariants as functions named as sentences.
 //! - [`told`]: what clients of whole nodes were told, line by line, and the sentences over it.
+//! - [`imports`]: what was charged of usage that is told of later.
 //! - [`refunds`]: what refunds were answered, and the sentences over it.
 //! - [`order`]: whether answers are ordered as real time was.
 //! - [`timed`]: when clients asked and were answered, and what a black box shows by that alone.
@@ -21,6 +22,7 @@ pub mod ghost;
 pub mod history;
 pub mod holder;
 pub mod holds;
+pub mod imports;
 pub mod naive;
 pub mod order;
 pub mod reference;

@@ -2,6 +2,7 @@
 //! last words tell them. Compared when nothing is out any more. Not here: the naive pool itself (`naive`).
 
 use crate::checkers::{Broken, Verdict};
+use crate::imports::items_of;
 use crate::naive::{Pool, places_of};
 use crate::refunds::{latest, refund_of};
 use ledger::{
@@ -113,6 +114,12 @@ impl Reference {
             for (part, amount) in latest(&new.parts, done, answer.amount.micros()) {
                 let grant = after.grant(part.backing.grant).id.clone();
                 *self.refunded.entry((grant, part.cycle.0)).or_default() += amount;
+            }
+        }
+        for (item, import) in items_of(command, applied).filter(|_| !finals.is_repeat) {
+            for part in &import.from {
+                let charged = (item.user.clone(), part.grant.clone(), import.cycle.0);
+                *self.charged.entry(charged).or_default() += part.amount.micros();
             }
         }
         let Command::Admin(admin) = command else { return Ok(()) };

@@ -93,6 +93,13 @@ impl Told {
         Some((*name, user, *micros))
     }
 
+    /// Usage that happened elsewhere was told of and charged; `uncovered`: by nobody's credits.
+    pub fn charged_elsewhere(&mut self, user: &UserId, charged: Credits, uncovered: Credits) {
+        self.asked(user, charged);
+        self.by_user.entry(user.clone()).or_default().add(charged.micros());
+        self.total += charged.micros() - uncovered.micros();
+    }
+
     /// How many charges were told.
     pub fn count(&self) -> usize {
         self.charges.len()

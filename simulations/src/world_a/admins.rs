@@ -120,7 +120,7 @@ pub async fn administer(
     let mut command_hash = [0; 32];
     command_hash[..8].copy_from_slice(&number.to_le_bytes());
     // What has an id of its own may be repeated without a key; the rest has one mostly.
-    let has_id = matches!(change, Change::MakeGrant(_) | Change::Reallocate { .. });
+    let has_id = matches!(change, Change::MakeGrant(_) | Change::Reallocate { .. } | Change::ImportUsage(_));
     let needs_key = !number.is_multiple_of(3) || matches!(change, Change::PutWorkspace(_));
     let keyed = (!has_id && needs_key).then(|| KeyedBy { key: key.clone(), command_hash });
     let may_repeat = has_id || keyed.is_some();

@@ -3,20 +3,21 @@
 
 use super::START;
 use super::admins::{AdminStep, Wanted, user_id, workspace_id};
-use super::config::Config;
+use super::config::{Config, WorkspaceConfig};
 use super::refunds::RefundWish;
 use super::words::Index;
 use crate::chance::{Stream, stream};
 use crate::fault::{Fault as PlannedFault, What as Fault};
 use crate::swarm::log_uniform;
 use ledger::{
-    Change, ForgetMode, GrantKind, Keep, MidCycle, NewGrant, OverageRule, Overflow, Plan, PlanChange,
-    Pooling, Rollover, TeamChange, Term, When, WorkspaceSettings,
+    Change, ForgetMode, GrantKind, Keep, MidCycle, NewGrant, NewImport, OverageRule, Overflow, Plan,
+    PlanChange, Pooling, Rollover, TeamChange, Term, When, WorkspaceSettings,
 };
 use rand::Rng;
 use testkit::naive::plan;
 use types::{
-    CivilDate, Credits, CreditsDelta, CycleDays, Durability, Every, GrantId, ReallocationId, TeamId, Window,
+    CivilDate, Credits, CreditsDelta, CycleDays, Durability, Every, Feature, GrantId, ImportId,
+    ReallocationId, TeamId, Window,
 };
 
 fn micros(micros: u64) -> Credits {
@@ -135,6 +136,7 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
         steps.extend(overage(config, seed, at));
         steps.extend(teams(config, seed, at));
         steps.extend(refunds(config, seed, at));
+        steps.extend(imports(config, seed, at));
     }
     windows(seed, &mut steps);
     steps.extend(forgets(config, &mut chance));
@@ -453,6 +455,52 @@ fn windows(seed: u64, steps: &mut [AdminStep]) {
         {
             *window = [Window::Hour, Window::Day, Window::Week][chance.random_range(0..3)];
         }
+    }
+}
+
+/// Some workspaces are told later of what was used elsewhere, now and then again.
+fn imports(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
+    let mut chance = stream(seed, &format!("imports of {at}"));
+    let mut steps = Vec::new();
+    if !chance.random_bool(0.3) {
+        return steps;
+    }
+    let workspace = &config.workspaces[at];
+    let mut told: Vec<Vec<NewImport>> = Vec::new();
+    let mut at_ms = log_uniform(&mut chance, 2_000, 20_000);
+    while at_ms < config.run_ms {
+        let items = match told.last() {
+            Some(last) if chance.random_bool(0.3) => last.clone(),
+            _ => {
+                let names = (0..chance.random_range(1..4)).map(|item| format!("i{}-{item}", told.len()));
+                let item = |name: String| {
+                    let ago_ms = chance.random_range(0..60_000.min(at_ms));
+                    import(&mut chance, name, workspace, at_ms - ago_ms)
+                };
+                names.collect::<Vec<_>>().into_iter().map(item).collect()
+            }
+        };
+        told.push(items.clone());
+        let (node, change) = (chance.random_range(0..config.nodes), Change::ImportUsage(items));
+        steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
+        at_ms += log_uniform(&mut chance, 2_000, 60_000);
+    }
+    steps
+}
+
+fn import(chance: &mut Stream, name: String, workspace: &WorkspaceConfig, happened_ms: u64) -> NewImport {
+    let (least, most) = workspace.prices;
+    let mut body = [0; 32];
+    body[..name.len().min(32)].copy_from_slice(&name.as_bytes()[..name.len().min(32)]);
+    NewImport {
+        id: ImportId::parse(&name).expect("a valid id"),
+        user: user_id(chance.random_range(0..workspace.users)),
+        feature: Feature::parse("elsewhere").expect("a valid id"),
+        model: None,
+        units: Vec::new(),
+        charge: Some(micros(chance.random_range(least..=most.max(least)))),
+        happened_at: START.plus_ms(i64::try_from(happened_ms).unwrap_or(0)),
+        body,
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use testkit::checkers::{self, Broken, Verdict};
 use testkit::ghost::Ghost;
 use testkit::holds::Holds;
+use testkit::imports::{self, Imports};
 use testkit::order::RealTime;
 use testkit::reference::{Finals, Reference};
 use testkit::refunds::{Refunds, refund_of};
@@ -29,11 +30,13 @@ const IMAGES_MAX: usize = 32;
 const STEP_EVERY: u64 = 64;
 const CHANGE_EVERY: u64 = 4;
 
+#[derive(Default)]
 struct Pool {
     ghost: Ghost,
     told: Told,
     holds: Holds,
     refunds: Refunds,
+    imports: Imports,
     charges: Charges,
     /// When a key's charge was told first.
     keys_told_ms: BTreeMap<(UserId, IdempotencyKey), u64>,
@@ -106,15 +109,8 @@ impl Oracle {
         self.pools.entry(workspace.clone()).or_insert_with(|| {
             let fenced = holders.iter().filter(|(_, record)| record.status == HolderStatus::Fenced);
             let fenced = fenced.map(|(id, _)| *id).collect();
-            Pool {
-                keys_told_ms: BTreeMap::new(),
-                ghost: Ghost { fenced, ..Ghost::default() },
-                told: Told::default(),
-                holds: Holds::default(),
-                refunds: Refunds::default(),
-                charges: Charges::by(Clock::Utc),
-                reference: Reference::default(),
-            }
+            let ghost = Ghost { fenced, ..Ghost::default() };
+            Pool { ghost, charges: Charges::by(Clock::Utc), ..Pool::default() }
         })
     }
 
@@ -204,7 +200,8 @@ impl Oracle {
         before: Option<&Workspace>,
     ) -> Verdict {
         self.pool(workspace);
-        let Some(Pool { ghost, told, reference, refunds, charges, .. }) = self.pools.get_mut(workspace)
+        let Some(Pool { ghost, told, reference, refunds, imports, charges, .. }) =
+            self.pools.get_mut(workspace)
         else {
             return Ok(());
         };
@@ -215,6 +212,9 @@ impl Oracle {
             told.applied(batch, outcome)?;
             charges.saw(after, batch.lines.iter().map(|message| &message.user), self.state.now, &[])?;
         }
+        imports.applied(told, command, applied)?;
+        let elsewhere = imports::charged(command, applied);
+        charges.saw(after, elsewhere.iter().map(|(user, ..)| user), self.state.now, &elsewhere)?;
         if matches!(command, Command::Forget { .. }) {
             charges.saw(after, after.users.keys(), self.state.now, &[])?;
         }

@@ -6,8 +6,8 @@ use crate::checkers::Verdict;
 use crate::naive::Taken;
 use crate::workload::{Pace, Told};
 use ledger::{
-    AdminCommand, Applied, Change, Command, Import, ImportAnswer, ImportRefusal, ImportResult, NewImport,
-    Outcome, limits,
+    AdminCommand, Change, Command, Import, ImportAnswer, ImportRefusal, ImportResult, NewImport, Outcome,
+    limits,
 };
 use std::collections::BTreeMap;
 use types::{Credits, CycleNumber, Feature, GrantId, ImportId, Source, Timestamp, UserId};
@@ -21,22 +21,6 @@ pub struct Imports {
     /// By user, grant and cycle.
     pub booked: BTreeMap<(UserId, GrantId, u32), u64>,
     pub uncovered: BTreeMap<(UserId, u32), u64>,
-}
-
-/// Usage that an entry charged: by whom, how much, and when it happened.
-pub fn charged(command: &Command, applied: &Applied) -> Vec<(UserId, u64, Timestamp)> {
-    let (
-        Command::Admin(AdminCommand { change: Change::ImportUsage(items), .. }),
-        Ok(Outcome::Imported(answers)),
-    ) = (command, &applied.result)
-    else {
-        return Vec::new();
-    };
-    let now = items.iter().zip(answers).filter(|(_, answer)| answer.result == ImportResult::Charged);
-    let one = |(item, _): (&NewImport, _)| {
-        (item.user.clone(), item.charge.map_or(0, Credits::micros), item.happened_at)
-    };
-    now.map(one).collect()
 }
 
 impl History {
