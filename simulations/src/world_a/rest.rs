@@ -8,7 +8,7 @@ use super::film::Step;
 use super::shard::ELECTION_MS;
 use super::streams::TTL_MS;
 use super::words::{Charge, Consume, Index, Refusal};
-use ledger::{Change, Command, GrantKind, NewGrant, WorkspaceSettings};
+use ledger::{Change, Command, GrantKind, NewGrant, Pooling, WorkspaceSettings};
 use std::rc::Rc;
 use types::{CivilDate, Credits, CycleDays, Every, GrantId, LineId, Source, UserId, WorkspaceId};
 
@@ -44,6 +44,8 @@ pub async fn come_to_rest(world: Rc<World>) {
     for workspace in &workspaces {
         number += 1;
         no_cycle_ends_meanwhile(&world, number, workspace).await;
+        number += 1;
+        all_is_pooled(&world, number, workspace).await;
         number += 1;
         give(&world, number, workspace).await;
     }
@@ -83,6 +85,19 @@ async fn no_cycle_ends_meanwhile(world: &Rc<World>, number: u64, workspace: &Wor
     let asked = administer(world, number, node, workspace.clone(), change);
     if world.time.within(LEADER_MS, asked).await.is_none() {
         world.broken("a change is answered once faults have stopped", format!("cycles of {workspace}"));
+    }
+}
+
+/// Whoever asks from now on has no seat.
+async fn all_is_pooled(world: &Rc<World>, number: u64, workspace: &WorkspaceId) {
+    let is_pooled = |pool: &ledger::Workspace| pool.pooling == Pooling::Pooled;
+    if world.oracle.borrow().state.workspace(workspace).is_none_or(is_pooled) {
+        return;
+    }
+    let node = up(world).first().copied().unwrap_or(0);
+    let asked = administer(world, number, node, workspace.clone(), Change::SetPooling(Pooling::Pooled));
+    if world.time.within(LEADER_MS, asked).await.is_none() {
+        world.broken("a change is answered once faults have stopped", format!("pooling of {workspace}"));
     }
 }
 
