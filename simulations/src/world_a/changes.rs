@@ -475,7 +475,7 @@ fn imports(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
                 let names = (0..chance.random_range(1..4)).map(|item| format!("i{}-{item}", told.len()));
                 let item = |name: String| {
                     let ago_ms = chance.random_range(0..60_000.min(at_ms));
-                    import(&mut chance, name, workspace, at_ms - ago_ms)
+                    import(&mut chance, &name, workspace, at_ms - ago_ms)
                 };
                 names.collect::<Vec<_>>().into_iter().map(item).collect()
             }
@@ -488,12 +488,12 @@ fn imports(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
     steps
 }
 
-fn import(chance: &mut Stream, name: String, workspace: &WorkspaceConfig, happened_ms: u64) -> NewImport {
+fn import(chance: &mut Stream, name: &str, workspace: &WorkspaceConfig, happened_ms: u64) -> NewImport {
     let (least, most) = workspace.prices;
     let mut body = [0; 32];
     body[..name.len().min(32)].copy_from_slice(&name.as_bytes()[..name.len().min(32)]);
     NewImport {
-        id: ImportId::parse(&name).expect("a valid id"),
+        id: ImportId::parse(name).expect("a valid id"),
         user: user_id(chance.random_range(0..workspace.users)),
         feature: Feature::parse("elsewhere").expect("a valid id"),
         model: None,
