@@ -19,7 +19,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::CloseUnsynced, world: A, seed: 100 },
     Known { mistake: Mistake::ReportAheadOfDisk, world: A, seed: 9 },
     Known { mistake: Mistake::DeltaReports, world: A, seed: 0 },
-    Known { mistake: Mistake::ClosedOpensAgain, world: A, seed: 111 },
+    Known { mistake: Mistake::ClosedOpensAgain, world: A, seed: 703 },
     Known { mistake: Mistake::SilenceReturns, world: A, seed: 0 },
     Known { mistake: Mistake::SessionByBatch, world: A, seed: 109 },
     Known { mistake: Mistake::RecallAtDeadline, world: A, seed: 0 },

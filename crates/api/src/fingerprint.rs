@@ -128,7 +128,7 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
         }
         // What it costs is nobody's word.
         Change::ImportUsage(items) => {
-            print.tag(16).number(items.len() as u64);
+            print.tag(17).number(items.len() as u64);
             for NewImport { id, body, .. } in items {
                 print.word(id).0.update(body);
             }

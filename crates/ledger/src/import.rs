@@ -109,7 +109,8 @@ pub enum ImportRefusal {
     )]
     TooManyImports,
     #[error(
-        "the grants of one workspace, and what none of them covered, may not pass 999999999999.999999 credits in sum"
+        "one item may not pass 281474976.710655 credits; the grants of one workspace, and what none of them covered, \
+         may not pass 999999999999.999999 credits in sum"
     )]
     TooMuch,
 }
@@ -203,7 +204,7 @@ impl Workspace {
         if self.imports.len() >= limits::IMPORTS_MAX {
             return Err(ImportRefusal::TooManyImports);
         }
-        if self.given_in_all().checked_add(charge).is_none() {
+        if charge.micros() > limits::IMPORT_MICROS_MAX || self.given_in_all().checked_add(charge).is_none() {
             return Err(ImportRefusal::TooMuch);
         }
         let (takes, uncovered) = self.cover(&new.user, cycle, new.happened_at, charge, at);
@@ -365,8 +366,12 @@ impl Workspace {
 
     /// A cycle has begun: usage of the one before the last can be told of no more.
     pub(crate) fn forget_imports_of_earlier_cycles(&mut self) {
-        let now = self.cycle;
-        self.imports.retain(|_, record| record.import.cycle.next() >= now);
+        let (now, begins) = (self.cycle, self.previous_starts_at);
+        // By when it happened, too: a cycle's end that is looked up late may lie before it.
+        let may_be_told_again = |import: &Import| {
+            import.cycle.next() >= now || begins.is_some_and(|begins| import.happened_at >= begins)
+        };
+        self.imports.retain(|_, record| may_be_told_again(&record.import));
         self.import_order = self.ordered_imports();
     }
 
@@ -409,7 +414,9 @@ impl Workspace {
         let is_of_its_cycle = |record: &ImportRecord| {
             let Import { cycle, uncovered, charged, .. } = &record.import;
             let booked = self.uncovered.get(cycle).copied().unwrap_or(Credits::ZERO);
-            *uncovered <= booked && uncovered <= charged && cycle.next() >= self.cycle
+            let may_be_told_again = cycle.next() >= self.cycle
+                || self.previous_starts_at.is_some_and(|begins| record.import.happened_at >= begins);
+            *uncovered <= booked && uncovered <= charged && may_be_told_again
         };
         if let Some((id, record)) = self.imports.iter().find(|(_, record)| !is_of_its_cycle(record)) {
             return Some(format!("{id}: {record:?}, uncovered {:?}", self.uncovered));

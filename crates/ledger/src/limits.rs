@@ -24,6 +24,10 @@ pub const IMPORT_GRACE_MS: i64 = 45 * 24 * 60 * 60 * 1000;
 pub const IMPORTS_MAX: usize = 200_000;
 /// Grants that an import's answer names, the first ones that paid; all of them pay.
 pub const IMPORT_PARTS_SHOWN: usize = 32;
+/// One item of usage that is told of later, in micro-credits: as much as one charge can be.
+pub const IMPORT_MICROS_MAX: u64 = (1 << 48) - 1;
+/// Allocations that a workspace may have been given in its life and still be switched to parts of seats.
+pub const ALLOCATIONS_BEFORE_SWITCH_MAX: u32 = 1 << 31;
 /// Feature × model pairs that are metered by name in one workspace; what comes later is metered as `other`.
 pub const METERED_NAMES_MAX: usize = 1_024;
 /// Lines one holder may have open for one user: the current one and those being closed.

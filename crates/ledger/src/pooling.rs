@@ -180,8 +180,10 @@ impl Workspace {
                 }
                 self.take_part(user);
             }
+            // A seat that is free and paid for stays known, also one of which nothing is left: else its share would be given again.
+            let is_paid_for = self.seats_paid().0 > self.seats;
             let entry = self.user_mut(user);
-            entry.share = entry.share.filter(|share| !share.is_zero());
+            entry.share = entry.share.filter(|share| is_paid_for || !share.is_zero());
             return;
         }
         if self.user(user).is_some_and(|user| user.share.is_none()) {
@@ -217,6 +219,11 @@ impl Workspace {
 
     pub(crate) fn decide_pooling(&self, mode: Pooling) -> Result<Decided, Rejection> {
         self.may_have_seats(mode, self.seats)?;
+        // Every switch numbers the parts anew; cycles need the rest.
+        if mode != Pooling::Pooled && self.next_allocation.0 > limits::ALLOCATIONS_BEFORE_SWITCH_MAX {
+            let max = limits::ALLOCATIONS_BEFORE_SWITCH_MAX as usize;
+            return Err(Rejection::TooMany { what: "allocations in a workspace's life", max });
+        }
         // A line that drew on what its user may no longer draw on may not go on with it.
         let changes = |line: &crate::Line| match (self.pooling, mode) {
             (_, Pooling::PerSeat) => !line.outstanding_from(Source::Shared).is_zero(),

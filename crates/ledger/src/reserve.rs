@@ -122,8 +122,13 @@ impl Workspace {
         let mut left = amount;
         let mut release = Earmarks::default();
         let mut pledge = Vec::new();
-        let Some(allocation) = self.allocation_of(owner) else { return (release, pledge) };
+        let Some(allocation) = self.allocation_of(owner).filter(|_| !amount.is_zero()) else {
+            return (release, pledge);
+        };
         for grant in self.grants_in_burn_order().rev() {
+            if left.is_zero() {
+                break;
+            }
             let part = left.min(allocation.earmarks.on(grant.no));
             release.add(grant.no, part);
             left.shrink(part);

@@ -195,6 +195,22 @@ fn imports_that_are_remembered() {
 }
 
 #[test]
+fn what_one_import_is() {
+    let mut state = state();
+    let mut told =
+        |id: &str, micros: u64| match admin(&mut state, Change::ImportUsage(vec![import(id, micros)]))
+            .unwrap()
+        {
+            Outcome::Imported(answers) => answers[0].result.clone(),
+            other => panic!("{other:?}"),
+        };
+    let max = limits::IMPORT_MICROS_MAX;
+    assert_eq!(told("past", max + 1), ImportResult::Refused(ImportRefusal::TooMuch));
+    assert_eq!(told("most", max), ImportResult::Charged);
+    assert_eq!(state.violations(), []);
+}
+
+#[test]
 fn grants_that_an_import_names() {
     let mut state = state();
     let shown = limits::IMPORT_PARTS_SHOWN;

@@ -20,8 +20,16 @@ pub(super) struct BadRow {
 }
 
 pub(super) enum Rows {
-    Csv { rows: csv::StringRecordsIntoIter<BufReader<File>>, columns: Vec<String> },
-    Lines { lines: BufReader<File>, line: u64 },
+    Csv {
+        rows: csv::StringRecordsIntoIter<BufReader<File>>,
+        columns: Vec<String>,
+    },
+    Lines {
+        lines: BufReader<File>,
+        line: u64,
+    },
+    /// It could not be read on.
+    Ended,
 }
 
 impl Rows {
@@ -57,6 +65,7 @@ impl Rows {
                     }
                 })
             }
+            Self::Ended => None,
             Self::Lines { lines, line } => loop {
                 let mut text = Vec::new();
                 *line += 1;
@@ -70,7 +79,12 @@ impl Rows {
                             item.map(|item| (*line, item)).map_err(|why| BadRow { line: *line, why }),
                         );
                     }
-                    Err(why) => return Some(Err(BadRow { line: *line, why: why.to_string() })),
+                    Err(why) => {
+                        let bad = BadRow { line: *line, why: why.to_string() };
+                        // What cannot be read is not read again and again.
+                        *self = Self::Ended;
+                        return Some(Err(bad));
+                    }
                 }
             },
         }

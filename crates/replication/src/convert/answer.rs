@@ -81,7 +81,8 @@ shaped! {
 }
 
 /// Every word a [`ledger::Rejection`] names a kind of thing by.
-const THINGS: [&str; 10] = [
+const THINGS: [&str; 11] = [
+    "allocations in a workspace's life",
     "imports at once",
     "users",
     "seats whose credits are not pooled",

@@ -80,10 +80,11 @@ impl Pool {
         if self.pooling == Pooling::Pooled || self.users[name].has_seat() == had_seat {
             return;
         }
+        let is_paid_for = self.seats_paid().0 > self.seats();
         let user = self.user(name);
         if had_seat {
             user.allocation.take_if(|allocation| allocation.of_seat);
-            user.share = user.share.filter(|share| *share > 0);
+            user.share = user.share.filter(|share| is_paid_for || *share > 0);
             return;
         }
         if user.share.is_none() {
