@@ -61,7 +61,7 @@ use time::{Time, WORLD};
 use types::{Credits, Durability, HolderId, LineId, LineNumber, NodeId, Timestamp, UserId, WorkspaceId};
 use words::{Consume, Index, Refusal, id_of};
 
-/// When all runs begin.
+/// When all runs begin: five minutes before an hour, a day and a week end.
 pub const START: Timestamp = Timestamp::from_millis(20_003 * 86_400_000 - 300_000);
 /// From a machine's boot to where its node is started.
 const BOOT_MS: u64 = 1_000;
