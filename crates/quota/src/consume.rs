@@ -325,19 +325,7 @@ pub(crate) fn command_hash(verb: &[u8], consume: &Consume) -> [u8; 32] {
     field(verb);
     field(consume.feature.as_str().as_bytes());
     field(consume.model.as_ref().map_or("", |model| model.as_str()).as_bytes());
-    match &consume.price {
-        PriceBy::Amount(amount) => {
-            field(b"amount");
-            field(&amount.micros().to_le_bytes());
-        }
-        PriceBy::Usage(usage) => {
-            field(b"usage");
-            for (unit, count) in usage {
-                field(unit.as_str().as_bytes());
-                field(&count.to_le_bytes());
-            }
-        }
-    }
+    consume.price.told(&mut field);
     field(match consume.durability {
         None => b"as declared",
         Some(Durability::Local) => b"local",

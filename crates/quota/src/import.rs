@@ -66,19 +66,7 @@ fn body_of(item: &ImportItem) -> [u8; 32] {
     field(feature.as_str().as_bytes());
     field(model.as_ref().map_or("", |model| model.as_str()).as_bytes());
     field(&happened_at.millis().to_le_bytes());
-    match price {
-        PriceBy::Amount(amount) => {
-            field(b"amount");
-            field(&amount.micros().to_le_bytes());
-        }
-        PriceBy::Usage(usage) => {
-            field(b"usage");
-            for (unit, count) in usage {
-                field(unit.as_str().as_bytes());
-                field(&count.to_le_bytes());
-            }
-        }
-    }
+    price.told(&mut field);
     *hasher.finalize().as_bytes()
 }
 

@@ -23,6 +23,25 @@ pub enum PriceBy {
     Usage(Vec<(Unit, u64)>),
 }
 
+impl PriceBy {
+    /// Its fields in a fixed order, for the hash of the command that it stands in.
+    pub(crate) fn told(&self, field: &mut impl FnMut(&[u8])) {
+        match self {
+            Self::Amount(amount) => {
+                field(b"amount");
+                field(&amount.micros().to_le_bytes());
+            }
+            Self::Usage(usage) => {
+                field(b"usage");
+                for (unit, count) in usage {
+                    field(unit.as_str().as_bytes());
+                    field(&count.to_le_bytes());
+                }
+            }
+        }
+    }
+}
+
 /// Set credits aside for a call whose price is not known yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenHold {
