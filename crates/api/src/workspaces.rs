@@ -179,7 +179,7 @@ mod tests {
         let summary = Summary { view: view(), unreachable: Credits::whole(4).unwrap(), index: 99 };
         let golden = concat!(
             r#"{"workspace":"acme","name":"Acme","membership":"listed","durability":"disk","#,
-            r#""timezone":"UTC","cycle":{"number":3,"starts_at":"1970-01-01T00:00:00Z","#,
+            r#""pooling":"pooled","timezone":"UTC","cycle":{"number":3,"starts_at":"1970-01-01T00:00:00Z","#,
             r#""ends_at":"1970-01-31T00:00:00Z","every":"month","anchor":"2026-01-31"},"#,
             r#""granted":"100","used":"10","refunded":"3","held":"5","remaining":"85","available":"65","leased":"20","#,
             r#""unreachable":"4","allocated":"40","short":"3","reserved":"0","shared":"30","unattributed":"1","#,

@@ -301,14 +301,18 @@ mod tests {
         let mut changes = vec![of_team(TeamChange::Put { parent: None }), of_team(reserve)];
         changes.extend((1..=3).map(member));
         // Lines 1 to 3 have the reserve out, 4 and 5 what is shared.
-        let state = all_out_after(5, changes);
-        let numbers = |short: &[Short]| {
-            asked(&state, short, Wave::All).into_iter().map(|(number, _)| number).collect::<Vec<_>>()
+        let state = all_out_after(5, changes.clone());
+        let numbers = |state: &State, short: &[Short]| {
+            asked(state, short, Wave::All).into_iter().map(|(number, _)| number).collect::<Vec<_>>()
         };
-        assert_eq!(numbers(&[short(5, 9)]), [4]);
-        assert_eq!(numbers(&[short(1, 9)]), [5, 4, 3, 2]);
-        let own = DenialReason::AllocationExhausted;
-        assert_eq!(numbers(&[Short { reason: own, ..short(1, 9) }]), [], "he may not draw on it");
+        assert_eq!(numbers(&state, &[short(5, 9)]), [4]);
+        assert_eq!(numbers(&state, &[short(1, 9)]), [5, 4, 3, 2]);
+        let own = Short { reason: DenialReason::AllocationExhausted, ..short(1, 9) };
+        assert_eq!(numbers(&state, std::slice::from_ref(&own)), [3, 2], "where each seat has its own");
+        let (amount, overflow) = (Credits::ZERO, Some(ledger::Overflow::None));
+        changes.push(Change::SetAllocation { user: user(1), amount, overflow });
+        let state = all_out_after(5, changes);
+        assert_eq!(numbers(&state, &[own]), [], "he may not draw on it");
     }
 
     #[test]

@@ -196,6 +196,7 @@ fn answers() -> Vec<Answer> {
             at,
             uncovered: credits(2),
         }),
+        Answer::Refused(Box::new(Rejection::TooMuch)),
         Answer::Refund(Box::new(refund)),
         Answer::Charge(ledger::ChargeBooks {
             refunded: Credits::MAX,
@@ -251,6 +252,7 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         Query::Grant { id: id("w"), grant: id("g") },
         Query::Member { id: id("w"), user: id("ann") },
         Query::Plan { id: id("w") },
+        Query::Pooling { id: id("w"), after: None },
         Query::Overage { id: id("w"), user: None },
         Query::Teams { id: id("w"), team: None, page: ledger::Page { after: None, limit: 1 } },
         Query::Limits { id: id("w"), user: id("ann") },
