@@ -149,12 +149,12 @@ async fn queries_and_conditions_are_written_as_the_api_reads_them() {
     const FIRST: Act = Act::Answer(
         200,
         "etag: \"6\"",
-        r#"{"rows":[{"credits":"1","calls":1,"units":{}}],"cursor":",ann,,,","unattributed":"0","as_of":{"index":1,"time":"1970-01-01T00:00:00Z"}}"#,
+        r#"{"rows":[{"credits":"1","calls":1,"units":{}}],"cursor":",ann,,,","unattributed":"0","uncovered":"0","as_of":{"index":1,"time":"1970-01-01T00:00:00Z"}}"#,
     );
     const LAST: Act = Act::Answer(
         200,
         "etag: \"7\"",
-        r#"{"rows":[{"credits":"2","calls":1,"units":{}}],"unattributed":"3","as_of":{"index":2,"time":"1970-01-01T00:00:00Z"}}"#,
+        r#"{"rows":[{"credits":"2","calls":1,"units":{}}],"unattributed":"3","uncovered":"0","as_of":{"index":2,"time":"1970-01-01T00:00:00Z"}}"#,
     );
     let node = Node::scripted(&[FIRST, LAST, LAST]).await;
     let client = client(&[&node.url]);
