@@ -114,7 +114,7 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
                 );
             }
         }
-        let pace = log_uniform(&mut chance, 1_000, 12_000);
+        let pace = log_uniform(&mut chance, 1_500, 20_000);
         let mut at_ms = 2_000;
         let mut made = 2;
         while at_ms < config.run_ms {
@@ -126,7 +126,7 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
         while at_ms < config.run_ms {
             let node = chance.random_range(0..config.nodes);
             steps.push(AdminStep { at_ms, node, what: Wanted::Read { workspace: at } });
-            at_ms += log_uniform(&mut chance, 500, 16_000);
+            at_ms += log_uniform(&mut chance, 1_000, 30_000);
         }
     }
     for at in 0..config.workspaces.len() {

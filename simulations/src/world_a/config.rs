@@ -202,8 +202,9 @@ fn lease_policy(chance: &mut crate::chance::Stream) -> LeasePolicy {
 fn workspace(chance: &mut crate::chance::Stream, count: u64, run_ms: u64) -> WorkspaceConfig {
     let most = log_uniform(chance, CREDIT / 100, 20 * CREDIT);
     let prices = (chance.random_range(0..=most), most);
-    // Five to twelve requests a second over all pools, and pools that last between a tenth and ten times the run.
-    let every_ms = chance.random_range(80..=200) * count;
+    // Between three requests a second and one in three, over all pools: many quiet runs meet more faults than few busy
+    // ones. And pools that last between a tenth and ten times the run.
+    let every_ms = log_uniform(chance, 350, 3_000) * count;
     let mean_price = (prices.0 + prices.1) / 2;
     let spent_in_all = mean_price.saturating_mul(run_ms / every_ms).max(CREDIT);
     let granted = log_uniform(chance, spent_in_all / 10, spent_in_all * 10);
