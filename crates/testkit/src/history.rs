@@ -61,6 +61,8 @@ pub struct History {
     imports: Imports,
     /// Nothing was rounded up: no crash, nobody lost.
     is_exact: bool,
+    /// Of each consume that a client asked for, in order: whether it was allowed.
+    pub allowed: Vec<bool>,
     pub seen: Seen,
 }
 
@@ -121,6 +123,7 @@ impl History {
             refunds: Refunds::default(),
             imports: Imports::default(),
             is_exact: true,
+            allowed: Vec::new(),
             seen: Seen::new(),
         };
         for node in 0..NODES {
@@ -137,7 +140,7 @@ impl History {
         *self.seen.entry(what).or_default() += 1;
     }
 
-    fn pool(&self) -> &Workspace {
+    pub fn pool(&self) -> &Workspace {
         self.state.workspace(&self.workspace).expect("made at the start")
     }
 
@@ -380,6 +383,7 @@ impl History {
             charge.parts.iter().map(part).collect::<Vec<_>>()
         });
         same("a consume is decided as without leases", &format!("{price} for {user}"), parts, expected)?;
+        self.allowed.push(charge.is_some());
         if let Some(charge) = &charge {
             self.ghost.acknowledged(charge);
             self.note_charge(charge, allocation);
