@@ -58,7 +58,7 @@ table! {
         "Ask for at most what is available, add a grant to the pool, lower what is set aside for others, or allow overage. What is free of charge stays allowed.";
     AllocationExhausted = 402 "allocation_exhausted": "Too little of the user's allocation is left",
         "Ask for at most what is available, raise the allocation, or let it overflow into what is shared. Where credits are per seat: a seat of his own (AI access), overage, or another pooling mode.";
-    LimitReached = 402 "limit_reached": "A limit of the user is reached",
+    LimitReached = 402 "limit_reached": "A limit is reached",
         "Ask for at most what is available, wait for the window to end, or raise or lift the limit.";
     OverageCapReached = 402 "overage_cap_reached": "The cap on overage is reached",
         "Ask for at most what is available, raise the cap, or add a grant to the pool.";
@@ -158,10 +158,10 @@ impl Refused {
 
     pub fn problem(self) -> json::Problem {
         let Row { code, status, title, would_help, retry_after_ms } = self.code.row();
-        let resets_at = self.limit.and_then(|limit| limit.resets_at);
+        let resets_at = self.limit.as_ref().and_then(|limit| limit.resets_at);
         // By the ledger's time at which it was found: what has passed since makes the wait longer than needed, never shorter.
         let resets_in_ms =
-            self.limit.and_then(|limit| u64::try_from(limit.resets_at?.since_ms(limit.at)).ok());
+            self.limit.as_ref().and_then(|limit| u64::try_from(limit.resets_at?.since_ms(limit.at)).ok());
         json::Problem {
             kind: format!("/docs/errors#{code}"),
             title: title.into(),
@@ -169,7 +169,7 @@ impl Refused {
             detail: self.detail,
             code: code.into(),
             available: self.available.map(Text),
-            limit: self.limit.map(reached),
+            limit: self.limit.clone().map(reached),
             resets_at: resets_at.map(Text),
             retry_after_ms: retry_after_ms.or(resets_in_ms),
             would_help: Some(would_help.into()),
@@ -177,8 +177,9 @@ impl Refused {
     }
 }
 
-fn reached(LimitHit { window, amount, .. }: LimitHit) -> json::ReachedLimit {
-    json::ReachedLimit { window: Text(translate::window_json(window)), limit: Text(amount) }
+fn reached(LimitHit { of, window, amount, .. }: LimitHit) -> json::ReachedLimit {
+    let window = Text(translate::window_json(window));
+    json::ReachedLimit { window, limit: Text(amount), of: translate::subject_json(of) }
 }
 
 impl From<Refusal> for Refused {
@@ -219,7 +220,7 @@ impl From<Refusal> for Refused {
             Refusal::StorageUnavailable(_) => (Code::StorageUnavailable, None),
         };
         let limit = match &refusal {
-            Refusal::LimitReached { limit, .. } => Some(*limit),
+            Refusal::LimitReached { limit, .. } => Some(limit.clone()),
             _ => None,
         };
         Self { code, detail: refusal.to_string(), available, limit }
@@ -253,10 +254,12 @@ impl IntoResponse for Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quota::Subject;
     use types::{Feature, Revision, Unit, UserId};
 
     fn limit() -> LimitHit {
         LimitHit {
+            of: Subject::User(UserId::parse("ann").unwrap()),
             window: types::Window::Day,
             amount: Credits::whole(9).unwrap(),
             at: types::Timestamp::from_millis(1_500),
@@ -341,9 +344,9 @@ mod tests {
             limit: limit(),
         };
         let golden = concat!(
-            r#"{"type":"/docs/errors#limit_reached","title":"A limit of the user is reached","status":402,"#,
+            r#"{"type":"/docs/errors#limit_reached","title":"A limit is reached","status":402,"#,
             r#""detail":"ann's limit of 9 credits per day leaves 1.5 credits","code":"limit_reached","#,
-            r#""available":"1.5","limit":{"window":"day","limit":"9"},"resets_at":"1970-01-02T00:00:00Z","#,
+            r#""available":"1.5","limit":{"window":"day","limit":"9","of":{"user":"ann"}},"resets_at":"1970-01-02T00:00:00Z","#,
             r#""retry_after_ms":86398500,"would_help":"Ask for at most what is available, wait for the window to end, "#,
             r#"or raise or lift the limit."}"#
         );

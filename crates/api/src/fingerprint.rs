@@ -10,7 +10,7 @@
 use crate::translate;
 use quota::{
     Change, Keep, Minimum, NewGrant, NewImport, NewRefund, OverageRule, Plan, PlanChange, Price, PriceChange,
-    PriceList, Rollover, TeamChange, Term, Tier, WorkspaceSettings,
+    PriceList, Rollover, Subject, TeamChange, Term, Tier, WorkspaceSettings,
 };
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
 use wire::json::{Durability, Shown, Word};
@@ -85,12 +85,19 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
         Change::Reallocate { id, from, to, amount } => {
             print.tag(8).word(id).word(from).word(to).credits(*amount);
         }
-        Change::SetLimit { user, window, amount } => {
+        Change::SetLimit { of: Subject::User(user), window, amount } => {
             print.tag(9).word(user).word(&translate::window_json(*window));
             print.maybe(amount.as_ref(), |print, amount| print.credits(*amount));
         }
-        Change::LiftLimits { user } => {
+        Change::SetLimit { of: Subject::Team(team), window, amount } => {
+            print.tag(20).word(team).word(&translate::window_json(*window));
+            print.maybe(amount.as_ref(), |print, amount| print.credits(*amount));
+        }
+        Change::LiftLimits { of: Subject::User(user) } => {
             print.tag(13).word(user);
+        }
+        Change::LiftLimits { of: Subject::Team(team) } => {
+            print.tag(21).word(team);
         }
         Change::Plan(PlanChange::Set { plan, when }) => {
             let Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage } = plan;
@@ -313,7 +320,11 @@ mod tests {
         };
         let team = |team: &str, change| Change::Team { team: TeamId::parse(team).unwrap(), change };
         let allocation = |amount, overflow| Change::SetAllocation { user: user("ann"), amount, overflow };
-        let limit = |window, amount| Change::SetLimit { user: user("ann"), window, amount };
+        let team_limit = |window, amount| {
+            let of = Subject::Team(TeamId::parse("ann").unwrap());
+            Change::SetLimit { of, window, amount }
+        };
+        let limit = |window, amount| Change::SetLimit { of: Subject::User(user("ann")), window, amount };
         let adjust = |delta| Change::AdjustAllocation { user: user("ann"), delta };
         let reallocate = |id: &str, from, to, amount| Change::Reallocate {
             id: ReallocationId::parse(id).unwrap(),
@@ -411,7 +422,11 @@ mod tests {
             limit(types::Window::Day, None),
             limit(types::Window::Hour, None),
             limit(types::Window::Day, Some(Credits::ZERO)),
-            Change::LiftLimits { user: user("ann") },
+            Change::LiftLimits { of: Subject::User(user("ann")) },
+            Change::LiftLimits { of: Subject::Team(TeamId::parse("ann").unwrap()) },
+            team_limit(types::Window::Day, Some(credits(1))),
+            team_limit(types::Window::Day, None),
+            team_limit(types::Window::Week, None),
             Change::ImportUsage(vec![]),
             Change::ImportUsage(vec![import("i", 1)]),
             Change::ImportUsage(vec![import("j", 1)]),

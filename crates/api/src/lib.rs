@@ -34,6 +34,7 @@ mod reallocations;
 mod refunds;
 mod routes;
 mod serve;
+mod team_limits;
 mod teams;
 mod test_clock;
 mod translate;

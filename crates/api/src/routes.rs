@@ -6,7 +6,7 @@ use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
     allocations, cluster, consume, grants, holds, imports, members, operation, overage, plans, pooling,
-    prices, reallocations, refunds, teams, test_clock, usage, user_limits, workspaces,
+    prices, reallocations, refunds, team_limits, teams, test_clock, usage, user_limits, workspaces,
 };
 use axum::Router;
 use axum::extract::{Request, State};
@@ -72,6 +72,9 @@ pub(crate) fn all() -> Vec<Route> {
         route("PUT /v1/workspaces/{ws}/limits/{user}", put(user_limits::put)),
         route("GET /v1/workspaces/{ws}/limits/{user}", get(user_limits::get)),
         route("DELETE /v1/workspaces/{ws}/limits/{user}", delete(user_limits::lift)),
+        route("PUT /v1/workspaces/{ws}/limits/teams/{team}", put(team_limits::put)),
+        route("GET /v1/workspaces/{ws}/limits/teams/{team}", get(team_limits::get)),
+        route("DELETE /v1/workspaces/{ws}/limits/teams/{team}", delete(team_limits::lift)),
         route("PUT /v1/workspaces/{ws}/overage", put(overage::put)),
         route("GET /v1/workspaces/{ws}/overage", get(overage::get)),
         route("DELETE /v1/workspaces/{ws}/overage", delete(overage::remove)),

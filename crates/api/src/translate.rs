@@ -1,7 +1,8 @@
 //! Between the product's choices and the wire's. Exhaustive both ways, so that neither grows unseen.
 
 use quota::{
-    ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, MidCycle, Overflow, Pooling, Role, When,
+    ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, MidCycle, Overflow, Pooling, Role,
+    Subject, When,
 };
 use types::{Every, Window};
 use wire::json;
@@ -32,6 +33,13 @@ both_ways! {
     pooling, pooling_json: Pooling { Pooled, PerSeat, OwnFirst }
     when, when_json: When { Now, NextCycle }
     window, window_json: Window { Hour, Day, Week, Cycle }
+}
+
+pub(crate) fn subject_json(of: Subject) -> json::LimitOf {
+    match of {
+        Subject::User(user) => json::LimitOf::User(json::Text(user)),
+        Subject::Team(team) => json::LimitOf::Team(json::Text(team)),
+    }
 }
 
 pub(crate) fn grant_state_json(state: GrantState) -> json::GrantState {

@@ -1,5 +1,5 @@
-//! The limits of one user: ceilings on what he may use in an hour, a day, a week, a cycle. Not here: what is funded
-//! (`allocations`), the bounds of this API (`limits`).
+//! Limits: ceilings on what may be used in an hour, a day, a week, a cycle, and those of one user. Not here: those of a team
+//! (`team_limits`), what is funded (`allocations`), the bounds of this API (`limits`).
 
 use crate::answer::{Answer, ok, other_outcome, with_etag};
 use crate::app::App;
@@ -10,7 +10,7 @@ use crate::limits::BODY_BYTES_MAX;
 use crate::translate;
 use axum::extract::State;
 use axum::response::Response;
-use quota::{Change, LimitView, LimitsAnswer, Outcome};
+use quota::{Change, LimitView, LimitsAnswer, Outcome, Subject};
 use serde::Deserialize;
 use std::sync::Arc;
 use types::{UserId, WorkspaceId};
@@ -33,11 +33,9 @@ pub(crate) async fn put(
     State(app): State<Arc<App>>,
     Two(workspace, user): Two<WorkspaceId, UserId>,
     conditions: Conditions,
-    Body(json::PutLimit { amount, window }): Body<json::PutLimit, BODY_BYTES_MAX>,
+    Body(limit): Body<json::PutLimit, BODY_BYTES_MAX>,
 ) -> Answer {
-    let amount = maybe("amount", amount)?;
-    let window = translate::window(maybe("window", window)?.unwrap_or(json::Window::Cycle));
-    change(&app, workspace, conditions, Change::SetLimit { user, window, amount }).await
+    set(&app, workspace, Subject::User(user), conditions, limit).await
 }
 
 /// All limits of one user: what counts in each window, what is left, when it ends.
@@ -47,8 +45,7 @@ pub(crate) async fn get(
     State(app): State<Arc<App>>,
     Two(workspace, user): Two<WorkspaceId, UserId>,
 ) -> Answer {
-    let quota = app.quota()?;
-    Ok(shown(app.read(Box::pin(quota.limits(&workspace, &user))).await?))
+    show(&app, workspace, Subject::User(user)).await
 }
 
 /// Lifts all limits of one user, or the one of a window.
@@ -57,14 +54,41 @@ pub(crate) async fn get(
 pub(crate) async fn lift(
     State(app): State<Arc<App>>,
     Two(workspace, user): Two<WorkspaceId, UserId>,
-    AskedWith(LiftParameters { window }, conditions): AskedWith<LiftParameters>,
+    AskedWith(which, conditions): AskedWith<LiftParameters>,
+) -> Answer {
+    lift_of(&app, workspace, Subject::User(user), which, conditions).await
+}
+
+pub(crate) async fn set(
+    app: &App,
+    workspace: WorkspaceId,
+    of: Subject,
+    conditions: Conditions,
+    json::PutLimit { amount, window }: json::PutLimit,
+) -> Answer {
+    let amount = maybe("amount", amount)?;
+    let window = translate::window(maybe("window", window)?.unwrap_or(json::Window::Cycle));
+    change(app, workspace, conditions, Change::SetLimit { of, window, amount }).await
+}
+
+pub(crate) async fn show(app: &App, workspace: WorkspaceId, of: Subject) -> Answer {
+    let quota = app.quota()?;
+    Ok(shown(app.read(Box::pin(quota.limits(&workspace, of))).await?))
+}
+
+pub(crate) async fn lift_of(
+    app: &App,
+    workspace: WorkspaceId,
+    of: Subject,
+    LiftParameters { window }: LiftParameters,
+    conditions: Conditions,
 ) -> Answer {
     let window = window.map(|text| json::Window::read(&text)).transpose();
     let lift = match window.map_err(|bad| Refused::invalid(format!("window: {bad}")))? {
-        Some(window) => Change::SetLimit { user, window: translate::window(window), amount: None },
-        None => Change::LiftLimits { user },
+        Some(window) => Change::SetLimit { of, window: translate::window(window), amount: None },
+        None => Change::LiftLimits { of },
     };
-    change(&app, workspace, conditions, lift).await
+    change(app, workspace, conditions, lift).await
 }
 
 async fn change(app: &App, workspace: WorkspaceId, conditions: Conditions, change: Change) -> Answer {
@@ -79,7 +103,7 @@ fn shown(answer: LimitsAnswer) -> Response {
     with_etag(ok(&limits_json(answer)), revision)
 }
 
-fn limits_json(LimitsAnswer { user, limits, out, revision: _, at: _ }: LimitsAnswer) -> json::Limits {
+fn limits_json(LimitsAnswer { of, limits, out, revision: _, at: _ }: LimitsAnswer) -> json::Limits {
     let one = |LimitView { window, amount, used, remaining, starts_at, resets_at }| json::Limit {
         window: Text(translate::window_json(window)),
         limit: Text(amount),
@@ -88,7 +112,8 @@ fn limits_json(LimitsAnswer { user, limits, out, revision: _, at: _ }: LimitsAns
         starts_at: Text(starts_at),
         resets_at: resets_at.map(Text),
     };
-    json::Limits { user: Text(user), limits: limits.into_iter().map(one).collect(), leased: Text(out) }
+    let limits = limits.into_iter().map(one).collect();
+    json::Limits { of: translate::subject_json(of), limits, leased: Text(out) }
 }
 
 #[cfg(test)]
@@ -110,14 +135,14 @@ mod tests {
         let cycle =
             LimitView { window: Window::Cycle, amount: whole(1_000), resets_at: None, ..hour.clone() };
         let answer = LimitsAnswer {
-            user: UserId::parse("ann").unwrap(),
+            of: Subject::User(UserId::parse("ann").unwrap()),
             limits: vec![hour, cycle],
             out: whole(30),
             revision: Revision(3),
             at: Timestamp::from_millis(1_000),
         };
         let golden = concat!(
-            r#"{"user":"ann","limits":[{"window":"hour","limit":"50","used":"12","remaining":"8","#,
+            r#"{"of":{"user":"ann"},"limits":[{"window":"hour","limit":"50","used":"12","remaining":"8","#,
             r#""starts_at":"1970-01-01T00:00:00Z","resets_at":"1970-01-01T01:00:00Z"},"#,
             r#"{"window":"cycle","limit":"1000","used":"12","remaining":"8","#,
             r#""starts_at":"1970-01-01T00:00:00Z","resets_at":null}],"leased":"30"}"#

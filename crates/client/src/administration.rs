@@ -301,35 +301,36 @@ impl Client {
         self.ask(&Ask::read(path)).await
     }
 
-    /// Sets or lifts a ceiling on what one user may use in a window.
+    /// Sets or lifts a ceiling on what a user, or all members of a team, may use in a window.
     pub async fn put_limit(
         &self,
         workspace: &WorkspaceId,
-        user: &UserId,
+        of: impl Into<json::LimitOf>,
         limit: &json::PutLimit,
         conditions: &Conditions,
     ) -> Result<Versioned<json::Limits>, Error> {
-        let path = path(&["v1", "workspaces", workspace.as_str(), "limits", user.as_str()])?;
+        let path = limits_path(workspace, &of.into())?;
         self.ask_versioned(&conditions.ask(Method::PUT, path, limit)).await
     }
 
     pub async fn limits(
         &self,
         workspace: &WorkspaceId,
-        user: &UserId,
+        of: impl Into<json::LimitOf>,
     ) -> Result<Versioned<json::Limits>, Error> {
-        self.read(&["v1", "workspaces", workspace.as_str(), "limits", user.as_str()]).await
+        let path = limits_path(workspace, &of.into())?;
+        self.ask_versioned(&Ask::read(path)).await
     }
 
-    /// Lifts all limits of a user, or the one of a window.
+    /// Lifts all limits of a user or of a team, or the one of a window.
     pub async fn lift_limits(
         &self,
         workspace: &WorkspaceId,
-        user: &UserId,
+        of: impl Into<json::LimitOf>,
         window: Option<json::Window>,
         conditions: &Conditions,
     ) -> Result<Versioned<json::Limits>, Error> {
-        let path = path(&["v1", "workspaces", workspace.as_str(), "limits", user.as_str()])?;
+        let path = limits_path(workspace, &of.into())?;
         let ask = conditions.ask_bare(Method::DELETE, path);
         let ask = match window {
             Some(window) => ask.with("window", window.as_str()),
@@ -356,5 +357,13 @@ impl Client {
             Some(cursor) => ask.with("cursor", cursor),
         })
         .await
+    }
+}
+
+fn limits_path(workspace: &WorkspaceId, of: &json::LimitOf) -> Result<String, Error> {
+    let start = ["v1", "workspaces", workspace.as_str(), "limits"];
+    match of {
+        json::LimitOf::User(user) => path(&[&start[..], &[user.0.as_str()]].concat()),
+        json::LimitOf::Team(team) => path(&[&start[..], &["teams", team.0.as_str()]].concat()),
     }
 }

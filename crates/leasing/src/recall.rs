@@ -1,6 +1,6 @@
 //! Whom to recall before a draw is refused. Not here: how long to wait (`actors`).
 
-use ledger::{AllocationNo, DenialReason, Line, LineMessage, LineResult, Wish, Workspace};
+use ledger::{AllocationNo, DenialReason, Line, LineMessage, LineResult, Subject, Wish, Workspace};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Backing, Credits, LineId, LineNumber, Source, Timestamp, UserId};
 
@@ -42,7 +42,7 @@ impl Short {
         };
         let drawn = drawn.iter().fold(Credits::ZERO, |sum, (_, drawn)| sum.saturating_add(*drawn));
         let missing = need.max(floor).saturating_sub(drawn);
-        let short = Self { line, user: message.user.clone(), reason: denial.reason, missing };
+        let short = Self { line, user: message.user.clone(), reason: denial.reason.clone(), missing };
         (!denial.elsewhere.is_zero()).then_some(short)
     }
 }
@@ -66,7 +66,7 @@ pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallL
         if line.written_off || out.is_zero() || is_young {
             continue;
         }
-        if let Some(serves) = wanted.served_by(*id, line) {
+        if let Some(serves) = wanted.served_by(workspace, *id, line) {
             serving.push((serves, out, *id, line));
         }
     }
@@ -74,9 +74,13 @@ pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallL
     serving.sort_by(|(a, x, i, _), (b, y, j, _)| a.cmp(b).then(y.cmp(x)).then(i.cmp(j)));
     let mut enough = Credits::from_micros(wanted.shared_missing.micros().saturating_mul(TIMES_MISSING))
         .unwrap_or(Credits::MAX);
+    let mut enough_in_teams =
+        Credits::from_micros(wanted.team_missing.micros().saturating_mul(TIMES_MISSING))
+            .unwrap_or(Credits::MAX);
     let mut chosen = Vec::new();
     for (serves, out, id, line) in serving {
         let keep = match wave {
+            Wave::Half { .. } if serves == Serves::ItsTeam && enough_in_teams.is_zero() => continue,
             Wave::Half { .. } if serves == Serves::Anybody && enough.is_zero() => break,
             Wave::Half { .. } => half(out),
             Wave::All => Credits::ZERO,
@@ -85,6 +89,9 @@ pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallL
             line.outstanding_from(Source::Shared).saturating_add(line.outstanding_from(Source::Overage));
         let gives = line.reserves.iter().fold(gives, |sum, (_, no)| sum.saturating_add(line.out_of(*no).0));
         enough = enough.saturating_sub(half(gives));
+        if serves == Serves::ItsTeam {
+            enough_in_teams = enough_in_teams.saturating_sub(half(out));
+        }
         chosen.push(RecallLine::of(id, line, keep));
     }
     chosen
@@ -94,6 +101,8 @@ pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallL
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Serves {
     ItsUser,
+    /// Others under a limit of the same team.
+    ItsTeam,
     Anybody,
 }
 
@@ -107,13 +116,16 @@ struct Wanted<'a> {
     shared_missing: Credits,
     /// By reserve: the lines that are short and may draw on it.
     reserves: BTreeMap<AllocationNo, BTreeSet<LineId>>,
+    /// By team whose limit is in the way: the lines that are short.
+    by_team: BTreeMap<Subject, BTreeSet<LineId>>,
+    team_missing: Credits,
 }
 
 impl<'a> Wanted<'a> {
     fn by(workspace: &Workspace, short: &'a [Short]) -> Self {
         let mut wanted = Self::default();
         for short in short {
-            let own_only = match short.reason {
+            let own_only = match &short.reason {
                 DenialReason::Exhausted | DenialReason::OverageCapReached => false,
                 DenialReason::AllocationExhausted | DenialReason::LimitReached(_) => true,
                 DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => continue,
@@ -123,7 +135,13 @@ impl<'a> Wanted<'a> {
                 let missing = wanted.shared.entry(short.line).or_default();
                 *missing = (*missing).max(short.missing);
             }
-            if !matches!(short.reason, DenialReason::LimitReached(_)) {
+            if let DenialReason::LimitReached(hit) = &short.reason {
+                let limits = workspace.limits_short_of(short.line, &short.user, short.missing, hit.at);
+                for of in limits.into_iter().filter(|of| matches!(of, Subject::Team(_))) {
+                    wanted.by_team.entry(of).or_default().insert(short.line);
+                    wanted.team_missing = wanted.team_missing.saturating_add(short.missing);
+                }
+            } else {
                 for (_, reserve) in workspace.reserves_for(&short.user) {
                     wanted.reserves.entry(reserve.no).or_default().insert(short.line);
                 }
@@ -135,9 +153,15 @@ impl<'a> Wanted<'a> {
     }
 
     /// No line is asked for the sake of its own draw alone.
-    fn served_by(&self, id: LineId, line: &Line) -> Option<Serves> {
+    fn served_by(&self, workspace: &Workspace, id: LineId, line: &Line) -> Option<Serves> {
         if self.by_user.get(&line.user).is_some_and(|lines| lines.iter().any(|short| *short != id)) {
             return Some(Serves::ItsUser);
+        }
+        let serves_his_team = |(of, lines): (&Subject, &BTreeSet<LineId>)| {
+            lines.iter().any(|short| *short != id) && workspace.is_counted_by(line, of)
+        };
+        if self.by_team.iter().any(serves_his_team) {
+            return Some(Serves::ItsTeam);
         }
         let others = self.shared.len().saturating_sub(usize::from(self.shared.contains_key(&id)));
         // Overage that comes back makes room under the cap and frees what paid for it.
@@ -345,9 +369,12 @@ mod tests {
     fn who_is_at_his_own_end_is_served_by_his_own_lines_alone() {
         let state = all_out(5);
         let at = Timestamp::from_millis(0);
-        let limit = ledger::LimitHit { window: types::Window::Day, amount: whole(9), at, resets_at: None };
+        let of = ledger::Subject::User(user(3));
+        let limit =
+            ledger::LimitHit { of, window: types::Window::Day, amount: whole(9), at, resets_at: None };
         for reason in [DenialReason::LimitReached(limit), DenialReason::AllocationExhausted] {
-            let of_another_node = [Short { line: line(77), user: user(3), reason, missing: whole(9) }];
+            let of_another_node =
+                [Short { line: line(77), user: user(3), reason: reason.clone(), missing: whole(9) }];
             assert_eq!(asked(&state, &of_another_node, Wave::All), [(3, Credits::ZERO)]);
             let half = Credits::from_micros(1_500_000).unwrap();
             assert_eq!(asked(&state, &of_another_node, HALF), [(3, half)]);

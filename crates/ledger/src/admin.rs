@@ -15,6 +15,7 @@ use crate::pooling::Pooling;
 use crate::refund::Refunding;
 use crate::rollover::Term;
 use crate::team::DecidedTeam;
+use crate::window::Subject;
 use crate::workspace::{Member, Workspace};
 use std::collections::BTreeMap;
 use types::planted::{Mistake, is_planted};
@@ -62,7 +63,7 @@ pub(crate) enum Decided {
         shift: Shift,
     },
     Limits {
-        user: UserId,
+        of: Subject,
         by_window: BTreeMap<Window, Credits>,
         freeze: Vec<LineId>,
     },
@@ -131,8 +132,8 @@ impl Workspace {
             Change::AdjustAllocation { user, delta } => self.decide_adjust(user, *delta, at),
             Change::RemoveAllocation { user } => self.decide_remove_allocation(user),
             Change::Reallocate { id, from, to, amount } => self.decide_reallocate(id, from, to, *amount),
-            Change::SetLimit { user, window, amount } => self.decide_limit(user, Some(*window), *amount, at),
-            Change::LiftLimits { user } => self.decide_limit(user, None, None, at),
+            Change::SetLimit { of, window, amount } => self.decide_limit(of, Some(*window), *amount, at),
+            Change::LiftLimits { of } => self.decide_limit(of, None, None, at),
             Change::Plan(change) => {
                 let freeze = self.decide_plan(change)?;
                 Ok(Decided::Plan { change: change.clone(), freeze })
@@ -204,8 +205,12 @@ impl Workspace {
             Change::Reallocate { from, to, .. } => {
                 (of_user(from, |u| u.allocation.as_ref().map(|a| a.revision)), Some(to))
             }
-            Change::SetLimit { user, .. } | Change::LiftLimits { user } => {
-                (of_user(user, |u| u.limits.as_ref().map(|l| l.revision)), Some(user))
+            Change::SetLimit { of, .. } | Change::LiftLimits { of } => {
+                let user = match of {
+                    Subject::User(user) => Some(user),
+                    Subject::Team(_) => None,
+                };
+                (self.limits_revision(of), user)
             }
             Change::Team { team, .. } => (self.team_revision(team), None),
             Change::Plan(_) => (self.subscription.as_ref().map_or(Revision(0), |s| s.revision), None),

@@ -8,6 +8,7 @@ use crate::pooling::Pooling;
 use crate::refund::NewRefund;
 use crate::rollover::Term;
 use crate::team::TeamChange;
+use crate::window::Subject;
 use types::{
     Backing, Credits, CreditsDelta, CycleDays, CycleNumber, CycleRule, Durability, GrantId, HolderId,
     IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, TeamId, Timestamp, UserId,
@@ -95,15 +96,15 @@ pub enum Change {
         to: UserId,
         amount: Credits,
     },
-    /// A ceiling for one user in a window; `None` lifts it.
+    /// A ceiling for one user, or for all members of a team, in a window; `None` lifts it.
     SetLimit {
-        user: UserId,
+        of: Subject,
         window: Window,
         amount: Option<Credits>,
     },
-    /// Lifts all of a user's limits.
+    /// Lifts all limits of a user, or of a team.
     LiftLimits {
-        user: UserId,
+        of: Subject,
     },
     Plan(PlanChange),
     /// Whose credits those for seats are.

@@ -49,8 +49,8 @@ impl Workspace {
             Decided::Reallocate { id, from, to, amount, shift } => {
                 self.commit_reallocation(&id, &from, &to, amount, shift, at, &mut events)
             }
-            Decided::Limits { user, by_window, freeze } => {
-                let outcome = self.commit_limits(&user, by_window, at);
+            Decided::Limits { of, by_window, freeze } => {
+                let outcome = self.commit_limits(&of, by_window, at);
                 self.recall(&freeze, &mut events);
                 outcome
             }

@@ -139,6 +139,7 @@ impl Workspace {
             (user.used, user.late) = (Credits::ZERO, Credits::ZERO);
             (user.share, user.of_share) = (None, Credits::ZERO);
         }
+        self.teams.values_mut().for_each(|team| team.used = Credits::ZERO);
         self.users.retain(|_, user| !user.is_nobody());
         self.forget_refunds();
         self.forget_imports_of_earlier_cycles();

@@ -168,8 +168,10 @@ impl Workspace {
     /// Takes `amount` off what is out for the line's user, and of what it was drawn from.
     fn book_out(&mut self, id: LineId, backing: Backing, amount: Credits) {
         let line = &self.lines[&id];
-        let (user, behind) = (line.user.clone(), self.still_behind(line, backing.source));
+        let (user, team) = (line.user.clone(), line.team.clone());
+        let behind = self.still_behind(line, backing.source);
         self.user_mut(&user).out.shrink(amount);
+        self.in_teams_from(team, |team| team.out.shrink(amount));
         if backing.source == Source::Shared && self.grant(backing.grant).state == GrantState::Live {
             self.shared_out.shrink(amount);
         }
@@ -185,8 +187,8 @@ impl Workspace {
         self.book_out(id, backing, amount);
         let line = &self.lines[&id];
         let (user, behind) = (line.user.clone(), self.still_behind(line, backing.source));
-        let is_late = self.is_late(id);
-        self.count(&user, amount, at);
+        let (is_late, team) = (self.is_late(id), line.team.clone());
+        self.count(&user, team.as_ref(), amount, at);
         let entry = self.user_mut(&user);
         if is_late {
             entry.late.grow(amount);
@@ -280,7 +282,7 @@ impl Workspace {
         } else {
             (target, floor, need)
         };
-        let room = self.room_under_limits(&message.user, at);
+        let room = self.room_under_limits(id, &message.user, at);
         let mut chain = self.chain(&message.user, at);
         let available = Credits::checked_sum(chain.iter().map(|(_, part)| *part)).expect("parts of one pool");
         // What the holder gave back since it asked is missing from what it counted on: less than both serves nobody there,
@@ -321,15 +323,12 @@ impl Workspace {
         }
         let may_exceed = |missing| self.overage_room(&message.user).is_some_and(|room| room >= missing);
         let by_limit = room < must && (available >= must || may_exceed(must.saturating_sub(available)));
-        let by_limit = by_limit.then(|| self.limit_hit(&message.user, must, at)).flatten();
+        let by_limit = by_limit.then(|| self.limit_hit(id, &message.user, must, at)).flatten();
+        let is_by_limit = by_limit.is_some();
         let (reason, elsewhere) = self.why_short(id, message, by_limit);
         let denied = Denial { reason, available: all.min(room), elsewhere };
         let is_recalled = recalled || elsewhere.is_zero();
-        Err(if is_recalled && by_limit.is_none() {
-            self.denied_by_cap(id, &message.user, denied)
-        } else {
-            denied
-        })
+        Err(if is_recalled && !is_by_limit { self.denied_by_cap(id, &message.user, denied) } else { denied })
     }
 
     /// Whether the line draws at all, and its user may spend.
@@ -379,14 +378,12 @@ impl Workspace {
         &self,
         id: LineId,
         message: &LineMessage,
-        by_limit: Option<LimitHit>,
+        by_limit: Option<(LimitHit, Credits)>,
     ) -> (DenialReason, Credits) {
         let here = |source| self.lines.get(&id).map_or(Credits::ZERO, |l| l.outstanding_from(source));
         let user = self.user(&message.user);
-        if let Some(hit) = by_limit {
-            let own = self.lines.get(&id).map_or(Credits::ZERO, Line::outstanding);
-            let out = user.map_or(Credits::ZERO, |u| u.out).saturating_sub(own);
-            return (DenialReason::LimitReached(hit), out);
+        if let Some((hit, elsewhere)) = by_limit {
+            return (DenialReason::LimitReached(hit), elsewhere);
         }
         let allocation = user.and_then(|u| u.allocation.as_ref());
         let own_out = allocation.map_or(Credits::ZERO, |a| a.out.saturating_sub(a.pledged));
@@ -425,7 +422,9 @@ impl Workspace {
         if !self.lines.contains_key(&id) {
             // Known from now on, but no number is passed over: draws of several users may overtake each other.
             self.highest_line.entry(id.holder).or_insert(LineNumber(0));
-            self.lines.insert(id, Line::new(user.clone(), message.cycle, message.team.clone(), at));
+            // Of the team he is in here, whatever the holder knew.
+            let team = self.team_of(&user).cloned();
+            self.lines.insert(id, Line::new(user.clone(), message.cycle, team, at));
             self.user_mut(&user).lines.push(id);
         }
         for (backing, amount) in takes {
@@ -445,6 +444,8 @@ impl Workspace {
                 self.shared_out.grow(*amount);
             }
             self.user_mut(&user).out.grow(*amount);
+            let team = self.lines[&id].team.clone();
+            self.in_teams_from(team, |team| team.out.grow(*amount));
         }
         self.part_follows(&user);
     }

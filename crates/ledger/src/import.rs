@@ -279,6 +279,7 @@ impl Workspace {
         }
         let covered = charge.checked_sub(uncovered).expect("decided as a part of it");
         assert_eq!(self.totals.used.checked_sub(before), Some(covered), "S1: an import is booked once");
+        let in_cycle = if cycle < self.cycle { Credits::ZERO } else { charge };
         if cycle < self.cycle {
             self.user_mut(&user).past.grow(charge);
             self.spent_before.used.grow(covered);
@@ -286,7 +287,7 @@ impl Workspace {
             self.user_mut(&user).used.grow(charge);
         }
         self.part_follows(&user);
-        self.count_import(&user, charge, happened_at, at);
+        self.count_import(&user, charge, in_cycle, happened_at, at);
         if !uncovered.is_zero() {
             self.uncovered.entry(cycle).or_insert(Credits::ZERO).grow(uncovered);
         }

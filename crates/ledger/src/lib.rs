@@ -78,5 +78,5 @@ pub use schedule::Schedule;
 pub use state::{Applied, HolderRecord, HolderStatus, State};
 pub use team::{Team, TeamChange, TeamRejection, TeamView};
 pub use view::{MemberView, UsageRow, WorkspaceView};
-pub use window::{LimitHit, LimitView, Limits, LimitsAnswer, Recent};
+pub use window::{Counted, LimitHit, LimitView, Limits, LimitsAnswer, Recent, Subject};
 pub use workspace::{KeyRecord, Member, User, Workspace};

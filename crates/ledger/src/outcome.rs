@@ -135,14 +135,14 @@ pub struct Denial {
     pub elsewhere: Credits,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DenialReason {
     /// The pool has too little that this user may draw.
     Exhausted,
     /// His allocation has too little, and so have the reserves he may draw on: it does not overflow into what is shared, or
     /// nothing is.
     AllocationExhausted,
-    /// One of his limits would be passed.
+    /// One of his limits, or of one of his teams, would be passed.
     LimitReached(LimitHit),
     /// His AI access is off.
     AccessDisabled,

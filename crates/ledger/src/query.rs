@@ -10,7 +10,7 @@ use crate::refund::{ChargeBooks, RefundAnswer};
 use crate::state::State;
 use crate::team::TeamView;
 use crate::view::{MemberView, UsageRow, WorkspaceView};
-use crate::window::LimitsAnswer;
+use crate::window::{LimitsAnswer, Subject};
 use crate::workspace::Workspace;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -62,7 +62,7 @@ pub enum Query {
     },
     Limits {
         id: WorkspaceId,
-        user: UserId,
+        of: Subject,
     },
     /// Of one user, or of the workspace.
     Overage {
@@ -271,8 +271,11 @@ impl Workspace {
                 let is_missing = team.is_some() && views.is_empty();
                 if is_missing { Err(UnknownThing::Team)? } else { Answer::Teams(views) }
             }
-            Query::Limits { user, .. } if !self.is_member(user) => return Err(UnknownThing::User),
-            Query::Limits { user, .. } => Answer::Limits(Box::new(self.limits_answer(user, at))),
+            Query::Limits { of, .. } => match of {
+                Subject::User(user) if !self.is_member(user) => return Err(UnknownThing::User),
+                Subject::Team(team) if !self.teams.contains_key(team) => return Err(UnknownThing::Team),
+                Subject::User(_) | Subject::Team(_) => Answer::Limits(Box::new(self.limits_answer(of, at))),
+            },
             Query::Refund { refund, .. } => {
                 Answer::Refund(Box::new(self.refunds.get(refund).ok_or(UnknownThing::Refund)?.clone()))
             }

@@ -2,13 +2,15 @@
 //! reserves of his team and of the teams it is nested in, innermost first, then what is shared, then overage.
 //!
 //! A team's id may have been a label of members before it was made: with the first team of a workspace labels that no team has
-//! are taken no more. Not here: what a reserve is (`reserve`), the draw over the chain (`draw`), limits by team.
+//! are taken no more. Not here: what a reserve is (`reserve`), the draw over the chain (`draw`), what limits count (`window`).
 
 use crate::admin::{Decided, Shift};
 use crate::allocation::{Allocation, AllocationNo, Overflow, Owner};
 use crate::limits;
+use crate::line::Line;
 use crate::outcome::{Event, Outcome, Pending, Rejection, Retry};
 use crate::query::Page;
+use crate::window::{Limits, Recent};
 use crate::workspace::Workspace;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -21,6 +23,12 @@ pub struct Team {
     pub parent: Option<TeamId>,
     /// Set aside for its members, and for those of teams nested in it. Always overflows.
     pub reserve: Option<Allocation>,
+    pub limits: Option<Box<Limits>>,
+    pub recent: Recent,
+    /// What became known in this cycle to be charged on lines of the team and of those nested in it.
+    pub used: Credits,
+    /// Out on those lines.
+    pub out: Credits,
     pub revision: Revision,
 }
 
@@ -107,7 +115,7 @@ impl From<TeamRejection> for Rejection {
 
 impl Workspace {
     /// The team and all it is nested in, innermost first.
-    fn teams_from(&self, innermost: Option<&TeamId>) -> impl Iterator<Item = (&TeamId, &Team)> {
+    pub(crate) fn teams_from(&self, innermost: Option<&TeamId>) -> impl Iterator<Item = (&TeamId, &Team)> {
         let known = |team: &TeamId| self.teams.get_key_value(team);
         let outer = move |(_, team): &(&TeamId, &Team)| team.parent.as_ref().and_then(known);
         std::iter::successors(innermost.and_then(known), outer).take(limits::TEAM_DEPTH_MAX)
@@ -123,11 +131,11 @@ impl Workspace {
         self.teams_from(self.team_of(user).or_else(first))
     }
 
-    fn is_in(&self, inner: Option<&TeamId>, team: &TeamId) -> bool {
+    pub(crate) fn is_in(&self, inner: Option<&TeamId>, team: &TeamId) -> bool {
         self.teams_from(inner).any(|(other, _)| other == team)
     }
 
-    fn known_team(&self, team: &TeamId) -> Result<&Team, TeamRejection> {
+    pub(crate) fn known_team(&self, team: &TeamId) -> Result<&Team, TeamRejection> {
         self.teams.get(team).ok_or_else(|| TeamRejection::Unknown(team.clone()))
     }
 
@@ -152,7 +160,7 @@ impl Workspace {
             known.ok_or_else(|| TeamRejection::NoReserve(team.clone()))
         };
         let change = match change {
-            TeamChange::Put { parent } => self.decide_put_team(team, parent.as_ref())?,
+            TeamChange::Put { parent } => self.decide_put_team(team, parent.as_ref(), at)?,
             TeamChange::Remove => self.decide_remove_team(team)?,
             TeamChange::SetReserve { amount } => {
                 self.known_team(team)?;
@@ -172,7 +180,12 @@ impl Workspace {
         Ok(Decided::Team { team: team.clone(), change })
     }
 
-    fn decide_put_team(&self, team: &TeamId, parent: Option<&TeamId>) -> Result<DecidedTeam, Rejection> {
+    fn decide_put_team(
+        &self,
+        team: &TeamId,
+        parent: Option<&TeamId>,
+        at: Timestamp,
+    ) -> Result<DecidedTeam, Rejection> {
         let known = self.teams.get(team);
         if known.is_none() && self.teams.len() >= limits::TEAMS_MAX {
             return Err(Rejection::TooMany { what: "teams", max: limits::TEAMS_MAX });
@@ -189,8 +202,60 @@ impl Workspace {
             return Err(TeamRejection::TooDeep.into());
         }
         let was = known.and_then(|team| team.parent.as_ref());
-        let freeze = if was == parent { Vec::new() } else { self.lines_beyond(team, was) };
+        let freeze = match known {
+            Some(_) if was != parent && self.is_above_a_limit_under(team, parent, at) => {
+                let lines = self.lines.iter().filter(|(_, line)| self.is_in(line.team.as_ref(), team));
+                lines.map(|(id, _)| *id).collect()
+            }
+            Some(_) if was != parent => self.lines_beyond(team, was),
+            Some(_) | None => Vec::new(),
+        };
         Ok(DecidedTeam::Put { parent: parent.cloned(), freeze })
+    }
+
+    /// Whether what is out in the team would be above a limit of those it is to be nested in.
+    fn is_above_a_limit_under(&self, team: &TeamId, parent: Option<&TeamId>, at: Timestamp) -> bool {
+        let is_new = |outer: &TeamId| !self.is_in(Some(team), outer);
+        let brings = self.teams.get(team).map_or(Credits::ZERO, |team| team.out);
+        self.teams_from(parent).filter(|(name, _)| is_new(name)).any(|(_, outer)| {
+            let limits = outer.limits.iter().flat_map(|limits| &limits.by_window);
+            let with_it = |window| self.counted_in(outer, window, at).saturating_add(brings);
+            limits.into_iter().any(|(window, amount)| with_it(*window) > *amount)
+        })
+    }
+
+    /// What is out goes along with it.
+    fn put_team(&mut self, team: &TeamId, parent: Option<TeamId>, revision: Revision) {
+        let known = self.teams.get(team).map(|known| (known.parent.clone(), known.out));
+        let (was, out) = known.unwrap_or_else(|| {
+            // Lines of those whose label it was.
+            let its = self.lines.values().filter(|line| line.team.as_ref() == Some(team));
+            let out = its.map(Line::outstanding).fold(Credits::ZERO, Credits::saturating_add);
+            let made = Team {
+                parent: None,
+                reserve: None,
+                limits: None,
+                recent: Recent::default(),
+                used: Credits::ZERO,
+                out,
+                revision,
+            };
+            self.teams.insert(team.clone(), made);
+            (None, out)
+        });
+        self.in_teams_from(was, |outer| outer.out.shrink(out));
+        self.in_teams_from(parent.clone(), |outer| outer.out.grow(out));
+        self.teams.get_mut(team).expect("made above").parent = parent;
+    }
+
+    /// Does it to the team and to all it is nested in.
+    pub(crate) fn in_teams_from(&mut self, innermost: Option<TeamId>, mut change: impl FnMut(&mut Team)) {
+        let mut next = innermost;
+        for _ in 0..limits::TEAM_DEPTH_MAX {
+            let Some(team) = next.and_then(|team| self.teams.get_mut(&team)) else { return };
+            change(team);
+            next = team.parent.clone();
+        }
     }
 
     /// How far below `team` each team is that is nested in it.
@@ -238,13 +303,16 @@ impl Workspace {
         let revision = self.next_revision();
         match change {
             DecidedTeam::Put { parent, freeze } => {
-                let made = Team { parent: None, reserve: None, revision };
-                self.teams.entry(team.clone()).or_insert(made).parent = parent;
+                self.put_team(team, parent, revision);
                 self.recall(&freeze, events);
             }
             DecidedTeam::Remove => {
                 let view = self.team_view(team, 0, at).expect("decided on a known team");
-                self.teams.remove(team);
+                let outer = self.teams.remove(team).and_then(|team| team.parent);
+                // Of members who have left: it counts around the team, as it did.
+                for line in self.lines.values_mut().filter(|line| line.team.as_ref() == Some(team)) {
+                    line.team.clone_from(&outer);
+                }
                 return Outcome::Team(Box::new(TeamView { revision, ..view }));
             }
             DecidedTeam::Reserve { standing, shift, short } => {
@@ -258,7 +326,7 @@ impl Workspace {
     }
 
     fn team_view(&self, team: &TeamId, members: u64, at: Timestamp) -> Option<TeamView> {
-        let Team { parent, reserve, revision } = self.teams.get(team)?;
+        let Team { parent, reserve, revision, .. } = self.teams.get(team)?;
         let of = |amount: fn(&Allocation) -> Credits| reserve.as_ref().map_or(Credits::ZERO, amount);
         Some(TeamView {
             team: team.clone(),
@@ -302,6 +370,19 @@ impl Workspace {
         let after = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let teams = self.teams.range::<str, _>((after, Bound::Unbounded)).take(page.limit);
         teams.filter_map(|(team, _)| view(team)).collect()
+    }
+
+    /// For `violations`: recounted.
+    pub(crate) fn what_is_out_in_teams_is_what_lines_have_out(&self) -> Option<String> {
+        let mut out: BTreeMap<&TeamId, Credits> = BTreeMap::new();
+        for line in self.lines.values() {
+            for (team, _) in self.teams_from(line.team.as_ref()) {
+                out.entry(team).or_insert(Credits::ZERO).grow(line.outstanding());
+            }
+        }
+        let of_lines = |name: &TeamId| out.get(name).copied().unwrap_or(Credits::ZERO);
+        let (name, team) = self.teams.iter().find(|(name, team)| of_lines(name) != team.out)?;
+        Some(format!("{name}: out {}, lines say {}", team.out, of_lines(name)))
     }
 
     /// For `violations`.

@@ -1,12 +1,17 @@
-//! Limits: ceilings on what one user may use in an hour, a day, a week, a cycle. They fund nothing.
+//! Limits: ceilings on what a user, or all members of a team, may use in an hour, a day, a week, a cycle. They fund nothing.
 //!
 //! **What counts** in a window is what became known in it to have been charged (used, unattributed, written off), whenever
-//! the line was drawn, and all that is out on the user's lines: that may still be spent in it. So what was leased in the
+//! the line was drawn, and all that is out on the subject's lines: that may still be spent in it. So what was leased in the
 //! window before counts in this one until it comes back; a refusal asks for it first. Nothing is counted twice, and
 //! what is out at a window's end is not lost to the next.
 //!
+//! **A team's** limits count its members and those of the teams nested in it. A line is of the team that its user was in when it was
+//! opened, and of those around it: it draws only while that is so, and counts there to its end. Who moves leaves what is
+//! out, and what is spent of it, with the team under whose limit it was drawn. A team that moves takes along what is out, not what
+//! was used.
+//!
 //! **Usage that is told of later** (`import`) counts in the windows that it happened in and that still run, whatever they were told
-//! since; usage of a window or cycle that is over counts nowhere.
+//! since, and for the teams that its user is in when it is told; usage of a window or cycle that is over counts nowhere.
 //!
 //! **Windows** are fixed. Hours are those of UTC. Days and weeks begin at midnight by the clocks of the workspace's zone,
 //! weeks on Mondays: what clocks will show was looked up outside and stands in the state. Cycles are the workspace's.
@@ -18,11 +23,15 @@
 //! Not here: how draws go by it (`draw`), who looks clocks up (`actors`), what the calendar's days are (`calendar`).
 
 use crate::admin::{Decided, Decision};
+use crate::limits;
+use crate::line::Line;
 use crate::outcome::{Outcome, Rejection};
+use crate::team::Team;
 use crate::workspace::{User, Workspace};
 use std::collections::BTreeMap;
+use std::fmt;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Revision, Timestamp, UserId, Window, ZoneClock, hour_of};
+use types::{Credits, LineId, Revision, TeamId, Timestamp, UserId, Window, ZoneClock, hour_of};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -41,9 +50,36 @@ pub struct Recent {
     pub week: Credits,
 }
 
+/// Whose limits they are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    User(UserId),
+    Team(TeamId),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "{user}"),
+            Self::Team(team) => write!(f, "team {team}"),
+        }
+    }
+}
+
+/// What limits count, of a user or of a team.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'a> {
+    limits: Option<&'a Limits>,
+    recent: Recent,
+    /// Became known in this cycle to have been charged, refunds of it off.
+    in_cycle: Credits,
+    out: Credits,
+}
+
 /// The limit that stands in a draw's way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitHit {
+    pub of: Subject,
     pub window: Window,
     pub amount: Credits,
     /// When that was found.
@@ -54,10 +90,10 @@ pub struct LimitHit {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsAnswer {
-    pub user: UserId,
+    pub of: Subject,
     /// Shortest windows first.
     pub limits: Vec<LimitView>,
-    /// Out on the user's lines: counts in each window.
+    /// Out on the subject's lines: counts in each window.
     pub out: Credits,
     pub revision: Revision,
     pub at: Timestamp,
@@ -80,11 +116,32 @@ impl User {
     pub fn limit(&self, window: Window) -> Option<Credits> {
         self.limits.as_ref()?.by_window.get(&window).copied()
     }
+}
 
-    fn limits(&self) -> impl Iterator<Item = (Window, Credits)> + '_ {
-        self.limits
-            .iter()
-            .flat_map(|limits| limits.by_window.iter().map(|(window, amount)| (*window, *amount)))
+impl Team {
+    pub fn limit(&self, window: Window) -> Option<Credits> {
+        self.limits.as_ref()?.by_window.get(&window).copied()
+    }
+}
+
+impl<'a> From<&'a User> for Counted<'a> {
+    fn from(user: &'a User) -> Self {
+        // What was refunded gives room in the cycle alone.
+        let in_cycle = user.used.saturating_add(user.late).saturating_sub(user.refunded);
+        Self { limits: user.limits.as_deref(), recent: user.recent, in_cycle, out: user.out }
+    }
+}
+
+impl<'a> From<&'a Team> for Counted<'a> {
+    fn from(team: &'a Team) -> Self {
+        Self { limits: team.limits.as_deref(), recent: team.recent, in_cycle: team.used, out: team.out }
+    }
+}
+
+impl<'a> Counted<'a> {
+    fn limits(self) -> impl Iterator<Item = (Window, Credits)> + 'a {
+        let limits = self.limits.into_iter().flat_map(|limits| &limits.by_window);
+        limits.map(|(window, amount)| (*window, *amount))
     }
 }
 
@@ -100,13 +157,14 @@ impl Workspace {
         (span.from, Some(span.to))
     }
 
-    /// Known to have been charged in the window that `at` lies in. What was refunded gives room in the cycle alone.
-    pub fn used_in(&self, user: &User, window: Window, at: Timestamp) -> Credits {
+    /// Known to have been charged in the window that `at` lies in.
+    pub fn used_in<'a>(&self, of: impl Into<Counted<'a>>, window: Window, at: Timestamp) -> Credits {
+        let Counted { recent, in_cycle, .. } = of.into();
         let counted = match window {
-            Window::Hour => user.recent.hour,
-            Window::Day => user.recent.day,
-            Window::Week => user.recent.week,
-            Window::Cycle => return user.used.saturating_add(user.late).saturating_sub(user.refunded),
+            Window::Hour => recent.hour,
+            Window::Day => recent.day,
+            Window::Week => recent.week,
+            Window::Cycle => return in_cycle,
         };
         let (from, _) = self.window_at(window, at);
         let from = if is_planted(Mistake::WindowEndsLate) {
@@ -114,93 +172,169 @@ impl Workspace {
         } else {
             from
         };
-        if user.recent.at < from { Credits::ZERO } else { counted }
+        if recent.at < from { Credits::ZERO } else { counted }
     }
 
     /// What a limit counts.
-    pub fn counted_in(&self, user: &User, window: Window, at: Timestamp) -> Credits {
-        self.used_in(user, window, at).saturating_add(user.out)
+    pub fn counted_in<'a>(&self, of: impl Into<Counted<'a>>, window: Window, at: Timestamp) -> Credits {
+        let of = of.into();
+        self.used_in(of, window, at).saturating_add(of.out)
     }
 
-    /// So much has just become known to be charged to a user.
-    pub(crate) fn count(&mut self, user: &UserId, amount: Credits, at: Timestamp) {
-        let Some(entry) = self.user(user).filter(|_| !amount.is_zero()) else { return };
-        let used = |window| self.used_in(entry, window, at).saturating_add(amount);
-        let recent =
-            Recent { at, hour: used(Window::Hour), day: used(Window::Day), week: used(Window::Week) };
-        self.user_mut(user).recent = recent;
+    /// So much has just become known to be charged to a user, and to the team that the line is of.
+    pub(crate) fn count(&mut self, user: &UserId, team: Option<&TeamId>, amount: Credits, at: Timestamp) {
+        let added = Added { amount, in_cycle: amount, happened_at: at };
+        self.count_added(user, team, added, at);
     }
 
-    /// So much has happened then and becomes known now: it counts in the windows it happened in, where they still run.
+    /// So much has happened then and becomes known now: it counts in the windows it happened in, where they still run, and in
+    /// the teams that its user is in now. `in_cycle`: of it in this cycle.
     pub(crate) fn count_import(
         &mut self,
         user: &UserId,
         amount: Credits,
+        in_cycle: Credits,
         happened_at: Timestamp,
         at: Timestamp,
     ) {
-        let Some(entry) = self.user(user).filter(|_| !amount.is_zero()) else { return };
-        let used = |window| {
-            let (from, _) = self.window_at(window, at);
-            let counts = if happened_at < from { Credits::ZERO } else { amount };
-            self.used_in(entry, window, at).saturating_add(counts)
-        };
-        let recent =
-            Recent { at, hour: used(Window::Hour), day: used(Window::Day), week: used(Window::Week) };
-        self.user_mut(user).recent = recent;
+        let team = self.team_of(user).cloned();
+        self.count_added(user, team.as_ref(), Added { amount, in_cycle, happened_at }, at);
     }
 
-    /// What may be drawn under each of a user's limits.
+    fn count_added(&mut self, user: &UserId, team: Option<&TeamId>, added: Added, at: Timestamp) {
+        let Some(entry) = self.user(user).filter(|_| !added.amount.is_zero()) else { return };
+        let recent = self.recent_with(entry, added, at);
+        self.user_mut(user).recent = recent;
+        let teams: Vec<(TeamId, Recent)> = self
+            .teams_from(team)
+            .map(|(name, team)| (name.clone(), self.recent_with(team, added, at)))
+            .collect();
+        for (name, recent) in teams {
+            let team = self.teams.get_mut(&name).expect("found above");
+            team.recent = recent;
+            team.used = team.used.saturating_add(added.in_cycle);
+        }
+    }
+
+    fn recent_with<'a>(&self, of: impl Into<Counted<'a>>, added: Added, at: Timestamp) -> Recent {
+        let of = of.into();
+        let used = |window| {
+            let (from, _) = self.window_at(window, at);
+            let counts = if added.happened_at < from { Credits::ZERO } else { added.amount };
+            self.used_in(of, window, at).saturating_add(counts)
+        };
+        Recent { at, hour: used(Window::Hour), day: used(Window::Day), week: used(Window::Week) }
+    }
+
+    fn subject(&self, of: &Subject) -> Option<Counted<'_>> {
+        match of {
+            Subject::User(user) => self.user(user).map(Counted::from),
+            Subject::Team(team) => self.teams.get(team).map(Counted::from),
+        }
+    }
+
+    /// All that have limits which stand above this user on a line of this team.
+    fn limited<'a>(
+        &'a self,
+        user: &'a UserId,
+        team: Option<&'a TeamId>,
+    ) -> impl Iterator<Item = (Subject, Counted<'a>)> {
+        let own = self.user(user).filter(|user| user.limits.is_some());
+        let own = own.map(|known| (Subject::User(user.clone()), Counted::from(known)));
+        let levels = if is_planted(Mistake::TeamLimitCountsItselfOnly) { 1 } else { limits::TEAM_DEPTH_MAX };
+        let teams = self.teams_from(team).take(levels).filter(|(_, team)| team.limits.is_some());
+        own.into_iter().chain(teams.map(|(name, team)| (Subject::Team(name.clone()), Counted::from(team))))
+    }
+
+    /// The team that a line is of, or will be.
+    fn team_of_line<'a>(&'a self, id: LineId, user: &UserId) -> Option<&'a TeamId> {
+        self.lines.get(&id).map_or_else(|| self.team_of(user), |line| line.team.as_ref())
+    }
+
+    /// What may be drawn under each limit.
     fn rooms<'a>(
         &'a self,
-        user: &'a User,
+        of: Counted<'a>,
         at: Timestamp,
     ) -> impl Iterator<Item = (Window, Credits, Credits)> + 'a {
-        let ignored = if is_planted(Mistake::LimitIgnoresLeases) { user.out } else { Credits::ZERO };
-        user.limits().map(move |(window, amount)| {
-            let counted = self.counted_in(user, window, at).saturating_sub(ignored);
+        let ignored = if is_planted(Mistake::LimitIgnoresLeases) { of.out } else { Credits::ZERO };
+        of.limits().map(move |(window, amount)| {
+            let counted = self.counted_in(of, window, at).saturating_sub(ignored);
             (window, amount, amount.saturating_sub(counted))
         })
     }
 
-    /// What may be drawn under all of them.
-    pub(crate) fn room_under_limits(&self, user: &UserId, at: Timestamp) -> Credits {
-        let Some(user) = self.user(user) else { return Credits::MAX };
-        self.rooms(user, at).map(|(_, _, room)| room).min().unwrap_or(Credits::MAX)
+    /// What may be drawn on a line under all limits of its user and of his teams.
+    pub(crate) fn room_under_limits(&self, id: LineId, user: &UserId, at: Timestamp) -> Credits {
+        let limited = self.limited(user, self.team_of_line(id, user));
+        limited.flat_map(|(_, of)| self.rooms(of, at)).map(|(_, _, room)| room).min().unwrap_or(Credits::MAX)
     }
 
     /// What the user may spend under all of them, what is out for him included.
     pub(crate) fn left_under_limits(&self, user: &User, at: Timestamp) -> Credits {
-        let left =
-            |(window, amount): (Window, Credits)| amount.saturating_sub(self.used_in(user, window, at));
-        user.limits().map(left).min().unwrap_or(Credits::MAX)
+        let team = user.member.as_ref().and_then(|member| member.team.as_ref());
+        let own = [(Counted::from(user), Credits::ZERO)].into_iter();
+        // What others have out of their team's.
+        let teams = self.teams_from(team).map(|(_, team)| (team.into(), team.out.saturating_sub(user.out)));
+        let left = own.chain(teams).flat_map(|(of, others): (Counted<'_>, Credits)| {
+            of.limits().map(move |(window, amount)| {
+                amount.saturating_sub(self.used_in(of, window, at)).saturating_sub(others)
+            })
+        });
+        left.min().unwrap_or(Credits::MAX)
     }
 
-    /// The limit that leaves less than is needed; of several the one that ends last.
-    pub(crate) fn limit_hit(&self, user: &UserId, needed: Credits, at: Timestamp) -> Option<LimitHit> {
-        let user = self.user(user)?;
-        let hit = |(window, amount, _)| {
-            let (_, ends_at) = self.window_at(window, at);
-            LimitHit { window, amount, at, resets_at: ends_at.filter(|_| needed <= amount) }
-        };
-        let short = self.rooms(user, at).filter(|(_, _, room)| *room < needed).map(hit);
-        short.max_by_key(|hit| (hit.resets_at.is_none(), hit.resets_at, hit.window))
+    /// Whose limits leave less than is needed on a line.
+    pub fn limits_short_of(&self, id: LineId, user: &UserId, needed: Credits, at: Timestamp) -> Vec<Subject> {
+        let limited = self.limited(user, self.team_of_line(id, user));
+        let short = limited.filter(|(_, of)| self.rooms(*of, at).any(|(_, _, room)| room < needed));
+        short.map(|(of, _)| of).collect()
+    }
+
+    /// The limit that leaves less than is needed; of several the one that ends last. And what is out elsewhere under the one of
+    /// them that has the least there: unless all of them get room, none helps.
+    pub(crate) fn limit_hit(
+        &self,
+        id: LineId,
+        user: &UserId,
+        needed: Credits,
+        at: Timestamp,
+    ) -> Option<(LimitHit, Credits)> {
+        let here = self.lines.get(&id).map_or(Credits::ZERO, Line::outstanding);
+        let hits = self.limited(user, self.team_of_line(id, user)).flat_map(|(subject, of)| {
+            let short = self.rooms(of, at).filter(|(_, _, room)| *room < needed);
+            short.map(move |(window, amount, _)| {
+                let (_, ends_at) = self.window_at(window, at);
+                let resets_at = ends_at.filter(|_| needed <= amount);
+                let hit = LimitHit { of: subject.clone(), window, amount, at, resets_at };
+                (hit, of.out.saturating_sub(here))
+            })
+        });
+        let hits: Vec<(LimitHit, Credits)> = hits.collect();
+        let elsewhere = hits.iter().map(|(_, elsewhere)| *elsewhere).min()?;
+        let last = hits.into_iter().map(|(hit, _)| hit);
+        let last = last.max_by_key(|hit| (hit.resets_at.is_none(), hit.resets_at, hit.window))?;
+        Some((last, elsewhere))
     }
 
     /// `window`: of this one alone, or of all. What is above it is recalled.
     pub(crate) fn decide_limit(
         &self,
-        user: &UserId,
+        of: &Subject,
         window: Option<Window>,
         amount: Option<Credits>,
         at: Timestamp,
     ) -> Decision {
-        if !self.is_member(user) {
-            return Err(Rejection::UnknownUser(user.clone()));
+        match of {
+            Subject::User(user) if !self.is_member(user) => {
+                return Err(Rejection::UnknownUser(user.clone()));
+            }
+            Subject::Team(team) => self.known_team(team).map(|_| ())?,
+            Subject::User(_) => {}
         }
-        let known = self.user(user);
+        let known = self.subject(of);
         let mut by_window =
-            known.and_then(|u| u.limits.as_ref()).map_or_else(BTreeMap::new, |l| l.by_window.clone());
+            known.and_then(|of| of.limits).map_or_else(BTreeMap::new, |limits| limits.by_window.clone());
         for window in Window::ALL.into_iter().filter(|each| window.is_none_or(|one| one == *each)) {
             match amount {
                 Some(amount) => by_window.insert(window, amount),
@@ -208,54 +342,84 @@ impl Workspace {
             };
         }
         let is_above = |(window, limit): (&Window, &Credits)| {
-            known.is_some_and(|user| self.counted_in(user, *window, at) > *limit)
+            known.is_some_and(|of| self.counted_in(of, *window, at) > *limit)
         };
         let is_over = by_window.iter().any(is_above);
-        let freeze = self.lines_of(user, |_| is_over);
-        Ok(Decided::Limits { user: user.clone(), by_window, freeze })
+        let freeze = if is_over { self.lines_counted_by(of) } else { Vec::new() };
+        Ok(Decided::Limits { of: of.clone(), by_window, freeze })
+    }
+
+    fn lines_counted_by(&self, of: &Subject) -> Vec<LineId> {
+        match of {
+            Subject::User(user) => self.lines_of(user, |_| true),
+            Subject::Team(_) => {
+                let lines = self.lines.iter().filter(|(_, line)| self.is_counted_by(line, of));
+                lines.map(|(id, _)| *id).collect()
+            }
+        }
+    }
+
+    /// Whether what is out on a line counts under that subject's limits.
+    pub fn is_counted_by(&self, line: &Line, of: &Subject) -> bool {
+        match of {
+            Subject::User(user) => line.user == *user,
+            Subject::Team(team) => self.is_in(line.team.as_ref(), team),
+        }
     }
 
     pub(crate) fn commit_limits(
         &mut self,
-        user: &UserId,
+        of: &Subject,
         by_window: BTreeMap<Window, Credits>,
         at: Timestamp,
     ) -> Outcome {
         let revision = self.next_revision();
         let has_any = !by_window.is_empty();
-        self.user_mut(user).limits = has_any.then(|| Box::new(Limits { by_window, revision }));
-        let answer = LimitsAnswer { revision, ..self.limits_answer(user, at) };
-        self.drop_nobody(user);
+        let limits = has_any.then(|| Box::new(Limits { by_window, revision }));
+        match of {
+            Subject::User(user) => self.user_mut(user).limits = limits,
+            Subject::Team(team) => self.teams.get_mut(team).expect("decided on a known team").limits = limits,
+        }
+        let answer = LimitsAnswer { revision, ..self.limits_answer(of, at) };
+        if let Subject::User(user) = of {
+            self.drop_nobody(user);
+        }
         Outcome::Limits(Box::new(answer))
     }
 
-    pub fn limits_answer(&self, user: &UserId, at: Timestamp) -> LimitsAnswer {
-        let known = self.user(user);
-        let view = |(window, amount, remaining): (Window, Credits, Credits)| {
-            let used = known.map_or(Credits::ZERO, |user| self.used_in(user, window, at));
+    pub(crate) fn limits_revision(&self, of: &Subject) -> Revision {
+        self.subject(of).and_then(|of| of.limits).map_or(Revision(0), |limits| limits.revision)
+    }
+
+    pub fn limits_answer(&self, of: &Subject, at: Timestamp) -> LimitsAnswer {
+        let known = self.subject(of);
+        let view = |of: Counted<'_>, (window, amount, remaining): (Window, Credits, Credits)| {
+            let used = self.used_in(of, window, at);
             let (starts_at, resets_at) = self.window_at(window, at);
             LimitView { window, amount, used, remaining, starts_at, resets_at }
         };
         LimitsAnswer {
-            user: user.clone(),
-            limits: known.map_or_else(Vec::new, |user| self.rooms(user, at).map(view).collect()),
-            out: known.map_or(Credits::ZERO, |user| user.out),
-            revision: known
-                .and_then(|user| user.limits.as_ref())
-                .map_or(Revision(0), |limits| limits.revision),
+            of: of.clone(),
+            limits: known.into_iter().flat_map(|of| self.rooms(of, at).map(move |r| view(of, r))).collect(),
+            out: known.map_or(Credits::ZERO, |of| of.out),
+            revision: self.limits_revision(of),
             at,
         }
     }
 
     /// Recounted as far as it can be: no window has more than was ever charged, and what is a limit has an amount.
     pub(crate) fn windows_count_what_was_charged(&self) -> Option<String> {
+        let is_empty = |of: Counted<'_>| of.limits.is_some_and(|limits| limits.by_window.is_empty());
         let is_wrong = |user: &User| {
             let Recent { at: _, hour, day, week } = user.recent;
             let most = hour.max(day).max(week);
-            most > user.charged() || user.limits.as_ref().is_some_and(|l| l.by_window.is_empty())
+            most > user.charged() || is_empty(user.into())
         };
-        let (name, user) = self.users.iter().find(|(_, user)| is_wrong(user))?;
-        Some(format!("{name}: {:?}, {:?}, charged {}", user.recent, user.limits, user.charged()))
+        let team = self.teams.iter().find(|(_, team)| is_empty((*team).into()));
+        let user = self.users.iter().find(|(_, user)| is_wrong(user));
+        let user =
+            user.map(|(name, u)| format!("{name}: {:?}, {:?}, charged {}", u.recent, u.limits, u.charged()));
+        user.or_else(|| team.map(|(name, team)| format!("{name}: {:?}", team.limits)))
     }
 
     /// What the zone's clocks show was looked up for another zone than the workspace's, or not far enough ahead.
@@ -271,4 +435,12 @@ impl Workspace {
         self.look_ahead();
         Ok(Outcome::Ticked)
     }
+}
+
+/// What became known to be charged.
+#[derive(Clone, Copy, Debug)]
+struct Added {
+    amount: Credits,
+    in_cycle: Credits,
+    happened_at: Timestamp,
 }

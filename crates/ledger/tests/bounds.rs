@@ -246,8 +246,11 @@ fn users_of_a_workspace() {
     let drawn = line(&mut state, 1, "last", Used::default(), draw);
     assert!(drawn.contains("denied: None"), "{drawn}");
     let max = limits::USERS_MAX;
-    let limit =
-        |name| Change::SetLimit { user: user(name), window: types::Window::Cycle, amount: Some(credits(1)) };
+    let limit = |name| Change::SetLimit {
+        of: ledger::Subject::User(user(name)),
+        window: types::Window::Cycle,
+        amount: Some(credits(1)),
+    };
     assert_eq!(admin(&mut state, limit("past")), Err(Rejection::TooMany { what: "users", max }));
     assert!(admin(&mut state, limit("last")).is_ok());
     let mut told = |name| {

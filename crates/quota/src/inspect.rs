@@ -3,7 +3,7 @@
 use crate::{
     AllocationAnswer, ClusterView, Conservation, GrantAnswer, GroupView, HolderView, LimitsAnswer,
     MemberView, NodeView, OverageAnswer, Page, PeerStatus, PlanAnswer, PlanChange, Pooling, PoolingAnswer,
-    Quota, ReallocationAnswer, Refusal, ReplicaView, Summary, TeamView, UsageQuery, UsageReport,
+    Quota, ReallocationAnswer, Refusal, ReplicaView, Subject, Summary, TeamView, UsageQuery, UsageReport,
 };
 use actors::{LeaderAnswer, LeaderRequest};
 use ledger::{Answer, HolderStatus, Query, State, UnknownThing};
@@ -143,8 +143,9 @@ impl Quota {
         }
     }
 
-    pub async fn limits(&self, id: &WorkspaceId, user: &UserId) -> Result<LimitsAnswer, Refusal> {
-        match self.read(id, Query::Limits { id: id.clone(), user: user.clone() }, false).await?.answer {
+    /// Of a user, or of a team.
+    pub async fn limits(&self, id: &WorkspaceId, of: Subject) -> Result<LimitsAnswer, Refusal> {
+        match self.read(id, Query::Limits { id: id.clone(), of }, false).await?.answer {
             Answer::Limits(limits) => Ok(*limits),
             _ => Err(Refusal::NoLeader),
         }

@@ -40,7 +40,7 @@ pub use ledger::{
     ImportResult, ImportedFrom, Interval, Keep, KeyedBy, LimitHit, LimitView, LimitsAnswer, MemberView,
     Membership, MidCycle, NewGrant, NewImport, NewRefund, Next, Outcome, OverageAnswer, OverageRule,
     Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, Pooling, PoolingAnswer, PriceAnswer, PriceChange,
-    PriceCommand, ReallocationAnswer, RefundAnswer, RefundPlace, RefundedTo, Role, Rolled, Rollover,
+    PriceCommand, ReallocationAnswer, RefundAnswer, RefundPlace, RefundedTo, Role, Rolled, Rollover, Subject,
     TeamChange, TeamView, Term, UsageGroup, UsageKey, UsageQuery, UsageReport, When, WorkspaceSettings,
     WorkspaceView,
 };

@@ -14,7 +14,7 @@ pub enum Refusal {
         "{available} credits are left of what is set aside for {user}, and he may not go on with what is shared"
     )]
     AllocationExhausted { user: UserId, available: Credits },
-    #[error("{user}'s limit of {} credits per {} leaves {available} credits", limit.amount, limit.window)]
+    #[error("{}'s limit of {} credits per {} leaves {available} credits", limit.of, limit.amount, limit.window)]
     LimitReached { user: UserId, available: Credits, limit: LimitHit },
     #[error(
         "what is included is used, and the cap on overage leaves {user} {available} credits in this cycle"

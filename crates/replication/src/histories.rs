@@ -93,7 +93,11 @@ impl Step {
                 amount: self.credits(),
             },
             11 => Change::SetLimit {
-                user: self.user(),
+                of: if self.amount < 20 {
+                    Subject::Team("t".parse().unwrap())
+                } else {
+                    Subject::User(self.user())
+                },
                 window: types::Window::ALL[usize::from(self.other) + 1],
                 amount: self.odd.then(|| self.credits()),
             },

@@ -241,7 +241,7 @@ pub fn draws_keep_within_limits(before: &Workspace, after: &Workspace, at: Times
             holds(kept, sentence, || format!("{name}: {now} was {was}, limit {limit} per {window}"))?;
         }
     }
-    Ok(())
+    teams::draws_keep_within_limits(before, after, at)
 }
 
 /// R1: a draw names what D should become; it becomes no more than that, however often it is asked.

@@ -175,6 +175,7 @@ impl History {
         checkers::all_of_an_answer(&command, &applied, pool)?;
         let told = crate::imports::charged(&command, &applied);
         self.ghost.charges.saw(pool, pool.users.keys(), self.at, &told)?;
+        self.ghost.charges.saw_teams(was, &command, &applied, pool, self.at)?;
         checkers::nothing_is_pending_when_nothing_is_out(pool)?;
         sums::view_sums_are_right(pool, self.at)?;
         checkers::a_preview_of_a_plan_is_what_happens(&before, self.at, &command, &applied)?;

@@ -261,8 +261,8 @@ impl Pool {
                 Ok(())
             }
             Change::Reallocate { id, from, to, amount } => self.reallocate(id, from, to, amount.micros()),
-            Change::SetLimit { user, window, amount } => self.set_limit(user, Some(*window), *amount),
-            Change::LiftLimits { user } => self.set_limit(user, None, None),
+            Change::SetLimit { of, window, amount } => self.set_limit(of, Some(*window), *amount),
+            Change::LiftLimits { of } => self.set_limit(of, None, None),
         }
     }
 
@@ -350,6 +350,7 @@ impl Pool {
             (user.used, user.refunded, user.overage) = (0, 0, 0);
             (user.share, user.of_share) = (None, 0);
         }
+        self.teams.values_mut().for_each(|team| team.used = 0);
         let standing = self.end_allocations();
         let cycle = self.cycle;
         let rolling =
@@ -447,7 +448,7 @@ impl Pool {
         }
         taken.push((Source::Overage, self.overage_id(), missing));
         taken.retain(|(_, _, part)| *part > 0);
-        self.charges.note(user, price, now);
+        self.counts(user, price, price, now);
         for (source, id, part) in &taken {
             self.charge(user, id, *part, self.cycle);
             if let Some((_, owner)) = links.iter().find(|(link, _)| link == source) {

@@ -3,9 +3,10 @@
 
 use crate::checkers::{Broken, Verdict};
 use crate::history::START;
-use ledger::{Command, Workspace};
-use std::collections::BTreeMap;
-use types::{Credits, Timestamp, UserId, Window, WorkspaceId, ZoneClock, ZoneName};
+use crate::imports::items_of;
+use ledger::{Applied, Command, HolderBatch, Line, Subject, Workspace};
+use std::collections::{BTreeMap, BTreeSet};
+use types::{Credits, LineId, TeamId, Timestamp, UserId, Window, WorkspaceId, ZoneClock, ZoneName};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -49,11 +50,13 @@ pub fn label(window: Window, at: Timestamp, clock: Clock) -> i64 {
     }
 }
 
-/// What became known to be charged to each user, by window.
+/// What became known to be charged to each user and in each team, by window.
 #[derive(Clone, Debug, Default)]
 pub struct Charges {
+    /// By team, in this cycle.
+    in_cycle: BTreeMap<TeamId, u64>,
     /// By window and its label.
-    by_user: BTreeMap<UserId, [BTreeMap<i64, u64>; WINDOWS.len()]>,
+    by_subject: BTreeMap<Subject, [BTreeMap<i64, u64>; WINDOWS.len()]>,
     /// By user, in all.
     known: BTreeMap<UserId, u64>,
     clock: Clock,
@@ -68,16 +71,20 @@ impl Charges {
         Self { clock, ..Self::default() }
     }
 
-    /// Of one user, in the window that `at` lies in.
-    pub fn in_window(&self, user: &UserId, window: Window, at: Timestamp) -> u64 {
+    /// Of one subject, in the window that `at` lies in.
+    pub fn in_window(&self, of: &Subject, window: Window, at: Timestamp) -> u64 {
         let Some(place) = WINDOWS.iter().position(|known| *known == window) else { return 0 };
         let label = label(window, at, self.clock);
-        let sums = self.by_user.get(user).map(|sums| &sums[place]);
+        let sums = self.by_subject.get(of).map(|sums| &sums[place]);
         sums.and_then(|sums| sums.get(&label)).copied().unwrap_or_default()
     }
 
-    pub fn note(&mut self, user: &UserId, amount: u64, at: Timestamp) {
-        let all = self.by_user.entry(user.clone()).or_default();
+    pub fn forget(&mut self, of: &Subject) {
+        self.by_subject.remove(of);
+    }
+
+    pub fn note(&mut self, of: &Subject, amount: u64, at: Timestamp) {
+        let all = self.by_subject.entry(of.clone()).or_default();
         for (window, sums) in WINDOWS.into_iter().zip(all) {
             *sums.entry(label(window, at, self.clock)).or_default() += amount;
             if sums.len() > LABELS_KEPT {
@@ -96,7 +103,7 @@ impl Charges {
         told: &[(UserId, u64, Timestamp)],
     ) -> Verdict {
         for (user, amount, happened_at) in told {
-            self.note(user, *amount, *happened_at);
+            self.note(&Subject::User(user.clone()), *amount, *happened_at);
             *self.known.entry(user.clone()).or_default() += amount;
         }
         for name in users {
@@ -104,10 +111,11 @@ impl Charges {
             let charged = user.charged().micros();
             let known = self.known.insert(name.clone(), charged).unwrap_or_default();
             if charged > known {
-                self.note(name, charged - known, at);
+                self.note(&Subject::User(name.clone()), charged - known, at);
             }
             for window in WINDOWS {
-                let (said, counted) = (after.used_in(user, window, at), self.in_window(name, window, at));
+                let counted = self.in_window(&Subject::User(name.clone()), window, at);
+                let said = after.used_in(user, window, at);
                 if said != Credits::from_micros(counted).expect("a small number") {
                     let sentence = "S6 a window counts what became known in it";
                     let what =
@@ -118,4 +126,97 @@ impl Charges {
         }
         Ok(())
     }
+}
+
+impl Charges {
+    /// S6: what the ledger counts of a team is what became known to be charged on its lines: of those that were opened by who
+    /// was in it, or in one nested in it.
+    pub fn saw_teams(
+        &mut self,
+        before: &Workspace,
+        command: &Command,
+        applied: &Applied,
+        after: &Workspace,
+        at: Timestamp,
+    ) -> Verdict {
+        if before.cycle != after.cycle {
+            self.in_cycle.clear();
+        }
+        for name in before.teams.keys().filter(|name| !after.teams.contains_key(*name)) {
+            self.in_cycle.remove(name);
+            self.forget(&Subject::Team(name.clone()));
+        }
+        for (team, amount) in charged_on_lines(before, command, after) {
+            self.note_teams(after, team.as_ref(), amount, amount, at);
+        }
+        for (item, import) in items_of(command, applied) {
+            let in_cycle = if import.cycle == after.cycle { import.charged.micros() } else { 0 };
+            let team = after.team_of(&item.user);
+            self.note_teams(after, team, import.charged.micros(), in_cycle, import.happened_at);
+        }
+        for (name, team) in &after.teams {
+            for window in Window::ALL {
+                let counted = match window {
+                    Window::Cycle => self.in_cycle.get(name).copied().unwrap_or_default(),
+                    _ => self.in_window(&Subject::Team(name.clone()), window, at),
+                };
+                let said = after.used_in(team, window, at).micros();
+                if said != counted {
+                    let sentence = "S6 a team's window counts what became known on its lines";
+                    let what =
+                        format!("{name}, {window}: the ledger says {said}, it was {counted} micro-credits");
+                    return Err(Broken { sentence, what });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note_teams(
+        &mut self,
+        after: &Workspace,
+        team: Option<&TeamId>,
+        amount: u64,
+        in_cycle: u64,
+        at: Timestamp,
+    ) {
+        let mut next = team;
+        while let Some((name, team)) = next.and_then(|name| after.teams.get_key_value(name)) {
+            *self.in_cycle.entry(name.clone()).or_default() += in_cycle;
+            self.note(&Subject::Team(name.clone()), amount, at);
+            next = team.parent.as_ref();
+        }
+    }
+}
+
+/// What an entry charged on each line, with the line's team.
+fn charged_on_lines(before: &Workspace, command: &Command, after: &Workspace) -> Vec<(Option<TeamId>, u64)> {
+    let spent = |line: &Line| -> u64 {
+        line.backings.iter().map(|n| n.used.micros() + n.unattributed.micros() + n.written_off.micros()).sum()
+    };
+    let grown = |id: &LineId| {
+        let (was, is) = (before.lines.get(id), after.lines.get(id));
+        let line = is.or(was)?;
+        let spent_now = match (is, command) {
+            (Some(line), _) => spent(line),
+            // What a lost holder tells is charged already.
+            (None, _) if line.written_off => spent(line),
+            (None, Command::Holder(batch)) => spent_at_its_close(line, *id, batch),
+            (None, _) => spent(line),
+        };
+        Some((line.team.clone(), spent_now - was.map_or(0, spent)))
+    };
+    let ids: BTreeSet<LineId> = before.lines.keys().chain(after.lines.keys()).copied().collect();
+    ids.iter().filter_map(grown).filter(|(_, amount)| *amount > 0).collect()
+}
+
+fn spent_at_its_close(line: &Line, id: LineId, batch: &HolderBatch) -> u64 {
+    let messages = || batch.lines.iter().filter(|message| batch.line_id(message) == id);
+    let parts = line.backings.iter().map(|n| {
+        let told = messages().flat_map(|message| &message.used.by_backing);
+        let told = told.filter(|(backing, ..)| *backing == n.backing);
+        let last = told.fold((n.used, n.unattributed), |(u, z), (_, used, una)| (u.max(*used), z.max(*una)));
+        last.0.micros() + last.1.micros()
+    });
+    parts.sum()
 }

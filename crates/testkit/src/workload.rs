@@ -6,7 +6,7 @@
 use crate::naive::plan;
 use ledger::{
     Change, ForgetMode, GrantKind, Keep, Membership, MidCycle, NewGrant, OverageRule, Overflow, Plan,
-    PlanChange, Pooling, Rollover, TeamChange, Term, When, WorkspaceSettings, limits,
+    PlanChange, Pooling, Rollover, Subject, TeamChange, Term, When, WorkspaceSettings, limits,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -290,10 +290,12 @@ fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
         22..=23 => {
             let limit = rng.random_bool(0.6).then(|| credits(rng.random_range(0..3 * AMOUNT_MAX)));
             let window = Window::ALL[rng.random_range(0..4)];
+            let of =
+                if rng.random_bool(0.4) { Subject::Team(team(rng)) } else { Subject::User(any_user(rng)) };
             if rng.random_bool(0.05) {
-                return Change::LiftLimits { user: any_user(rng) };
+                return Change::LiftLimits { of };
             }
-            Change::SetLimit { user: any_user(rng), window, amount: limit }
+            Change::SetLimit { of, window, amount: limit }
         }
         24 if rng.random_bool(0.3) => {
             let anchor = CivilDate::new(2026, 1, rng.random_range(3..12)).expect("a date");

@@ -68,11 +68,11 @@ shapes! {
         AdjustAllocation { user: String, delta: CreditsDelta },
         RemoveAllocation { user: String },
         Reallocate { id: String, from: String, to: String, amount: u64 },
-        SetLimit { user: String, window: Window, amount: Option<u64> },
+        SetLimit { of: Subject, window: Window, amount: Option<u64> },
         Plan(PlanChange),
         SetPooling(Pooling),
         SetOverage { user: Option<String>, rule: Option<OverageRule> },
-        LiftLimits { user: String },
+        LiftLimits { of: Subject },
         Team { team: String, change: TeamChange },
         Refund(Box<NewRefund>),
         ImportUsage(Vec<NewImport>),
@@ -313,7 +313,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 5;
+    const VERSION: u8 = 6;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

@@ -4,7 +4,7 @@
 use super::Plan;
 use crate::fault::Fault;
 use crate::world_a::{Config, Wanted, user_id, workspace_id};
-use ledger::Change;
+use ledger::{Change, Subject};
 use serde::Serialize;
 use types::Credits;
 
@@ -100,7 +100,7 @@ fn what(change: &Change) -> Option<What> {
             to: to.to_string(),
             micros: micros(amount),
         },
-        Change::SetLimit { user, amount, .. } => {
+        Change::SetLimit { of: Subject::User(user), amount, .. } => {
             What::Limit { user: user.to_string(), micros: amount.as_ref().map(micros) }
         }
         Change::PutMember { user, ai_access, .. } => {
@@ -109,6 +109,7 @@ fn what(change: &Change) -> Option<What> {
         Change::VoidGrant { .. }
         | Change::AdjustAllocation { .. }
         | Change::RemoveAllocation { .. }
+        | Change::SetLimit { of: Subject::Team(_), .. }
         | Change::LiftLimits { .. }
         | Change::Plan(_)
         | Change::SetPooling(_)

@@ -11,7 +11,7 @@ use crate::fault::{Fault as PlannedFault, What as Fault};
 use crate::swarm::log_uniform;
 use ledger::{
     Change, ForgetMode, GrantKind, Keep, MidCycle, NewGrant, NewImport, OverageRule, Overflow, Plan,
-    PlanChange, Pooling, Rollover, TeamChange, Term, When, WorkspaceSettings,
+    PlanChange, Pooling, Rollover, Subject, TeamChange, Term, When, WorkspaceSettings,
 };
 use rand::Rng;
 use testkit::naive::plan;
@@ -362,7 +362,7 @@ fn change(chance: &mut Stream, users: usize, share: u64, run_ms: u64, at_ms: u64
         64..68 => Change::RemoveAllocation { user: some(chance) },
         68..78 => {
             let limit = chance.random_bool(0.5).then(|| micros(chance.random_range(0..=share * 4)));
-            Change::SetLimit { user: some(chance), window: types::Window::Cycle, amount: limit }
+            Change::SetLimit { of: Subject::User(some(chance)), window: types::Window::Cycle, amount: limit }
         }
         78..88 => {
             let ai_access = Some(chance.random_bool(0.7));
@@ -421,7 +421,26 @@ fn teams(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
         step(at_ms, &mut chance, change);
         at_ms += log_uniform(&mut chance, 2_000, 60_000);
     }
+    team_limits(config, seed, at, &mut steps);
     steps
+}
+
+/// Some workspaces with teams have limits of teams, of their own stream: who has none draws what he drew before.
+fn team_limits(config: &Config, seed: u64, at: usize, steps: &mut Vec<AdminStep>) {
+    let mut chance = stream(seed, &format!("limits of teams of {at}"));
+    if !chance.random_bool(0.5) {
+        return;
+    }
+    let most = config.workspaces[at].granted.micros() / 2 + 2;
+    let mut at_ms = log_uniform(&mut chance, 800, 20_000);
+    while at_ms < config.run_ms {
+        let (of, window) = (Subject::Team(some_team(&mut chance)), Window::ALL[chance.random_range(0..4)]);
+        let amount = chance.random_bool(0.8).then(|| micros(log_uniform(&mut chance, 1, most)));
+        let change = Change::SetLimit { of, window, amount };
+        let node = chance.random_range(0..config.nodes);
+        steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
+        at_ms += log_uniform(&mut chance, 5_000, 90_000);
+    }
 }
 
 const TEAMS: usize = 3;

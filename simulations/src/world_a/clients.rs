@@ -192,7 +192,7 @@ async fn try_at(world: &Rc<World>, consume: &Consume, at: Index, turn: u32) -> T
             Tried::Charged(charge)
         }
         Some(Some(Err(refusal))) => {
-            world.refused(refusal);
+            world.refused(&refusal);
             world.film(Film::Refused, at, u64::from(refusal.name().as_bytes()[0]), u64::from(turn));
             world.tell(|| world.refused_scene(consume, refusal.name()));
             if matches!(refusal, Refusal::Denied(DenialReason::Exhausted)) {

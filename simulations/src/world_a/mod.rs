@@ -299,8 +299,8 @@ impl World {
         counts.changes_refused += u64::from(!done);
     }
 
-    fn refused(&self, refusal: Refusal) {
-        if refusal == Refusal::StorageUnavailable {
+    fn refused(&self, refusal: &Refusal) {
+        if *refusal == Refusal::StorageUnavailable {
             self.saw(Crossing::StorageIsFull);
         }
         *self.counts.borrow_mut().refusals.entry(refusal.name()).or_default() += 1;

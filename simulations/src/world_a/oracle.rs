@@ -8,7 +8,7 @@ use crate::crossings::{Crossing, Seen};
 use crate::outcome::{BrokenAt, Stranded};
 use ledger::{
     AdminCommand, Applied, Change, Command, ForgetMode, HolderStatus, IntentNo, LineResult, Outcome, State,
-    Workspace,
+    Subject, Workspace,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -499,7 +499,7 @@ impl Oracle {
                 let Some(workspace) = self.state.workspaces.get(&admin.workspace) else { return };
                 let out_of = |user: &UserId| workspace.user(user).map_or(Credits::ZERO, |user| user.out);
                 match &admin.change {
-                    Change::SetLimit { user, amount: Some(limit), .. } => {
+                    Change::SetLimit { of: Subject::User(user), amount: Some(limit), .. } => {
                         let used = workspace.user(user).map_or(Credits::ZERO, |user| user.used);
                         let out = out_of(user);
                         if !out.is_zero() && used.saturating_add(out) > *limit {

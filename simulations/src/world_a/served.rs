@@ -257,7 +257,7 @@ mod tests {
     use ledger::{
         AdminCommand, Command, ForgetMode, GrantKind, HolderBatch, LineMessage, NewGrant, Overflow, State,
     };
-    use ledger::{Used, Wish, WorkspaceSettings};
+    use ledger::{Subject, Used, Wish, WorkspaceSettings};
     use types::{Credits, CycleNumber, DiskId, GrantId, HolderId, LineNumber, NodeId, ReallocationId};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -384,7 +384,7 @@ mod tests {
         let mut desk = Desk::new();
         desk.line(1, "ada", 30, 10);
         desk.change(Change::SetLimit {
-            user: user("ada"),
+            of: Subject::User(user("ada")),
             window: types::Window::Cycle,
             amount: Some(whole(25)),
         });

@@ -98,7 +98,7 @@ impl Call {
                 Some((hold, Told { held: amount, confirmed: 0 }))
             }
             Some(Err(refusal)) => {
-                self.world.refused(refusal);
+                self.world.refused(&refusal);
                 None
             }
             None => {
@@ -162,7 +162,7 @@ impl Call {
             let then = self.world.clone();
             let asked = self.world.on_node(self.at, |running| holds::hold(then, running, asked));
             last = self.world.time.within(CLIENT_WAITS_MS, asked).await.flatten();
-            match last {
+            match &last {
                 Some(Ok(HoldSays::Over { charged })) => {
                     self.world.film(Film::Told, self.at, hold.1.0, charged.micros());
                     return last;

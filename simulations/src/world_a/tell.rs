@@ -8,8 +8,8 @@ use super::words::{Charge, Consume, Index, index_of};
 use crate::fault::Fault;
 use crate::scene::{Lease, Line, Pool, Scene, Shot};
 use ledger::{
-    AdminCommand, Applied, Change, Command, LineResult, Outcome, OverageRule, PlanChange, State, When, Wish,
-    Workspace,
+    AdminCommand, Applied, Change, Command, LineResult, Outcome, OverageRule, PlanChange, State, Subject,
+    When, Wish, Workspace,
 };
 use types::{Credits, CreditsDelta, HolderId, LineId, LineNumber, UserId, WorkspaceId};
 
@@ -290,8 +290,8 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::SetAllocation { user, .. }
         | Change::AdjustAllocation { user, .. }
         | Change::RemoveAllocation { user }
-        | Change::SetLimit { user, .. }
-        | Change::LiftLimits { user } => Some(user),
+        | Change::SetLimit { of: Subject::User(user), .. }
+        | Change::LiftLimits { of: Subject::User(user) } => Some(user),
         Change::Reallocate { from, .. } => Some(from),
         Change::SetOverage { user, .. } => user.as_ref(),
         Change::Refund(refund) => Some(&refund.user),
@@ -299,6 +299,8 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::MakeGrant(_)
         | Change::VoidGrant { .. }
         | Change::Team { .. }
+        | Change::SetLimit { of: Subject::Team(_), .. }
+        | Change::LiftLimits { of: Subject::Team(_) }
         | Change::SetPooling(_)
         | Change::ImportUsage(_)
         | Change::Plan(_) => None,
@@ -324,11 +326,11 @@ fn change(change: &Change) -> String {
         }
         Change::RemoveAllocation { user } => format!("the allocation of {user} ends"),
         Change::Reallocate { id, from, to, amount } => format!("{amount} of {from} go to {to} ({id})"),
-        Change::SetLimit { user, window, amount: Some(amount) } => {
-            format!("{user} may spend {amount} per {window} at most")
+        Change::SetLimit { of, window, amount: Some(amount) } => {
+            format!("{of} may spend {amount} per {window} at most")
         }
-        Change::SetLimit { user, window, amount: None } => format!("{user} has no limit per {window}"),
-        Change::LiftLimits { user } => format!("{user} has no limit"),
+        Change::SetLimit { of, window, amount: None } => format!("{of} has no limit per {window}"),
+        Change::LiftLimits { of } => format!("{of} has no limit"),
         Change::Plan(PlanChange::Set { plan, when }) => {
             let when = if *when == When::Now { "now" } else { "from the next cycle on" };
             let (allowance, per_seat) = (plan.allowance, plan.per_seat);

@@ -171,7 +171,7 @@ pub struct Charge {
     pub replayed: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     Denied(DenialReason),
     CreditsUnreachable,
@@ -192,7 +192,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Denied(DenialReason::Exhausted) => "exhausted",
             Self::Denied(DenialReason::AllocationExhausted) => "allocation-exhausted",
@@ -220,7 +220,7 @@ impl Refusal {
     }
 
     /// Whether the same key may be tried again at once and may fare better.
-    pub const fn may_pass(self) -> bool {
+    pub const fn may_pass(&self) -> bool {
         match self {
             Self::CreditsUnreachable
             | Self::KeyInFlight

@@ -6,7 +6,7 @@ use ledger::{
     Import, ImportAnswer, ImportResult, ImportedFrom, Intent, LimitHit, LimitView, LimitsAnswer, LineAnswer,
     LineResult, MemberView, Next, Outcome, OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan,
     PlanAnswer, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, RefundedTo, Rejection, State,
-    TeamView, UsageReport, Workspace, WorkspaceView,
+    Subject, TeamView, UsageReport, Workspace, WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, CycleNumber, Source, Timestamp};
@@ -135,7 +135,7 @@ fn limits(answer: &LimitsAnswer) -> String {
     let all: Vec<String> = answer.limits.iter().map(one).collect();
     let all = if all.is_empty() { "none".to_owned() } else { all.join("; ") };
     let out = if answer.out.is_zero() { String::new() } else { format!("; out {}", answer.out) };
-    format!("limits of {}: {all}{out}\n", answer.user)
+    format!("limits of {}: {all}{out}\n", answer.of)
 }
 
 /// Since scripts begin.
@@ -221,9 +221,14 @@ fn line(workspace: Option<&Workspace>, answer: &LineAnswer) -> String {
             let drawn = if drawn.is_empty() { "nothing".to_owned() } else { drawn.join(", ") };
             let frozen = if *frozen { ", frozen" } else { "" };
             let denied = denied.as_ref().map_or_else(String::new, |d| {
-                let reason = match d.reason {
-                    DenialReason::LimitReached(LimitHit { window, amount, resets_at, .. }) => {
-                        format!("LimitReached of {amount} per {window}, which ends at {}", hour(resets_at))
+                let reason = match &d.reason {
+                    DenialReason::LimitReached(LimitHit { of, window, amount, resets_at, .. }) => {
+                        let of = match of {
+                            Subject::User(_) => String::new(),
+                            Subject::Team(_) => format!("{of}'s "),
+                        };
+                        let ends = hour(*resets_at);
+                        format!("LimitReached of {of}{amount} per {window}, which ends at {ends}")
                     }
                     reason => format!("{reason:?}"),
                 };

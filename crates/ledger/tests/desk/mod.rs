@@ -260,7 +260,10 @@ impl Desk {
             "overage" => Query::Overage { id, user: words.option("user")? },
             "teams" => Query::Teams { id, team: None, page: words.page()? },
             "team" => Query::Teams { id, team: Some(words.parsed("a team")?), page: words.page()? },
-            "limits" => Query::Limits { id, user: words.parsed("a user")? },
+            "limits" => {
+                let whose = words.next("whose")?;
+                Query::Limits { id, of: words.subject(&whose)? }
+            }
             "plan" => Query::Plan { id },
             "pooling" => Query::Pooling { id, after: None },
             "pooling-after" => Query::Pooling { id, after: Some(words.pooling()?) },

@@ -2,8 +2,8 @@
 
 use ledger::{
     Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, Membership, MidCycle, NewGrant,
-    NewImport, OverageRule, Overflow, Page, Plan, PlanChange, Pooling, Role, Rollover, TeamChange, Term,
-    UsageKey, UsageQuery, Used, When, WorkspaceSettings, limits,
+    NewImport, OverageRule, Overflow, Page, Plan, PlanChange, Pooling, Role, Rollover, Subject, TeamChange,
+    Term, UsageKey, UsageQuery, Used, When, WorkspaceSettings, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
@@ -169,12 +169,19 @@ impl Words {
                 amount: self.parsed("an amount")?,
             },
             "limit" => {
-                let user = self.parsed("a user")?;
+                let whose = self.next("whose")?;
                 let amount = self.next("an amount, or none")?;
                 let amount = if amount == "none" { None } else { Some(read(&amount)?) };
-                Change::SetLimit { user, window: self.option_or("per", "cycle")?, amount }
+                Change::SetLimit {
+                    of: self.subject(&whose)?,
+                    window: self.option_or("per", "cycle")?,
+                    amount,
+                }
             }
-            "lift" => Change::LiftLimits { user: self.parsed("a user")? },
+            "lift" => {
+                let whose = self.next("whose")?;
+                Change::LiftLimits { of: self.subject(&whose)? }
+            }
             "zone" => {
                 let clock = self.clock(start)?;
                 let timezone = Some(clock.zone.clone());
@@ -194,6 +201,15 @@ impl Words {
             "cancel-plan" => Change::Plan(PlanChange::Cancel),
             _ => return Err(Bad::Unknown(verb.to_owned())),
         })
+    }
+
+    /// A user; with `of=team` a team.
+    pub fn subject(&mut self, name: &str) -> Result<Subject, Bad> {
+        match self.options.remove("of").as_deref() {
+            None => Ok(Subject::User(read(name)?)),
+            Some("team") => Ok(Subject::Team(read(name)?)),
+            Some(other) => Err(Bad::Unknown(other.to_owned())),
+        }
     }
 
     pub fn pooling(&mut self) -> Result<Pooling, Bad> {

@@ -14,7 +14,7 @@ shaped! {
         PutWorkspace(settings), MakeGrant(grant), VoidGrant { grant },
         PutMember { user, ai_access, team, role }, SetAllocation { user, amount, overflow },
         AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
-        SetLimit { user, window, amount }, Plan(change), SetPooling(mode), SetOverage { user, rule }, LiftLimits { user },
+        SetLimit { of, window, amount }, Plan(change), SetPooling(mode), SetOverage { user, rule }, LiftLimits { of },
         Team { team, change }, Refund(refund), ImportUsage(items),
     }
     enum ledger::TeamChange {

@@ -32,7 +32,7 @@ shaped! {
     struct ledger::OverageAccount { made, shares, reserves, paid_by }
     struct ledger::OveragePayer { grant, allocation, amount }
     struct ledger::Member { ai_access, team, role, revision }
-    struct ledger::Team { parent, reserve, revision }
+    struct ledger::Team { parent, reserve, limits, recent, used, out, revision }
     struct ledger::Allocation { no, standing, overflow, of_seat, used, out, pledged, earmarks, short, revision }
     struct ledger::Line {
         user, cycle, team, backings, meters, held, confirmed, allocation, reserves, frozen, written_off, pledges,

@@ -6,13 +6,14 @@ use wire::ledger as shape;
 
 shaped! {
     enum types::Window { Hour, Day, Week, Cycle }
+    enum ledger::Subject { User(user), Team(team) }
 }
 
 shaped! {
     struct ledger::Limits { by_window, revision }
     struct ledger::Recent { at, hour, day, week }
-    struct ledger::LimitHit { window, amount, at, resets_at }
-    struct ledger::LimitsAnswer { user, limits, out, revision, at }
+    struct ledger::LimitHit { of, window, amount, at, resets_at }
+    struct ledger::LimitsAnswer { of, limits, out, revision, at }
     struct ledger::LimitView { window, amount, used, remaining, starts_at, resets_at }
 }
 

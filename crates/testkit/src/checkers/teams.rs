@@ -7,7 +7,7 @@ use ledger::{
     Workspace,
 };
 use std::collections::BTreeSet;
-use types::{Credits, LineId, Source, UserId};
+use types::{Credits, LineId, Source, Timestamp, UserId, Window};
 
 /// The reserves that a user may draw on, by how far out their team is.
 fn reserves_of<'a>(pool: &'a Workspace, user: &UserId) -> Vec<(u8, &'a Allocation)> {
@@ -130,4 +130,29 @@ pub fn crossings_of_teams(was: &Workspace, now: &Workspace) -> [(&'static str, b
         ("a reserve paid for overage", paid(now) > paid(was)),
         ("a team was moved with credits out", moved && now.frozen_out > was.frozen_out),
     ]
+}
+
+/// S6 of teams: outstanding + used ≤ limit in each window where more was drawn by whoever is in it; an excess never grows, but by a
+/// team that moves in with what it has out.
+pub(super) fn draws_keep_within_limits(before: &Workspace, after: &Workspace, at: Timestamp) -> Verdict {
+    let places = |workspace: &Workspace| -> Vec<_> {
+        workspace.teams.iter().map(|(name, team)| (name.clone(), team.parent.clone())).collect()
+    };
+    if places(before) != places(after) {
+        return Ok(());
+    }
+    for (name, team) in &after.teams {
+        let was = &before.teams[name];
+        for window in Window::ALL {
+            let Some(limit) = team.limit(window).filter(|limit| was.limit(window) == Some(*limit)) else {
+                continue;
+            };
+            let now = after.counted_in(team, window, at);
+            let was = before.counted_in(was, window, at);
+            holds(now <= limit || now <= was, "S6 draws keep within limits of teams", || {
+                format!("{name}: {now} was {was}, limit {limit} per {window}")
+            })?;
+        }
+    }
+    Ok(())
 }

@@ -93,7 +93,8 @@ impl Pool {
         self.counts_as_his(user, &his);
         self.make_up_for_shortfalls(now);
         self.leave_uncovered(user, missing, cycle);
-        self.charges.note(user, amount, happened_at);
+        let in_cycle = if cycle == self.cycle { amount } else { 0 };
+        self.counts(user, amount, in_cycle, happened_at);
         Some(Covered { cycle, paid, uncovered: missing })
     }
 

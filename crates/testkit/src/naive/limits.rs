@@ -1,18 +1,25 @@
-//! Limits without leases: what was charged in a window, and the price, are not above them.
+//! Limits without leases: what was charged in a window, and the price, are not above them, the user's own and those of his teams.
 
-use super::{Allowed, Pool, allow};
+use super::{Allowed, NotAllowed, Pool, allow};
+use ledger::Subject;
+use std::collections::BTreeMap;
 use types::{Credits, Timestamp, UserId, Window};
 
 impl Pool {
     /// `window`: of this one, or of all.
     pub(super) fn set_limit(
         &mut self,
-        user: &UserId,
+        of: &Subject,
         window: Option<Window>,
         amount: Option<Credits>,
     ) -> Allowed {
-        allow(self.may_be_named(user))?;
-        let limits = &mut self.user(user).limits;
+        let limits = match of {
+            Subject::User(user) => {
+                allow(self.may_be_named(user))?;
+                &mut self.user(user).limits
+            }
+            Subject::Team(team) => &mut self.teams.get_mut(team).ok_or(NotAllowed)?.limits,
+        };
         limits.retain(|known, _| window.is_some_and(|window| *known != window));
         if let (Some(window), Some(amount)) = (window, amount) {
             limits.insert(window, amount.micros());
@@ -21,14 +28,31 @@ impl Pool {
     }
 
     pub(super) fn passes_a_limit(&self, name: &UserId, price: u64, now: Timestamp) -> bool {
-        let Some(user) = self.users.get(name) else { return false };
-        let passes = |(window, limit): (&Window, &u64)| {
-            let used = match window {
-                Window::Cycle => user.used - user.refunded,
-                Window::Hour | Window::Day | Window::Week => self.charges.in_window(name, *window, now),
-            };
-            used + price > *limit
+        let passes = |of: Subject, limits: &BTreeMap<Window, u64>, in_cycle: u64| {
+            limits.iter().any(|(window, limit)| {
+                let used = match window {
+                    Window::Cycle => in_cycle,
+                    Window::Hour | Window::Day | Window::Week => self.charges.in_window(&of, *window, now),
+                };
+                used + price > *limit
+            })
         };
-        user.limits.iter().any(passes)
+        let Some(user) = self.users.get(name) else { return false };
+        let his = passes(Subject::User(name.clone()), &user.limits, user.used - user.refunded);
+        let teams = self.outwards(user.team.as_ref());
+        his || teams.into_iter().any(|name| {
+            let team = &self.teams[&name];
+            passes(Subject::Team(name), &team.limits, team.used)
+        })
+    }
+
+    /// So much was charged to him when he was in the teams that he is in now.
+    pub(super) fn counts(&mut self, user: &UserId, amount: u64, in_cycle: u64, happened_at: Timestamp) {
+        self.charges.note(&Subject::User(user.clone()), amount, happened_at);
+        let team = self.users.get(user).and_then(|user| user.team.clone());
+        for name in self.outwards(team.as_ref()) {
+            self.teams.get_mut(&name).expect("found outwards").used += in_cycle;
+            self.charges.note(&Subject::Team(name), amount, happened_at);
+        }
     }
 }

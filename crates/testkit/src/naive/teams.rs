@@ -1,18 +1,22 @@
 //! Teams of the naive pool: who is in which, and whose reserves a member may spend. Not here: what a reserve is (`set_aside`).
 
 use super::{Allocation, Allowed, NotAllowed, Pool, allow};
-use ledger::{Owner, TeamChange, Workspace, limits};
-use types::{Credits, Source, TeamId, Timestamp, UserId};
+use ledger::{Owner, Subject, TeamChange, Workspace, limits};
+use std::collections::BTreeMap;
+use types::{Credits, Source, TeamId, Timestamp, UserId, Window};
 
 #[derive(Clone, Debug, Default)]
 pub struct Team {
     pub parent: Option<TeamId>,
     pub reserve: Option<Allocation>,
+    pub limits: BTreeMap<Window, u64>,
+    /// Charged in this cycle to who was in it then.
+    pub used: u64,
 }
 
 impl Pool {
     /// From this one outwards.
-    fn outwards(&self, team: Option<&TeamId>) -> Vec<TeamId> {
+    pub(super) fn outwards(&self, team: Option<&TeamId>) -> Vec<TeamId> {
         let mut found = Vec::new();
         let mut next = team.cloned();
         while let Some((id, team)) = next.and_then(|id| Some((id.clone(), self.teams.get(&id)?))) {
@@ -55,6 +59,7 @@ impl Pool {
             }
             TeamChange::Remove => {
                 let removed = self.teams.remove(team).ok_or(NotAllowed)?;
+                self.charges.forget(&Subject::Team(team.clone()));
                 let has_children = self.teams.values().any(|other| other.parent.as_ref() == Some(team));
                 let has_members = self.users.values().any(|user| user.team.as_ref() == Some(team));
                 allow(removed.reserve.is_none() && !has_children && !has_members)

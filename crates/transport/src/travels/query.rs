@@ -24,7 +24,7 @@ travels! {
     enum Query as Query {
         Workspace { id }, Grant { id, grant }, Grants { id, page }, Member { id, user }, Members { id, page },
         Allocation { id, user }, Reallocation { id, reallocation }, Usage { id, query }, Plan { id },
-    PlanAfter { id, change }, Pooling { id, after }, Overage { id, user }, Teams { id, team, page }, Limits { id, user }, Refund { id, refund }, Charge { id, charge, grants },
+    PlanAfter { id, change }, Pooling { id, after }, Overage { id, user }, Teams { id, team, page }, Limits { id, of }, Refund { id, refund }, Charge { id, charge, grants },
     }
     enum GroupBy as GroupBy { User, Team, Feature, Model }
     enum Interval as Interval { Day, Month }

@@ -108,7 +108,7 @@ fn queries() -> Vec<Query> {
         Query::Allocation { id: id("w"), user: id("ann") },
         Query::Reallocation { id: id("w"), reallocation: id("r") },
         Query::Teams { id: id("w"), team: Some(id("t")), page: page(None, 1) },
-        Query::Limits { id: id("w"), user: id("ann") },
+        Query::Limits { id: id("w"), of: ledger::Subject::Team(id("t")) },
         Query::Usage { id: id("w"), query: usage(by(), Some(ledger::Interval::Month)) },
         Query::Usage { id: id("w"), query: usage(vec![], Some(ledger::Interval::Day)) },
         Query::Usage { id: id("w"), query: usage(vec![], None) },
@@ -255,7 +255,7 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         Query::Pooling { id: id("w"), after: None },
         Query::Overage { id: id("w"), user: None },
         Query::Teams { id: id("w"), team: None, page: ledger::Page { after: None, limit: 1 } },
-        Query::Limits { id: id("w"), user: id("ann") },
+        Query::Limits { id: id("w"), of: ledger::Subject::Team(id("t")) },
     ];
     queries.map(|query| state.answer(&query, at)).to_vec()
 }
@@ -326,7 +326,13 @@ fn charge() -> Forwarded {
 
 fn limit_hit() -> ledger::LimitHit {
     let (at, resets_at) = (Timestamp::from_millis(1), Some(Timestamp::from_millis(2)));
-    ledger::LimitHit { window: types::Window::Week, amount: credits(9), at, resets_at }
+    ledger::LimitHit {
+        of: ledger::Subject::User(id("ann")),
+        window: types::Window::Week,
+        amount: credits(9),
+        at,
+        resets_at,
+    }
 }
 
 fn refusals() -> Vec<Forwarded> {

@@ -63,7 +63,7 @@ async fn replicas_elect_and_commit_whoever_is_asked() {
     workspace(&cluster.nodes[0], credits(100)).await;
     for (i, node) in cluster.nodes.iter().enumerate() {
         let (user, window) = (format!("u{i}").parse().unwrap(), types::Window::Day);
-        let set = Change::SetLimit { user, window, amount: Some(credits(1)) };
+        let set = Change::SetLimit { of: ledger::Subject::User(user), window, amount: Some(credits(1)) };
         assert!(matches!(administer(node, set).await, Outcome::Limits(_)));
         let summary = within(node.quota.workspace(&"w".parse().unwrap(), true)).await.unwrap();
         assert_eq!((summary.view.granted, summary.view.available), (credits(100), credits(100)));

@@ -1,11 +1,12 @@
-//! Limits: ceilings on what one user may use in a window. They fund nothing. Not here: what counts in a window (`ledger`).
+//! Limits: ceilings on what a user, or all members of a team, may use in a window. They fund nothing. Not here: what counts in a window (`ledger`).
 
 use crate::json::object::{not_null, there};
-use crate::json::{Amount, GivenAmount, GivenWindow, Instant, UserText, WindowText};
+use crate::json::{Amount, GivenAmount, GivenWindow, Instant, TeamText, Text, UserText, WindowText};
 use serde::{Deserialize, Serialize};
+use types::{TeamId, UserId};
 use utoipa::ToSchema;
 
-/// A ceiling on what one user may use in a window. Funds nothing.
+/// A ceiling on what a user or a team may use in a window. Funds nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutLimit {
@@ -19,13 +20,21 @@ pub struct PutLimit {
     pub window: Option<GivenWindow>,
 }
 
-/// All limits of one user, the shortest windows first. ETag.
+/// All limits of a user or of a team, the shortest windows first. ETag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Limits {
-    pub user: UserText,
+    pub of: LimitOf,
     pub limits: Vec<Limit>,
-    /// Out on leases for the user: it may still be spent, and counts in each window.
+    /// Out on leases for the user, or for members of the team: it may still be spent, and counts in each window.
     pub leased: Amount,
+}
+
+/// Whose limits they are: `{"user":"ann"}` or `{"team":"design"}`, all that are nested in it counted in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitOf {
+    User(UserText),
+    Team(TeamText),
 }
 
 /// One of them. What may still be drawn is `limit - used - leased`, or nothing.
@@ -46,6 +55,19 @@ pub struct Limit {
 pub struct ReachedLimit {
     pub window: WindowText,
     pub limit: Amount,
+    pub of: LimitOf,
+}
+
+impl From<&UserId> for LimitOf {
+    fn from(user: &UserId) -> Self {
+        Self::User(Text(user.clone()))
+    }
+}
+
+impl From<&TeamId> for LimitOf {
+    fn from(team: &TeamId) -> Self {
+        Self::Team(Text(team.clone()))
+    }
 }
 
 #[cfg(test)]

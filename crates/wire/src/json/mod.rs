@@ -46,7 +46,7 @@ pub use inspection::{
     Advance, AsOf, Clock, Cluster, Conservation, GrantTerms, Group, Holder, Node, Pool, QuotePart, Replica,
     UsageGroup, UsageReport, Violation, Workspace,
 };
-pub use limit::{Limit, Limits, PutLimit, ReachedLimit};
+pub use limit::{Limit, LimitOf, Limits, PutLimit, ReachedLimit};
 pub use number::{BadAmount, BadCount};
 pub use object::{Malformed, read, write};
 pub use overage::{CycleOverage, Overage, OverageRule, PutOverage, UserOverage};

@@ -341,6 +341,6 @@ shapes! {
 
 impl Frozen for Applied {
     const TYPE_ID: u8 = 42;
-    const VERSION: u8 = 5;
+    const VERSION: u8 = 6;
     const BYTES_MAX: usize = 4 * 1024 * 1024;
 }

@@ -190,7 +190,10 @@ fn commands() -> Vec<(&'static str, Command)> {
             "reallocate",
             admin(Change::Reallocate { id: "r".into(), from: "a".into(), to: "b".into(), amount: 1 }),
         ),
-        ("limit", admin(Change::SetLimit { user: "a".into(), window: Window::Day, amount: Some(1) })),
+        (
+            "limit",
+            admin(Change::SetLimit { of: Subject::User("a".into()), window: Window::Day, amount: Some(1) }),
+        ),
         ("plan-set", admin(Change::Plan(PlanChange::Set { plan: plan(MidCycle::Whole), when: When::Now }))),
         (
             "plan-next",

@@ -208,6 +208,10 @@ shapes! {
     pub struct Team {
         pub parent: Option<String>,
         pub reserve: Option<Allocation>,
+        pub limits: Option<Box<Limits>>,
+        pub recent: Recent,
+        pub used: u64,
+        pub out: u64,
         pub revision: u64,
     }
 
@@ -292,7 +296,7 @@ impl Frozen for StateHead {
 
 impl Frozen for Workspace {
     const TYPE_ID: u8 = 44;
-    const VERSION: u8 = 7;
+    const VERSION: u8 = 8;
     /// A million users with a few meters each.
     const BYTES_MAX: usize = 2 * 1024 * 1024 * 1024 - 1;
 }

@@ -17,7 +17,10 @@ shapes! {
         pub week: u64,
     }
 
+    pub enum Subject { User(String), Team(String) }
+
     pub struct LimitHit {
+        pub of: Subject,
         pub window: Window,
         pub amount: u64,
         pub at: i64,
@@ -25,7 +28,7 @@ shapes! {
     }
 
     pub struct LimitsAnswer {
-        pub user: String,
+        pub of: Subject,
         pub limits: Vec<LimitView>,
         pub out: u64,
         pub revision: u64,
@@ -59,8 +62,16 @@ pub(super) mod golden {
         ZoneClock { zone: "Europe/Berlin".into(), ahead_s: 3_600, changes: vec![(300, 7_200)] }
     }
 
+    fn team() -> Subject {
+        Subject::Team("t".into())
+    }
+
+    fn user() -> Subject {
+        Subject::User("a".into())
+    }
+
     pub fn hit() -> LimitHit {
-        LimitHit { window: Window::Day, amount: 300, at: 1, resets_at: Some(2) }
+        LimitHit { of: team(), window: Window::Day, amount: 300, at: 1, resets_at: Some(2) }
     }
 
     pub fn limits() -> Limits {
@@ -70,16 +81,18 @@ pub(super) mod golden {
     pub fn answer() -> LimitsAnswer {
         let view =
             |window| LimitView { window, amount: 1, used: 2, remaining: 3, starts_at: 4, resets_at: None };
-        LimitsAnswer { user: "a".into(), limits: vec![view(Window::Week)], out: 5, revision: 6, at: 7 }
+        LimitsAnswer { of: user(), limits: vec![view(Window::Week)], out: 5, revision: 6, at: 7 }
     }
 
     #[test]
     fn limits_are_golden() {
-        let set = |window| admin(Change::SetLimit { user: "a".into(), window, amount: None });
+        let set = |window| admin(Change::SetLimit { of: user(), window, amount: None });
         check("limit-hour", set(Window::Hour));
         check("limit-week", set(Window::Week));
         check("limit-cycle", set(Window::Cycle));
-        check("lift-limits", admin(Change::LiftLimits { user: "a".into() }));
+        check("limit-team", admin(Change::SetLimit { of: team(), window: Window::Day, amount: Some(300) }));
+        check("lift-limits-team", admin(Change::LiftLimits { of: team() }));
+        check("lift-limits", admin(Change::LiftLimits { of: user() }));
         check("clock", Command::SetClock { workspace: "w".into(), clock: clock() });
         check("limits-set", Applied { result: Ok(Outcome::Limits(Box::new(answer()))), events: vec![] });
     }

@@ -44,11 +44,11 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5005 0101000209070177010101750100010101030401010103050601016600010501010174fb2c0102030108070600",
+        "5006 0101000209070177010101750100010101030401010103050601016600010501010174fb2c0102030108070600",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
-    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5005 0001050177");
-    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5005 00020209");
+    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5006 0001050177");
+    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5006 00020209");
 }
 
 #[test]
@@ -56,25 +56,28 @@ fn what_is_read() {
     let read = |query, fresh| Ask { group: Group::Meta, request: LeaderRequest::Read { query, fresh } };
     let id = || "w".to_owned();
     let page = || Page { after: Some("x".into()), limit: 9 };
-    golden(&read(Query::Workspace { id: id() }, true), "5005 000300017701");
-    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5005 0003010177016700");
-    golden(&read(Query::Grants { id: id(), page: page() }, false), "5005 00030201770101780900");
-    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5005 0003030177017500");
-    golden(&read(Query::Members { id: id(), page: page() }, false), "5005 00030401770101780900");
-    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5005 0003050177017500");
-    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5005 0003060177017200");
-    golden(&read(Query::Plan { id: id() }, false), "5005 000308017700");
+    golden(&read(Query::Workspace { id: id() }, true), "5006 000300017701");
+    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5006 0003010177016700");
+    golden(&read(Query::Grants { id: id(), page: page() }, false), "5006 00030201770101780900");
+    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5006 0003030177017500");
+    golden(&read(Query::Members { id: id(), page: page() }, false), "5006 00030401770101780900");
+    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5006 0003050177017500");
+    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5006 0003060177017200");
+    golden(&read(Query::Plan { id: id() }, false), "5006 000308017700");
     let change = log::PlanChange::Cancel;
-    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5005 00030b017701017500");
+    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5006 00030b017701017500");
     let teams = Query::Teams { id: id(), team: Some("t".into()), page: page() };
-    golden(&read(teams, false), "5005 00030c01770101740101780900");
-    golden(&read(Query::Limits { id: id(), user: "u".into() }, false), "5005 00030d0177017500");
-    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5005 00030e0177017200");
+    golden(&read(teams, false), "5006 00030c01770101740101780900");
+    golden(
+        &read(Query::Limits { id: id(), of: log::Subject::User("u".into()) }, false),
+        "5006 00030d017700017500",
+    );
+    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5006 00030e0177017200");
     let charge = log::AnyCharge::Hold(log::HoldId { node: 2, number: 9 });
-    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5005 00030f0177010209010500");
+    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5006 00030f0177010209010500");
     let after = Some(log::Pooling::PerSeat);
-    golden(&read(Query::Pooling { id: id(), after }, false), "5005 00030a0177010100");
-    golden(&read(Query::PlanAfter { id: id(), change }, false), "5005 00030901770100");
+    golden(&read(Query::Pooling { id: id(), after }, false), "5006 00030a0177010100");
+    golden(&read(Query::PlanAfter { id: id(), change }, false), "5006 00030901770100");
     let query = UsageQuery {
         group_by: vec![GroupBy::User, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
         interval: Some(Interval::Month),
@@ -85,7 +88,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5005 00030701770400010203010101020001010101017500010166000900",
+        "5006 00030701770400010203010101020001010101017500010166000900",
     );
 }
 
@@ -100,15 +103,15 @@ fn what_a_leader_answers() {
         durability: log::Durability::Quorum,
         cut_off: true,
     };
-    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5105 00000101000101010308010100010201090201");
+    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5106 00000101000101010308010100010201090201");
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
-    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5105 0001fb2c01010400");
-    golden(&Led(Ok(LeaderAnswer::Renewed)), "5105 0002");
-    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5105 01000103");
-    golden(&Led(Err(LeaderRefusal::Overloaded)), "5105 0101");
-    golden(&Led(Err(LeaderRefusal::Unknown)), "5105 0102");
-    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5105 01030173");
-    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5105 010410");
+    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5106 0001fb2c01010400");
+    golden(&Led(Ok(LeaderAnswer::Renewed)), "5106 0002");
+    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5106 01000103");
+    golden(&Led(Err(LeaderRefusal::Overloaded)), "5106 0101");
+    golden(&Led(Err(LeaderRefusal::Unknown)), "5106 0102");
+    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5106 01030173");
+    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5106 010410");
 }
 
 #[test]
@@ -117,17 +120,17 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5105 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
+        "5106 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
-        "5105 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
+        "5106 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
     );
     golden(
         &read(ReadAnswer::Members(vec![member()])),
-        "5105 00030102010175010001017401010101000702080003080405060102",
+        "5106 00030102010175010001017401010101000702080003080405060102",
     );
-    golden(&read(ReadAnswer::Teams(vec![team()])), "5105 0003010b010174010165010102030405060701020408120102");
+    golden(&read(ReadAnswer::Teams(vec![team()])), "5106 0003010b010174010165010102030405060701020408120102");
     let allocation = log::AllocationAnswer {
         user: "u".into(),
         amount: Some(1),
@@ -140,7 +143,7 @@ fn what_was_read() {
         revision: 5,
         at: 6,
     };
-    golden(&read(ReadAnswer::Allocation(allocation)), "5105 00030103017501010201010307010204050c0102");
+    golden(&read(ReadAnswer::Allocation(allocation)), "5106 00030103017501010201010307010204050c0102");
     let reallocation = log::ReallocationAnswer {
         id: "r".into(),
         from: "a".into(),
@@ -151,15 +154,15 @@ fn what_was_read() {
         pending: pending(),
         at: 6,
     };
-    golden(&read(ReadAnswer::Reallocation(reallocation)), "5105 000301040172016101620903020102040c0102");
+    golden(&read(ReadAnswer::Reallocation(reallocation)), "5106 000301040172016101620903020102040c0102");
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6, uncovered: 8 })),
-        "5105 0003010501010101017500010166000501010174fb2c01070c080102",
+        "5106 0003010501010101017500010166000501010174fb2c01070c080102",
     );
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5105 00030106040102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5105 00030106050102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5105 00030106060102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5106 00030106040102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5106 00030106050102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5106 00030106060102");
     let plan = log::PlanAnswer {
         plan: None,
         next: Some(log::Next::Ends),
@@ -184,12 +187,12 @@ fn what_was_read() {
         revision: 8,
         at: 9,
     };
-    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5105 00030108020102030405060701020408120102");
-    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5105 000301090b0102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5105 00030106070102");
+    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5106 00030108020102030405060701020408120102");
+    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5106 000301090b0102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5106 00030106070102");
     let books = ChargeBooks { refunded: 300, grants: vec![(5, "g".into())], at: 3 };
-    golden(&read(ReadAnswer::Charge(books)), "5105 0003010efb2c0101050167060102");
-    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5105 0003010700010100020304050106070208120102");
+    golden(&read(ReadAnswer::Charge(books)), "5106 0003010efb2c0101050167060102");
+    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5106 0003010700010100020304050106070208120102");
 }
 
 fn usage_key() -> UsageKey {
@@ -345,17 +348,23 @@ fn a_consume_and_its_charge() {
         cycle: 1,
         price_version: Some((7, Some(9))),
     };
-    golden(&Forwarded(Ok(charge)), "5503 00012a070502000202030a14000101070109");
+    golden(&Forwarded(Ok(charge)), "5504 00012a070502000202030a14000101070109");
 }
 
 #[test]
 fn every_refusal_of_a_consume() {
-    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 03 01 {hex}"));
+    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 04 01 {hex}"));
     let (user, available) = (|| "u".to_owned(), 1);
     refused(Refusal::Exhausted { user: user(), available }, "00 0175 01");
     refused(Refusal::AllocationExhausted { user: user(), available }, "01 0175 01");
-    let limit = log::LimitHit { window: log::Window::Week, amount: 3, at: 4, resets_at: Some(5) };
-    refused(Refusal::LimitReached { user: user(), available, limit }, "02 0175 01 02 03 08 01 0a");
+    let limit = log::LimitHit {
+        of: log::Subject::Team("t".into()),
+        window: log::Window::Week,
+        amount: 3,
+        at: 4,
+        resets_at: Some(5),
+    };
+    refused(Refusal::LimitReached { user: user(), available, limit }, "02 0175 01 01 0174 02 03 08 01 0a");
     refused(Refusal::InsufficientShared { available }, "03 01");
     refused(Refusal::InsufficientAllocation { user: user(), available }, "04 0175 01");
     refused(Refusal::AccessDisabled(user()), "05 0175");
@@ -465,8 +474,8 @@ fn what_is_asked_of_holds() {
     let open = OpenHold { consume, ttl_ms: 60_000 };
     golden(&ForwardHold { epoch: 1, open }, "5b01 0101770175016601016d00010000fb60ea");
     let opened = HoldOpened { hold: hold(), held: 5, expires_at: -1, cycle: 3 };
-    golden(&ForwardedHold(Ok(opened)), "5c02 0002fb2c01050103");
-    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c02 0114");
+    golden(&ForwardedHold(Ok(opened)), "5c03 0002fb2c01050103");
+    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c03 0114");
     let workspace = || "w".to_owned();
     let extend = ExtendHold { workspace: workspace(), hold: hold(), amount: 5, confirmed: 4 };
     golden(&HoldCommand::Extend(extend), "5d01 00017702fb2c010504");
@@ -482,7 +491,7 @@ fn what_is_asked_of_holds() {
     golden(&HoldCommand::Settle(settle), "5d01 01017702fb2c01000000");
     golden(&HoldCommand::Release { workspace: workspace(), hold: hold() }, "5d01 02017702fb2c01");
     let state = HoldState { hold: hold(), held: 5, confirmed: 4, expires_at: 1 };
-    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e02 000002fb2c01050402");
+    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e03 000002fb2c01050402");
     for (number, end) in [
         EndOfHold::Settled,
         EndOfHold::Released,
@@ -496,7 +505,7 @@ fn what_is_asked_of_holds() {
         let sources = vec![(log::Source::Shared, 3)];
         let durability = log::Durability::Disk;
         let ended = HoldEnd { hold: hold(), end, charged: 3, freed: 2, sources, durability, cycle: Some(1) };
-        let hex = format!("5e02 000102fb2c010{number}0302010203010101");
+        let hex = format!("5e03 000102fb2c010{number}0302010203010101");
         golden(&HoldAnswered(Ok(HoldAnswer::Ended(ended))), &hex);
     }
 }

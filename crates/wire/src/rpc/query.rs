@@ -2,7 +2,8 @@
 
 use crate::ledger::{
     AllocationAnswer, AnyCharge, GrantAnswer, LimitsAnswer, MemberView, Metered, OverageAnswer, PlanAnswer,
-    PlanChange, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, Rejection, TeamView, WorkspaceView,
+    PlanChange, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, Rejection, Subject, TeamView,
+    WorkspaceView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ shapes! {
         Pooling { id: String, after: Option<Pooling> },
         Overage { id: String, user: Option<String> },
         Teams { id: String, team: Option<String>, page: Page },
-        Limits { id: String, user: String },
+        Limits { id: String, of: Subject },
         Refund { id: String, refund: String },
         Charge { id: String, charge: AnyCharge, grants: Vec<u32> },
     }

@@ -7,7 +7,7 @@ use super::text::{Granted, Times};
 use super::trace::Clients;
 use crate::chance::{Stream, stream};
 use crate::world_a::{AdminStep, Arrival, Listed, Wanted, home, user_id};
-use ledger::{Change, GrantKind, Membership, NewGrant, Overflow, WorkspaceSettings};
+use ledger::{Change, GrantKind, Membership, NewGrant, Overflow, Subject, WorkspaceSettings};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use serde::Deserialize;
@@ -263,7 +263,7 @@ impl Pool {
                     reallocate(&format!("planned{number}"), from, to, amount)
                 }
                 ChangeOf::Limit(user, amount) => Change::SetLimit {
-                    user: user_id(user),
+                    of: Subject::User(user_id(user)),
                     window: types::Window::Cycle,
                     amount: Some(amount),
                 },

@@ -67,7 +67,10 @@ fn workspace() -> Workspace {
         overage_rule: Some((OverageRule::On, 8)),
         lines: vec![line_id()],
     };
-    let team = Team { parent: some("e"), reserve: Some(allocation), revision: 9 };
+    let (limits, recent) =
+        (Some(Box::new(window::golden::limits())), Recent { at: 1, hour: 2, day: 3, week: 4 });
+    let reserve = Some(allocation);
+    let team = Team { parent: some("e"), reserve, limits, recent, used: 5, out: 6, revision: 9 };
     let states = [GrantState::Live, GrantState::Expired, GrantState::Voided];
     let payer = |allocation| OveragePayer { grant: 0, allocation, amount: 300 };
     let paid_by = vec![payer(None), payer(Some(1))];
