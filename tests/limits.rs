@@ -24,14 +24,24 @@ fn of(limits: &Value, window: &str) -> Value {
     all.iter().find(|limit| limit["window"] == window).cloned().unwrap_or(Value::Null)
 }
 
-/// Six callers at each node spend one credit after the other until they are refused.
+fn anns(window: &str, limit: &str) -> Value {
+    json!({"window": window, "limit": limit, "of": {"user": "ann"}})
+}
+
 async fn spend_all(cluster: &Cluster) -> Tally {
-    let callers = cluster.numbers().flat_map(|node| [node; 6]).map(|node| {
+    spend_all_of(cluster, &["ann"]).await
+}
+
+/// Six callers at each node spend one credit after the other until they are refused.
+async fn spend_all_of(cluster: &Cluster, users: &'static [&'static str]) -> Tally {
+    let callers = cluster.numbers().flat_map(|node| (0..6).map(move |caller| (node, caller)));
+    let callers = callers.map(|(node, caller)| {
         let mut api = cluster.api(node);
+        let user = users[caller % users.len()];
         tokio::spawn(async move {
             let mut told = Tally::default();
             while told.refused.is_empty() && told.unknown.is_zero() {
-                told.note(whole(1), &api.consume("acme", "ann", "1").await);
+                told.note(whole(1), &api.consume("acme", user, "1").await);
             }
             told
         })
@@ -69,7 +79,7 @@ async fn an_hours_limit_is_met_from_three_nodes_to_the_credit_and_is_over_with_t
     for node in cluster.numbers() {
         let problem = refused(&cluster, node, "0.000001").await;
         assert_eq!(problem["code"], "limit_reached");
-        assert_eq!(problem["limit"], json!({"window": "hour", "limit": "20"}), "{problem}");
+        assert_eq!(problem["limit"], anns("hour", "20"), "{problem}");
         assert_eq!((instant_ms(&problem["resets_at"]), &problem["available"]), (first_end, &json!("0")));
         let wait_ms = number(&problem["retry_after_ms"]);
         assert!((1_400_000..=1_500_000).contains(&wait_ms), "{problem}");
@@ -131,16 +141,16 @@ async fn days_begin_in_the_workspaces_zone_and_the_tightest_of_several_wins() {
     is_there.await;
     assert_eq!(spend_all(&cluster).await.allowed, whole(10));
     let problem = refused(&cluster, 1, "1").await;
-    assert_eq!(problem["limit"], json!({"window": "day", "limit": "10"}), "{problem}");
+    assert_eq!(problem["limit"], anns("day", "10"), "{problem}");
     assert_eq!(instant_ms(&problem["resets_at"]), monday + day_ms);
     // More than the week has left, too: the day's end would not help.
     limit(&mut admin, "12", "week").await;
     let problem = refused(&cluster, 1, "3").await;
-    assert_eq!(problem["limit"], json!({"window": "week", "limit": "12"}), "{problem}");
+    assert_eq!(problem["limit"], anns("week", "12"), "{problem}");
     assert_eq!(instant_ms(&problem["resets_at"]), monday + 7 * day_ms);
     // More than a limit itself: no waiting helps.
     let problem = refused(&cluster, 1, "11").await;
-    assert_eq!(problem["limit"], json!({"window": "day", "limit": "10"}), "{problem}");
+    assert_eq!(problem["limit"], anns("day", "10"), "{problem}");
     assert_eq!(problem["resets_at"], Value::Null, "{problem}");
     limit(&mut admin, "30", "week").await;
 
@@ -149,10 +159,69 @@ async fn days_begin_in_the_workspaces_zone_and_the_tightest_of_several_wins() {
     assert_eq!((of(&left, "day"), text(&of(&left, "week")["used"])), (Value::Null, "10".to_owned()));
     cluster.api(1).consume("acme", "ann", "15").await.allowed();
     limit(&mut admin, "25", "week").await;
-    assert_eq!(refused(&cluster, 2, "1").await["limit"], json!({"window": "week", "limit": "25"}));
+    assert_eq!(refused(&cluster, 2, "1").await["limit"], anns("week", "25"));
     let none = admin.write("DELETE", ANN, "").await.expect(200).json();
     assert_eq!(none["limits"], json!([]));
     cluster.api(2).consume("acme", "ann", "200").await.allowed();
+    for node in cluster.numbers() {
+        assert_conserved(&mut cluster.api(node)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_teams_limit_is_met_by_all_its_members_from_three_nodes_to_the_credit() {
+    const ENG: &str = "/v1/workspaces/acme/limits/teams/eng";
+    const DESIGN: &str = "/v1/workspaces/acme/limits/teams/design";
+    let cluster = Cluster::start(3).await;
+    let mut admin = cluster.api(2);
+    admin.make_workspace("acme", "1000").await;
+    let unknown = admin.answer("PUT", ENG, Some(r#"{"amount":"30"}"#)).await;
+    assert_eq!(unknown.expect(404).json()["code"], "not_found", "a team is made first");
+    for (path, body) in [
+        ("teams/eng", r#"{"parent":null}"#),
+        ("teams/design", r#"{"parent":"eng"}"#),
+        ("members/ann", r#"{"team":"design"}"#),
+        ("members/bob", r#"{"team":"design"}"#),
+        ("members/eve", r#"{"team":"eng"}"#),
+    ] {
+        admin.write("PUT", &format!("{WORKSPACE}/{path}"), body).await.expect(200);
+    }
+    let set = admin.write("PUT", ENG, r#"{"amount":"30"}"#).await.expect(200).json();
+    assert_eq!(set["of"], json!({"team": "eng"}), "{set}");
+
+    // Whoever of them asks, wherever: all together have what the outer team may have.
+    let told = spend_all_of(&cluster, &["ann", "bob", "eve"]).await;
+    assert_eq!(told.refused_otherwise(&["limit_reached"]), [].into(), "{told:#?}");
+    assert_eq!((told.allowed, told.unknown), (whole(30), Credits::ZERO), "not one more, not one less");
+    for node in cluster.numbers() {
+        let problem = refused(&cluster, node, "0.000001").await;
+        let limit = json!({"window": "cycle", "limit": "30", "of": {"team": "eng"}});
+        assert_eq!((&problem["limit"], &problem["available"]), (&limit, &json!("0")), "{problem}");
+        assert!(text(&problem["detail"]).starts_with("team eng's limit of 30 credits"), "{problem}");
+    }
+    assert_eq!(cluster.api(1).consume("acme", "zoe", "5").await.allowed(), whole(5), "she is in no team");
+
+    // The inner one is tighter; eve is not in it.
+    admin.write("PUT", ENG, r#"{"amount":"100"}"#).await.expect(200);
+    admin.write("PUT", DESIGN, r#"{"amount":"100","window":"week"}"#).await.expect(200);
+    let design = of(&admin.read(DESIGN).await, "week");
+    let used = credits(&design["used"]);
+    let five_more = used.checked_add(whole(5)).expect("a few credits").to_string();
+    let body = json!({"amount": five_more, "window": "week"}).to_string();
+    admin.write("PUT", DESIGN, &body).await.expect(200);
+    let told = spend_all_of(&cluster, &["ann", "bob"]).await;
+    assert_eq!(told.refused_otherwise(&["limit_reached"]), [].into(), "{told:#?}");
+    assert_eq!(told.allowed, whole(5), "a limit that is set counts what was used before");
+    cluster.api(3).consume("acme", "eve", "10").await.allowed();
+
+    // Who moves is counted where he is, and what he used where he was.
+    admin.write("PUT", &format!("{WORKSPACE}/members/ann"), r#"{"team":"eng"}"#).await.expect(200);
+    cluster.api(1).consume("acme", "ann", "10").await.allowed();
+    let shown = of(&admin.read(DESIGN).await, "week");
+    assert_eq!([text(&shown["used"]), text(&shown["remaining"])], [five_more, "0".to_owned()], "{shown}");
+    let left = admin.write("DELETE", DESIGN, "").await.expect(200).json();
+    assert_eq!((&left["of"], &left["limits"]), (&json!({"team": "design"}), &json!([])), "{left}");
+    cluster.api(2).consume("acme", "bob", "1").await.allowed();
     for node in cluster.numbers() {
         assert_conserved(&mut cluster.api(node)).await;
     }

@@ -340,6 +340,39 @@ mod tests {
     }
 
     #[test]
+    fn who_is_at_his_teams_end_is_served_by_its_members_and_by_those_of_teams_in_it() {
+        let [outer, inner]: [TeamId; 2] = ["t", "u"].map(|team| team.parse().unwrap());
+        let put = |team: &TeamId, parent: Option<&TeamId>| Change::Team {
+            team: team.clone(),
+            change: TeamChange::Put { parent: parent.cloned() },
+        };
+        let member = |number, team: &TeamId| {
+            let team = Some(Some(team.clone()));
+            Change::PutMember { user: user(number), ai_access: None, team, role: None }
+        };
+        let (of, window) = (ledger::Subject::Team(outer.clone()), types::Window::Day);
+        let limit = Change::SetLimit { of: of.clone(), window, amount: Some(whole(10)) };
+        let mut changes = vec![put(&outer, None), put(&inner, Some(&outer)), limit];
+        changes.extend([member(1, &outer), member(2, &inner), member(3, &inner)]);
+        // Lines 1 to 3 count, 4 and 5 do not.
+        let state = all_out_after(5, changes);
+        let at = Timestamp::from_millis(0);
+        let limit = ledger::LimitHit { of, window, amount: whole(10), at, resets_at: None };
+        let short = |number, missing| Short {
+            reason: DenialReason::LimitReached(limit.clone()),
+            ..short(number, missing)
+        };
+        let all = asked(&state, &[short(1, 9)], Wave::All);
+        assert_eq!(all, [(3, Credits::ZERO), (2, Credits::ZERO)]);
+        // 8 times a tenth of a credit are in the half of the fullest.
+        let little = Short { missing: Credits::from_micros(100_000).unwrap(), ..short(1, 9) };
+        assert_eq!(asked(&state, &[little], HALF), [], "there is room for as little as that");
+        assert_eq!(asked(&state, &[short(1, 9)], HALF).len(), 2);
+        let other = Short { user: user(4), ..short(4, 9) };
+        assert_eq!(asked(&state, &[other], Wave::All), [], "he is in no team");
+    }
+
+    #[test]
     fn however_many_are_short_a_line_is_asked_once() {
         let state = all_out(100);
         let mut many: Vec<_> = (1..=100).map(|number| short(number, 50)).collect();

@@ -2,7 +2,8 @@
 
 use ledger::{
     AdminCommand, Change, Command, ForgetMode, GrantKind, HolderBatch, KeyedBy, LineMessage, Membership,
-    NewGrant, OverageRule, Overflow, Pooling, Role, State, TeamChange, Used, Wish, WorkspaceSettings,
+    NewGrant, OverageRule, Overflow, Pooling, Role, State, Subject, TeamChange, Used, Wish,
+    WorkspaceSettings,
 };
 use pricing::{Minimum, Price, PriceList, Tier};
 use proptest::prelude::*;

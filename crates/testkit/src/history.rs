@@ -18,7 +18,7 @@ use crate::workload::{NODES, Pace, Step};
 use imports::Imports;
 use ledger::{
     AdminCommand, Applied, Change, Command, Event, ForgetMode, HolderBatch, LineAnswer, LineMessage,
-    LineRejection, LineResult, Outcome, State, TeamChange, Wish, Workspace, WorkspaceSettings,
+    LineRejection, LineResult, Outcome, State, Subject, TeamChange, Wish, Workspace, WorkspaceSettings,
 };
 use refunds::Refunds;
 use std::collections::BTreeMap;
@@ -474,9 +474,12 @@ impl History {
     fn note(&mut self, answer: &LineAnswer) {
         self.saw(match &answer.result {
             LineResult::Closed => "closed",
-            LineResult::Line { denied: Some(denial), .. } => match denial.reason {
+            LineResult::Line { denied: Some(denial), .. } => match &denial.reason {
                 ledger::DenialReason::Frozen => "denied: frozen",
-                ledger::DenialReason::LimitReached(_) => "denied: limit",
+                ledger::DenialReason::LimitReached(hit) => match hit.of {
+                    Subject::User(_) => "denied: limit",
+                    Subject::Team(_) => "denied: limit of a team",
+                },
                 ledger::DenialReason::AllocationExhausted => "denied: allocation",
                 ledger::DenialReason::OverageCapReached => "denied: cap on overage",
                 ledger::DenialReason::Exhausted => "denied: exhausted",
