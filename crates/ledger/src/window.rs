@@ -106,7 +106,10 @@ impl Workspace {
             Window::Hour => user.recent.hour,
             Window::Day => user.recent.day,
             Window::Week => user.recent.week,
-            Window::Cycle => return user.used.saturating_add(user.late).saturating_sub(user.refunded),
+            Window::Cycle => {
+                let own = user.used.saturating_add(user.late).saturating_sub(user.refunded);
+                return own.saturating_add(user.of_services(|services| services.used));
+            }
         };
         let (from, _) = self.window_at(window, at);
         let from = if is_planted(Mistake::WindowEndsLate) {
@@ -119,7 +122,7 @@ impl Workspace {
 
     /// What a limit counts.
     pub fn counted_in(&self, user: &User, window: Window, at: Timestamp) -> Credits {
-        self.used_in(user, window, at).saturating_add(user.out)
+        self.used_in(user, window, at).saturating_add(user.out_of_all())
     }
 
     /// So much has just become known to be charged to a user.
@@ -156,17 +159,27 @@ impl Workspace {
         user: &'a User,
         at: Timestamp,
     ) -> impl Iterator<Item = (Window, Credits, Credits)> + 'a {
-        let ignored = if is_planted(Mistake::LimitIgnoresLeases) { user.out } else { Credits::ZERO };
+        let ignored = if is_planted(Mistake::LimitIgnoresLeases) { user.out_of_all() } else { Credits::ZERO };
         user.limits().map(move |(window, amount)| {
             let counted = self.counted_in(user, window, at).saturating_sub(ignored);
             (window, amount, amount.saturating_sub(counted))
         })
     }
 
+    /// The same of his own limits, and of those of whose chain he draws on.
+    fn all_rooms<'a>(
+        &'a self,
+        user: &'a UserId,
+        at: Timestamp,
+    ) -> impl Iterator<Item = (Window, Credits, Credits)> + 'a {
+        let whose = self.chain_of(user);
+        let names = std::iter::once(user).chain(std::iter::once(whose).filter(move |whose| *whose != user));
+        names.filter_map(|name| self.user(name)).flat_map(move |known| self.rooms(known, at))
+    }
+
     /// What may be drawn under all of them.
     pub(crate) fn room_under_limits(&self, user: &UserId, at: Timestamp) -> Credits {
-        let Some(user) = self.user(user) else { return Credits::MAX };
-        self.rooms(user, at).map(|(_, _, room)| room).min().unwrap_or(Credits::MAX)
+        self.all_rooms(user, at).map(|(_, _, room)| room).min().unwrap_or(Credits::MAX)
     }
 
     /// What the user may spend under all of them, what is out for him included.
@@ -178,12 +191,11 @@ impl Workspace {
 
     /// The limit that leaves less than is needed; of several the one that ends last.
     pub(crate) fn limit_hit(&self, user: &UserId, needed: Credits, at: Timestamp) -> Option<LimitHit> {
-        let user = self.user(user)?;
         let hit = |(window, amount, _)| {
             let (_, ends_at) = self.window_at(window, at);
             LimitHit { window, amount, at, resets_at: ends_at.filter(|_| needed <= amount) }
         };
-        let short = self.rooms(user, at).filter(|(_, _, room)| *room < needed).map(hit);
+        let short = self.all_rooms(user, at).filter(|(_, _, room)| *room < needed).map(hit);
         short.max_by_key(|hit| (hit.resets_at.is_none(), hit.resets_at, hit.window))
     }
 
@@ -239,7 +251,7 @@ impl Workspace {
         LimitsAnswer {
             user: user.clone(),
             limits: known.map_or_else(Vec::new, |user| self.rooms(user, at).map(view).collect()),
-            out: known.map_or(Credits::ZERO, |user| user.out),
+            out: known.map_or(Credits::ZERO, User::out_of_all),
             revision: known
                 .and_then(|user| user.limits.as_ref())
                 .map_or(Revision(0), |limits| limits.revision),
@@ -252,7 +264,8 @@ impl Workspace {
         let is_wrong = |user: &User| {
             let Recent { at: _, hour, day, week } = user.recent;
             let most = hour.max(day).max(week);
-            most > user.charged() || user.limits.as_ref().is_some_and(|l| l.by_window.is_empty())
+            most > user.charged().saturating_add(user.of_services(|services| services.charged))
+                || user.limits.as_ref().is_some_and(|l| l.by_window.is_empty())
         };
         let (name, user) = self.users.iter().find(|(_, user)| is_wrong(user))?;
         Some(format!("{name}: {:?}, {:?}, charged {}", user.recent, user.limits, user.charged()))

@@ -96,12 +96,16 @@ impl Charges {
         told: &[(UserId, u64, Timestamp)],
     ) -> Verdict {
         for (user, amount, happened_at) in told {
-            self.note(user, *amount, *happened_at);
-            *self.known.entry(user.clone()).or_default() += amount;
+            let whose = after.chain_of(user);
+            for name in std::iter::once(user).chain(Some(whose).filter(|whose| *whose != user)) {
+                self.note(name, *amount, *happened_at);
+                *self.known.entry(name.clone()).or_default() += amount;
+            }
         }
         for name in users {
             let Some(user) = after.user(name) else { continue };
-            let charged = user.charged().micros();
+            let by_services = user.by_services.as_ref().map_or(0, |services| services.charged.micros());
+            let charged = user.charged().micros() + by_services;
             let known = self.known.insert(name.clone(), charged).unwrap_or_default();
             if charged > known {
                 self.note(name, charged - known, at);

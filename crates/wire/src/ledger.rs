@@ -63,7 +63,13 @@ shapes! {
         PutWorkspace(WorkspaceSettings),
         MakeGrant(NewGrant),
         VoidGrant { grant: String },
-        PutMember { user: String, ai_access: Option<bool>, team: Option<Option<String>>, role: Option<Role> },
+        PutMember {
+            user: String,
+            ai_access: Option<bool>,
+            team: Option<Option<String>>,
+            role: Option<Role>,
+            service: ServiceChange,
+        },
         SetAllocation { user: String, amount: u64, overflow: Option<Overflow> },
         AdjustAllocation { user: String, delta: CreditsDelta },
         RemoveAllocation { user: String },
@@ -76,6 +82,21 @@ shapes! {
         Team { team: String, change: TeamChange },
         Refund(Box<NewRefund>),
         ImportUsage(Vec<NewImport>),
+    }
+
+    pub struct ServiceChange {
+        pub kind: Option<MemberKind>,
+        pub owner: Option<String>,
+        pub shares: Option<Shares>,
+    }
+
+    pub enum MemberKind { User, Service }
+
+    pub enum Shares { Nothing, WithOwner, With(String) }
+
+    pub struct Service {
+        pub owner: String,
+        pub shares: Shares,
     }
 
     pub enum TeamChange {
@@ -313,7 +334,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 5;
+    const VERSION: u8 = 6;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

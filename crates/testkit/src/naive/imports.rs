@@ -93,14 +93,14 @@ impl Pool {
         self.counts_as_his(user, &his);
         self.make_up_for_shortfalls(now);
         self.leave_uncovered(user, missing, cycle);
-        self.charges.note(user, amount, happened_at);
+        self.note_charge(user, amount, happened_at);
         Some(Covered { cycle, paid, uncovered: missing })
     }
 
     /// Nothing paid for it, whoever says so.
     pub fn leave_uncovered(&mut self, user: &UserId, amount: u64, cycle: u32) {
         if cycle == self.cycle {
-            self.user(user).used += amount;
+            self.counts_on_his_chain(user, amount);
         }
     }
 

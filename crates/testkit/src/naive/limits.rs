@@ -24,7 +24,7 @@ impl Pool {
         let Some(user) = self.users.get(name) else { return false };
         let passes = |(window, limit): (&Window, &u64)| {
             let used = match window {
-                Window::Cycle => user.used - user.refunded,
+                Window::Cycle => user.used - user.refunded + user.by_services,
                 Window::Hour | Window::Day | Window::Week => self.charges.in_window(name, *window, now),
             };
             used + price > *limit

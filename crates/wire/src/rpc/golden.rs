@@ -44,11 +44,11 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5005 0101000209070177010101750100010101030401010103050601016600010501010174fb2c0102030108070600",
+        "5006 0101000209070177010101750100010101030401010103050601016600010501010174fb2c0102030108070600",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
-    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5005 0001050177");
-    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5005 00020209");
+    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5006 0001050177");
+    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5006 00020209");
 }
 
 #[test]
@@ -56,27 +56,31 @@ fn what_is_read() {
     let read = |query, fresh| Ask { group: Group::Meta, request: LeaderRequest::Read { query, fresh } };
     let id = || "w".to_owned();
     let page = || Page { after: Some("x".into()), limit: 9 };
-    golden(&read(Query::Workspace { id: id() }, true), "5005 000300017701");
-    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5005 0003010177016700");
-    golden(&read(Query::Grants { id: id(), page: page() }, false), "5005 00030201770101780900");
-    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5005 0003030177017500");
-    golden(&read(Query::Members { id: id(), page: page() }, false), "5005 00030401770101780900");
-    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5005 0003050177017500");
-    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5005 0003060177017200");
-    golden(&read(Query::Plan { id: id() }, false), "5005 000308017700");
+    golden(&read(Query::Workspace { id: id() }, true), "5006 000300017701");
+    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5006 0003010177016700");
+    golden(&read(Query::Grants { id: id(), page: page() }, false), "5006 00030201770101780900");
+    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5006 0003030177017500");
+    let which = WhichMembers { kind: Some(log::MemberKind::Service), owner: Some("o".into()) };
+    golden(
+        &read(Query::Members { id: id(), which, page: page() }, false),
+        "5006 0003040177010101016f0101780900",
+    );
+    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5006 0003050177017500");
+    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5006 0003060177017200");
+    golden(&read(Query::Plan { id: id() }, false), "5006 000308017700");
     let change = log::PlanChange::Cancel;
-    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5005 00030b017701017500");
+    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5006 00030b017701017500");
     let teams = Query::Teams { id: id(), team: Some("t".into()), page: page() };
-    golden(&read(teams, false), "5005 00030c01770101740101780900");
-    golden(&read(Query::Limits { id: id(), user: "u".into() }, false), "5005 00030d0177017500");
-    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5005 00030e0177017200");
+    golden(&read(teams, false), "5006 00030c01770101740101780900");
+    golden(&read(Query::Limits { id: id(), user: "u".into() }, false), "5006 00030d0177017500");
+    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5006 00030e0177017200");
     let charge = log::AnyCharge::Hold(log::HoldId { node: 2, number: 9 });
-    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5005 00030f0177010209010500");
+    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5006 00030f0177010209010500");
     let after = Some(log::Pooling::PerSeat);
-    golden(&read(Query::Pooling { id: id(), after }, false), "5005 00030a0177010100");
-    golden(&read(Query::PlanAfter { id: id(), change }, false), "5005 00030901770100");
+    golden(&read(Query::Pooling { id: id(), after }, false), "5006 00030a0177010100");
+    golden(&read(Query::PlanAfter { id: id(), change }, false), "5006 00030901770100");
     let query = UsageQuery {
-        group_by: vec![GroupBy::User, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
+        group_by: vec![GroupBy::User, GroupBy::Owner, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
         interval: Some(Interval::Month),
         from: Some(1),
         to: None,
@@ -85,7 +89,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5005 00030701770400010203010101020001010101017500010166000900",
+        "5006 0003070177050001020304010101020001010101017501016f00010166000900",
     );
 }
 
@@ -100,15 +104,15 @@ fn what_a_leader_answers() {
         durability: log::Durability::Quorum,
         cut_off: true,
     };
-    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5105 00000101000101010308010100010201090201");
+    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5106 00000101000101010308010100010201090201");
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
-    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5105 0001fb2c01010400");
-    golden(&Led(Ok(LeaderAnswer::Renewed)), "5105 0002");
-    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5105 01000103");
-    golden(&Led(Err(LeaderRefusal::Overloaded)), "5105 0101");
-    golden(&Led(Err(LeaderRefusal::Unknown)), "5105 0102");
-    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5105 01030173");
-    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5105 010410");
+    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5106 0001fb2c01010400");
+    golden(&Led(Ok(LeaderAnswer::Renewed)), "5106 0002");
+    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5106 01000103");
+    golden(&Led(Err(LeaderRefusal::Overloaded)), "5106 0101");
+    golden(&Led(Err(LeaderRefusal::Unknown)), "5106 0102");
+    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5106 01030173");
+    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5106 010410");
 }
 
 #[test]
@@ -117,17 +121,17 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5105 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
+        "5106 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
-        "5105 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
+        "5106 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
     );
     golden(
         &read(ReadAnswer::Members(vec![member()])),
-        "5105 00030102010175010001017401010101000702080003080405060102",
+        "5106 0003010201017501000101740101016f01010101000702080003080405060102",
     );
-    golden(&read(ReadAnswer::Teams(vec![team()])), "5105 0003010b010174010165010102030405060701020408120102");
+    golden(&read(ReadAnswer::Teams(vec![team()])), "5106 0003010b010174010165010102030405060701020408120102");
     let allocation = log::AllocationAnswer {
         user: "u".into(),
         amount: Some(1),
@@ -140,7 +144,7 @@ fn what_was_read() {
         revision: 5,
         at: 6,
     };
-    golden(&read(ReadAnswer::Allocation(allocation)), "5105 00030103017501010201010307010204050c0102");
+    golden(&read(ReadAnswer::Allocation(allocation)), "5106 00030103017501010201010307010204050c0102");
     let reallocation = log::ReallocationAnswer {
         id: "r".into(),
         from: "a".into(),
@@ -151,15 +155,15 @@ fn what_was_read() {
         pending: pending(),
         at: 6,
     };
-    golden(&read(ReadAnswer::Reallocation(reallocation)), "5105 000301040172016101620903020102040c0102");
+    golden(&read(ReadAnswer::Reallocation(reallocation)), "5106 000301040172016101620903020102040c0102");
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6, uncovered: 8 })),
-        "5105 0003010501010101017500010166000501010174fb2c01070c080102",
+        "5106 0003010501010101017501016f00010166000501010174fb2c01070c080102",
     );
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5105 00030106040102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5105 00030106050102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5105 00030106060102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5106 00030106040102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5106 00030106050102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5106 00030106060102");
     let plan = log::PlanAnswer {
         plan: None,
         next: Some(log::Next::Ends),
@@ -184,16 +188,23 @@ fn what_was_read() {
         revision: 8,
         at: 9,
     };
-    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5105 00030108020102030405060701020408120102");
-    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5105 000301090b0102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5105 00030106070102");
+    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5106 00030108020102030405060701020408120102");
+    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5106 000301090b0102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5106 00030106070102");
     let books = ChargeBooks { refunded: 300, grants: vec![(5, "g".into())], at: 3 };
-    golden(&read(ReadAnswer::Charge(books)), "5105 0003010efb2c0101050167060102");
-    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5105 0003010700010100020304050106070208120102");
+    golden(&read(ReadAnswer::Charge(books)), "5106 0003010efb2c0101050167060102");
+    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5106 0003010700010100020304050106070208120102");
 }
 
 fn usage_key() -> UsageKey {
-    UsageKey { day: Some(-1), user: Some("u".into()), team: None, feature: Some("f".into()), model: None }
+    UsageKey {
+        day: Some(-1),
+        user: Some("u".into()),
+        owner: Some("o".into()),
+        team: None,
+        feature: Some("f".into()),
+        model: None,
+    }
 }
 
 fn workspace() -> log::WorkspaceView {
@@ -286,6 +297,7 @@ fn member() -> log::MemberView {
         ai_access: false,
         team: Some("t".into()),
         role: log::Role::Admin,
+        service: Some(log::Service { owner: "o".into(), shares: log::Shares::WithOwner }),
         allocation: Some(1),
         overflow: Some(log::Overflow::None),
         short: 7,

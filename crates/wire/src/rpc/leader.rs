@@ -68,9 +68,9 @@ shapes! {
 
 frozen! {
     // The largest command, and a little around it.
-    Ask 80 version 5 at most 2 * MIB + KIB;
+    Ask 80 version 6 at most 2 * MIB + KIB;
     // The largest answer the ledger gives to a command has 4 MiB; a page or a report may be larger.
-    Led 81 version 5 at most 7 * MIB;
+    Led 81 version 6 at most 7 * MIB;
     Recall 82 version 1 at most 7 * MIB;
     RecallAnswer 83 version 1 at most 7 * MIB;
 }
