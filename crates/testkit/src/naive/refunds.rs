@@ -92,10 +92,9 @@ impl Pool {
     fn give_back(&mut self, spent: &Spent, source: Source, grant: &GrantId, part: u64, now: Timestamp) {
         let Spent { user, cycle, allocation, .. } = spent;
         let same = *cycle == self.cycle && *allocation == self.allocation_of(user);
-        if *cycle == self.cycle && matches!(source, Source::Allocation | Source::Shared) {
-            if let Some(whose) = self.spent_by(spent) {
-                self.of_share_falls(&whose, part);
-            }
+        let is_of_share = *cycle == self.cycle && matches!(source, Source::Allocation | Source::Shared);
+        if let Some(whose) = self.spent_by(spent).filter(|_| is_of_share) {
+            self.of_share_falls(&whose, part);
         }
         match source {
             Source::Overage => self.strike(user, *cycle, grant, part, now),
