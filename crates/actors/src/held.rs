@@ -114,7 +114,13 @@ async fn an_idle_line_with_a_hold_stays_and_closes_when_the_hold_expires() {
 async fn a_session_is_renewed_though_what_is_held_of_a_sealed_line_is_out() {
     let (holder, shards) = a_node().await;
     let held = hold(&holder, whole(7), 60_000).await;
-    let off = Change::PutMember { user: ann(), ai_access: Some(false), team: None, role: None };
+    let off = Change::PutMember {
+        user: ann(),
+        ai_access: Some(false),
+        team: None,
+        role: None,
+        service: ledger::ServiceChange::NONE,
+    };
     change(&shards, off).await;
     let renew =
         || shards.ask(SHARD, LeaderRequest::Renew { holder: holder.id() }, Duration::from_millis(200));
@@ -148,7 +154,13 @@ async fn a_session_is_renewed_though_what_is_held_of_a_sealed_line_is_out() {
 async fn a_session_is_renewed_though_one_of_two_holds_of_a_sealed_line_has_ended() {
     let (holder, shards) = a_node().await;
     let (first, second) = (hold(&holder, whole(7), 60_000).await, hold(&holder, whole(5), 60_000).await);
-    let off = Change::PutMember { user: ann(), ai_access: Some(false), team: None, role: None };
+    let off = Change::PutMember {
+        user: ann(),
+        ai_access: Some(false),
+        team: None,
+        role: None,
+        service: ledger::ServiceChange::NONE,
+    };
     change(&shards, off).await;
     let sweeping =
         tokio::spawn(shards.desk().clone().keep_sweeping(shards.clone(), Duration::from_millis(10)));

@@ -31,9 +31,9 @@ pub(crate) fn positive(field: &str, given: GivenAmount) -> Result<Credits, Refus
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// The `cursor` of the page before.
-    cursor: Option<String>,
+    pub cursor: Option<String>,
     /// Rows of a page, 1 to 500; left out: 100.
-    limit: Option<String>,
+    pub limit: Option<String>,
 }
 
 impl ListQuery {

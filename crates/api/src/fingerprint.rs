@@ -10,7 +10,7 @@
 use crate::translate;
 use quota::{
     Change, Keep, Minimum, NewGrant, NewImport, NewRefund, OverageRule, Plan, PlanChange, Price, PriceChange,
-    PriceList, Rollover, Subject, TeamChange, Term, Tier, WorkspaceSettings,
+    PriceList, Rollover, ServiceChange, Shares, Subject, TeamChange, Term, Tier, WorkspaceSettings,
 };
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
 use wire::json::{Durability, Shown, Word};
@@ -58,7 +58,7 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
         Change::VoidGrant { grant } => {
             print.tag(3).word(grant);
         }
-        Change::PutMember { user, ai_access, team, role } => {
+        Change::PutMember { user, ai_access, team, role, service } => {
             print.tag(4).word(user).maybe(ai_access.as_ref(), |print, on| print.flag(*on));
             // Out of every team: said by another byte than those that say whether one is named.
             match team {
@@ -67,6 +67,26 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
                 None => print.flag(false),
             };
             print.maybe(role.as_ref(), |print, role| print.word(&translate::role_json(*role)));
+            let ServiceChange { kind, owner, shares } = service;
+            // Said after these or not at all, as of a workspace's settings.
+            if let Some(kind) = kind {
+                print.tag(30).word(&translate::member_kind_json(*kind));
+            }
+            if let Some(owner) = owner {
+                print.tag(31).word(owner);
+            }
+            match shares {
+                None => {}
+                Some(Shares::Nothing) => {
+                    print.tag(32);
+                }
+                Some(Shares::WithOwner) => {
+                    print.tag(33);
+                }
+                Some(Shares::With(service)) => {
+                    print.tag(34).word(service);
+                }
+            }
         }
         Change::SetAllocation { user, amount, overflow } => {
             print.tag(5).word(user).credits(*amount);
@@ -248,7 +268,7 @@ impl Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quota::{GrantKind, Membership, MidCycle, Overflow, Pooling, Role, When};
+    use quota::{GrantKind, MemberKind, Membership, MidCycle, Overflow, Pooling, Role, When};
     use types::{Every, GrantId, ReallocationId, TeamId, UserId, ZoneName};
 
     fn credits(micros: u64) -> Credits {
@@ -317,6 +337,14 @@ mod tests {
             ai_access,
             team: team.map(|team| Some(TeamId::parse(team).unwrap())),
             role,
+            service: ServiceChange::NONE,
+        };
+        let service = |kind, owner: Option<&str>, shares| Change::PutMember {
+            user: user("ann"),
+            ai_access: None,
+            team: None,
+            role: None,
+            service: ServiceChange { kind, owner: owner.map(user), shares },
         };
         let team = |team: &str, change| Change::Team { team: TeamId::parse(team).unwrap(), change };
         let allocation = |amount, overflow| Change::SetAllocation { user: user("ann"), amount, overflow };
@@ -409,7 +437,19 @@ mod tests {
             reallocate("r", "annb", "ob", 1),
             reallocate("s", "ann", "bob", 1),
             reallocate("r", "ann", "bob", 2),
-            Change::PutMember { user: user("ann"), ai_access: None, team: Some(None), role: None },
+            Change::PutMember {
+                user: user("ann"),
+                ai_access: None,
+                team: Some(None),
+                role: None,
+                service: ServiceChange::NONE,
+            },
+            service(Some(MemberKind::User), None, None),
+            service(Some(MemberKind::Service), None, None),
+            service(None, Some("bob"), None),
+            service(None, None, Some(Shares::Nothing)),
+            service(None, None, Some(Shares::WithOwner)),
+            service(None, None, Some(Shares::With(user("bob")))),
             team("t", TeamChange::Put { parent: None }),
             team("t", TeamChange::Put { parent: TeamId::parse("e").ok() }),
             team("te", TeamChange::Put { parent: None }),

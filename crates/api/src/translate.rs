@@ -1,8 +1,8 @@
 //! Between the product's choices and the wire's. Exhaustive both ways, so that neither grows unseen.
 
 use quota::{
-    ForgetMode, GrantKind, GrantState, GroupBy, Interval, Membership, MidCycle, Overflow, Pooling, Role,
-    Subject, When,
+    ForgetMode, GrantKind, GrantState, GroupBy, Interval, MemberKind, Membership, MidCycle, Overflow,
+    Pooling, Role, Subject, When,
 };
 use types::{Every, Window};
 use wire::json;
@@ -26,6 +26,7 @@ macro_rules! both_ways {
 both_ways! {
     membership, membership_json: Membership { Open, Listed }
     grant_kind, grant_kind_json: GrantKind { Plan, Seat, Pack, Trial, Promotion, Correction, Overage }
+    member_kind, member_kind_json: MemberKind { User, Service }
     role, role_json: Role { Owner, Admin, Member }
     overflow, overflow_json: Overflow { None, Shared }
     every, every_json: Every { Month, Year }
@@ -60,6 +61,7 @@ pub(crate) fn forget_mode(mode: json::ForgetMode) -> ForgetMode {
 pub(crate) fn group_by(choice: json::GroupBy) -> GroupBy {
     match choice {
         json::GroupBy::User => GroupBy::User,
+        json::GroupBy::Owner => GroupBy::Owner,
         json::GroupBy::Team => GroupBy::Team,
         json::GroupBy::Feature => GroupBy::Feature,
         json::GroupBy::Model => GroupBy::Model,

@@ -17,7 +17,7 @@ use wire::json::{self, Shown, Text, UnitCounts, Word};
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UsageParameters {
-    /// Of `user,team,feature,model`, each at most once, in any order; left out: one sum.
+    /// Of `user,owner,team,feature,model`, each at most once, in any order; left out: one sum.
     group_by: Option<String>,
     /// `day` or `month`; left out: one row over all days.
     interval: Option<String>,
@@ -74,14 +74,15 @@ fn parse(parameters: UsageParameters) -> Result<(UsageQuery, usize), Refused> {
     Ok((UsageQuery { group_by: groups, interval, from, to, after, limit: limit + 1 }, limit))
 }
 
-/// A row's five words; none of them has a comma.
+/// A row's six words; none of them has a comma.
 fn cursor_of(key: &UsageKey) -> String {
-    let UsageKey { day, user, team, feature, model } = key;
+    let UsageKey { day, user, owner, team, feature, model } = key;
     let day = day.map_or_else(String::new, |day| Shown(&day).to_string());
     let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
     [
         day,
         word(user.as_ref().map(UserId::as_str)),
+        word(owner.as_ref().map(UserId::as_str)),
         word(team.as_ref().map(TeamId::as_str)),
         word(feature.as_ref().map(Feature::as_str)),
         word(model.as_ref().map(Model::as_str)),
@@ -94,10 +95,11 @@ fn read_cursor(text: &str) -> Option<UsageKey> {
         if text.is_empty() { Some(None) } else { T::read(text).ok().map(Some) }
     }
     let words: Vec<&str> = text.split(',').collect();
-    let [day, user, team, feature, model] = words.try_into().ok()?;
+    let [day, user, owner, team, feature, model] = words.try_into().ok()?;
     Some(UsageKey {
         day: word(day)?,
         user: word(user)?,
+        owner: word(owner)?,
         team: word(team)?,
         feature: word(feature)?,
         model: word(model)?,
@@ -117,11 +119,12 @@ fn report_json(index: u64, report: UsageReport, limit: usize) -> json::UsageRepo
 }
 
 fn group_json(group: UsageGroup) -> json::UsageGroup {
-    let UsageGroup { key: UsageKey { day, user, team, feature, model }, metered } = group;
+    let UsageGroup { key: UsageKey { day, user, owner, team, feature, model }, metered } = group;
     let Metered { credits, calls, units } = metered;
     json::UsageGroup {
         day: day.map(Text),
         user: user.map(Text),
+        owner: owner.map(Text),
         team: team.map(Text),
         feature: feature.map(Text),
         model: model.map(Text),
@@ -194,6 +197,7 @@ mod tests {
             UsageKey {
                 day: Some(Day(-400)),
                 user: Some(UserId::parse("ann").unwrap()),
+                owner: Some(UserId::parse("bob").unwrap()),
                 team: Some(TeamId::parse("design").unwrap()),
                 feature: Some(Feature::parse("chat").unwrap()),
                 model: Some(Model::parse("m-1").unwrap()),
@@ -203,7 +207,7 @@ mod tests {
             let (query, limit) = paged([None; 4], Some(&cursor_of(&key)), Some("500")).unwrap();
             assert_eq!((query.after, query.limit, limit), (Some(key), 501, 500));
         }
-        for cursor in ["", "ann", ",,,", ",,,,,", "1970-02-30,,,,", ",b ad,,,"] {
+        for cursor in ["", "ann", ",,,,", ",,,,,,", "1970-02-30,,,,,", ",b ad,,,,"] {
             let detail = paged([None; 4], Some(cursor), None).expect_err(cursor);
             assert!(detail.starts_with("cursor: "), "{cursor}: {detail}");
         }

@@ -15,7 +15,7 @@ pub struct Usage {
     what: Option<UsageCommand>,
     #[arg(required = true)]
     workspace: Option<WorkspaceId>,
-    /// Of user, team, feature, model; separated by commas
+    /// Of user, owner, team, feature, model; separated by commas
     #[arg(long, value_delimiter = ',', value_parser = word::<GroupBy>, default_value = "user")]
     group_by: Vec<GroupBy>,
     /// day or month; left out: one row over all days
@@ -48,6 +48,7 @@ fn report(report: &json::UsageReport) -> String {
     let mut table = Table::new(&[
         ("day", Side::Left),
         ("user", Side::Left),
+        ("owner", Side::Left),
         ("team", Side::Left),
         ("feature", Side::Left),
         ("model", Side::Left),
@@ -60,6 +61,7 @@ fn report(report: &json::UsageReport) -> String {
         table.row([
             or_dash(row.day.as_ref().map(|day| Shown(&day.0))),
             or_dash(row.user.as_ref().map(|user| &user.0)),
+            or_dash(row.owner.as_ref().map(|owner| &owner.0)),
             or_dash(row.team.as_ref().map(|team| &team.0)),
             or_dash(row.feature.as_ref().map(|feature| &feature.0)),
             or_dash(row.model.as_ref().map(|model| &model.0)),

@@ -229,13 +229,22 @@ impl Client {
         self.read(&["v1", "workspaces", workspace.as_str(), "members", user.as_str()]).await
     }
 
-    /// One page, by id: the first, or the one behind `cursor`.
+    /// One page, by id: the first, or the one behind `cursor`. `kind`, `owner`: of these alone.
     pub async fn members(
         &self,
         workspace: &WorkspaceId,
+        kind: Option<json::MemberKind>,
+        owner: Option<&UserId>,
         cursor: Option<&str>,
     ) -> Result<json::Members, Error> {
-        self.page(Ask::read(path(&["v1", "workspaces", workspace.as_str(), "members"])?), cursor).await
+        let mut ask = Ask::read(path(&["v1", "workspaces", workspace.as_str(), "members"])?);
+        if let Some(kind) = kind {
+            ask = ask.with("kind", kind.as_str());
+        }
+        if let Some(owner) = owner {
+            ask = ask.with("owner", owner.as_str());
+        }
+        self.page(ask, cursor).await
     }
 
     /// Sets a user's allocation for this cycle and every next.

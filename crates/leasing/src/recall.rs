@@ -109,8 +109,8 @@ enum Serves {
 /// All that is short of one pool, so that its lines are gone through once, however many they are.
 #[derive(Default)]
 struct Wanted<'a> {
-    /// By user: the lines that are short.
-    by_user: BTreeMap<&'a UserId, BTreeSet<LineId>>,
+    /// By whose chain it is: the lines that are short.
+    by_chain: BTreeMap<&'a UserId, BTreeSet<LineId>>,
     /// What anybody's line could serve: by line, as one may have asked twice.
     shared: BTreeMap<LineId, Credits>,
     shared_missing: Credits,
@@ -122,7 +122,7 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn by(workspace: &Workspace, short: &'a [Short]) -> Self {
+    fn by(workspace: &'a Workspace, short: &'a [Short]) -> Self {
         let mut wanted = Self::default();
         for short in short {
             let own_only = match &short.reason {
@@ -130,7 +130,7 @@ impl<'a> Wanted<'a> {
                 DenialReason::AllocationExhausted | DenialReason::LimitReached(_) => true,
                 DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => continue,
             };
-            wanted.by_user.entry(&short.user).or_default().insert(short.line);
+            wanted.by_chain.entry(workspace.chain_of(&short.user)).or_default().insert(short.line);
             if !own_only {
                 let missing = wanted.shared.entry(short.line).or_default();
                 *missing = (*missing).max(short.missing);
@@ -154,7 +154,7 @@ impl<'a> Wanted<'a> {
 
     /// No line is asked for the sake of its own draw alone.
     fn served_by(&self, workspace: &Workspace, id: LineId, line: &Line) -> Option<Serves> {
-        if self.by_user.get(&line.user).is_some_and(|lines| lines.iter().any(|short| *short != id)) {
+        if self.by_chain.get(line.draws_on()).is_some_and(|lines| lines.iter().any(|short| *short != id)) {
             return Some(Serves::ItsUser);
         }
         let serves_his_team = |(of, lines): (&Subject, &BTreeSet<LineId>)| {
@@ -319,7 +319,13 @@ mod tests {
         let of_team = |change| Change::Team { team: team.clone(), change };
         let member = |number| {
             let team = Some(Some(team.clone()));
-            Change::PutMember { user: user(number), ai_access: None, team, role: None }
+            Change::PutMember {
+                user: user(number),
+                ai_access: None,
+                team,
+                role: None,
+                service: ledger::ServiceChange::NONE,
+            }
         };
         let reserve = TeamChange::SetReserve { amount: whole(6) };
         let mut changes = vec![of_team(TeamChange::Put { parent: None }), of_team(reserve)];

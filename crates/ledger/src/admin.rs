@@ -14,6 +14,7 @@ use crate::plan::{PlanChange, is_of_plan};
 use crate::pooling::Pooling;
 use crate::refund::Refunding;
 use crate::rollover::Term;
+use crate::service::ServiceChange;
 use crate::team::DecidedTeam;
 use crate::window::Subject;
 use crate::workspace::{Member, Workspace};
@@ -122,8 +123,9 @@ impl Workspace {
             Change::PutWorkspace(settings) => self.decide_settings(settings, at),
             Change::MakeGrant(grant) => self.decide_grant(grant, at),
             Change::VoidGrant { grant } => self.decide_void(grant, at),
-            Change::PutMember { user, ai_access, team, role } => {
-                self.decide_member(user, *ai_access, team.as_ref().map(Option::as_ref), *role)
+            Change::PutMember { user, ai_access, team, role, service } => {
+                let team = team.as_ref().map(Option::as_ref);
+                self.decide_member(user, *ai_access, team, *role, service)
             }
             Change::SetAllocation { user, amount, overflow } => {
                 let short = Credits::ZERO;
@@ -302,35 +304,40 @@ impl Workspace {
         ai_access: Option<bool>,
         team: Option<Option<&TeamId>>,
         role: Option<Role>,
+        service: &ServiceChange,
     ) -> Decision {
         let known = self.user(user).and_then(|u| u.member.as_deref().cloned());
         let was = known.unwrap_or(Member {
             ai_access: true,
             team: None,
             role: Role::Member,
+            service: None,
             revision: Revision(0),
         });
         let member = Member {
             ai_access: ai_access.unwrap_or(was.ai_access),
             team: team.map_or_else(|| was.team.clone(), Option::<&TeamId>::cloned),
             role: role.unwrap_or(was.role),
+            service: self.decide_service(user, was.service.as_deref(), service)?.map(Box::new),
             revision: was.revision,
         };
         if let Some(team) = member.team.as_ref().filter(|team| was.team.as_ref() != Some(team)) {
             self.may_be_in(team)?;
         }
-        let more = !self.user(user).is_some_and(crate::User::has_seat) && member.ai_access;
+        let takes_seat = member.ai_access && member.service.is_none();
+        let more = !self.user(user).is_some_and(crate::User::has_seat) && takes_seat;
         self.may_have_seats(self.pooling, self.seats.saturating_add(u64::from(more)))?;
         // A line's team is fixed for its life, and a user without access holds no lines.
         let has_moved = member.team != was.team && !is_planted(Mistake::MovedMembersDraw);
-        let chain_changed = !member.ai_access || has_moved;
+        let chain_changed = !member.ai_access || has_moved || self.changes_chain(user, &member);
         let freeze = if chain_changed { self.lines_of(user, |_| true) } else { Vec::new() };
         Ok(Decided::Member { user: user.clone(), member, freeze })
     }
 
+    /// Of all lines that draw on his chain, and of his own.
     pub(crate) fn lines_of(&self, user: &UserId, which: impl Fn(&crate::Line) -> bool) -> Vec<LineId> {
-        let lines = self.user(user).map_or(&[][..], |u| &u.lines[..]);
-        lines.iter().copied().filter(|id| which(&self.lines[id])).collect()
+        let lines = self.user(user).into_iter().flat_map(crate::User::all_lines);
+        lines.copied().filter(|id| which(&self.lines[id])).collect()
     }
 
     fn decide_adjust(&self, user: &UserId, delta: CreditsDelta, at: Timestamp) -> Decision {

@@ -7,6 +7,7 @@ use crate::plan::PlanChange;
 use crate::pooling::Pooling;
 use crate::refund::NewRefund;
 use crate::rollover::Term;
+use crate::service::ServiceChange;
 use crate::team::TeamChange;
 use crate::window::Subject;
 use types::{
@@ -73,6 +74,7 @@ pub enum Change {
         /// `Some(None)`: he is in none.
         team: Option<Option<TeamId>>,
         role: Option<Role>,
+        service: ServiceChange,
     },
     /// Sets a user's allocation for this cycle and every next.
     SetAllocation {

@@ -75,10 +75,12 @@ impl Workspace {
     }
 
     fn put_member(&mut self, user: &UserId, member: Member, at: Timestamp) {
+        self.note_other_chain(user, &member);
         let entry = self.user_mut(user);
         let had_seat = entry.has_seat();
         entry.member = Some(Box::new(member));
         let has_seat = entry.has_seat();
+        self.note_service(user);
         self.seats = self.seats.saturating_sub(u64::from(had_seat)).saturating_add(u64::from(has_seat));
         let before = self.seats_paid();
         self.seats_changed(at);

@@ -138,6 +138,9 @@ impl Workspace {
             user.past.grow(user.used);
             (user.used, user.late) = (Credits::ZERO, Credits::ZERO);
             (user.share, user.of_share) = (None, Credits::ZERO);
+            if let Some(services) = &mut user.by_services {
+                services.used = Credits::ZERO;
+            }
         }
         self.teams.values_mut().for_each(|team| team.used = Credits::ZERO);
         self.users.retain(|_, user| !user.is_nobody());

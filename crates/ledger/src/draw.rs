@@ -155,7 +155,7 @@ impl Workspace {
     }
 
     fn part_of_line_follows(&mut self, id: LineId, at: Timestamp) {
-        let user = self.lines[&id].user.clone();
+        let user = self.lines[&id].draws_on().clone();
         self.part_gets_back(&user, at);
         self.make_up_for_shortfalls(at);
     }
@@ -170,6 +170,9 @@ impl Workspace {
         let line = &self.lines[&id];
         let (user, team) = (line.user.clone(), line.team.clone());
         let behind = self.still_behind(line, backing.source);
+        if let Some(whose) = line.chain_of.clone() {
+            self.user_mut(&whose).by_services_mut().out.shrink(amount);
+        }
         self.user_mut(&user).out.shrink(amount);
         self.in_teams_from(team, |team| team.out.shrink(amount));
         if backing.source == Source::Shared && self.grant(backing.grant).state == GrantState::Live {
@@ -187,17 +190,20 @@ impl Workspace {
         self.book_out(id, backing, amount);
         let line = &self.lines[&id];
         let (user, behind) = (line.user.clone(), self.still_behind(line, backing.source));
-        let (is_late, team) = (self.is_late(id), line.team.clone());
+        let (chain_of, team) = (line.chain_of.clone(), line.team.clone());
+        let is_late = self.is_late(id);
         self.count(&user, team.as_ref(), amount, at);
+        if let Some(whose) = &chain_of {
+            self.charge_for_service(whose, amount, at);
+        }
         let entry = self.user_mut(&user);
         if is_late {
             entry.late.grow(amount);
             entry.past.grow(amount);
         } else {
             entry.used.grow(amount);
-            match backing.source {
-                Source::Allocation | Source::Shared => entry.of_share.grow(amount),
-                Source::Reserve(_) | Source::Overage => {}
+            if matches!(backing.source, Source::Allocation | Source::Shared) {
+                self.user_mut(chain_of.as_ref().unwrap_or(&user)).of_share.grow(amount);
             }
         }
         if let Some((owner, no)) = behind
@@ -342,7 +348,7 @@ impl Workspace {
         if !self.is_member(&message.user) || is_one_too_many {
             return no(DenialReason::UnknownUser);
         }
-        if user.is_some_and(|u| !u.has_access()) {
+        if !self.may_spend(&message.user) {
             return no(DenialReason::AccessDisabled);
         }
         Ok(())
@@ -359,7 +365,7 @@ impl Workspace {
     /// Everything a user may draw now, in the order in which it burns: own allocation, his teams' reserves from the innermost
     /// on, then what is shared.
     pub(crate) fn chain(&self, user: &types::UserId, at: Timestamp) -> Vec<(Backing, Credits)> {
-        let allocation = self.user(user).and_then(|u| u.allocation.as_ref());
+        let allocation = self.user(self.chain_of(user)).and_then(|u| u.allocation.as_ref());
         let drawable = || self.grants_in_burn_order().filter(move |g| g.is_drawable(at));
         let mut chain = Vec::new();
         let own = allocation.map(|allocation| (Source::Allocation, allocation));
@@ -381,7 +387,7 @@ impl Workspace {
         by_limit: Option<(LimitHit, Credits)>,
     ) -> (DenialReason, Credits) {
         let here = |source| self.lines.get(&id).map_or(Credits::ZERO, |l| l.outstanding_from(source));
-        let user = self.user(&message.user);
+        let user = self.user(self.chain_of(&message.user));
         if let Some((hit, elsewhere)) = by_limit {
             return (DenialReason::LimitReached(hit), elsewhere);
         }
@@ -422,9 +428,13 @@ impl Workspace {
         if !self.lines.contains_key(&id) {
             // Known from now on, but no number is passed over: draws of several users may overtake each other.
             self.highest_line.entry(id.holder).or_insert(LineNumber(0));
-            // Of the team he is in here, whatever the holder knew.
-            let team = self.team_of(&user).cloned();
-            self.lines.insert(id, Line::new(user.clone(), message.cycle, team, at));
+            let chain_of = self.other_chain_of(&user);
+            if let Some(whose) = &chain_of {
+                self.user_mut(whose).by_services_mut().lines.push(id);
+            }
+            // Of the team that he draws in here, whatever the holder knew.
+            let team = self.team_of(self.chain_of(&user)).cloned();
+            self.lines.insert(id, Line::new(user.clone(), chain_of, message.cycle, team, at));
             self.user_mut(&user).lines.push(id);
         }
         for (backing, amount) in takes {
@@ -444,7 +454,11 @@ impl Workspace {
                 self.shared_out.grow(*amount);
             }
             self.user_mut(&user).out.grow(*amount);
-            let team = self.lines[&id].team.clone();
+            let line = &self.lines[&id];
+            let (chain_of, team) = (line.chain_of.clone(), line.team.clone());
+            if let Some(whose) = chain_of {
+                self.user_mut(&whose).by_services_mut().out.grow(*amount);
+            }
             self.in_teams_from(team, |team| team.out.grow(*amount));
         }
         self.part_follows(&user);

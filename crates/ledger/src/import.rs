@@ -288,6 +288,11 @@ impl Workspace {
         }
         self.part_follows(&user);
         self.count_import(&user, charge, in_cycle, happened_at, at);
+        if let Some(whose) = self.other_chain_of(&user) {
+            let services = self.user_mut(&whose).by_services_mut();
+            services.charged.grow(charge);
+            services.used.grow(in_cycle);
+        }
         if !uncovered.is_zero() {
             self.uncovered.entry(cycle).or_insert(Credits::ZERO).grow(uncovered);
         }
@@ -329,7 +334,8 @@ impl Workspace {
             set_aside.used.grow(amount);
         }
         if matches!(backing.source, Source::Allocation | Source::Shared) {
-            self.user_mut(user).of_share.grow(amount);
+            let whose = self.chain_of(user).clone();
+            self.user_mut(&whose).of_share.grow(amount);
         }
     }
 

@@ -62,7 +62,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 26] = [
+        let checks: [(&'static str, Option<String>); 28] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
@@ -81,6 +81,8 @@ impl Workspace {
             ("S9 what was charged is of this cycle or of one before", self.charges_are_of_their_cycles()),
             ("S18 nothing that is due is passed over", self.nothing_due_is_passed_over()),
             ("seats are members with AI access", self.seats_are_counted()),
+            ("services have owners and share once", self.services_have_owners_and_share_once()),
+            ("chains know their services' lines", self.chains_know_their_services_lines()),
             ("a plan gives a cycle no more than its largest one", self.plans_give_no_more_than_the_largest()),
             ("overage is made by draws and paid by returns", self.overage_is_made_by_draws()),
             ("S6 windows count what was charged", self.windows_count_what_was_charged()),
@@ -187,7 +189,8 @@ impl Workspace {
                 return Some(format!("{name}: out {}, lines say {out:?}", user.out));
             }
             let Some(allocation) = &user.allocation else { continue };
-            let own = || lines().filter(|line| line.allocation == Some(allocation.no));
+            let all = || user.all_lines().map(|id| &self.lines[id]).filter(|line| line.draws_on() == name);
+            let own = || all().filter(|line| line.allocation == Some(allocation.no));
             let out = Credits::checked_sum(own().map(|line| line.outstanding_from(Source::Allocation)));
             let pledged = Credits::checked_sum(own().map(|line| line.pledged_from(Source::Allocation)));
             if out != Some(allocation.out)

@@ -6,6 +6,8 @@ pub const GRANTS_MAX: usize = 10_000;
 pub const USERS_MAX: usize = 1_000_000;
 /// Seats in one workspace whose credits are not pooled.
 pub const SEATS_NOT_POOLED_MAX: usize = 100_000;
+/// Services in one workspace.
+pub const SERVICES_MAX: usize = 10_000;
 /// Teams in one workspace.
 pub const TEAMS_MAX: usize = 1_000;
 /// Teams nested in each other, the outermost counted in.

@@ -11,6 +11,8 @@ pub struct Line {
     pub user: UserId,
     pub cycle: CycleNumber,
     pub team: Option<TeamId>,
+    /// On whose chain it draws, where that is not its user's: he shares it, and this line keeps it.
+    pub chain_of: Option<UserId>,
     /// In the order in which the holder spends them.
     pub backings: Vec<BackingNumbers>,
     /// Usage by meter (interned), sorted by meter.
@@ -72,11 +74,18 @@ impl BackingNumbers {
 }
 
 impl Line {
-    pub(crate) fn new(user: UserId, cycle: CycleNumber, team: Option<TeamId>, at: Timestamp) -> Self {
+    pub(crate) fn new(
+        user: UserId,
+        chain_of: Option<UserId>,
+        cycle: CycleNumber,
+        team: Option<TeamId>,
+        at: Timestamp,
+    ) -> Self {
         Self {
             user,
             cycle,
             team,
+            chain_of,
             backings: Vec::with_capacity(1),
             meters: Vec::new(),
             held: Credits::ZERO,

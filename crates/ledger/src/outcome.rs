@@ -6,6 +6,7 @@ use crate::overage::OverageAnswer;
 use crate::plan::{Due, Next, Plan};
 use crate::pooling::PoolingAnswer;
 use crate::refund::RefundAnswer;
+use crate::service::ServiceRejection;
 use crate::team::{TeamRejection, TeamView};
 use crate::view::{MemberView, WorkspaceView};
 use crate::window::{LimitHit, LimitsAnswer};
@@ -212,6 +213,8 @@ pub enum Rejection {
     Prices(PriceRejection),
     #[error(transparent)]
     Team(TeamRejection),
+    #[error(transparent)]
+    Service(ServiceRejection),
     #[error("the resource changed meanwhile; read it again and repeat the change")]
     Stale { now: Revision },
     #[error("only {available} credits of what is shared can back this to the end of the cycle")]
@@ -295,6 +298,7 @@ impl Rejection {
             Self::KeyWindowFull { .. } => Retry::Later,
             Self::Prices(why) => why.retry(),
             Self::Team(why) => why.retry(),
+            Self::Service(why) => why.retry(),
         }
     }
 }

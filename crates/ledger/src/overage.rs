@@ -63,6 +63,8 @@ pub struct OverageAccount {
     pub made: Credits,
     /// Whether he could draw on what is shared as well, when he drew it last.
     pub shares: bool,
+    /// On whose chain he drew then, where that is not his own.
+    pub chain_of: Option<UserId>,
     /// The reserves that he could draw on then.
     pub reserves: Vec<AllocationNo>,
     /// Included credits that came back and pay for it, those last that came last.
@@ -207,24 +209,51 @@ impl Workspace {
     }
 
     fn overage_room_of_user(&self, user: &UserId) -> Option<Credits> {
-        let entry = self.user(user);
-        match entry.and_then(|user| user.overage_rule) {
-            Some((OverageRule::Off, _)) => None,
-            Some((OverageRule::On, _)) => Some(Credits::MAX),
-            Some((OverageRule::UpTo(cap), _)) => Some(cap.saturating_sub(self.overage_of(user))),
+        let whose = self.chain_of(user);
+        let own = self.user(user).filter(|_| whose != user).and_then(|user| user.overage_rule);
+        let own = own.map_or(Some(Credits::MAX), |(rule, _)| self.room_by(rule, user))?;
+        Some(own.min(self.overage_room_of_chain(whose)?))
+    }
+
+    fn room_by(&self, rule: OverageRule, user: &UserId) -> Option<Credits> {
+        match rule {
+            OverageRule::Off => None,
+            OverageRule::On => Some(Credits::MAX),
+            OverageRule::UpTo(cap) => Some(cap.saturating_sub(self.overage_counted(user))),
+        }
+    }
+
+    fn overage_room_of_chain(&self, user: &UserId) -> Option<Credits> {
+        match self.user(user).and_then(|user| user.overage_rule) {
+            Some((rule, _)) => self.room_by(rule, user),
             // An allocation that keeps its user to itself is his stop, unless he is named.
             None => (!self.keeps_to_himself(user)).then_some(Credits::MAX),
         }
     }
 
-    /// Drawn by him in this cycle beyond what is included, what is out counted in, whoever paid for it since.
+    /// Drawn by him and on his chain in this cycle beyond what is included, what is out counted in, whoever paid for it since.
     pub fn overage_of(&self, user: &UserId) -> Credits {
-        let account = self.overages.get(&self.cycle).and_then(|overage| overage.accounts.get(user));
-        account.map_or(Credits::ZERO, |account| account.made)
+        self.overage_by(user, |_, account| account.chain_of.as_ref() == Some(user))
+    }
+
+    /// The same, and all of those who draw on his chain now: it is his as soon as they draw more.
+    fn overage_counted(&self, user: &UserId) -> Credits {
+        self.overage_by(user, |name, account| {
+            account.chain_of.as_ref() == Some(user) || self.chain_of(name) == user
+        })
+    }
+
+    fn overage_by(&self, user: &UserId, is_his: impl Fn(&UserId, &OverageAccount) -> bool) -> Credits {
+        let Some(overage) = self.overages.get(&self.cycle) else { return Credits::ZERO };
+        let own = overage.accounts.get(user).map_or(Credits::ZERO, |account| account.made);
+        let others = self.services.iter().filter(|name| *name != user);
+        let others = others.filter_map(|name| Some((name, overage.accounts.get(name)?)));
+        let his = others.filter(|(name, account)| is_his(name, account));
+        his.fold(own, |sum, (_, account)| sum.saturating_add(account.made))
     }
 
     pub(crate) fn keeps_to_himself(&self, user: &UserId) -> bool {
-        let allocation = self.user(user).and_then(|user| user.allocation.as_ref());
+        let allocation = self.user(self.chain_of(user)).and_then(|user| user.allocation.as_ref());
         allocation.is_some_and(|allocation| allocation.overflow == Overflow::None)
     }
 
@@ -251,7 +280,8 @@ impl Workspace {
         let out = |line: &crate::Line| line.outstanding_from(Source::Overage);
         let here = self.lines.get(&id).map_or(Credits::ZERO, out);
         let out = if own <= pool {
-            sum(self.lines_of(user, |line| line.cycle == self.cycle).iter().map(|id| out(&self.lines[id])))
+            let whose = self.chain_of(user);
+            sum(self.lines_of(whose, |line| line.cycle == self.cycle).iter().map(|id| out(&self.lines[id])))
         } else {
             self.overage_out()
         };
@@ -290,13 +320,15 @@ impl Workspace {
             self.overages.insert(self.cycle, Overage { grant: backing.grant, accounts, closed });
         }
         self.on_grant(backing.grant, |grant| grant.make_more(amount));
-        let shares = self.may_share(user);
+        let (shares, chain_of) = (self.may_share(user), self.other_chain_of(user));
         let reserves: Vec<AllocationNo> = self.reserves_for(user).map(|(_, reserve)| reserve.no).collect();
         let overage = self.overages.get_mut(&self.cycle).expect("made above");
-        let none =
-            || OverageAccount { made: Credits::ZERO, shares, reserves: Vec::new(), paid_by: Vec::new() };
+        let none = || {
+            let (reserves, paid_by) = Default::default();
+            OverageAccount { made: Credits::ZERO, shares, chain_of: None, reserves, paid_by }
+        };
         let account = overage.accounts.entry(user.clone()).or_insert_with(none);
-        (account.shares, account.reserves) = (shares, reserves);
+        (account.shares, account.reserves, account.chain_of) = (shares, reserves, chain_of);
         account.made.grow(amount);
     }
 
@@ -319,7 +351,7 @@ impl Workspace {
         let of = |(user, account): &(&UserId, &mut OverageAccount)| {
             let may_have_it = match whose {
                 None => account.shares,
-                Some((Owner::User(whose), _)) => *user == whose,
+                Some((Owner::User(whose), _)) => account.chain_of.as_ref().unwrap_or(user) == whose,
                 Some((Owner::Team(_), no)) => account.reserves.contains(&no),
             };
             may_have_it && !is_planted(Mistake::OverageStays)
@@ -370,9 +402,18 @@ impl Workspace {
         }
     }
 
+    /// Whose number that is. Who shares otherwise now than when it was paid is found by looking at everybody's.
+    fn owner_of_payer(&self, user: &UserId, no: AllocationNo) -> Option<Owner> {
+        let by_chain = self.owner_of(user, no).or_else(|| self.owner_of(self.chain_of(user), no));
+        let others = self.users.iter().filter(|_| !self.services.is_empty());
+        let has_it =
+            |(_, user): &(&UserId, &crate::User)| user.allocation.as_ref().is_some_and(|a| a.no == no);
+        by_chain.or_else(|| others.into_iter().find(has_it).map(|(name, _)| Owner::User(name.clone())))
+    }
+
     fn free_of_overage(&mut self, cycle: CycleNumber, payer: OveragePayer, user: &UserId, at: Timestamp) {
         let OveragePayer { grant, allocation, amount } = payer;
-        let his = allocation.and_then(|no| Some((self.owner_of(user, no)?, no)));
+        let his = allocation.and_then(|no| Some((self.owner_of_payer(user, no)?, no)));
         let Some((owner, allocation)) = his else {
             let pays = self.pay_overage(cycle, grant, None, amount, at);
             self.on_grant(grant, |grant| grant.is_free_of_overage(amount.saturating_sub(pays), cycle));
@@ -380,8 +421,8 @@ impl Workspace {
         };
         if let Some(known) = self.current_allocation(&owner, allocation) {
             known.used.shrink(amount);
-            if owner == Owner::User(user.clone()) {
-                let entry = self.user_mut(user);
+            if let Owner::User(whose) = &owner {
+                let entry = self.user_mut(whose);
                 entry.of_share = entry.of_share.saturating_sub(amount);
             }
         }

@@ -62,8 +62,8 @@ impl Workspace {
 
     /// What is out for him of his own and of what is shared, on lines of this cycle.
     fn out_against_share(&self, user: &UserId) -> Credits {
-        let lines = self.user(user).map_or(&[][..], |user| &user.lines[..]);
-        let lines = lines.iter().map(|id| &self.lines[id]).filter(|line| line.cycle == self.cycle);
+        let lines = self.user(user).into_iter().flat_map(crate::User::all_lines).map(|id| &self.lines[id]);
+        let lines = lines.filter(|line| line.cycle == self.cycle && line.draws_on() == user);
         let out = lines.map(against_share);
         Credits::checked_sum(out).expect("parts of one pool")
     }
@@ -85,6 +85,7 @@ impl Workspace {
 
     /// Of what could serve him if it came back, what is out on his other lines: it is his again, whatever it was drawn from.
     pub(crate) fn comes_back_to_his_part(&self, user: &UserId, not_on: LineId) -> Option<Credits> {
+        let user = self.chain_of(user);
         let here = self.lines.get(&not_on).filter(|line| line.cycle == self.cycle);
         let here = here.map_or(Credits::ZERO, against_share);
         self.has_part(user).then(|| self.out_against_share(user).saturating_sub(here))
@@ -92,6 +93,8 @@ impl Workspace {
 
     /// A part is what is left of the share, set aside or missing; what it has too much is free.
     pub(crate) fn part_follows(&mut self, user: &UserId) {
+        let whose = self.chain_of(user).clone();
+        let user = &whose;
         if !self.has_part(user) {
             return;
         }
@@ -105,6 +108,8 @@ impl Workspace {
 
     /// What came back of what counted against his share is his before anybody else's who is short.
     pub(crate) fn part_gets_back(&mut self, user: &UserId, at: Timestamp) {
+        let whose = self.chain_of(user).clone();
+        let user = &whose;
         self.part_follows(user);
         if self.has_part(user) {
             self.make_up(&Owner::User(user.clone()), at);
@@ -228,7 +233,7 @@ impl Workspace {
         let changes = |line: &crate::Line| match (self.pooling, mode) {
             (_, Pooling::PerSeat) => !line.outstanding_from(Source::Shared).is_zero(),
             (Pooling::PerSeat | Pooling::OwnFirst, Pooling::Pooled) => {
-                self.has_part(&line.user) && !line.outstanding_from(Source::Allocation).is_zero()
+                self.has_part(line.draws_on()) && !line.outstanding_from(Source::Allocation).is_zero()
             }
             (Pooling::Pooled, Pooling::Pooled) | (_, Pooling::OwnFirst) => false,
         };

@@ -7,13 +7,13 @@ use crate::overage::OverageAnswer;
 use crate::plan::PlanChange;
 use crate::pooling::{Pooling, PoolingAnswer};
 use crate::refund::{ChargeBooks, RefundAnswer};
+use crate::service::WhichMembers;
 use crate::state::State;
 use crate::team::TeamView;
 use crate::view::{MemberView, UsageRow, WorkspaceView};
 use crate::window::{LimitsAnswer, Subject};
 use crate::workspace::Workspace;
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use types::{
     AnyCharge, Credits, Day, Feature, GrantId, GrantNo, Meter, Metered, Model, ReallocationId, RefundId,
     TeamId, Timestamp, UserId, WorkspaceId,
@@ -38,6 +38,7 @@ pub enum Query {
     },
     Members {
         id: WorkspaceId,
+        which: WhichMembers,
         page: Page,
     },
     Allocation {
@@ -148,6 +149,8 @@ pub struct UsageQuery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GroupBy {
     User,
+    /// Of a service its owner, of a user himself.
+    Owner,
     Team,
     Feature,
     Model,
@@ -183,6 +186,7 @@ pub struct UsageKey {
     /// First day of the interval.
     pub day: Option<Day>,
     pub user: Option<UserId>,
+    pub owner: Option<UserId>,
     pub team: Option<TeamId>,
     pub feature: Option<Feature>,
     pub model: Option<Model>,
@@ -240,11 +244,10 @@ impl Workspace {
             Query::Member { user, .. } => Answer::Members(vec![
                 self.member_view(user, self.shared_at(at), at).ok_or(UnknownThing::User)?,
             ]),
-            Query::Members { page, .. } => {
-                let after = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-                let users = self.users.range::<str, _>((after, Bound::Unbounded)).take(page.limit);
+            Query::Members { which, page, .. } => {
+                let users = self.members_which(which, page).into_iter();
                 let shared = self.shared_at(at);
-                Answer::Members(users.filter_map(|(user, _)| self.member_view(user, shared, at)).collect())
+                Answer::Members(users.filter_map(|user| self.member_view(user, shared, at)).collect())
             }
             Query::Allocation { user, .. } => {
                 let known = self.user(user).is_some_and(|u| u.allocation.is_some());
@@ -327,6 +330,7 @@ impl Workspace {
         UsageKey {
             day,
             user: query.groups_by(GroupBy::User).then(|| row.user.clone()),
+            owner: query.groups_by(GroupBy::Owner).then(|| self.owner_of_user(&row.user).clone()),
             team: if query.groups_by(GroupBy::Team) { team() } else { None },
             feature: query.groups_by(GroupBy::Feature).then(|| feature.clone()),
             model: if query.groups_by(GroupBy::Model) { model.clone() } else { None },

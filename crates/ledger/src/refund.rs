@@ -214,7 +214,8 @@ impl Workspace {
         };
         let own = sum(takes, |part| self.own_allocation(new, part).is_some());
         // What an allocation paid for overage counts as used of it, and was charged elsewhere.
-        let allocation = user.allocation.as_ref().map_or(Credits::ZERO, |allocation| {
+        let whose = self.user(self.chain_of(&new.user)).and_then(|user| user.allocation.as_ref());
+        let allocation = whose.map_or(Credits::ZERO, |allocation| {
             allocation.used.saturating_sub(self.paid_out_of(&new.user, allocation.no))
         });
         let overage = |cycle| {
@@ -250,8 +251,10 @@ impl Workspace {
 
     /// What this allocation of the user's paid for his overage of this cycle.
     fn paid_out_of(&self, user: &UserId, no: AllocationNo) -> Credits {
-        let account = self.overages.get(&self.cycle).and_then(|overage| overage.accounts.get(user));
-        let payers = account.into_iter().flat_map(|account| &account.paid_by);
+        let overage = self.overages.get(&self.cycle);
+        let may_be = |name: &UserId| name == user || !self.services.is_empty();
+        let accounts = overage.into_iter().flat_map(|overage| &overage.accounts);
+        let payers = accounts.filter(|(name, _)| may_be(name)).flat_map(|(_, account)| &account.paid_by);
         let paid = payers.filter(|payer| payer.allocation == Some(no)).map(|payer| payer.amount);
         Credits::checked_sum(paid).unwrap_or(Credits::MAX)
     }
@@ -261,11 +264,12 @@ impl Workspace {
         if part.backing.source != Source::Allocation || part.cycle != self.cycle {
             return None;
         }
-        let no = self.user(&new.user)?.allocation.as_ref()?.no;
+        let whose = self.chain_of(&new.user);
+        let no = self.user(whose)?.allocation.as_ref()?.no;
         let id = LineId { holder: new.holder, number: part.line };
-        // A line that was there when he lost one may have drawn on that one, and on this one since.
-        let lost = self.lost_allocations.get(&new.user).and_then(|lines| lines.get(&id.holder));
-        let is_later = lost.is_none_or(|last| id.number > *last);
+        // A line that was there when he lost one, or shared otherwise, may have drawn on another, and on this one since.
+        let lost = |user: &UserId| self.lost_allocations.get(user).and_then(|lines| lines.get(&id.holder));
+        let is_later = [&new.user, whose].into_iter().filter_map(lost).all(|last| id.number > *last);
         let is_his = is_later && self.lines.get(&id).is_none_or(|line| line.allocation == Some(no));
         is_his.then_some(no)
     }
@@ -305,6 +309,15 @@ impl Workspace {
                 self.refunded_before.grow(part.amount);
             } else {
                 user.refunded.grow(part.amount);
+                let id = LineId { holder: new.holder, number: part.line };
+                self.refund_for_service(&new.user, id, part.amount);
+            }
+        }
+        // Of a service whose it was then as well: his share is another one now.
+        for part in &takes {
+            if let Some(whose) = self.chain_then(&new.user, LineId { holder: new.holder, number: part.line })
+            {
+                self.part_gets_back(&whose, at);
             }
         }
         self.part_gets_back(&new.user, at);
@@ -324,8 +337,12 @@ impl Workspace {
         let ChargePart { cycle, backing, amount, .. } = *part;
         let no = backing.grant;
         let books = self.grant(no).books;
-        if cycle == self.cycle && matches!(backing.source, Source::Allocation | Source::Shared) {
-            let user = self.users.get_mut(&new.user).expect("decided on a user");
+        let id = LineId { holder: new.holder, number: part.line };
+        if cycle == self.cycle
+            && matches!(backing.source, Source::Allocation | Source::Shared)
+            && let Some(whose) = self.chain_then(&new.user, id)
+        {
+            let user = self.user_mut(&whose);
             user.of_share = user.of_share.saturating_sub(amount);
         }
         let mut places = Vec::new();
@@ -335,7 +352,7 @@ impl Workspace {
                 places.push((RefundPlace::Overage, amount));
             }
             (Source::Allocation, Some(allocation)) => {
-                let owner = Owner::User(new.user.clone());
+                let owner = Owner::User(self.chain_of(&new.user).clone());
                 let known = self.current_allocation(&owner, allocation).expect("decided on his own");
                 known.used.shrink(amount);
                 if self.on_grant(no, |grant| grant.refund(amount, cycle)) == ReturnedTo::Available {

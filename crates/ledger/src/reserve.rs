@@ -68,7 +68,7 @@ impl Workspace {
         self.allocation_mut(owner).expect("made above")
     }
 
-    /// Whose number that is, the user's or a team's, where it is still there.
+    /// Whose number that is, the user's or a team's, where it is still there. `user`: on whose chain it was drawn.
     pub(crate) fn owner_of(&self, user: &UserId, no: AllocationNo) -> Option<Owner> {
         let own = Owner::User(user.clone());
         if self.allocation_of(&own).is_some_and(|allocation| allocation.no == no) {
@@ -80,11 +80,12 @@ impl Workspace {
     /// What a line drew on under this source, if it is still there.
     pub(crate) fn still_behind(&self, line: &Line, source: Source) -> Option<(Owner, AllocationNo)> {
         let no = line.behind(source)?;
-        Some((self.owner_of(&line.user, no)?, no))
+        Some((self.owner_of(line.draws_on(), no)?, no))
     }
 
     /// What a draw by this user under this source is taken from; `None`: nothing that is set aside.
     pub(crate) fn drawn_by(&self, user: &UserId, source: Source) -> Option<(Owner, AllocationNo)> {
+        let user = self.chain_of(user);
         let owner = match source {
             Source::Allocation => Owner::User(user.clone()),
             Source::Reserve(level) => {
@@ -98,7 +99,8 @@ impl Workspace {
     }
 
     /// The reserves that a user may draw on, innermost first. Whom his allocation keeps to itself may draw on none.
-    pub fn reserves_for(&self, user: &UserId) -> impl Iterator<Item = (Source, &Allocation)> {
+    pub fn reserves_for<'a>(&'a self, user: &'a UserId) -> impl Iterator<Item = (Source, &'a Allocation)> {
+        let user = self.chain_of(user);
         let levels = if self.keeps_to_himself(user) { 0 } else { limits::TEAM_DEPTH_MAX };
         let teams = (0_u8..).zip(self.teams_of(user)).take(levels);
         teams.filter_map(|(level, (_, team))| Some((Source::Reserve(level), team.reserve.as_ref()?)))

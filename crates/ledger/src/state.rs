@@ -279,7 +279,7 @@ impl Workspace {
             });
             exposed.grow(amount);
         }
-        let user = self.lines[&id].user.clone();
+        let user = self.lines[&id].draws_on().clone();
         self.part_follows(&user);
         exposed
     }

@@ -275,7 +275,7 @@ impl Workspace {
         }
         let changes = |line: &crate::Line| {
             let has_out = |no: &AllocationNo| !line.out_of(*no).0.is_zero();
-            reserves.iter().any(has_out) && self.is_in(self.team_of(&line.user), team)
+            reserves.iter().any(has_out) && self.is_in(self.team_of(line.draws_on()), team)
         };
         self.lines.iter().filter(|(_, line)| changes(line)).map(|(id, _)| *id).collect()
     }

@@ -4,6 +4,7 @@ use crate::grant::GrantState;
 use crate::outcome::{AllocationAnswer, Pending, PlanAnswer};
 use crate::plan::Due;
 use crate::pooling::Pooling;
+use crate::service::Service;
 use crate::workspace::Workspace;
 use crate::{IntentNo, Membership, Overflow, Role};
 use std::collections::BTreeMap;
@@ -61,6 +62,7 @@ pub struct MemberView {
     pub ai_access: bool,
     pub team: Option<TeamId>,
     pub role: Role,
+    pub service: Option<Service>,
     pub allocation: Option<Credits>,
     pub overflow: Option<Overflow>,
     /// Missing from his allocation, because the pool had too little.
@@ -179,6 +181,7 @@ impl Workspace {
             ai_access: entry.has_access(),
             team: member.and_then(|m| m.team.clone()),
             role: member.map_or(Role::Member, |m| m.role),
+            service: entry.service().cloned(),
             allocation: allocation.map(crate::Allocation::amount),
             overflow: allocation.map(|a| a.overflow_in(self.pooling)),
             short: allocation.map_or(Credits::ZERO, |a| a.short),
@@ -197,20 +200,25 @@ impl Workspace {
     /// shared at `at`.
     pub fn remaining_of(&self, user: &UserId, shared: Credits, at: Timestamp) -> Credits {
         let entry = self.user(user);
-        if !self.is_member(user) || entry.is_some_and(|u| !u.has_access()) {
+        if !self.is_member(user) || !self.may_spend(user) {
             return Credits::ZERO;
         }
-        let allocation = entry.and_then(|u| u.allocation.as_ref());
+        let whose = self.user(self.chain_of(user));
+        let allocation = whose.and_then(|u| u.allocation.as_ref());
         let out = entry.map_or(Credits::ZERO, |u| u.out);
-        let pledged = allocation.map_or(Credits::ZERO, |a| a.pledged);
-        let of_reserves = |pledge: &&crate::Pledge| matches!(pledge.source, Source::Reserve(_));
-        let lines = entry.map_or(&[][..], |u| &u.lines[..]).iter().flat_map(|id| &self.lines[id].pledges);
-        let pledged = lines.filter(of_reserves).map(|p| p.amount).fold(pledged, Credits::saturating_add);
+        let lines = entry.map_or(&[][..], |u| &u.lines[..]).iter().map(|id| &self.lines[id]);
+        let promised = lines.flat_map(|line| {
+            let is_his = line.allocation.is_some() && line.allocation == allocation.map(|a| a.no);
+            let counts = move |p: &&crate::Pledge| is_his || matches!(p.source, Source::Reserve(_));
+            line.pledges.iter().filter(counts)
+        });
+        let pledged = promised.map(|p| p.amount).fold(Credits::ZERO, Credits::saturating_add);
         let own = allocation.map_or(Credits::ZERO, |a| a.earmarks.total());
         let shared = if self.may_share(user) { shared } else { Credits::ZERO };
         let chain = out.saturating_sub(pledged).saturating_add(own).saturating_add(shared);
         let chain = chain.saturating_add(self.set_aside_in_reserves(user));
-        entry.map_or(chain, |user| chain.min(self.left_under_limits(user, at)))
+        let left = |user| self.left_under_limits(user, at);
+        chain.min(entry.map_or(Credits::MAX, left)).min(whose.map_or(Credits::MAX, left))
     }
 
     fn set_aside_in_reserves(&self, user: &UserId) -> Credits {
@@ -273,9 +281,10 @@ impl Workspace {
 
     /// What is promised away out of a user's lines, by node.
     fn pending_from_user(&self, user: &UserId) -> Vec<Pending> {
-        let lines = self.user(user).map_or(&[][..], |u| &u.lines[..]);
+        let lines = self.user(user).into_iter().flat_map(crate::User::all_lines);
+        let lines = lines.filter(|id| self.lines[*id].draws_on() == user);
         let own = |id: &LineId| self.lines[id].pledged_from(Source::Allocation);
-        self.pending_by_node(lines.iter().map(|id| (*id, own(id))))
+        self.pending_by_node(lines.map(|id| (*id, own(id))))
     }
 
     pub(crate) fn pending_of_intent(&self, no: IntentNo) -> Vec<Pending> {

@@ -127,8 +127,9 @@ impl Team {
 impl<'a> From<&'a User> for Counted<'a> {
     fn from(user: &'a User) -> Self {
         // What was refunded gives room in the cycle alone.
-        let in_cycle = user.used.saturating_add(user.late).saturating_sub(user.refunded);
-        Self { limits: user.limits.as_deref(), recent: user.recent, in_cycle, out: user.out }
+        let own = user.used.saturating_add(user.late).saturating_sub(user.refunded);
+        let in_cycle = own.saturating_add(user.of_services(|services| services.used));
+        Self { limits: user.limits.as_deref(), recent: user.recent, in_cycle, out: user.out_of_all() }
     }
 }
 
@@ -188,7 +189,7 @@ impl Workspace {
     }
 
     /// So much has happened then and becomes known now: it counts in the windows it happened in, where they still run, and in
-    /// the teams that its user is in now. `in_cycle`: of it in this cycle.
+    /// the teams of whose chain it is now. `in_cycle`: of it in this cycle.
     pub(crate) fn count_import(
         &mut self,
         user: &UserId,
@@ -197,8 +198,13 @@ impl Workspace {
         happened_at: Timestamp,
         at: Timestamp,
     ) {
-        let team = self.team_of(user).cloned();
-        self.count_added(user, team.as_ref(), Added { amount, in_cycle, happened_at }, at);
+        let added = Added { amount, in_cycle, happened_at };
+        let whose = self.chain_of(user).clone();
+        let team = self.team_of(&whose).cloned();
+        self.count_added(user, team.as_ref(), added, at);
+        if whose != *user {
+            self.count_added(&whose, None, added, at);
+        }
     }
 
     fn count_added(&mut self, user: &UserId, team: Option<&TeamId>, added: Added, at: Timestamp) {
@@ -233,22 +239,25 @@ impl Workspace {
         }
     }
 
-    /// All that have limits which stand above this user on a line of this team.
+    /// All that have limits which stand above this user on a line of this team: he, whose chain he draws on, the teams.
     fn limited<'a>(
         &'a self,
         user: &'a UserId,
         team: Option<&'a TeamId>,
     ) -> impl Iterator<Item = (Subject, Counted<'a>)> {
-        let own = self.user(user).filter(|user| user.limits.is_some());
-        let own = own.map(|known| (Subject::User(user.clone()), Counted::from(known)));
+        let whose = self.chain_of(user);
+        let names = std::iter::once(user).chain(Some(whose).filter(|whose| *whose != user));
+        let own =
+            names.filter_map(|name| Some((name, self.user(name).filter(|user| user.limits.is_some())?)));
+        let own = own.map(|(name, known)| (Subject::User(name.clone()), Counted::from(known)));
         let levels = if is_planted(Mistake::TeamLimitCountsItselfOnly) { 1 } else { limits::TEAM_DEPTH_MAX };
         let teams = self.teams_from(team).take(levels).filter(|(_, team)| team.limits.is_some());
-        own.into_iter().chain(teams.map(|(name, team)| (Subject::Team(name.clone()), Counted::from(team))))
+        own.chain(teams.map(|(name, team)| (Subject::Team(name.clone()), Counted::from(team))))
     }
 
     /// The team that a line is of, or will be.
-    fn team_of_line<'a>(&'a self, id: LineId, user: &UserId) -> Option<&'a TeamId> {
-        self.lines.get(&id).map_or_else(|| self.team_of(user), |line| line.team.as_ref())
+    fn team_of_line<'a>(&'a self, id: LineId, user: &'a UserId) -> Option<&'a TeamId> {
+        self.lines.get(&id).map_or_else(|| self.team_of(self.chain_of(user)), |line| line.team.as_ref())
     }
 
     /// What may be drawn under each limit.
@@ -275,7 +284,8 @@ impl Workspace {
         let team = user.member.as_ref().and_then(|member| member.team.as_ref());
         let own = [(Counted::from(user), Credits::ZERO)].into_iter();
         // What others have out of their team's.
-        let teams = self.teams_from(team).map(|(_, team)| (team.into(), team.out.saturating_sub(user.out)));
+        let teams =
+            self.teams_from(team).map(|(_, team)| (team.into(), team.out.saturating_sub(user.out_of_all())));
         let left = own.chain(teams).flat_map(|(of, others): (Counted<'_>, Credits)| {
             of.limits().map(move |(window, amount)| {
                 amount.saturating_sub(self.used_in(of, window, at)).saturating_sub(others)
@@ -362,7 +372,7 @@ impl Workspace {
     /// Whether what is out on a line counts under that subject's limits.
     pub fn is_counted_by(&self, line: &Line, of: &Subject) -> bool {
         match of {
-            Subject::User(user) => line.user == *user,
+            Subject::User(user) => line.user == *user || line.draws_on() == user,
             Subject::Team(team) => self.is_in(line.team.as_ref(), team),
         }
     }
@@ -413,7 +423,8 @@ impl Workspace {
         let is_wrong = |user: &User| {
             let Recent { at: _, hour, day, week } = user.recent;
             let most = hour.max(day).max(week);
-            most > user.charged() || is_empty(user.into())
+            let charged = user.charged().saturating_add(user.of_services(|services| services.charged));
+            most > charged || is_empty(user.into())
         };
         let team = self.teams.iter().find(|(_, team)| is_empty((*team).into()));
         let user = self.users.iter().find(|(_, user)| is_wrong(user));

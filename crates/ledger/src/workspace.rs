@@ -10,6 +10,7 @@ use crate::overage::{Overage, OverageRule};
 use crate::plan::Subscription;
 use crate::pooling::Pooling;
 use crate::refund::{RefundAnswer, Refunded};
+use crate::service::{ByServices, Service};
 use crate::team::Team;
 use crate::window::{Limits, Recent};
 use crate::{
@@ -75,6 +76,8 @@ pub struct Workspace {
     /// Grant numbers in burn order.
     pub burn_order: Vec<GrantNo>,
     pub users: BTreeMap<UserId, User>,
+    /// Which of them are services.
+    pub services: BTreeSet<UserId>,
     pub teams: BTreeMap<TeamId, Team>,
     /// Whose the reserves are, by number.
     pub reserves: BTreeMap<AllocationNo, TeamId>,
@@ -137,6 +140,8 @@ pub struct User {
     pub out: Credits,
     pub overage_rule: Option<(OverageRule, Revision)>,
     pub lines: Vec<LineId>,
+    /// What services that draw on his chain have of it, if any ever did.
+    pub by_services: Option<Box<ByServices>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +149,8 @@ pub struct Member {
     pub ai_access: bool,
     pub team: Option<TeamId>,
     pub role: Role,
+    /// Where the member is a service.
+    pub service: Option<Box<Service>>,
     pub revision: Revision,
 }
 
@@ -160,7 +167,7 @@ impl User {
     }
 
     pub fn has_seat(&self) -> bool {
-        self.member.as_ref().is_some_and(|member| member.ai_access)
+        self.member.as_ref().is_some_and(|member| member.ai_access && member.service.is_none())
     }
 
     pub(crate) fn is_nobody(&self) -> bool {
@@ -202,6 +209,7 @@ impl Workspace {
             grant_ids: BTreeMap::new(),
             burn_order: Vec::new(),
             users: BTreeMap::new(),
+            services: BTreeSet::new(),
             teams: BTreeMap::new(),
             reserves: BTreeMap::new(),
             lines: BTreeMap::new(),
@@ -340,6 +348,9 @@ impl Workspace {
             user.lines.retain(|other| *other != id);
         }
         self.drop_nobody(&line.user);
+        if let Some(whose) = &line.chain_of {
+            self.forget_line_of_service(id, whose);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     AllocationAnswer, ClusterView, Conservation, GrantAnswer, GroupView, HolderView, LimitsAnswer,
     MemberView, NodeView, OverageAnswer, Page, PeerStatus, PlanAnswer, PlanChange, Pooling, PoolingAnswer,
     Quota, ReallocationAnswer, Refusal, ReplicaView, Subject, Summary, TeamView, UsageQuery, UsageReport,
+    WhichMembers,
 };
 use actors::{LeaderAnswer, LeaderRequest};
 use ledger::{Answer, HolderStatus, Query, State, UnknownThing};
@@ -62,8 +63,13 @@ impl Quota {
     }
 
     /// In order of their ids.
-    pub async fn members(&self, id: &WorkspaceId, page: Page) -> Result<Vec<MemberView>, Refusal> {
-        match self.read(id, Query::Members { id: id.clone(), page }, false).await?.answer {
+    pub async fn members(
+        &self,
+        id: &WorkspaceId,
+        which: WhichMembers,
+        page: Page,
+    ) -> Result<Vec<MemberView>, Refusal> {
+        match self.read(id, Query::Members { id: id.clone(), which, page }, false).await?.answer {
             Answer::Members(members) => Ok(members),
             _ => Err(Refusal::NoLeader),
         }

@@ -37,11 +37,11 @@ pub use service::{ListedNode, Options, Quota};
 pub use ledger::{
     AdminCommand, AllocationAnswer, Change, ChargeBooks, ChargePart, Conservation, CycleOverage, Due,
     ForgetMode, Grant, GrantAnswer, GrantKind, GrantState, GroupBy, Import, ImportAnswer, ImportRefusal,
-    ImportResult, ImportedFrom, Interval, Keep, KeyedBy, LimitHit, LimitView, LimitsAnswer, MemberView,
-    Membership, MidCycle, NewGrant, NewImport, NewRefund, Next, Outcome, OverageAnswer, OverageRule,
-    Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, Pooling, PoolingAnswer, PriceAnswer, PriceChange,
-    PriceCommand, ReallocationAnswer, RefundAnswer, RefundPlace, RefundedTo, Role, Rolled, Rollover, Subject,
-    TeamChange, TeamView, Term, UsageGroup, UsageKey, UsageQuery, UsageReport, When, WorkspaceSettings,
-    WorkspaceView,
+    ImportResult, ImportedFrom, Interval, Keep, KeyedBy, LimitHit, LimitView, LimitsAnswer, MemberKind,
+    MemberView, Membership, MidCycle, NewGrant, NewImport, NewRefund, Next, Outcome, OverageAnswer,
+    OverageRule, Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, Pooling, PoolingAnswer, PriceAnswer,
+    PriceChange, PriceCommand, ReallocationAnswer, RefundAnswer, RefundPlace, RefundedTo, Role, Rolled,
+    Rollover, Service, ServiceChange, Shares, Subject, TeamChange, TeamView, Term, UsageGroup, UsageKey,
+    UsageQuery, UsageReport, When, WhichMembers, WorkspaceSettings, WorkspaceView,
 };
 pub use pricing::{Minimum, Price, PriceList, RateCard, Tier};

@@ -1,6 +1,6 @@
 //! Why a client does not get what it asked for: one value per code of the error table.
 
-use ledger::{DenialReason, LimitHit, PriceRejection, Rejection, TeamRejection};
+use ledger::{DenialReason, LimitHit, PriceRejection, Rejection, ServiceRejection, TeamRejection};
 use types::{Credits, Feature, Model, Revision, Unit, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +111,15 @@ impl Refusal {
                 TeamRejection::NoReserve(_) => Self::NotFound("reserve"),
                 TeamRejection::TooDeep | TeamRejection::Circle(_) => Self::Invalid(why.to_string()),
                 TeamRejection::InUse { .. } => Self::Conflict(why.to_string()),
+            },
+            Rejection::Service(why) => match why {
+                ServiceRejection::NoOwner
+                | ServiceRejection::UnknownOwner(_)
+                | ServiceRejection::UnknownShare(_)
+                | ServiceRejection::NoService => Self::Invalid(why.to_string()),
+                ServiceRejection::SharesItself(_) | ServiceRejection::InUse { .. } => {
+                    Self::Conflict(why.to_string())
+                }
             },
             Rejection::Prices(why) => match why {
                 PriceRejection::UnknownVersion => Self::NotFound("rate card"),

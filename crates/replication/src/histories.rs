@@ -80,6 +80,7 @@ impl Step {
                 ai_access: Some(!self.odd),
                 team: self.odd.then(|| Some("t".parse().unwrap())),
                 role: Some(Role::Admin),
+                service: ledger::ServiceChange::NONE,
             },
             5 | 6 => {
                 let overflow = self.odd.then_some(Overflow::None);

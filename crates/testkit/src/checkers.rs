@@ -6,9 +6,11 @@
 
 mod overage;
 mod pooling;
+mod services;
 mod teams;
 
 pub use pooling::{a_switch_moves_nothing_and_is_what_was_previewed, crossings_of_pooling};
+pub use services::crossings_of_services;
 pub use teams::{all_of_an_answer, crossings_of_teams};
 
 use crate::ghost::Ghost;
@@ -41,6 +43,7 @@ pub fn all_of_a_state(workspace: &Workspace, state: &State, ghost: &Ghost) -> Ve
     what_was_told_is_gone_from_the_pool(workspace, ghost)?;
     nothing_is_told_on_a_line_beyond_what_it_has(workspace, ghost)?;
     allocations_stand_on_grants_that_last(workspace, state.now)?;
+    services::lines_draw_on_the_chain_that_is_shared(workspace)?;
     teams::open_lines_have_what_is_for_their_users(workspace)?;
     usage_by_meter_sums_to_used(workspace)?;
     nothing_that_was_closed_opens_again(workspace, ghost)?;

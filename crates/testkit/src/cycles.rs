@@ -2,7 +2,7 @@
 //!
 //! Not here: what happens when one ends (`ledger`), what should have happened (`naive`).
 
-use crate::checkers::{crossings_of_pooling, crossings_of_teams};
+use crate::checkers::{crossings_of_pooling, crossings_of_services, crossings_of_teams};
 use crate::history::START;
 use ledger::{CycleEnds, Workspace, limits};
 use types::{CivilDate, CycleDays, CycleRule, Every, Timestamp, ZoneName};
@@ -59,5 +59,6 @@ pub fn seen(was: &Workspace, now: &Workspace) -> Vec<&'static str> {
     ];
     let crossings =
         crossings.into_iter().chain(crossings_of_teams(was, now)).chain(crossings_of_pooling(was, now));
+    let crossings = crossings.chain(crossings_of_services(was, now));
     crossings.filter(|(_, seen)| *seen).map(|(what, _)| what).collect()
 }

@@ -244,7 +244,7 @@ impl History {
             Step::Spend { node, user, price } => {
                 if let Some(charge) = self.holders[*node].spend(user, *price, self.at) {
                     self.ghost.acknowledged(&charge);
-                    self.note_charge(&charge, None);
+                    self.note_charge(&charge, (None, 0));
                     self.saw("spent locally");
                 }
                 Ok(())

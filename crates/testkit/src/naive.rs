@@ -10,13 +10,14 @@ mod parts;
 mod plans;
 mod pooling;
 mod refunds;
+mod services;
 mod set_aside;
 mod teams;
 
 pub use imports::Covered;
 pub use overage::places_of;
 pub use plans::{Subscribed, plan};
-pub use refunds::Spent;
+pub use refunds::{Spending, Spent};
 pub use set_aside::Allocation;
 pub use teams::Team;
 
@@ -93,11 +94,16 @@ pub struct User {
     of_share: u64,
     pub allocation: Option<Allocation>,
     pub team: Option<TeamId>,
+    service: Option<services::Service>,
+    /// How often it was another chain that he spent by, or another allocation.
+    chains: u64,
+    /// Charged to services that spend by his in this cycle, refunds off.
+    by_services: u64,
 }
 
 impl User {
     fn has_seat(&self) -> bool {
-        self.is_member && !self.has_no_access
+        self.is_member && !self.has_no_access && self.service.is_none()
     }
 }
 
@@ -236,10 +242,11 @@ impl Pool {
             Change::MakeGrant(new) => self.make_grant(new, now),
             Change::VoidGrant { grant } => self.void(grant, now),
             Change::Team { team, change } => self.change_team(team, change, now),
-            Change::PutMember { user, ai_access, team, .. } => {
+            Change::PutMember { user, ai_access, team, service, role: _ } => {
                 self.join(user, team.as_ref())?;
+                let had_seat = self.user(user).has_seat();
+                self.serve(user, service)?;
                 let (before, known) = (self.seats_paid(), self.user(user));
-                let had_seat = known.has_seat();
                 known.is_member = true;
                 known.has_no_access = ai_access.map_or(known.has_no_access, |on| !on);
                 self.pay_for_new_seats(now);
@@ -256,7 +263,8 @@ impl Pool {
                 self.set_allocation(user, amount, None, short, None, now)
             }
             Change::RemoveAllocation { user } => {
-                allow(self.user(user).allocation.take_if(|allocation| !allocation.of_seat).is_some())?;
+                let taken = self.user(user).allocation.take_if(|allocation| !allocation.of_seat);
+                self.user(user).chains += u64::from(taken.ok_or(NotAllowed)?.used > 0);
                 self.give_part(user);
                 Ok(())
             }
@@ -347,7 +355,7 @@ impl Pool {
 
     fn roll_over(&mut self, at: Timestamp) {
         for user in self.users.values_mut() {
-            (user.used, user.refunded, user.overage) = (0, 0, 0);
+            (user.used, user.refunded, user.overage, user.by_services) = (0, 0, 0, 0);
             (user.share, user.of_share) = (None, 0);
         }
         self.teams.values_mut().for_each(|team| team.used = 0);
@@ -438,7 +446,10 @@ impl Pool {
     pub fn spend(&mut self, user: &UserId, price: u64, now: Timestamp) -> Option<Taken> {
         self.settle(now);
         let known = self.users.get(user).cloned().unwrap_or_default();
-        if !self.may_be_named(user) || known.has_no_access || self.passes_a_limit(user, price, now) {
+        let whose = self.spends_by(user);
+        let is_off = self.users.get(&whose).is_some_and(|whose| whose.has_no_access);
+        let passes = self.passes_a_limit(user, price, now);
+        if !self.may_be_named(user) || known.has_no_access || is_off || passes {
             return None;
         }
         let (links, mut taken) = self.chain_of(user, price, now);
@@ -463,11 +474,13 @@ impl Pool {
     /// So much of his share is used.
     fn counts_as_his(&mut self, user: &UserId, taken: &[(Source, GrantId, u64)]) {
         let his = taken.iter().filter(|(source, ..)| matches!(source, Source::Allocation | Source::Shared));
-        self.user(user).of_share += his.map(|(_, _, part)| part).sum::<u64>();
+        let whose = self.spends_by(user);
+        self.user(&whose).of_share += his.map(|(_, _, part)| part).sum::<u64>();
     }
 
     /// What a user's chain has of so much: the links in their order, and what each gives.
     fn chain_of(&self, user: &UserId, price: u64, now: Timestamp) -> (Vec<(Source, Owner)>, Taken) {
+        let user = &self.spends_by(user);
         let mut order = self.burn_order();
         order.retain(|id| self.grants[id].is_drawable(now));
         let shares = self.may_share(user);
@@ -493,7 +506,7 @@ impl Pool {
     /// Books what was spent on a grant in a cycle, whoever allowed it.
     pub fn charge(&mut self, user: &UserId, grant: &GrantId, amount: u64, cycle: u32) {
         if cycle == self.cycle {
-            self.user(user).used += amount;
+            self.counts_on_his_chain(user, amount);
         }
         if is_of_overage(grant) {
             self.make_overage(user, grant, amount, cycle);

@@ -103,12 +103,16 @@ impl Charges {
         told: &[(UserId, u64, Timestamp)],
     ) -> Verdict {
         for (user, amount, happened_at) in told {
-            self.note(&Subject::User(user.clone()), *amount, *happened_at);
-            *self.known.entry(user.clone()).or_default() += amount;
+            let whose = after.chain_of(user);
+            for name in std::iter::once(user).chain(Some(whose).filter(|whose| *whose != user)) {
+                self.note(&Subject::User(name.clone()), *amount, *happened_at);
+                *self.known.entry(name.clone()).or_default() += amount;
+            }
         }
         for name in users {
             let Some(user) = after.user(name) else { continue };
-            let charged = user.charged().micros();
+            let by_services = user.by_services.as_ref().map_or(0, |services| services.charged.micros());
+            let charged = user.charged().micros() + by_services;
             let known = self.known.insert(name.clone(), charged).unwrap_or_default();
             if charged > known {
                 self.note(&Subject::User(name.clone()), charged - known, at);
@@ -151,7 +155,7 @@ impl Charges {
         }
         for (item, import) in items_of(command, applied) {
             let in_cycle = if import.cycle == after.cycle { import.charged.micros() } else { 0 };
-            let team = after.team_of(&item.user);
+            let team = after.team_of(after.chain_of(&item.user));
             self.note_teams(after, team, import.charged.micros(), in_cycle, import.happened_at);
         }
         for (name, team) in &after.teams {

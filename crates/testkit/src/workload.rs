@@ -5,8 +5,9 @@
 
 use crate::naive::plan;
 use ledger::{
-    Change, ForgetMode, GrantKind, Keep, Membership, MidCycle, NewGrant, OverageRule, Overflow, Plan,
-    PlanChange, Pooling, Rollover, Subject, TeamChange, Term, When, WorkspaceSettings, limits,
+    Change, ForgetMode, GrantKind, Keep, MemberKind, Membership, MidCycle, NewGrant, OverageRule, Overflow,
+    Plan, PlanChange, Pooling, Rollover, ServiceChange, Shares, Subject, TeamChange, Term, When,
+    WorkspaceSettings, limits,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -154,6 +155,9 @@ pub fn steps(seed: u64, pace: Pace, count: usize, start: Timestamp) -> Vec<Step>
     if rng.random() {
         steps.extend(seats_at_first(&mut rng));
     }
+    if rng.random_bool(0.25) {
+        steps.extend(services_at_first(&mut rng));
+    }
     while steps.len() < count {
         steps.push(match pace {
             Pace::Prompt => prompt_step(&mut rng, start),
@@ -249,17 +253,28 @@ fn wait(rng: &mut SmallRng) -> Step {
 
 fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
     let amount = |rng: &mut SmallRng| credits(rng.random_range(0..AMOUNT_MAX));
-    match rng.random_range(0..41) {
+    match rng.random_range(0..43) {
+        41..=42 => {
+            let (user, service) = (any_user(rng), service_change(rng));
+            Change::PutMember { user, ai_access: None, team: None, role: None, service }
+        }
         38..=39 => Change::SetPooling(pooling(rng)),
         40 => Change::PutMember {
             user: any_user(rng),
             ai_access: Some(rng.random_bool(0.5)),
             team: None,
             role: None,
+            service: ledger::ServiceChange::NONE,
         },
         30..=31 => {
             let team = Some(rng.random_bool(0.8).then(|| team(rng)));
-            Change::PutMember { user: any_user(rng), ai_access: None, team, role: None }
+            Change::PutMember {
+                user: any_user(rng),
+                ai_access: None,
+                team,
+                role: None,
+                service: ledger::ServiceChange::NONE,
+            }
         }
         32..=37 => Change::Team { team: team(rng), change: team_change(rng) },
         28..=29 => {
@@ -273,6 +288,7 @@ fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
             ai_access: Some(rng.random_bool(0.9)),
             team: None,
             role: None,
+            service: ledger::ServiceChange::NONE,
         },
         8..=13 => Change::SetAllocation { user: any_user(rng), amount: amount(rng), overflow: overflow(rng) },
         14..=16 => {
@@ -312,6 +328,42 @@ fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
     }
 }
 
+/// Mostly the last two of all are services, of the first two.
+fn service_change(rng: &mut SmallRng) -> ServiceChange {
+    let shares = |rng: &mut SmallRng| match rng.random_range(0..6) {
+        0 => Shares::Nothing,
+        1..=3 => Shares::WithOwner,
+        _ => Shares::With(any_user(rng)),
+    };
+    let kind = [MemberKind::User, MemberKind::Service, MemberKind::Service][rng.random_range(0..3)];
+    let is_user = kind == MemberKind::User;
+    ServiceChange {
+        kind: rng.random_bool(0.7).then_some(kind),
+        owner: (!is_user && rng.random_bool(0.8)).then(|| user(rng.random_range(0..2))),
+        shares: (!is_user && rng.random_bool(0.8)).then(|| shares(rng)),
+    }
+}
+
+/// Users, and services that spend what is theirs.
+fn services_at_first(rng: &mut SmallRng) -> Vec<Step> {
+    let put = |i: usize, service| {
+        let (ai_access, team, role) = (None, None, None);
+        Step::Admin(Change::PutMember { user: user(i), ai_access, team, role, service })
+    };
+    let service = |owner: usize, shares| ServiceChange {
+        kind: Some(MemberKind::Service),
+        owner: Some(user(owner)),
+        shares: Some(shares),
+    };
+    let with = if rng.random() { Shares::WithOwner } else { Shares::With(user(2)) };
+    vec![
+        put(0, ServiceChange::NONE),
+        put(1, ServiceChange::NONE),
+        put(2, service(0, if rng.random() { Shares::WithOwner } else { Shares::Nothing })),
+        put(3, service(rng.random_range(0..2), with)),
+    ]
+}
+
 fn team(rng: &mut SmallRng) -> TeamId {
     TeamId::parse(TEAMS[rng.random_range(0..TEAMS.len())]).expect("a valid id")
 }
@@ -340,7 +392,13 @@ fn teams_at_first(rng: &mut SmallRng) -> Vec<Step> {
     }
     for i in 0..USERS.len() {
         let team = Some(rng.random_bool(0.7).then(|| id(rng.random_range(0..2))));
-        steps.push(Step::Admin(Change::PutMember { user: user(i), ai_access: None, team, role: None }));
+        steps.push(Step::Admin(Change::PutMember {
+            user: user(i),
+            ai_access: None,
+            team,
+            role: None,
+            service: ledger::ServiceChange::NONE,
+        }));
     }
     steps
 }
@@ -356,7 +414,13 @@ fn seats_at_first(rng: &mut SmallRng) -> Vec<Step> {
     let mut changes = vec![Change::Plan(PlanChange::Set { plan, when: When::Now })];
     for i in 0..USERS.len() {
         let ai_access = Some(rng.random_bool(0.8));
-        changes.push(Change::PutMember { user: user(i), ai_access, team: None, role: None });
+        changes.push(Change::PutMember {
+            user: user(i),
+            ai_access,
+            team: None,
+            role: None,
+            service: ledger::ServiceChange::NONE,
+        });
     }
     changes.push(Change::SetPooling(pooling(rng)));
     changes.into_iter().map(Step::Admin).collect()

@@ -114,7 +114,13 @@ impl Pool {
         }
         for (user, name) in [("ann", "design"), ("bob", "corp")] {
             let (user, team) = (user.parse().expect("an id"), Some(Some(team(name))));
-            self.admin(Change::PutMember { user, ai_access: None, team, role: None });
+            self.admin(Change::PutMember {
+                user,
+                ai_access: None,
+                team,
+                role: None,
+                service: ledger::ServiceChange::NONE,
+            });
         }
     }
 

@@ -7,8 +7,8 @@ use testkit::history::{self, History, START, Seen};
 use testkit::workload::{self, Pace, Step};
 
 const STEPS: usize = 400;
-const PROMPT_SEEDS: u64 = 220;
-const RACY_SEEDS: u64 = 760;
+const PROMPT_SEEDS: u64 = 500;
+const RACY_SEEDS: u64 = 1_400;
 /// Of each of the two.
 const COMMANDS_MIN: usize = 100_000;
 
@@ -82,6 +82,8 @@ fn prompt_holders_make_the_ledger_a_pool_without_leases() {
         "what had run out paid for an import",
         "a cycle ended",
         "a free seat was taken",
+        "a service had overage of another's",
+        "a service spent what is shared with it",
         "a seat was left free",
         "a seat's part was short",
         "allowed",
@@ -126,6 +128,9 @@ fn racing_holders_leave_the_books_right() {
         "a cycle ended",
         "a cycle ended with credits out",
         "a free seat was taken",
+        "a service had overage of another's",
+        "a service shared otherwise with credits out",
+        "a service spent what is shared with it",
         "a seat was left free",
         "a seat's part was drawn on",
         "a seat's part was short",

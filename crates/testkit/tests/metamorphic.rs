@@ -4,7 +4,7 @@
 //!
 //! Refunds are left out: they pick charges by their place, and a history told otherwise has other places.
 
-use ledger::{Change, OverageRule, PlanChange, TeamChange};
+use ledger::{Change, OverageRule, PlanChange, Shares, Subject, TeamChange};
 use std::collections::BTreeMap;
 use testkit::history::{self, History, START};
 use testkit::workload::{self, Pace, Step};
@@ -154,12 +154,18 @@ fn renamed(user: &UserId) -> UserId {
 
 fn rename_change(change: &mut Change) {
     match change {
-        Change::PutMember { user, .. }
-        | Change::SetAllocation { user, .. }
+        Change::PutMember { user, service, .. } => {
+            *user = renamed(user);
+            service.owner = service.owner.as_ref().map(renamed);
+            if let Some(Shares::With(other)) = &mut service.shares {
+                *other = renamed(other);
+            }
+        }
+        Change::SetAllocation { user, .. }
         | Change::AdjustAllocation { user, .. }
         | Change::RemoveAllocation { user }
-        | Change::SetLimit { user, .. }
-        | Change::LiftLimits { user }
+        | Change::SetLimit { of: Subject::User(user), .. }
+        | Change::LiftLimits { of: Subject::User(user) }
         | Change::SetOverage { user: Some(user), .. } => *user = renamed(user),
         Change::Reallocate { from, to, .. } => (*from, *to) = (renamed(from), renamed(to)),
         _ => {}

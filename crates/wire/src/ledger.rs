@@ -63,7 +63,13 @@ shapes! {
         PutWorkspace(WorkspaceSettings),
         MakeGrant(NewGrant),
         VoidGrant { grant: String },
-        PutMember { user: String, ai_access: Option<bool>, team: Option<Option<String>>, role: Option<Role> },
+        PutMember {
+            user: String,
+            ai_access: Option<bool>,
+            team: Option<Option<String>>,
+            role: Option<Role>,
+            service: ServiceChange,
+        },
         SetAllocation { user: String, amount: u64, overflow: Option<Overflow> },
         AdjustAllocation { user: String, delta: CreditsDelta },
         RemoveAllocation { user: String },
@@ -76,6 +82,21 @@ shapes! {
         Team { team: String, change: TeamChange },
         Refund(Box<NewRefund>),
         ImportUsage(Vec<NewImport>),
+    }
+
+    pub struct ServiceChange {
+        pub kind: Option<MemberKind>,
+        pub owner: Option<String>,
+        pub shares: Option<Shares>,
+    }
+
+    pub enum MemberKind { User, Service }
+
+    pub enum Shares { Nothing, WithOwner, With(String) }
+
+    pub struct Service {
+        pub owner: String,
+        pub shares: Shares,
     }
 
     pub enum TeamChange {

@@ -221,7 +221,13 @@ fn plans(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
         });
         for _ in 0..chance.random_range(0..2) {
             let user = user_id(chance.random_range(0..workspace.users));
-            let change = Change::PutMember { user, ai_access: Some(true), team: None, role: None };
+            let change = Change::PutMember {
+                user,
+                ai_access: Some(true),
+                team: None,
+                role: None,
+                service: ledger::ServiceChange::NONE,
+            };
             let at_ms = at_ms + chance.random_range(1..5_000);
             steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
         }
@@ -366,7 +372,13 @@ fn change(chance: &mut Stream, users: usize, share: u64, run_ms: u64, at_ms: u64
         }
         78..88 => {
             let ai_access = Some(chance.random_bool(0.7));
-            Change::PutMember { user: some(chance), ai_access, team: None, role: None }
+            Change::PutMember {
+                user: some(chance),
+                ai_access,
+                team: None,
+                role: None,
+                service: ledger::ServiceChange::NONE,
+            }
         }
         88..95 => {
             let ends = chance.random_bool(0.6).then(|| at_ms + chance.random_range(1_000..run_ms.max(1_001)));
@@ -406,7 +418,13 @@ fn teams(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
         let reserve = TeamChange::SetReserve { amount };
         step(at_ms + 50, &mut chance, Change::Team { team: team_id(number), change: reserve });
         let (user, team) = (user_id(number % workspace.users), Some(Some(team_id(number))));
-        let member = Change::PutMember { user, ai_access: None, team, role: None };
+        let member = Change::PutMember {
+            user,
+            ai_access: None,
+            team,
+            role: None,
+            service: ledger::ServiceChange::NONE,
+        };
         step(at_ms + 100, &mut chance, member);
     }
     let mut at_ms = log_uniform(&mut chance, 1_000, 20_000);
@@ -414,7 +432,13 @@ fn teams(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
         let change = match chance.random_range(0..10) {
             0..4 => {
                 let team = Some(chance.random_bool(0.8).then(|| some_team(&mut chance)));
-                Change::PutMember { user: some(&mut chance), ai_access: None, team, role: None }
+                Change::PutMember {
+                    user: some(&mut chance),
+                    ai_access: None,
+                    team,
+                    role: None,
+                    service: ledger::ServiceChange::NONE,
+                }
             }
             _ => Change::Team { team: some_team(&mut chance), change: team_change(&mut chance, most) },
         };

@@ -224,7 +224,13 @@ async fn recall_is_quick(world: &Rc<World>, number: u64, workspace: &WorkspaceId
         return world
             .broken("once all is well everybody is served", format!("{user} in {workspace}: {spent:?}"));
     }
-    let off = Change::PutMember { user: user.clone(), ai_access: Some(false), team: None, role: None };
+    let off = Change::PutMember {
+        user: user.clone(),
+        ai_access: Some(false),
+        team: None,
+        role: None,
+        service: ledger::ServiceChange::NONE,
+    };
     administer(world, number, node, workspace.clone(), off).await;
     let slack_ms = 4 * world.config.distances.most_us() / 1_000 + world.config.sync_us / 1_000;
     world.time.sleep(RECALL_MS + slack_ms).await;

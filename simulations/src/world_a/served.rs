@@ -389,7 +389,13 @@ mod tests {
             amount: Some(whole(25)),
         });
         assert_eq!(desk.has("ada"), 15);
-        let off = Change::PutMember { user: user("bob"), ai_access: Some(false), team: None, role: None };
+        let off = Change::PutMember {
+            user: user("bob"),
+            ai_access: Some(false),
+            team: None,
+            role: None,
+            service: ledger::ServiceChange::NONE,
+        };
         desk.change(off);
         assert_eq!(desk.has("bob"), 0);
         desk.apply(&Command::Forget { holder: HOLDER, mode: ForgetMode::Charge });

@@ -5,8 +5,8 @@ use ledger::{
     AllocationAnswer, Answer, Applied, Command, CycleOverage, DenialReason, Due, Event, Grant, GrantState,
     Import, ImportAnswer, ImportResult, ImportedFrom, Intent, LimitHit, LimitView, LimitsAnswer, LineAnswer,
     LineResult, MemberView, Next, Outcome, OverageAnswer, OverageRule, Overflow, Owner, Pending, Plan,
-    PlanAnswer, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, RefundedTo, Rejection, State,
-    Subject, TeamView, UsageReport, Workspace, WorkspaceView,
+    PlanAnswer, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, RefundedTo, Rejection, Shares,
+    State, Subject, TeamView, UsageReport, Workspace, WorkspaceView,
 };
 use std::fmt::Write as _;
 use types::{Backing, Credits, CycleNumber, Source, Timestamp};
@@ -278,6 +278,14 @@ fn member(view: &MemberView) -> String {
     let listed = if view.listed { "" } else { " (no member)" };
     let access = if view.ai_access { "" } else { ", no access" };
     let team = view.team.as_ref().map_or_else(String::new, |team| format!(", team {team}"));
+    let service = view.service.as_ref().map_or_else(String::new, |service| {
+        let shares = match &service.shares {
+            Shares::Nothing => String::new(),
+            Shares::WithOwner => ", shares with its owner".to_owned(),
+            Shares::With(other) => format!(", shares with {other}"),
+        };
+        format!(", service of {}{shares}", service.owner)
+    });
     let said = parts(&[
         ("allocation", view.allocation.unwrap_or(Credits::ZERO)),
         ("short", view.short),
@@ -288,7 +296,7 @@ fn member(view: &MemberView) -> String {
         ("refunded", view.refunded),
         ("leased", view.leased),
     ]);
-    format!("{}{listed}{access}{team}{said}, remaining {}\n", view.user, view.remaining)
+    format!("{}{listed}{service}{access}{team}{said}, remaining {}\n", view.user, view.remaining)
 }
 
 fn pool(view: &WorkspaceView) -> String {
@@ -319,6 +327,7 @@ fn usage(report: &UsageReport) -> String {
         let words = [
             row.key.day.map(|day| format!("day {}", day.0 - 20_000)),
             row.key.user.as_ref().map(ToString::to_string),
+            row.key.owner.as_ref().map(|owner| format!("of {owner}")),
             row.key.team.as_ref().map(ToString::to_string),
             row.key.feature.as_ref().map(ToString::to_string),
             row.key.model.as_ref().map(ToString::to_string),

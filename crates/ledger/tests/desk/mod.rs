@@ -252,7 +252,7 @@ impl Desk {
             }
             "pool" => Query::Workspace { id },
             "grants" => Query::Grants { id, page: words.page()? },
-            "members" => Query::Members { id, page: words.page()? },
+            "members" => Query::Members { id, which: words.which_members()?, page: words.page()? },
             "member" => Query::Member { id, user: words.parsed("a user")? },
             "allocation" => Query::Allocation { id, user: words.parsed("a user")? },
             "reallocation" => Query::Reallocation { id, reallocation: words.parsed("an id")? },

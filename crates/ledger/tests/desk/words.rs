@@ -1,9 +1,10 @@
 //! Words of one script line: positions, `name=value` options, and the ledger's commands they spell.
 
 use ledger::{
-    Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, Membership, MidCycle, NewGrant,
-    NewImport, OverageRule, Overflow, Page, Plan, PlanChange, Pooling, Role, Rollover, Subject, TeamChange,
-    Term, UsageKey, UsageQuery, Used, When, WorkspaceSettings, limits,
+    Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, MemberKind, Membership, MidCycle,
+    NewGrant, NewImport, OverageRule, Overflow, Page, Plan, PlanChange, Pooling, Role, Rollover,
+    ServiceChange, Shares, Subject, TeamChange, Term, UsageKey, UsageQuery, Used, When, WhichMembers,
+    WorkspaceSettings, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
@@ -112,6 +113,14 @@ impl Words {
         }
     }
 
+    pub fn kind(&mut self) -> Result<Option<MemberKind>, Bad> {
+        self.one_of("kind", &[("user", MemberKind::User), ("service", MemberKind::Service)])
+    }
+
+    pub fn which_members(&mut self) -> Result<WhichMembers, Bad> {
+        Ok(WhichMembers { kind: self.kind()?, owner: self.option("owner")? })
+    }
+
     pub fn page(&mut self) -> Result<Page, Bad> {
         Ok(Page { after: self.options.remove("after"), limit: self.option_or("limit", "100")? })
     }
@@ -119,6 +128,7 @@ impl Words {
     pub fn usage_query(&mut self, start: Day) -> Result<UsageQuery, Bad> {
         let words = [
             ("user", GroupBy::User),
+            ("owner", GroupBy::Owner),
             ("team", GroupBy::Team),
             ("feature", GroupBy::Feature),
             ("model", GroupBy::Model),
@@ -151,6 +161,16 @@ impl Words {
                     "role",
                     &[("owner", Role::Owner), ("admin", Role::Admin), ("member", Role::Member)],
                 )?,
+                service: ServiceChange {
+                    kind: self.kind()?,
+                    owner: self.option("owner")?,
+                    shares: match self.options.remove("shares").as_deref() {
+                        None => None,
+                        Some("nothing") => Some(Shares::Nothing),
+                        Some("owner") => Some(Shares::WithOwner),
+                        Some(other) => Some(Shares::With(read(other)?)),
+                    },
+                },
             },
             "allocate" => Change::SetAllocation {
                 user: self.parsed("a user")?,

@@ -35,7 +35,7 @@ shaped! {
         revision, at, uncovered,
     }
     struct ledger::MemberView {
-        user, listed, ai_access, team, role, allocation, overflow, short, pending, reserve, limit, used, refunded,
+        user, listed, ai_access, team, role, service, allocation, overflow, short, pending, reserve, limit, used, refunded,
         leased, remaining, revision,
     }
 }
@@ -68,8 +68,11 @@ shaped! {
         InsufficientAllocation { user, available }, NoAllocation(user),
         GrantBacksAllocations { earmarked, missing }, TooMuch, TooMany { what, max }, NeverValid, SameUser,
         Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, CyclesChanged, BadRollover,
-        ReservedId, NoPlan, OverageIsNoGrant, Prices(why), Team(why),
+        ReservedId, NoPlan, OverageIsNoGrant, Prices(why), Team(why), Service(why),
         BeyondCharge { left }, ChargeTooOld, NotCharged,
+    }
+    enum ledger::ServiceRejection {
+        NoOwner, UnknownOwner(user), UnknownShare(user), SharesItself(user), InUse { services }, NoService,
     }
     enum ledger::TeamRejection {
         Unknown(team), NoReserve(team), TooDeep, Circle(team), InUse { members, teams, reserves },
@@ -81,11 +84,12 @@ shaped! {
 }
 
 /// Every word a [`ledger::Rejection`] names a kind of thing by.
-const THINGS: [&str; 11] = [
+const THINGS: [&str; 12] = [
     "allocations in a workspace's life",
     "imports at once",
     "users",
     "seats whose credits are not pooled",
+    "services",
     "teams",
     "grant",
     "grants",

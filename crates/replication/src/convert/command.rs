@@ -12,11 +12,13 @@ shaped! {
     enum ledger::ForgetMode { Charge, Credit }
     enum ledger::Change {
         PutWorkspace(settings), MakeGrant(grant), VoidGrant { grant },
-        PutMember { user, ai_access, team, role }, SetAllocation { user, amount, overflow },
+        PutMember { user, ai_access, team, role, service }, SetAllocation { user, amount, overflow },
         AdjustAllocation { user, delta }, RemoveAllocation { user }, Reallocate { id, from, to, amount },
         SetLimit { of, window, amount }, Plan(change), SetPooling(mode), SetOverage { user, rule }, LiftLimits { of },
         Team { team, change }, Refund(refund), ImportUsage(items),
     }
+    enum ledger::MemberKind { User, Service }
+    enum ledger::Shares { Nothing, WithOwner, With(service) }
     enum ledger::TeamChange {
         Put { parent }, Remove, SetReserve { amount }, AdjustReserve { delta }, RemoveReserve,
     }
@@ -40,6 +42,8 @@ shaped! {
 }
 
 shaped! {
+    struct ledger::ServiceChange { kind, owner, shares }
+    struct ledger::Service { owner, shares }
     struct ledger::AdminCommand { workspace, keyed, if_match, change }
     struct ledger::KeyedBy { key, command_hash }
     struct ledger::WorkspaceSettings { name, membership, durability, timezone, cycle, ends, began, clock }

@@ -25,17 +25,18 @@ shaped! {
     struct ledger::Due { owed, given, most }
     struct ledger::User {
         member, allocation, limits, recent, used, late, past, refunded, past_refunded, share, of_share, out,
-        overage_rule, lines,
+        overage_rule, lines, by_services,
     }
     struct ledger::ImportRecord { body, import }
     struct ledger::Overage { grant, accounts, closed }
-    struct ledger::OverageAccount { made, shares, reserves, paid_by }
+    struct ledger::OverageAccount { made, shares, chain_of, reserves, paid_by }
     struct ledger::OveragePayer { grant, allocation, amount }
-    struct ledger::Member { ai_access, team, role, revision }
+    struct ledger::Member { ai_access, team, role, service, revision }
+    struct ledger::ByServices { lines, out, used, charged }
     struct ledger::Team { parent, reserve, limits, recent, used, out, revision }
     struct ledger::Allocation { no, standing, overflow, of_seat, used, out, pledged, earmarks, short, revision }
     struct ledger::Line {
-        user, cycle, team, backings, meters, held, confirmed, allocation, reserves, frozen, written_off, pledges,
+        user, cycle, team, chain_of, backings, meters, held, confirmed, allocation, reserves, frozen, written_off, pledges,
         heard_at,
     }
     struct ledger::BackingNumbers { backing, drawn, used, returned, unattributed, written_off }
@@ -150,6 +151,7 @@ impl Shaped for Workspace {
             users,
             teams,
             reserves: _,
+            services: _,
             lines,
             highest_line,
             intents,
@@ -271,6 +273,7 @@ impl Shaped for Workspace {
             users: Shaped::from_shape(shape.users)?,
             teams: Shaped::from_shape(shape.teams)?,
             reserves: BTreeMap::new(),
+            services: Default::default(),
             lines: Shaped::from_shape(shape.lines)?,
             highest_line: Shaped::from_shape(shape.highest_line)?,
             intents: Shaped::from_shape(shape.intents)?,
@@ -292,6 +295,7 @@ impl Shaped for Workspace {
             uncovered: Shaped::from_shape(shape.uncovered)?,
         };
         workspace.reserves = workspace.counted_reserves();
+        workspace.services = workspace.counted_services();
         workspace.refunded = workspace.refunded_by_charge();
         workspace.import_order = workspace.ordered_imports();
         workspace.short = workspace.short_allocations();

@@ -1,6 +1,7 @@
 //! What is judged of reserves: who draws on them, and that nobody is refused what lies idle for him. Recounted from members,
 //! teams and lines alone.
 
+use super::services::chain_of;
 use super::{Verdict, holds};
 use ledger::{
     Allocation, Applied, Command, DenialReason, GrantState, LineResult, Outcome, Overflow, Owner, Pooling,
@@ -11,7 +12,7 @@ use types::{Credits, LineId, Source, Timestamp, UserId, Window};
 
 /// The reserves that a user may draw on, by how far out their team is.
 fn reserves_of<'a>(pool: &'a Workspace, user: &UserId) -> Vec<(u8, &'a Allocation)> {
-    let known = pool.users.get(user);
+    let known = pool.users.get(chain_of(pool, user));
     let keeps_to_himself =
         known.and_then(|user| user.allocation.as_ref()).is_some_and(|a| a.overflow == Overflow::None);
     let mut team = known.and_then(|user| user.member.as_ref()?.team.as_ref());
@@ -80,7 +81,7 @@ pub fn all_of_an_answer(command: &Command, applied: &Applied, after: &Workspace)
 }
 
 fn idle_elsewhere(pool: &Workspace, id: LineId, user: &UserId) -> u64 {
-    let own = pool.users.get(user).and_then(|user| user.allocation.as_ref());
+    let own = pool.users.get(chain_of(pool, user)).and_then(|user| user.allocation.as_ref());
     let shares = own.is_none_or(|own| own.overflow == Overflow::Shared) && pool.pooling != Pooling::PerSeat;
     let reserves = reserves_of(pool, user);
     let numbers: BTreeSet<_> =

@@ -170,7 +170,7 @@ impl History {
         if cycle != pool.cycle {
             return Ok(());
         }
-        let own = pool.user(user).and_then(|user| user.allocation.as_ref());
+        let own = pool.user(pool.chain_of(user)).and_then(|user| user.allocation.as_ref());
         let own_left = own.map_or(Credits::ZERO, |own| own.earmarks.total());
         let reserved = pool.reserves_for(user).map(|(_, reserve)| reserve.earmarks.total());
         let reserved = Credits::checked_sum(reserved);

@@ -4,7 +4,7 @@
 use super::{History, credits, same};
 use crate::checkers::Verdict;
 use crate::holder::{Charge, HeldLine, Holder};
-use crate::naive::Spent;
+use crate::naive::{Spending, Spent};
 use crate::workload::Pace;
 use ledger::{
     AdminCommand, Applied, Change, ChargePart, Command, LineResult, NewRefund, Outcome, RefundPlace, Wish,
@@ -41,7 +41,7 @@ pub struct Charged {
 
 impl Refunds {
     /// A client was told of it.
-    pub fn charged(&mut self, charge: &Charge, line: &HeldLine, allocation: Option<u64>, pool: &Workspace) {
+    pub fn charged(&mut self, charge: &Charge, line: &HeldLine, allocation: Spending, pool: &Workspace) {
         let Charge { line: id, user, parts } = charge;
         let spent = Spent {
             user: user.clone(),
@@ -169,7 +169,7 @@ impl Refunds {
 }
 
 impl History {
-    pub(super) fn note_charge(&mut self, charge: &Charge, allocation: Option<u64>) {
+    pub(super) fn note_charge(&mut self, charge: &Charge, allocation: Spending) {
         let holder = self.holders.iter().find(|holder| holder.id == charge.line.holder).expect("it spent");
         let pool = self.state.workspace(&self.workspace).expect("made at the start");
         self.refunds.charged(charge, &holder.lines[&charge.line.number], allocation, pool);

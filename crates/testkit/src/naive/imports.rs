@@ -101,7 +101,7 @@ impl Pool {
     /// Nothing paid for it, whoever says so.
     pub fn leave_uncovered(&mut self, user: &UserId, amount: u64, cycle: u32) {
         if cycle == self.cycle {
-            self.user(user).used += amount;
+            self.counts_on_his_chain(user, amount);
         }
     }
 

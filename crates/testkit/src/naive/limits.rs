@@ -37,19 +37,26 @@ impl Pool {
                 used + price > *limit
             })
         };
-        let Some(user) = self.users.get(name) else { return false };
-        let his = passes(Subject::User(name.clone()), &user.limits, user.used - user.refunded);
-        let teams = self.outwards(user.team.as_ref());
+        let whose = self.spends_by(name);
+        let his = [name, &whose].into_iter().any(|name| {
+            let Some(user) = self.users.get(name) else { return false };
+            let in_cycle = user.used - user.refunded + user.by_services;
+            passes(Subject::User(name.clone()), &user.limits, in_cycle)
+        });
+        let teams = self.outwards(self.users.get(&whose).and_then(|whose| whose.team.as_ref()));
         his || teams.into_iter().any(|name| {
             let team = &self.teams[&name];
             passes(Subject::Team(name), &team.limits, team.used)
         })
     }
 
-    /// So much was charged to him when he was in the teams that he is in now.
+    /// So much was charged to him when whose chain he spends on was in the teams that it is in now.
     pub(super) fn counts(&mut self, user: &UserId, amount: u64, in_cycle: u64, happened_at: Timestamp) {
-        self.charges.note(&Subject::User(user.clone()), amount, happened_at);
-        let team = self.users.get(user).and_then(|user| user.team.clone());
+        let whose = self.spends_by(user);
+        for name in std::iter::once(user).chain(Some(&whose).filter(|whose| *whose != user)) {
+            self.charges.note(&Subject::User(name.clone()), amount, happened_at);
+        }
+        let team = self.users.get(&whose).and_then(|whose| whose.team.clone());
         for name in self.outwards(team.as_ref()) {
             self.teams.get_mut(&name).expect("found outwards").used += in_cycle;
             self.charges.note(&Subject::Team(name), amount, happened_at);

@@ -28,10 +28,14 @@ impl Pool {
             OverageRule::UpTo(cap) => spent + amount <= cap.micros(),
         };
         let known = self.users.get(user).cloned().unwrap_or_default();
-        let own = match known.overage_rule {
-            Some(rule) => within(rule, known.overage),
-            None => known.allocation.is_none_or(|allocation| allocation.overflows),
+        let whose = self.spends_by(user);
+        let by_himself = whose == *user || known.overage_rule.is_none_or(|rule| within(rule, known.overage));
+        let chain = self.users.get(&whose).cloned().unwrap_or_default();
+        let by_chain = match chain.overage_rule {
+            Some(rule) => within(rule, chain.overage + self.overage_by_services(&whose)),
+            None => chain.allocation.is_none_or(|allocation| allocation.overflows),
         };
+        let own = by_himself && by_chain;
         let rule = self.overage_rule.or(self.overage_of_plan());
         own && within(rule.unwrap_or(OverageRule::Off), spent)
     }
@@ -42,11 +46,11 @@ impl Pool {
 
     /// Overage is there as far as it is spent.
     pub(super) fn make_overage(&mut self, user: &UserId, id: &GrantId, amount: u64, cycle: u32) {
-        let shares = self.may_share(user);
-        let none = || Account { made: 0, shares, paid: Vec::new() };
+        let (shares, spends_by) = (self.may_share(user), self.spends_by(user));
+        let none = || Account { made: 0, shares, spends_by: user.clone(), paid: Vec::new() };
         let account = self.accounts.entry(cycle).or_default().entry(user.clone()).or_insert_with(none);
         account.made += amount;
-        account.shares = shares;
+        (account.shares, account.spends_by) = (shares, spends_by);
         let began = self.cycle_starts_at;
         let grant = self.grants.entry(id.clone()).or_insert_with(|| Grant {
             made: NewGrant {

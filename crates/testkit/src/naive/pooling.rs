@@ -20,7 +20,8 @@ impl Pool {
 
     /// Whether anything but his own and his teams' is his.
     pub(super) fn may_share(&self, user: &UserId) -> bool {
-        let overflows = self.allocation(&of(user)).is_none_or(|allocation| allocation.overflows);
+        let overflows =
+            self.allocation(&of(&self.spends_by(user))).is_none_or(|allocation| allocation.overflows);
         overflows && self.pooling != Pooling::PerSeat
     }
 
@@ -83,7 +84,10 @@ impl Pool {
         let is_paid_for = self.seats_paid().0 > self.seats();
         let user = self.user(name);
         if had_seat {
-            user.allocation.take_if(|allocation| allocation.of_seat);
+            let spent = user.of_share > 0;
+            if user.allocation.take_if(|allocation| allocation.of_seat).is_some() {
+                user.chains += u64::from(spent);
+            }
             user.share = user.share.filter(|share| is_paid_for || *share > 0);
             return;
         }

@@ -11,9 +11,14 @@ pub(super) type Accounts = BTreeMap<UserId, Account>;
 pub(super) struct Account {
     pub made: u64,
     pub shares: bool,
+    /// Whose allocation he spent when he had some last.
+    pub spends_by: UserId,
     /// Grant, the allocation it was set aside for, amount; the last at the end.
     pub paid: Vec<(GrantId, Option<u64>, u64)>,
 }
+
+/// The number of the allocation that a user spends by, and how often it was another one or another's before.
+pub type Spending = (Option<u64>, u64);
 
 /// A charge that is refunded.
 #[derive(Clone, Debug)]
@@ -23,7 +28,7 @@ pub struct Spent {
     /// In the order in which they burned.
     pub parts: Vec<(Source, GrantId, u64)>,
     /// Which allocation it was that the user had.
-    pub allocation: Option<u64>,
+    pub allocation: Spending,
     /// Refunded before.
     pub refunded: u64,
 }
@@ -54,11 +59,6 @@ impl Account {
 }
 
 impl Pool {
-    /// The number of the user's allocation.
-    pub fn allocation_of(&self, user: &UserId) -> Option<u64> {
-        self.allocation(&super::of(user)).map(|allocation| allocation.no)
-    }
-
     pub fn refund(&mut self, spent: &Spent, amount: u64, now: Timestamp) -> Allowed {
         self.settle(now);
         allow(spent.cycle + 1 >= self.cycle && amount > 0 && amount <= spent.left())?;
@@ -66,11 +66,15 @@ impl Pool {
             self.give_back(spent, source, &grant, part, now);
             if spent.cycle == self.cycle {
                 self.user(&spent.user).refunded += part;
+                if let Some(whose) = self.spent_by(spent).filter(|whose| *whose != spent.user) {
+                    let whose = self.user(&whose);
+                    whose.by_services = whose.by_services.saturating_sub(part);
+                }
             }
         }
         // What comes back to a seat's part is his first.
         self.parts_follow();
-        let owner = super::of(&spent.user);
+        let owner = super::of(&self.spends_by(&spent.user));
         if self.allocation(&owner).is_some_and(|allocation| allocation.of_seat) {
             self.make_up(&owner, now);
         }
@@ -78,20 +82,26 @@ impl Pool {
         Ok(())
     }
 
+    /// Whose allocation he spent; of a service that spends another one since nobody knows.
+    fn spent_by(&self, spent: &Spent) -> Option<UserId> {
+        let is_service = self.users.get(&spent.user).is_some_and(|user| user.service.is_some());
+        let is_before = is_service && spent.allocation.1 != self.allocation_of(&spent.user).1;
+        (!is_before).then(|| self.spends_by(&spent.user))
+    }
+
     fn give_back(&mut self, spent: &Spent, source: Source, grant: &GrantId, part: u64, now: Timestamp) {
         let Spent { user, cycle, allocation, .. } = spent;
         let same = *cycle == self.cycle && *allocation == self.allocation_of(user);
-        if *cycle == self.cycle && matches!(source, Source::Allocation | Source::Shared) {
-            self.of_share_falls(user, part);
+        let is_of_share = *cycle == self.cycle && matches!(source, Source::Allocation | Source::Shared);
+        if let Some(whose) = self.spent_by(spent).filter(|_| is_of_share) {
+            self.of_share_falls(&whose, part);
         }
         match source {
             Source::Overage => self.strike(user, *cycle, grant, part, now),
-            Source::Allocation if same => {
-                let pays = self.pay(*cycle, grant, Some(user), part, now);
-                self.user(user).allocation.as_mut().expect("the same one").used -= part - pays;
-                self.user(user).of_share += pays;
-                self.unspend(grant, *cycle, part - pays);
-                self.set_aside(user, grant, part - pays);
+            Source::Allocation if same && allocation.0.is_some() => {
+                let whose = self.spends_by(user);
+                self.user(&whose).allocation.as_mut().expect("the same one").used -= part;
+                self.comes_back_to(&whose, *cycle, grant, part, now);
             }
             Source::Allocation | Source::Reserve(_) | Source::Shared => {
                 let pays = self.pay(*cycle, grant, None, part, now);
@@ -122,16 +132,25 @@ impl Pool {
             self.user(user).overage -= part;
         }
         for (grant, allocation, part) in freed {
-            if allocation.is_some() && allocation == self.allocation_of(user) {
-                self.user(user).allocation.as_mut().expect("he has it").used -= part;
-                self.of_share_falls(user, part);
-                self.unspend(&grant, cycle, part);
-                self.set_aside(user, &grant, part);
+            let has_it = |name: &&UserId| allocation.is_some() && self.number_of(name) == allocation;
+            if let Some(whose) = self.users.keys().find(has_it).cloned() {
+                self.user(&whose).allocation.as_mut().expect("he has it").used -= part;
+                self.of_share_falls(&whose, part);
+                self.comes_back_to(&whose, cycle, &grant, part, now);
             } else {
                 let pays = self.pay(cycle, &grant, None, part, now);
                 self.unspend(&grant, cycle, part - pays);
             }
         }
+    }
+
+    /// What comes back to an allocation pays for overage on it first.
+    fn comes_back_to(&mut self, whose: &UserId, cycle: u32, grant: &GrantId, part: u64, now: Timestamp) {
+        let pays = self.pay(cycle, grant, Some(whose), part, now);
+        self.user(whose).allocation.as_mut().expect("he has it").used += pays;
+        self.user(whose).of_share += pays;
+        self.unspend(grant, cycle, part - pays);
+        self.set_aside(whose, grant, part - pays);
     }
 
     fn of_share_falls(&mut self, user: &UserId, by: u64) {
@@ -146,11 +165,11 @@ impl Pool {
         if is_over || grant.ended == Some(super::Ended::Voided) {
             return 0;
         }
-        let allocation = whose.and_then(|user| self.allocation_of(user));
+        let allocation = whose.and_then(|user| self.number_of(user));
         let mut left = amount;
-        for (user, account) in self.accounts.entry(cycle).or_default() {
+        for account in self.accounts.entry(cycle).or_default().values_mut() {
             let pays = left.min(account.unpaid());
-            if pays == 0 || whose.map_or(!account.shares, |whose| whose != user) {
+            if pays == 0 || whose.map_or(!account.shares, |whose| *whose != account.spends_by) {
                 continue;
             }
             left -= pays;

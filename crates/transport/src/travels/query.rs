@@ -3,7 +3,7 @@
 use super::{BadShape, Travels, travels};
 use ledger::{
     Answer, ChargeBooks, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery,
-    UsageReport,
+    UsageReport, WhichMembers,
 };
 use types::ID_BYTES_MAX;
 use wire::rpc;
@@ -11,22 +11,23 @@ use wire::rpc;
 /// Most rows of one page.
 const PAGE_ROWS_MAX: usize = 1_000;
 /// Usage is grouped by each thing at most once.
-const GROUP_BY_MAX: usize = 4;
+const GROUP_BY_MAX: usize = 5;
 
 travels! {
     struct UsageReport as UsageReport { rows, unattributed, at, uncovered }
+    struct WhichMembers as WhichMembers { kind, owner }
     struct ChargeBooks as ChargeBooks { refunded, grants, at }
     struct UsageGroup as UsageGroup { key, metered }
-    struct UsageKey as UsageKey { day, user, team, feature, model }
+    struct UsageKey as UsageKey { day, user, owner, team, feature, model }
 }
 
 travels! {
     enum Query as Query {
-        Workspace { id }, Grant { id, grant }, Grants { id, page }, Member { id, user }, Members { id, page },
+        Workspace { id }, Grant { id, grant }, Grants { id, page }, Member { id, user }, Members { id, which, page },
         Allocation { id, user }, Reallocation { id, reallocation }, Usage { id, query }, Plan { id },
     PlanAfter { id, change }, Pooling { id, after }, Overage { id, user }, Teams { id, team, page }, Limits { id, of }, Refund { id, refund }, Charge { id, charge, grants },
     }
-    enum GroupBy as GroupBy { User, Team, Feature, Model }
+    enum GroupBy as GroupBy { User, Owner, Team, Feature, Model }
     enum Interval as Interval { Day, Month }
     enum Answer as ReadAnswer {
         Workspace(view), Grants(grants), Members(members), Allocation(answer), Reallocation(answer),

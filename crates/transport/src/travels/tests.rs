@@ -72,10 +72,15 @@ fn lines() -> Vec<ledger::LineMessage> {
     wishes.map(line).to_vec()
 }
 
+fn which() -> ledger::WhichMembers {
+    ledger::WhichMembers { kind: Some(ledger::MemberKind::Service), owner: Some(id("ann")) }
+}
+
 fn usage_key() -> ledger::UsageKey {
     ledger::UsageKey {
         day: Some(Day(1)),
         user: Some(id("ann")),
+        owner: Some(id("bob")),
         team: Some(id("design")),
         feature: Some(id("chat")),
         model: None,
@@ -104,7 +109,7 @@ fn queries() -> Vec<Query> {
         Query::Grant { id: id("w"), grant: id("g") },
         Query::Grants { id: id("w"), page: page(None, 1) },
         Query::Member { id: id("w"), user: id("ann") },
-        Query::Members { id: id("w"), page: page(Some(&"x".repeat(128)), 1_000) },
+        Query::Members { id: id("w"), which: which(), page: page(Some(&"x".repeat(128)), 1_000) },
         Query::Allocation { id: id("w"), user: id("ann") },
         Query::Reallocation { id: id("w"), reallocation: id("r") },
         Query::Teams { id: id("w"), team: Some(id("t")), page: page(None, 1) },
@@ -242,6 +247,18 @@ fn answers_of_a_ledger() -> Vec<Answer> {
             ai_access: Some(true),
             team: Some(Some(id("design"))),
             role: Some(ledger::Role::Admin),
+            service: ledger::ServiceChange::NONE,
+        },
+        ledger::Change::PutMember {
+            user: id("bot"),
+            ai_access: None,
+            team: None,
+            role: None,
+            service: ledger::ServiceChange {
+                kind: Some(ledger::MemberKind::Service),
+                owner: Some(id("ann")),
+                shares: Some(ledger::Shares::WithOwner),
+            },
         },
     ] {
         let command = ledger::AdminCommand { workspace: id("w"), keyed: None, if_match: None, change };
@@ -251,6 +268,7 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         Query::Workspace { id: id("w") },
         Query::Grant { id: id("w"), grant: id("g") },
         Query::Member { id: id("w"), user: id("ann") },
+        Query::Member { id: id("w"), user: id("bot") },
         Query::Plan { id: id("w") },
         Query::Pooling { id: id("w"), after: None },
         Query::Overage { id: id("w"), user: None },

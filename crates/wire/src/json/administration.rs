@@ -3,10 +3,10 @@
 use crate::json::object::{not_null, nullable};
 use crate::json::{
     Amount, Cycle, DurabilityText, GivenAmount, GivenCount, GivenDelta, GivenDurability, GivenForgetMode,
-    GivenGrantId, GivenGrantKind, GivenInstant, GivenMembership, GivenOverflow, GivenReallocationId,
-    GivenRole, GivenTeam, GivenUser, GivenZone, GrantKindText, GrantStateText, GrantText, Instant,
-    MembershipText, NodeText, OverflowText, PutCycle, PutRollover, ReallocationText, RoleText, Rollover,
-    TeamText, UserText, WorkspaceText, ZoneText,
+    GivenGrantId, GivenGrantKind, GivenInstant, GivenMemberKind, GivenMembership, GivenOverflow,
+    GivenReallocationId, GivenRole, GivenTeam, GivenUser, GivenZone, GrantKindText, GrantStateText,
+    GrantText, Instant, MemberKindText, MembershipText, NodeText, OverflowText, PutCycle, PutRollover,
+    ReallocationText, RoleText, Rollover, TeamText, UserText, WorkspaceText, ZoneText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -131,6 +131,19 @@ pub struct PutMember {
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub role: Option<GivenRole>,
+    /// Left out: as it is; `user` for a new member.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub kind: Option<GivenMemberKind>,
+    /// Of a service, which has one: a member who is a user.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub owner: Option<GivenUser>,
+    /// Of a service: whose allocation, reserves and limits it spends by; `owner`, or the id of another service that shares
+    /// with nobody itself. `null`: its own.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<GivenUser>)]
+    pub shares: Option<Option<GivenUser>>,
 }
 
 /// A user and his balance. ETag.
@@ -142,6 +155,11 @@ pub struct Member {
     pub ai_access: bool,
     pub team: Option<TeamText>,
     pub role: RoleText,
+    pub kind: MemberKindText,
+    /// Of a service: who answers for it.
+    pub owner: Option<UserText>,
+    /// Of a service: whose allocation, reserves and limits it spends by; `owner`, another service, or `null`: its own.
+    pub shares: Option<UserText>,
     /// `null`: he draws on what is shared.
     pub allocation: Option<Amount>,
     pub overflow: Option<OverflowText>,

@@ -71,6 +71,8 @@ choices! {
     }
     GrantState { Live = "live", Expired = "expired", Voided = "voided" }
     Role { Owner = "owner", Admin = "admin", Member = "member" }
+    /// Whether a member is a user, or an automation, agent or API key with a user as its owner.
+    MemberKind { User = "user", Service = "service" }
     /// Where a user may go on when his allocation is spent.
     Overflow { None = "none", Shared = "shared" }
     /// Whose the credits are that a plan brings for seats: everybody's, each seat's own, or each seat's own first.
@@ -91,7 +93,7 @@ choices! {
     ForgetMode { Charge = "charge", Credit = "credit" }
     /// Whether a rate card is to come, in force, or kept for what was opened under it.
     CardState { Scheduled = "scheduled", InForce = "in_force", Replaced = "replaced" }
-    GroupBy { User = "user", Team = "team", Feature = "feature", Model = "model" }
+    GroupBy { User = "user", Owner = "owner", Team = "team", Feature = "feature", Model = "model" }
     Interval { Day = "day", Month = "month" }
 }
 

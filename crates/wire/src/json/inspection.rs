@@ -79,6 +79,9 @@ pub struct UsageGroup {
     pub day: Option<Date>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserText>,
+    /// Of what services used their owner, of what users used themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<UserText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<TeamText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,8 +33,8 @@ pub use administration::{
 };
 pub use choice::{
     BadChoice, CardState, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, HoldEnd, Interval,
-    Keep, Membership, MidCycle, OverageMode, Overflow, Pooling, RefundPlace, Role, Shortfall, SourceKind,
-    When, Window,
+    Keep, MemberKind, Membership, MidCycle, OverageMode, Overflow, Pooling, RefundPlace, Role, Shortfall,
+    SourceKind, When, Window,
 };
 pub use consume::{
     AskQuote, Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
@@ -91,6 +91,7 @@ pub type GivenDurability = Given<Durability>;
 pub type GivenMembership = Given<Membership>;
 pub type GivenGrantKind = Given<GrantKind>;
 pub type GivenRole = Given<Role>;
+pub type GivenMemberKind = Given<MemberKind>;
 pub type GivenOverflow = Given<Overflow>;
 pub type GivenWindow = Given<Window>;
 pub type GivenForgetMode = Given<ForgetMode>;
@@ -134,6 +135,7 @@ pub type MembershipText = Text<Membership>;
 pub type GrantKindText = Text<GrantKind>;
 pub type GrantStateText = Text<GrantState>;
 pub type RoleText = Text<Role>;
+pub type MemberKindText = Text<MemberKind>;
 pub type OverflowText = Text<Overflow>;
 pub type WindowText = Text<Window>;
 pub type SourceText = Text<SourceKind>;

@@ -2,7 +2,7 @@
 
 use super::{
     AnyCharge, Backing, CycleRule, Due, Durability, Grant, HolderId, LimitHit, LimitsAnswer, Membership,
-    Next, OverageRule, Overflow, Plan, Pooling, Role, Source,
+    Next, OverageRule, Overflow, Plan, Pooling, Role, Service, Source,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -254,9 +254,19 @@ shapes! {
         OverageIsNoGrant,
         Prices(PriceRejection),
         Team(TeamRejection),
+        Service(ServiceRejection),
         BeyondCharge { left: u64 },
         ChargeTooOld,
         NotCharged,
+    }
+
+    pub enum ServiceRejection {
+        NoOwner,
+        UnknownOwner(String),
+        UnknownShare(String),
+        SharesItself(String),
+        InUse { services: u64 },
+        NoService,
     }
 
     pub enum TeamRejection {
@@ -325,6 +335,7 @@ shapes! {
         pub ai_access: bool,
         pub team: Option<String>,
         pub role: Role,
+        pub service: Option<Service>,
         pub allocation: Option<u64>,
         pub overflow: Option<Overflow>,
         pub short: u64,

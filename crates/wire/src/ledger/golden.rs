@@ -68,6 +68,10 @@ fn plan_answer() -> PlanAnswer {
     }
 }
 
+fn service() -> Service {
+    Service { owner: "o".into(), shares: Shares::With("s".into()) }
+}
+
 fn price() -> Price {
     let tiers = vec![Tier { above: 300, credits: 4 }];
     Price { feature: "chat".into(), model: some("*"), unit: "u".into(), per: 1_000, credits: 5, tiers }
@@ -133,6 +137,14 @@ fn commands() -> Vec<(&'static str, Command)> {
         ai_access: Some(false),
         team: Some(some("t")),
         role: Some(role),
+        service: ServiceChange { kind: None, owner: None, shares: None },
+    };
+    let service = |kind, shares| Change::PutMember {
+        user: "a".into(),
+        ai_access: None,
+        team: None,
+        role: None,
+        service: ServiceChange { kind: Some(kind), owner: some("o"), shares: Some(shares) },
     };
     let allocation =
         |overflow| Change::SetAllocation { user: "a".into(), amount: 1, overflow: Some(overflow) };
@@ -181,6 +193,9 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("owner", admin(member(Role::Owner))),
         ("admin", admin(member(Role::Admin))),
         ("member", admin(member(Role::Member))),
+        ("service", admin(service(MemberKind::Service, Shares::With("s".into())))),
+        ("service-with-owner", admin(service(MemberKind::Service, Shares::WithOwner))),
+        ("service-no-more", admin(service(MemberKind::User, Shares::Nothing))),
         ("allocation-none", admin(allocation(Overflow::None))),
         ("allocation-shared", admin(allocation(Overflow::Shared))),
         ("lower", admin(adjust(CreditsDelta::Lower(1)))),
@@ -422,6 +437,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ai_access: false,
         team: some("t"),
         role: Role::Member,
+        service: Some(service()),
         allocation: Some(1),
         overflow: Some(Overflow::Shared),
         short: 8,
@@ -531,6 +547,12 @@ fn rejections() -> Vec<(&'static str, Rejection)> {
         ("no-reserve", Rejection::Team(TeamRejection::NoReserve("t".into()))),
         ("team-too-deep", Rejection::Team(TeamRejection::TooDeep)),
         ("team-circle", Rejection::Team(TeamRejection::Circle("t".into()))),
+        ("no-owner", Rejection::Service(ServiceRejection::NoOwner)),
+        ("unknown-owner", Rejection::Service(ServiceRejection::UnknownOwner("a".into()))),
+        ("unknown-share", Rejection::Service(ServiceRejection::UnknownShare("a".into()))),
+        ("shares-itself", Rejection::Service(ServiceRejection::SharesItself("a".into()))),
+        ("service-in-use", Rejection::Service(ServiceRejection::InUse { services: 1 })),
+        ("no-service", Rejection::Service(ServiceRejection::NoService)),
         ("team-in-use", Rejection::Team(TeamRejection::InUse { members: 1, teams: 2, reserves: 3 })),
     ]
 }

@@ -5,7 +5,7 @@
 use super::{
     Backing, CycleRule, Durability, GrantKind, HolderId, Import, KeyedBy, Limits, LineId, Membership, Meter,
     Metered, Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList, ReallocationAnswer,
-    Recent, RefundAnswer, Role, Source, Term, ZoneClock,
+    Recent, RefundAnswer, Role, Service, Source, Term, ZoneClock,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,7 @@ shapes! {
     pub struct OverageAccount {
         pub made: u64,
         pub shares: bool,
+        pub chain_of: Option<String>,
         pub reserves: Vec<u32>,
         pub paid_by: Vec<OveragePayer>,
     }
@@ -196,12 +197,21 @@ shapes! {
         pub out: u64,
         pub overage_rule: Option<(OverageRule, u64)>,
         pub lines: Vec<LineId>,
+        pub by_services: Option<Box<ByServices>>,
+    }
+
+    pub struct ByServices {
+        pub lines: Vec<LineId>,
+        pub out: u64,
+        pub used: u64,
+        pub charged: u64,
     }
 
     pub struct Member {
         pub ai_access: bool,
         pub team: Option<String>,
         pub role: Role,
+        pub service: Option<Box<Service>>,
         pub revision: u64,
     }
 
@@ -232,6 +242,7 @@ shapes! {
         pub user: String,
         pub cycle: u32,
         pub team: Option<String>,
+        pub chain_of: Option<String>,
         pub backings: Vec<BackingNumbers>,
         pub meters: Vec<(u32, Metered)>,
         pub held: u64,

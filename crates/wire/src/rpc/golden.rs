@@ -60,7 +60,11 @@ fn what_is_read() {
     golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5006 0003010177016700");
     golden(&read(Query::Grants { id: id(), page: page() }, false), "5006 00030201770101780900");
     golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5006 0003030177017500");
-    golden(&read(Query::Members { id: id(), page: page() }, false), "5006 00030401770101780900");
+    let which = WhichMembers { kind: Some(log::MemberKind::Service), owner: Some("o".into()) };
+    golden(
+        &read(Query::Members { id: id(), which, page: page() }, false),
+        "5006 0003040177010101016f0101780900",
+    );
     golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5006 0003050177017500");
     golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5006 0003060177017200");
     golden(&read(Query::Plan { id: id() }, false), "5006 000308017700");
@@ -79,7 +83,7 @@ fn what_is_read() {
     golden(&read(Query::Pooling { id: id(), after }, false), "5006 00030a0177010100");
     golden(&read(Query::PlanAfter { id: id(), change }, false), "5006 00030901770100");
     let query = UsageQuery {
-        group_by: vec![GroupBy::User, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
+        group_by: vec![GroupBy::User, GroupBy::Owner, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
         interval: Some(Interval::Month),
         from: Some(1),
         to: None,
@@ -88,7 +92,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5006 00030701770400010203010101020001010101017500010166000900",
+        "5006 0003070177050001020304010101020001010101017501016f00010166000900",
     );
 }
 
@@ -128,7 +132,7 @@ fn what_was_read() {
     );
     golden(
         &read(ReadAnswer::Members(vec![member()])),
-        "5106 00030102010175010001017401010101000702080003080405060102",
+        "5106 0003010201017501000101740101016f01010101000702080003080405060102",
     );
     golden(&read(ReadAnswer::Teams(vec![team()])), "5106 0003010b010174010165010102030405060701020408120102");
     let allocation = log::AllocationAnswer {
@@ -158,7 +162,7 @@ fn what_was_read() {
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6, uncovered: 8 })),
-        "5106 0003010501010101017500010166000501010174fb2c01070c080102",
+        "5106 0003010501010101017501016f00010166000501010174fb2c01070c080102",
     );
     golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5106 00030106040102");
     golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5106 00030106050102");
@@ -196,7 +200,14 @@ fn what_was_read() {
 }
 
 fn usage_key() -> UsageKey {
-    UsageKey { day: Some(-1), user: Some("u".into()), team: None, feature: Some("f".into()), model: None }
+    UsageKey {
+        day: Some(-1),
+        user: Some("u".into()),
+        owner: Some("o".into()),
+        team: None,
+        feature: Some("f".into()),
+        model: None,
+    }
 }
 
 fn workspace() -> log::WorkspaceView {
@@ -289,6 +300,7 @@ fn member() -> log::MemberView {
         ai_access: false,
         team: Some("t".into()),
         role: log::Role::Admin,
+        service: Some(log::Service { owner: "o".into(), shares: log::Shares::WithOwner }),
         allocation: Some(1),
         overflow: Some(log::Overflow::None),
         short: 7,

@@ -1,9 +1,9 @@
 //! What can be read of a shard, and the answers. Not here: who may read.
 
 use crate::ledger::{
-    AllocationAnswer, AnyCharge, GrantAnswer, LimitsAnswer, MemberView, Metered, OverageAnswer, PlanAnswer,
-    PlanChange, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, Rejection, Subject, TeamView,
-    WorkspaceView,
+    AllocationAnswer, AnyCharge, GrantAnswer, LimitsAnswer, MemberKind, MemberView, Metered, OverageAnswer,
+    PlanAnswer, PlanChange, Pooling, PoolingAnswer, ReallocationAnswer, RefundAnswer, Rejection, Subject,
+    TeamView, WorkspaceView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ shapes! {
         Grant { id: String, grant: String },
         Grants { id: String, page: Page },
         Member { id: String, user: String },
-        Members { id: String, page: Page },
+        Members { id: String, which: WhichMembers, page: Page },
         Allocation { id: String, user: String },
         Reallocation { id: String, reallocation: String },
         Usage { id: String, query: UsageQuery },
@@ -25,6 +25,11 @@ shapes! {
         Limits { id: String, of: Subject },
         Refund { id: String, refund: String },
         Charge { id: String, charge: AnyCharge, grants: Vec<u32> },
+    }
+
+    pub struct WhichMembers {
+        pub kind: Option<MemberKind>,
+        pub owner: Option<String>,
     }
 
     pub struct Page {
@@ -41,7 +46,7 @@ shapes! {
         pub limit: u64,
     }
 
-    pub enum GroupBy { User, Team, Feature, Model }
+    pub enum GroupBy { User, Owner, Team, Feature, Model }
 
     pub enum Interval { Day, Month }
 
@@ -86,6 +91,7 @@ shapes! {
     pub struct UsageKey {
         pub day: Option<i32>,
         pub user: Option<String>,
+        pub owner: Option<String>,
         pub team: Option<String>,
         pub feature: Option<String>,
         pub model: Option<String>,

@@ -267,9 +267,13 @@ impl Pool {
                     window: types::Window::Cycle,
                     amount: Some(amount),
                 },
-                ChangeOf::Access(user, on) => {
-                    Change::PutMember { user: user_id(user), ai_access: Some(on), team: None, role: None }
-                }
+                ChangeOf::Access(user, on) => Change::PutMember {
+                    user: user_id(user),
+                    ai_access: Some(on),
+                    team: None,
+                    role: None,
+                    service: ledger::ServiceChange::NONE,
+                },
             };
             step(at_ms, chance, change);
         }

@@ -15,6 +15,7 @@ fn workspace() -> Workspace {
         user: "a".into(),
         cycle: 1,
         team: some("t"),
+        chain_of: some("o"),
         backings: vec![numbers],
         meters: vec![(0, metered())],
         held: 1,
@@ -50,7 +51,14 @@ fn workspace() -> Workspace {
         short: 8,
         revision: 7,
     };
-    let member = Member { ai_access: true, team: None, role: Role::Owner, revision: 1 };
+    let member = Member {
+        ai_access: true,
+        team: None,
+        role: Role::Owner,
+        service: Some(Box::new(service())),
+        revision: 1,
+    };
+    let by_services = Some(Box::new(ByServices { lines: vec![line_id()], out: 1, used: 300, charged: 3 }));
     let user = User {
         member: Some(Box::new(member)),
         allocation: Some(allocation.clone()),
@@ -66,6 +74,7 @@ fn workspace() -> Workspace {
         out: 4,
         overage_rule: Some((OverageRule::On, 8)),
         lines: vec![line_id()],
+        by_services,
     };
     let (limits, recent) =
         (Some(Box::new(window::golden::limits())), Recent { at: 1, hour: 2, day: 3, week: 4 });
@@ -74,7 +83,7 @@ fn workspace() -> Workspace {
     let states = [GrantState::Live, GrantState::Expired, GrantState::Voided];
     let payer = |allocation| OveragePayer { grant: 0, allocation, amount: 300 };
     let paid_by = vec![payer(None), payer(Some(1))];
-    let account = OverageAccount { made: 4, shares: true, reserves: vec![5], paid_by };
+    let account = OverageAccount { made: 4, shares: true, chain_of: some("o"), reserves: vec![5], paid_by };
     let overage = Overage { grant: 1, accounts: vec![("a".into(), account)], closed: vec![(0, 5)] };
     let subscription = Subscription {
         plan: Some(plan(MidCycle::Prorated)),
