@@ -273,7 +273,7 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         Query::Pooling { id: id("w"), after: None },
         Query::Overage { id: id("w"), user: None },
         Query::Teams { id: id("w"), team: None, page: ledger::Page { after: None, limit: 1 } },
-        Query::Limits { id: id("w"), of: ledger::Subject::Team(id("t")) },
+        Query::Limits { id: id("w"), of: ledger::Subject::User(id("ann")) },
     ];
     queries.map(|query| state.answer(&query, at)).to_vec()
 }
