@@ -53,9 +53,9 @@ pub struct OfTeam {
     team: Option<TeamId>,
 }
 
-fn of(user: Option<UserId>, OfTeam { team }: OfTeam) -> LimitOf {
+fn of(user: Option<&UserId>, OfTeam { team }: &OfTeam) -> LimitOf {
     let team = team.as_ref().map(LimitOf::from);
-    team.or_else(|| user.as_ref().map(LimitOf::from)).expect("clap asks for one of the two")
+    team.or_else(|| user.map(LimitOf::from)).expect("clap asks for one of the two")
 }
 
 pub(crate) async fn run(target: &Target, command: LimitCommand) -> Result<(), Failure> {
@@ -63,11 +63,13 @@ pub(crate) async fn run(target: &Target, command: LimitCommand) -> Result<(), Fa
     let answer = match command {
         LimitCommand::Set { workspace, user, amount, team, per, when } => {
             let asked = json::PutLimit { amount: Some(amount.into()), window: Some(per.into()) };
-            client.put_limit(&workspace, of(user, team), &asked, &when.into()).await?
+            client.put_limit(&workspace, of(user.as_ref(), &team), &asked, &when.into()).await?
         }
-        LimitCommand::Show { workspace, user, team } => client.limits(&workspace, of(user, team)).await?,
+        LimitCommand::Show { workspace, user, team } => {
+            client.limits(&workspace, of(user.as_ref(), &team)).await?
+        }
         LimitCommand::Lift { workspace, user, team, per, when } => {
-            client.lift_limits(&workspace, of(user, team), per, &when.into()).await?
+            client.lift_limits(&workspace, of(user.as_ref(), &team), per, &when.into()).await?
         }
     };
     target.print(&answer.value, shown)
