@@ -133,6 +133,7 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
         cycles(config, seed, at, &mut steps);
         steps.extend(plans(config, seed, at));
         steps.extend(pooling(config, seed, at));
+        steps.extend(super::services::draw(config, seed, at));
         steps.extend(overage(config, seed, at));
         steps.extend(teams(config, seed, at));
         steps.extend(refunds(config, seed, at));

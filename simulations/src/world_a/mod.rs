@@ -29,6 +29,7 @@ mod refunds;
 mod rest;
 mod rounds;
 mod served;
+mod services;
 mod shard;
 mod start;
 mod streams;

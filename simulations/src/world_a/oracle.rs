@@ -215,7 +215,8 @@ impl Oracle {
         imports.applied(told, command, applied)?;
         let elsewhere = imports::charged(command, applied);
         charges.saw(after, elsewhere.iter().map(|(user, ..)| user), self.state.now, &elsewhere)?;
-        if matches!(command, Command::Forget { .. }) {
+        // What a service charges counts for whose chain it is, too.
+        if matches!(command, Command::Forget { .. }) || !after.services.is_empty() {
             charges.saw(after, after.users.keys(), self.state.now, &[])?;
         }
         if let Some((new, answer)) = refund_of(command, applied) {

@@ -48,8 +48,10 @@ pub fn a_single_counter_has(
     now: Timestamp,
     still_there: u64,
 ) -> u64 {
-    let entry = pool.user(user);
-    if !pool.is_member(user) || !entry.is_none_or(User::has_access) {
+    let whose = pool.chain_of(user);
+    let entry = pool.user(whose);
+    let has_access = [user, whose].iter().all(|name| pool.user(name).is_none_or(User::has_access));
+    if !pool.is_member(user) || !has_access {
         return 0;
     }
     let allocation = entry.and_then(|entry| entry.allocation.as_ref());
@@ -64,7 +66,7 @@ pub fn a_single_counter_has(
         // What is spent of a line is spent of what was not promised away first.
         let left = line.outstanding().micros().saturating_sub(spent);
         let promised = left.min(line.pledged().micros());
-        if line.user == *user {
+        if line.draws_on() == whose {
             all += left - promised;
             unreported += spent;
         } else if may_share {
@@ -76,7 +78,7 @@ pub fn a_single_counter_has(
             promised_left -= amount;
             let to = pool.intents.get(&pledge.intent).map(|intent| &intent.to);
             let is_his = match to {
-                Some(Recipient::Allocation(recipient, _)) => recipient == user,
+                Some(Recipient::Allocation(recipient, _)) => recipient == whose,
                 Some(Recipient::Shared) => may_share,
                 None => false,
             };
@@ -128,7 +130,8 @@ impl World {
             let is_planned = self.planned(&consume.workspace) >= price;
             return if is_planned { WouldBe::Charged } else { WouldBe::Refused };
         };
-        let allocation = pool.user(&consume.user).and_then(|user| user.allocation.as_ref());
+        let whose = pool.user(pool.chain_of(&consume.user));
+        let allocation = whose.and_then(|whose| whose.allocation.as_ref());
         let is_simple = pool.membership == Membership::Open && pool.user(&consume.user).is_none_or(is_plain);
         // Far from its end a pool is not worth the walk over its lines.
         let plenty = allocation.is_none() && is_simple && pool.shared_at(oracle.state.now).micros() >= price;
