@@ -354,7 +354,13 @@ mod tests {
         };
         let member = |number, team: &TeamId| {
             let team = Some(Some(team.clone()));
-            Change::PutMember { user: user(number), ai_access: None, team, role: None }
+            Change::PutMember {
+                user: user(number),
+                ai_access: None,
+                team,
+                role: None,
+                service: ledger::ServiceChange::NONE,
+            }
         };
         let (of, window) = (ledger::Subject::Team(outer.clone()), types::Window::Day);
         let limit = Change::SetLimit { of: of.clone(), window, amount: Some(whole(10)) };
