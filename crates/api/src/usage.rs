@@ -237,7 +237,7 @@ mod tests {
         let report = UsageReport { rows, unattributed, at: Timestamp::from_millis(1_500), uncovered };
         let golden = concat!(
             r#"{"rows":[{"day":"1970-01-01","feature":"chat","credits":"3","calls":2,"#,
-            r#""units":{"a":7,"b":18446744073709551615}}],"cursor":"1970-01-01,,,chat,","unattributed":"0","uncovered":"1","#,
+            r#""units":{"a":7,"b":18446744073709551615}}],"cursor":"1970-01-01,,,,chat,","unattributed":"0","uncovered":"1","#,
             r#""as_of":{"index":9,"time":"1970-01-01T00:00:01.5Z"}}"#
         );
         assert_eq!(String::from_utf8(json::write(&report_json(9, report, 1))).unwrap(), golden);

@@ -533,7 +533,7 @@ fn pages_and_reports_have_bounds() {
             damage(query);
         });
     };
-    with(&|query| query.group_by = vec![rpc::GroupBy::User; 5]);
+    with(&|query| query.group_by = vec![rpc::GroupBy::User; 6]);
     with(&|query| query.limit = 0);
     with(&|query| query.limit = 1_001);
 }
