@@ -4,8 +4,8 @@
 
 use ledger::{
     AdminCommand, Change, Command, CycleEnds, GrantKind, HolderBatch, ImportRefusal, ImportResult,
-    LineMessage, MidCycle, NewGrant, NewImport, Outcome, Plan, PlanChange, Rejection, Rollover, State, Used,
-    When, Wish, WorkspaceSettings, limits,
+    LineMessage, MemberKind, MidCycle, NewGrant, NewImport, Outcome, Plan, PlanChange, Rejection, Rollover,
+    ServiceChange, Shares, State, Used, When, Wish, WorkspaceSettings, limits,
 };
 use std::sync::Arc;
 use types::{
@@ -266,6 +266,34 @@ fn users_of_a_workspace() {
     assert!(drawn.contains("UnknownUser"), "{drawn}");
     let drawn = line(&mut state, 3, "u7", Used::default(), draw);
     assert!(drawn.contains("denied: None"), "{drawn}");
+}
+
+#[test]
+fn services_of_a_workspace() {
+    let mut state = state();
+    let member = |name: &str, service| Change::PutMember {
+        user: user(name),
+        ai_access: None,
+        team: None,
+        role: None,
+        service,
+    };
+    let owned = || ServiceChange {
+        kind: Some(MemberKind::Service),
+        owner: Some(user("ann")),
+        shares: Some(Shares::Nothing),
+    };
+    admin(&mut state, member("ann", ServiceChange::NONE)).unwrap();
+    for i in 0..limits::SERVICES_MAX {
+        admin(&mut state, member(&format!("s{i}"), owned())).unwrap();
+    }
+    let one_too_many = admin(&mut state, member("bot", owned()));
+    assert_eq!(one_too_many, Err(Rejection::TooMany { what: "services", max: limits::SERVICES_MAX }));
+    // Users may still come, and one that is a service may be a user, and gives up its place.
+    admin(&mut state, member("bot", ServiceChange::NONE)).unwrap();
+    let no_more = ServiceChange { kind: Some(MemberKind::User), ..ServiceChange::NONE };
+    admin(&mut state, member("s7", no_more)).unwrap();
+    admin(&mut state, member("bot", owned())).unwrap();
 }
 
 #[test]
