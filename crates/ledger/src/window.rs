@@ -5,13 +5,13 @@
 //! window before counts in this one until it comes back; a refusal asks for it first. Nothing is counted twice, and
 //! what is out at a window's end is not lost to the next.
 //!
-//! **A team's** limits count its members and those of the teams nested in it. A line is of the team that its user was in when it was
-//! opened, and of those around it: it draws only while that is so, and counts there to its end. Who moves leaves what is
+//! **A team's** limits count its members and those of the teams nested in it. A line is of the team of whose chain it draws on, as it
+//! was when it was opened, and of those around it: it draws only while that is so, and counts there to its end. Who moves leaves what is
 //! out, and what is spent of it, with the team under whose limit it was drawn. A team that moves takes along what is out, not what
 //! was used.
 //!
 //! **Usage that is told of later** (`import`) counts in the windows that it happened in and that still run, whatever they were told
-//! since, and for the teams that its user is in when it is told; usage of a window or cycle that is over counts nowhere.
+//! since, and for the teams of whose chain it is when it is told; usage of a window or cycle that is over counts nowhere.
 //!
 //! **Windows** are fixed. Hours are those of UTC. Days and weeks begin at midnight by the clocks of the workspace's zone,
 //! weeks on Mondays: what clocks will show was looked up outside and stands in the state. Cycles are the workspace's.
@@ -273,7 +273,7 @@ impl Workspace {
         })
     }
 
-    /// What may be drawn on a line under all limits of its user and of his teams.
+    /// What may be drawn on a line under all limits of its user, of whose chain he draws on, and of its teams.
     pub(crate) fn room_under_limits(&self, id: LineId, user: &UserId, at: Timestamp) -> Credits {
         let limited = self.limited(user, self.team_of_line(id, user));
         limited.flat_map(|(_, of)| self.rooms(of, at)).map(|(_, _, room)| room).min().unwrap_or(Credits::MAX)
