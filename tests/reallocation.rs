@@ -10,8 +10,10 @@ use tests::{Api, Books, Cluster, PATIENCE, Tally, assert_conserved, credits, eve
 use types::Credits;
 
 const EACH: u64 = 100_000;
-/// So many are accepted; those that ask for more than there is come on top.
+/// So many are accepted at least; those that ask for more than there is come on top.
 const REALLOCATIONS: usize = 1_000;
+/// So many of them at least find what they ask for out in a line, and wait for it.
+const PENDING: u64 = 12;
 const ADMINISTRATORS: usize = 4;
 const TRIES_MAX: usize = 20 * REALLOCATIONS;
 
@@ -33,11 +35,13 @@ struct Moves {
     were_pending: u64,
 }
 
+/// Goes on until there was enough of both kinds.
 async fn reallocate(mut api: Api, seed: u64) -> Moves {
     let mut random = StdRng::seed_from_u64(seed);
     let mut moves = Moves::default();
     for count in 0..TRIES_MAX {
-        if moves.accepted.len() == REALLOCATIONS / ADMINISTRATORS {
+        let pending_enough = moves.were_pending >= PENDING / ADMINISTRATORS as u64;
+        if pending_enough && moves.accepted.len() >= REALLOCATIONS / ADMINISTRATORS {
             return moves;
         }
         let (from, to) = if random.random() { ("ann", "bob") } else { ("bob", "ann") };
@@ -64,7 +68,7 @@ async fn reallocate(mut api: Api, seed: u64) -> Moves {
             other => panic!("{other}: {}", answer.text()),
         }
     }
-    panic!("{TRIES_MAX} tries, {} of them accepted", moves.accepted.len())
+    panic!("{TRIES_MAX} tries, {} of them accepted, {} pending", moves.accepted.len(), moves.were_pending)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +102,7 @@ async fn a_thousand_moves_between_two_who_spend_at_full_speed() {
     let pending: u64 = moves.iter().map(|moves| moves.were_pending).sum();
     let refused: u64 = moves.iter().map(|moves| moves.refused).sum();
     println!("{} accepted, {pending} of them pending at first, {refused} refused; {told:?}", accepted.len());
-    assert!(accepted.len() == REALLOCATIONS && pending > 10, "a run in which little happened proves little");
+    assert!(accepted.len() >= REALLOCATIONS && pending >= PENDING);
     assert!(told.iter().all(|told| told.calls > 1_000), "both spent at full speed: {told:?}");
 
     let mut balance = [EACH * 1_000_000; 2].map(i128::from);

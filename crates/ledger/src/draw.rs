@@ -365,18 +365,22 @@ impl Workspace {
     /// Everything a user may draw now, in the order in which it burns: own allocation, his teams' reserves from the innermost
     /// on, then what is shared.
     pub(crate) fn chain(&self, user: &types::UserId, at: Timestamp) -> Vec<(Backing, Credits)> {
-        let allocation = self.user(self.chain_of(user)).and_then(|u| u.allocation.as_ref());
-        let drawable = || self.grants_in_burn_order().filter(move |g| g.is_drawable(at));
-        let mut chain = Vec::new();
-        let own = allocation.map(|allocation| (Source::Allocation, allocation));
-        for (source, set_aside) in own.into_iter().chain(self.reserves_for(user)) {
-            chain.extend(drawable().map(|g| (source, g.no, set_aside.earmarks.on(g.no))));
+        let whose = self.chain_user(user);
+        let drawable: Vec<&Grant> = self.grants_in_burn_order().filter(|g| g.is_drawable(at)).collect();
+        let mut chain = Vec::with_capacity(drawable.len());
+        let mut from = |source, grant, amount: Credits| {
+            if !amount.is_zero() {
+                chain.push((Backing { source, grant }, amount));
+            }
+        };
+        let own = whose.and_then(|u| u.allocation.as_ref()).map(|own| (Source::Allocation, own));
+        for (source, set_aside) in own.into_iter().chain(self.reserves_of(whose)) {
+            drawable.iter().for_each(|g| from(source, g.no, set_aside.earmarks.on(g.no)));
         }
-        if self.may_share(user) {
-            chain.extend(drawable().map(|g| (Source::Shared, g.no, g.shared())));
+        if self.chain_may_share(whose) {
+            drawable.iter().for_each(|g| from(Source::Shared, g.no, g.shared()));
         }
-        chain.retain(|(_, _, amount)| !amount.is_zero());
-        chain.into_iter().map(|(source, grant, amount)| (Backing { source, grant }, amount)).collect()
+        chain
     }
 
     /// Why a draw falls short, and how much is out elsewhere that could serve it if it came back.
@@ -387,18 +391,18 @@ impl Workspace {
         by_limit: Option<(LimitHit, Credits)>,
     ) -> (DenialReason, Credits) {
         let here = |source| self.lines.get(&id).map_or(Credits::ZERO, |l| l.outstanding_from(source));
-        let user = self.user(self.chain_of(&message.user));
+        let user = self.chain_user(&message.user);
         if let Some((hit, elsewhere)) = by_limit {
             return (DenialReason::LimitReached(hit), elsewhere);
         }
         let allocation = user.and_then(|u| u.allocation.as_ref());
         let own_out = allocation.map_or(Credits::ZERO, |a| a.out.saturating_sub(a.pledged));
         let own_elsewhere = own_out.saturating_sub(here(Source::Allocation));
-        let reserved = self.reserves_for(&message.user).map(|(source, reserve)| {
+        let reserved = self.reserves_of(user).map(|(source, reserve)| {
             reserve.out.saturating_sub(reserve.pledged).saturating_sub(here(source))
         });
         let reserved = reserved.fold(Credits::ZERO, Credits::saturating_add);
-        if !self.may_share(&message.user) {
+        if !self.chain_may_share(user) {
             let own = self.comes_back_to_his_part(&message.user, id).unwrap_or(own_elsewhere);
             return (DenialReason::AllocationExhausted, own.saturating_add(reserved));
         }

@@ -342,8 +342,8 @@ impl Workspace {
     /// Metered as usage of a folded line is.
     fn meter(&mut self, user: &UserId, meter: Meter, metered: Metered) {
         let used = Used { by_backing: Vec::new(), by_meter: vec![(meter, metered)] };
-        for (meter, metered) in self.counted(&used) {
-            let no = self.meter_number(meter);
+        for (meter, metered) in self.counted(&used).into_owned() {
+            let no = self.meter_number(&meter);
             self.usage.entry(user.clone()).or_default().entry(no).or_default().add(&metered);
         }
     }

@@ -7,23 +7,31 @@ use crate::limits;
 use crate::line::{Growth, Line};
 use crate::outcome::LineRejection;
 use crate::workspace::Workspace;
+use std::borrow::Cow;
 use types::{Credits, Feature, LineId, METERS_PER_LINE_MAX, Meter, Metered, UNITS_PER_METER_MAX};
 
 impl Workspace {
     pub(crate) fn commit_meters(&mut self, id: LineId, used: &Used) {
-        for (meter, metered) in self.counted(used) {
+        for (meter, metered) in self.counted(used).iter() {
             let no = self.meter_number(meter);
             let line = self.lines.get_mut(&id).expect("a report belongs to a line");
             match line.meters.binary_search_by_key(&no, |(known, _)| *known) {
-                Ok(i) => line.meters[i].1.max(&metered),
-                Err(i) => line.meters.insert(i, (no, metered)),
+                Ok(i) => line.meters[i].1.max(metered),
+                Err(i) => line.meters.insert(i, (no, metered.clone())),
             }
         }
     }
 
     /// Usage by the meters it is counted under. Names past the bound are counted together as `other`; which ones
     /// these are never changes again.
-    pub(crate) fn counted(&self, used: &Used) -> Vec<(Meter, Metered)> {
+    pub(crate) fn counted<'a>(&self, used: &'a Used) -> Cow<'a, [(Meter, Metered)]> {
+        let mut said = used.by_meter.iter().enumerate();
+        if said.all(|(i, (meter, _))| {
+            let again = used.by_meter[..i].iter().any(|(before, _)| before == meter);
+            !again && self.meter_numbers.contains_key(meter)
+        }) {
+            return Cow::Borrowed(&used.by_meter);
+        }
         let mut room = limits::METERED_NAMES_MAX.saturating_sub(self.metered_names.len());
         let mut counted: Vec<(Meter, Metered)> = Vec::with_capacity(used.by_meter.len());
         for (meter, metered) in &used.by_meter {
@@ -42,11 +50,11 @@ impl Workspace {
                 None => counted.push((meter, metered.clone())),
             }
         }
-        counted
+        Cow::Owned(counted)
     }
 
-    pub(crate) fn meter_number(&mut self, meter: Meter) -> u32 {
-        if let Some(no) = self.meter_numbers.get(&meter) {
+    pub(crate) fn meter_number(&mut self, meter: &Meter) -> u32 {
+        if let Some(no) = self.meter_numbers.get(meter) {
             return *no;
         }
         if self.metered_names.len() < limits::METERED_NAMES_MAX {
@@ -54,7 +62,7 @@ impl Workspace {
         }
         let no = u32::try_from(self.meters.len()).expect("2^32 meters do not happen");
         self.meters.push(meter.clone());
-        self.meter_numbers.insert(meter, no);
+        self.meter_numbers.insert(meter.clone(), no);
         no
     }
 
@@ -70,10 +78,10 @@ impl Workspace {
             let i = line.meters.binary_search_by_key(no, |(known, _)| *known).ok()?;
             Some(line.meters[i].1.credits)
         };
-        let grown = |(meter, metered): (Meter, Metered)| {
-            metered.credits.saturating_sub(known(&meter).unwrap_or(Credits::ZERO))
+        let grown = |(meter, metered): &(Meter, Metered)| {
+            metered.credits.saturating_sub(known(meter).unwrap_or(Credits::ZERO))
         };
-        let by_meter = Credits::checked_sum(self.counted(used).into_iter().map(grown));
+        let by_meter = Credits::checked_sum(self.counted(used).iter().map(grown));
         let by_backing = Credits::checked_sum(growth.iter().map(|step| step.used));
         if by_meter == by_backing { Ok(()) } else { Err(LineRejection::MetersDisagree) }
     }

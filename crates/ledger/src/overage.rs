@@ -12,7 +12,7 @@
 //! back are not in its worlds with overage. Not here: the draw itself (`draw`), who asks the holders (the leader's desk), prices in
 //! money.
 
-use crate::allocation::{AllocationNo, Overflow, Owner};
+use crate::allocation::{AllocationNo, Owner};
 use crate::command::{GrantKind, NewGrant};
 use crate::grant::{Grant, GrantState, ReturnedTo};
 use crate::limits;
@@ -253,8 +253,7 @@ impl Workspace {
     }
 
     pub(crate) fn keeps_to_himself(&self, user: &UserId) -> bool {
-        let allocation = self.user(self.chain_of(user)).and_then(|user| user.allocation.as_ref());
-        allocation.is_some_and(|allocation| allocation.overflow == Overflow::None)
+        self.chain_user(user).is_some_and(crate::User::keeps_to_himself)
     }
 
     /// What a draw gets beyond what is included, which does not suffice for it. `want`, `need`: what it wants, and what is

@@ -13,7 +13,7 @@ use crate::admin::Decided;
 use crate::allocation::{Allocation, Overflow, Owner};
 use crate::limits;
 use crate::outcome::{Event, Outcome, Pending, Rejection};
-use crate::workspace::Workspace;
+use crate::workspace::{User, Workspace};
 use std::collections::BTreeSet;
 use types::{Credits, LineId, Revision, Source, Timestamp, UserId};
 
@@ -51,7 +51,12 @@ pub struct PoolingAnswer {
 impl Workspace {
     /// Whether he may draw on what is shared.
     pub fn may_share(&self, user: &UserId) -> bool {
-        self.pooling != Pooling::PerSeat && !self.keeps_to_himself(user)
+        self.chain_may_share(self.chain_user(user))
+    }
+
+    /// The same of one on whose chain it is, of whom this is known.
+    pub(crate) fn chain_may_share(&self, whose: Option<&User>) -> bool {
+        self.pooling != Pooling::PerSeat && !whose.is_some_and(User::keeps_to_himself)
     }
 
     /// Of what is owed for seats in this cycle one seat's equal part.
@@ -93,6 +98,10 @@ impl Workspace {
 
     /// A part is what is left of the share, set aside or missing; what it has too much is free.
     pub(crate) fn part_follows(&mut self, user: &UserId) {
+        if self.pooling == Pooling::Pooled {
+            // Nobody has one.
+            return;
+        }
         let whose = self.chain_of(user).clone();
         let user = &whose;
         if !self.has_part(user) {
@@ -108,6 +117,9 @@ impl Workspace {
 
     /// What came back of what counted against his share is his before anybody else's who is short.
     pub(crate) fn part_gets_back(&mut self, user: &UserId, at: Timestamp) {
+        if self.pooling == Pooling::Pooled {
+            return;
+        }
         let whose = self.chain_of(user).clone();
         let user = &whose;
         self.part_follows(user);

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::line::Line;
 use crate::outcome::Rejection;
 use crate::team::Team;
-use crate::workspace::Workspace;
+use crate::workspace::{User, Workspace};
 use std::collections::BTreeMap;
 use types::{Credits, CreditsDelta, LineId, Source, TeamId, Timestamp, UserId};
 
@@ -100,9 +100,16 @@ impl Workspace {
 
     /// The reserves that a user may draw on, innermost first. Whom his allocation keeps to itself may draw on none.
     pub fn reserves_for<'a>(&'a self, user: &'a UserId) -> impl Iterator<Item = (Source, &'a Allocation)> {
-        let user = self.chain_of(user);
-        let levels = if self.keeps_to_himself(user) { 0 } else { limits::TEAM_DEPTH_MAX };
-        let teams = (0_u8..).zip(self.teams_of(user)).take(levels);
+        self.reserves_of(self.chain_user(user))
+    }
+
+    /// Those on the chain of one of whom this is known.
+    pub(crate) fn reserves_of<'a>(
+        &'a self,
+        whose: Option<&'a User>,
+    ) -> impl Iterator<Item = (Source, &'a Allocation)> {
+        let levels = if whose.is_some_and(User::keeps_to_himself) { 0 } else { limits::TEAM_DEPTH_MAX };
+        let teams = (0_u8..).zip(self.teams_around(whose)).take(levels);
         teams.filter_map(|(level, (_, team))| Some((Source::Reserve(level), team.reserve.as_ref()?)))
     }
 

@@ -160,6 +160,15 @@ impl Workspace {
         shares.filter(|_| !is_planted(Mistake::ServicePaysItself)).unwrap_or(user)
     }
 
+    /// What is known of him on whose chain a user draws.
+    pub(crate) fn chain_user(&self, user: &UserId) -> Option<&crate::User> {
+        let known = self.user(user)?;
+        match known.service().and_then(Service::draws_on) {
+            Some(whose) if !is_planted(Mistake::ServicePaysItself) => self.user(whose),
+            _ => Some(known),
+        }
+    }
+
     /// The same, where it is not his own.
     pub(crate) fn other_chain_of(&self, user: &UserId) -> Option<UserId> {
         let whose = self.chain_of(user);
@@ -168,8 +177,8 @@ impl Workspace {
 
     /// Whether he may spend, and whose chain he draws on.
     pub(crate) fn may_spend(&self, user: &UserId) -> bool {
-        let has_access = |user: &UserId| self.user(user).is_none_or(crate::User::has_access);
-        has_access(user) && has_access(self.chain_of(user))
+        let Some(known) = self.user(user) else { return true };
+        known.has_access() && self.chain_user(user).is_none_or(crate::User::has_access)
     }
 
     /// Who answers for what a user spends: of a service its owner.

@@ -11,7 +11,7 @@ use crate::line::Line;
 use crate::outcome::{Event, Outcome, Pending, Rejection, Retry};
 use crate::query::Page;
 use crate::window::{Limits, Recent};
-use crate::workspace::Workspace;
+use crate::workspace::{User, Workspace};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use types::planted::{Mistake, is_planted};
@@ -122,13 +122,22 @@ impl Workspace {
     }
 
     pub fn team_of(&self, user: &UserId) -> Option<&TeamId> {
-        self.user(user)?.member.as_ref()?.team.as_ref()
+        self.user(user)?.team()
     }
 
     /// The teams that a user is in, innermost first.
     pub fn teams_of(&self, user: &UserId) -> impl Iterator<Item = (&TeamId, &Team)> {
+        self.teams_around(self.user(user))
+    }
+
+    /// The same of one of whom this is known.
+    pub(crate) fn teams_around<'a>(
+        &'a self,
+        user: Option<&'a User>,
+    ) -> impl Iterator<Item = (&'a TeamId, &'a Team)> {
+        let team = user.and_then(User::team);
         let first = || self.teams.keys().next().filter(|_| is_planted(Mistake::ReserveForAll));
-        self.teams_from(self.team_of(user).or_else(first))
+        self.teams_from(team.or_else(first))
     }
 
     pub(crate) fn is_in(&self, inner: Option<&TeamId>, team: &TeamId) -> bool {

@@ -203,7 +203,7 @@ impl Workspace {
         if !self.is_member(user) || !self.may_spend(user) {
             return Credits::ZERO;
         }
-        let whose = self.user(self.chain_of(user));
+        let whose = self.chain_user(user);
         let allocation = whose.and_then(|u| u.allocation.as_ref());
         let out = entry.map_or(Credits::ZERO, |u| u.out);
         let lines = entry.map_or(&[][..], |u| &u.lines[..]).iter().map(|id| &self.lines[id]);
@@ -214,11 +214,10 @@ impl Workspace {
         });
         let pledged = promised.map(|p| p.amount).fold(Credits::ZERO, Credits::saturating_add);
         let own = allocation.map_or(Credits::ZERO, |a| a.earmarks.total());
-        let shared = if self.may_share(user) { shared } else { Credits::ZERO };
+        let shared = if self.chain_may_share(whose) { shared } else { Credits::ZERO };
         let chain = out.saturating_sub(pledged).saturating_add(own).saturating_add(shared);
         let chain = chain.saturating_add(self.set_aside_in_reserves(user));
-        let left = |user| self.left_under_limits(user, at);
-        chain.min(entry.map_or(Credits::MAX, left)).min(whose.map_or(Credits::MAX, left))
+        chain.min(self.left_under_limits(user, at))
     }
 
     fn set_aside_in_reserves(&self, user: &UserId) -> Credits {

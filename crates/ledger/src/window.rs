@@ -280,13 +280,12 @@ impl Workspace {
     }
 
     /// What the user may spend under all of them, what is out for him included.
-    pub(crate) fn left_under_limits(&self, user: &User, at: Timestamp) -> Credits {
-        let team = user.member.as_ref().and_then(|member| member.team.as_ref());
-        let own = [(Counted::from(user), Credits::ZERO)].into_iter();
-        // What others have out of their team's.
-        let teams =
-            self.teams_from(team).map(|(_, team)| (team.into(), team.out.saturating_sub(user.out_of_all())));
-        let left = own.chain(teams).flat_map(|(of, others): (Counted<'_>, Credits)| {
+    pub(crate) fn left_under_limits(&self, user: &UserId, at: Timestamp) -> Credits {
+        let his = self.user(user).map_or(Credits::ZERO, User::out_of_all);
+        let limited = self.limited(user, self.chain_user(user).and_then(User::team));
+        let left = limited.flat_map(|(_, of)| {
+            // What others have out under the same limits.
+            let others = of.out.saturating_sub(his);
             of.limits().map(move |(window, amount)| {
                 amount.saturating_sub(self.used_in(of, window, at)).saturating_sub(others)
             })

@@ -170,6 +170,15 @@ impl User {
         self.member.as_ref().is_some_and(|member| member.ai_access && member.service.is_none())
     }
 
+    pub(crate) fn team(&self) -> Option<&TeamId> {
+        self.member.as_ref()?.team.as_ref()
+    }
+
+    /// He spends what is allocated to him and nothing else.
+    pub(crate) fn keeps_to_himself(&self) -> bool {
+        self.allocation.as_ref().is_some_and(|allocation| allocation.overflow == crate::Overflow::None)
+    }
+
     pub(crate) fn is_nobody(&self) -> bool {
         *self == Self::default()
     }

@@ -252,13 +252,20 @@ impl From<&Workspace> for Books {
 
 pub fn metered(workspace: &Workspace) -> Metered {
     let mut metered = Metered::new();
-    for (user, _, part) in workspace.usage_parts() {
+    let mut parts = workspace.usage_parts().peekable();
+    while let Some((user, _, part)) = parts.next() {
+        let (mut calls, mut micros) = (part.calls, part.credits.micros());
+        // Most follow each other by user.
+        while let Some((_, _, part)) = parts.next_if(|(next, ..)| std::ptr::eq(*next, user)) {
+            calls += part.calls;
+            micros += part.credits.micros();
+        }
         if !metered.contains_key(user) {
             metered.insert(user.clone(), Sum::default());
         }
         let sum = metered.get_mut(user).expect("just put there");
-        sum.calls += part.calls;
-        sum.micros += part.credits.micros();
+        sum.calls += calls;
+        sum.micros += micros;
     }
     metered
 }

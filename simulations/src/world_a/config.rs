@@ -133,7 +133,7 @@ impl Config {
         let workspaces = (0..count).map(|_| workspace(&mut chance, count as u64, run_ms)).collect();
         let every_ms = (chance.random_range(3_000..=10_000), chance.random_range(12_000..=60_000));
         let swarm = Swarm { nodes, until_ms: run_ms, kinds: SUPPORTED.to_vec(), every_ms };
-        let sync_us = if chance.random_bool(0.3) { 0 } else { log_uniform(&mut chance, 50, 8_000) };
+        let sync_us = if chance.random_bool(0.3) { 0 } else { log_uniform(&mut chance, 50, 30_000) };
         let mut config = Self {
             nodes,
             replicas,

@@ -5,7 +5,6 @@ use super::config::Distances;
 use super::words::Index;
 use crate::chance::Stream;
 use rand::Rng;
-use std::collections::BTreeMap;
 
 /// What is wrong with a link in one direction; several faults may be on at once, so they are counted.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +40,9 @@ impl Worst {
 pub struct Network {
     distances: Distances,
     chance: Stream,
-    links: BTreeMap<(Index, Index), Link>,
+    /// By node and node, each in one direction.
+    links: Vec<Link>,
+    nodes: usize,
     pub sent: u64,
     pub lost: u64,
     pub doubled: u64,
@@ -60,11 +61,20 @@ pub struct Arrivals {
 
 impl Network {
     pub fn new(distances: Distances, chance: Stream) -> Self {
-        Self { distances, chance, links: BTreeMap::new(), sent: 0, lost: 0, doubled: 0 }
+        let nodes = distances.zone_of.len();
+        Self {
+            distances,
+            chance,
+            links: vec![Link::default(); nodes * nodes],
+            nodes,
+            sent: 0,
+            lost: 0,
+            doubled: 0,
+        }
     }
 
     fn link(&mut self, from: Index, to: Index) -> &mut Link {
-        self.links.entry((from, to)).or_default()
+        &mut self.links[from * self.nodes + to]
     }
 
     pub fn cut(&mut self, from: Index, to: Index, on: bool, now_ms: u64) {
@@ -102,18 +112,20 @@ impl Network {
 
     /// Every fault of the network ends.
     pub fn heal(&mut self) {
-        self.links.clear();
+        self.links.fill(Link::default());
+    }
+
+    fn cut_for_ms(&self, from: Index, to: Index, now_ms: u64) -> Option<u64> {
+        self.links[from * self.nodes + to].cut_for_ms(now_ms)
     }
 
     pub fn is_cut(&self, from: Index, to: Index, now_ms: u64) -> bool {
-        self.links.get(&(from, to)).is_some_and(|link| link.cut_for_ms(now_ms).is_some())
+        self.cut_for_ms(from, to, now_ms).is_some()
     }
 
     /// How long nothing has got through between the two in one direction at least; nothing where all does.
     pub fn silent_for_ms(&self, a: Index, b: Index, now_ms: u64) -> Option<u64> {
-        let one_way =
-            |from: Index, to: Index| self.links.get(&(from, to)).and_then(|link| link.cut_for_ms(now_ms));
-        one_way(a, b).max(one_way(b, a))
+        self.cut_for_ms(a, b, now_ms).max(self.cut_for_ms(b, a, now_ms))
     }
 
     pub fn send(&mut self, from: Index, to: Index, now_ms: u64) -> Arrivals {
@@ -124,9 +136,7 @@ impl Network {
         let latency = self.distances.from_to(from, to);
         let base = self.chance.random_range(latency.least_us..=latency.most_us);
         let dice: u32 = self.chance.random_range(0..1_000);
-        let Some(link) = self.links.get(&(from, to)) else {
-            return Arrivals { first: Some(base), second: None };
-        };
+        let link = &self.links[from * self.nodes + to];
         let late = link.delay_ms.size() * 1_000;
         let (reorder_ms, per_mille) = (link.reorder_ms.size(), link.duplicate_per_mille.size());
         let overtaken = if reorder_ms > 0 { self.chance.random_range(0..reorder_ms * 1_000) } else { 0 };
