@@ -104,6 +104,11 @@ impl MemDisk {
         self.state().calls_left = Some(calls);
     }
 
+    /// Whether a power failure now could lose anything.
+    pub fn has_unsynced(&self) -> bool {
+        self.state().names.values().any(|content| !lock(content).unsynced.is_empty())
+    }
+
     /// The power fails: what was not synced is gone, but for what `unsynced` says.
     pub fn power_loss(&self, unsynced: Unsynced) {
         self.kill();

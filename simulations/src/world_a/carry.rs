@@ -68,6 +68,9 @@ impl World {
     pub(super) fn send(&self, from: Index, to: Index, message: Message) {
         let arrivals = self.net.borrow_mut().send(from, to, self.time.now_ms());
         let Some(world) = self.nodes[from].running().map(|running| running.world()) else { return };
+        if message.is_counted_on() {
+            world.it_spoke(from);
+        }
         if let Some(us) = arrivals.second {
             let (world, message) = (world.clone(), message.clone());
             self.time.call_in(us, move || world.deliver(from, to, message));

@@ -6,7 +6,7 @@ use super::changes::{self, Storm};
 use super::faults::SUPPORTED;
 use super::words::{Index, id_of};
 use crate::chance::stream;
-use crate::fault::{Fault, What};
+use crate::fault::{Fault, Unsynced, What};
 use crate::swarm::{Swarm, log_uniform};
 use leasing::LeasePolicy;
 use rand::Rng;
@@ -154,8 +154,11 @@ impl Config {
         let storms = Storm::draw(&config, seed);
         let stormy: Vec<Fault> = storms.iter().flat_map(|storm| storm.faults(&config)).collect();
         config.faults.extend(stormy);
+        config.faults.extend(older_disk(&config, seed));
         let late = config.faults.iter().flat_map(|fault| late_to_register(fault, &config));
         config.faults.extend(late.collect::<Vec<_>>());
+        let dark = config.faults.iter().filter_map(|fault| goes_dark(fault, config.run_ms));
+        config.faults.extend(dark.collect::<Vec<_>>());
         config.faults.sort_by_key(|fault| fault.at_ms);
         config.changes = changes::draw(&config, seed, &storms);
         config
@@ -165,8 +168,8 @@ impl Config {
 /// What a node says takes so long for a while after its disk was rolled back: leaders ask for its lines before it has
 /// registered. Every other time it dies meanwhile as often as it starts: its starts write records, and nobody hears of them.
 fn late_to_register(fault: &Fault, config: &Config) -> Vec<Fault> {
-    const LATE_MS: u64 = 700;
-    const STARTS_MS: u64 = 1_500;
+    const LATE_MS: u64 = 1_500;
+    const STARTS_MS: u64 = 3_000;
     let What::DiskRolledBack { node } = fault.what else { return Vec::new() };
     let others = (0..config.replicas).filter(|replica| *replica != node);
     let late = others.map(|to| Fault {
@@ -180,6 +183,30 @@ fn late_to_register(fault: &Fault, config: &Config) -> Vec<Fault> {
         what: What::CrashLoop { node, every_ms: LATE_MS },
     };
     late.chain(fault.at_ms.is_multiple_of(2).then_some(dying)).collect()
+}
+
+/// Of the runs in which no disk was lost, some have one that comes back older than it was: what must not be believed then
+/// is rarely asked for.
+fn older_disk(config: &Config, seed: u64) -> Option<Fault> {
+    let is_lost = |fault: &Fault| {
+        matches!(fault.what, What::DiskLost { .. } | What::BitRot { .. } | What::DiskRolledBack { .. })
+    };
+    let mut chance = stream(seed, "disk of before");
+    let comes = !config.faults.is_empty() && !config.faults.iter().any(is_lost) && chance.random_bool(0.3);
+    let last_ms = config.run_ms.checked_sub(30_000).filter(|last_ms| comes && *last_ms > 0)?;
+    let what = What::DiskRolledBack { node: chance.random_range(0..config.nodes) };
+    Some(Fault { at_ms: chance.random_range(0..last_ms), for_ms: log_uniform(&mut chance, 500, 8_000), what })
+}
+
+/// Every other disk that is slow for a while loses its power meanwhile, when something was said that it does not hold yet.
+fn goes_dark(fault: &Fault, run_ms: u64) -> Option<Fault> {
+    const DARK_MS: u64 = 1_000;
+    let What::SlowSync { node, .. } = fault.what else { return None };
+    let for_ms = DARK_MS.min(run_ms.saturating_sub(fault.at_ms));
+    let what = What::PowerLoss { node, unsynced: Unsynced::Lost };
+    // Of those that lie in wait.
+    let dark = Fault { at_ms: fault.at_ms / 4 * 4 + 2, for_ms, what };
+    (fault.at_ms.is_multiple_of(2) && for_ms > 0).then_some(dark)
 }
 
 fn lease_policy(chance: &mut crate::chance::Stream) -> LeasePolicy {

@@ -41,6 +41,8 @@ pub const SUPPORTED: [Kind; 26] = [
 ];
 
 const DRAIN_MS: u64 = 3_000;
+/// How long a power failure waits for a bad moment.
+const WAIT_MS: u64 = 10_000;
 
 /// All faults of the run's configuration.
 pub fn schedule(world: &Rc<World>) {
@@ -54,7 +56,12 @@ pub fn schedule(world: &Rc<World>) {
             world.time.call_in(image_ms * 1_000, move || then.keep_image(node));
         }
         let then = world.clone();
-        world.time.call_in(fault.at_ms * 1_000, move || then.begin(number, fault));
+        world.time.call_in(fault.at_ms * 1_000, move || match fault.what {
+            What::PowerLoss { node, .. } if fault.at_ms.is_multiple_of(2) => {
+                then.lie_in_wait(node, number, fault);
+            }
+            _ => then.begin(number, fault),
+        });
     }
 }
 
@@ -64,6 +71,37 @@ impl World {
         let sequence = node.running().map(|running| running.journal.sequence());
         if let Some(sequence) = sequence {
             *node.image.borrow_mut() = Some((node.disk.borrow().image(), sequence));
+        }
+    }
+
+    /// The power fails when the node says something that others count on, every other time only while its disk holds back
+    /// what was written; some seconds later at the latest.
+    fn lie_in_wait(self: &Rc<Self>, node: Index, number: u64, fault: Fault) {
+        let rest_ms = self.config.run_ms.saturating_sub(fault.at_ms + fault.for_ms);
+        let (within_ms, then) = (rest_ms.min(WAIT_MS), self.clone());
+        self.nodes[node].in_wait.borrow_mut().push((number, fault));
+        self.time.call_in(within_ms * 1_000, move || {
+            let mut waiting = then.nodes[node].in_wait.borrow_mut();
+            let still_there = waiting.iter().position(|(other, _)| *other == number);
+            let fault = still_there.map(|at| waiting.remove(at).1);
+            drop(waiting);
+            if let Some(fault) = fault {
+                then.begin(number, fault);
+            }
+        });
+    }
+
+    /// The node has just said something that the ledger will count on.
+    pub(super) fn it_spoke(self: &Rc<Self>, node: Index) {
+        let node = &self.nodes[node];
+        if node.in_wait.borrow().is_empty() {
+            return;
+        }
+        let has_unsynced = node.disk.borrow().has_unsynced();
+        let is_now = |(_, fault): &mut (u64, Fault)| has_unsynced || fault.at_ms.is_multiple_of(4);
+        for (number, fault) in node.in_wait.borrow_mut().extract_if(.., is_now) {
+            let then = self.clone();
+            self.time.call_in(0, move || then.begin(number, fault));
         }
     }
 

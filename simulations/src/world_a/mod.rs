@@ -168,6 +168,7 @@ impl World {
             gone: Cell::new(false),
             forgotten: Cell::new(false),
             lives: Cell::new(0),
+            in_wait: RefCell::default(),
             power_lost_ms: Cell::new(None),
             rolled_back: Cell::new(false),
             asks: RefCell::default(),

@@ -16,6 +16,7 @@ use super::words::{
 };
 use crate::clock::MachineClock;
 use crate::crossings::Crossing;
+use crate::fault::Fault;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::channel::oneshot;
 use journal::{HandleNo, Journal, KeyTable, LineView};
@@ -65,6 +66,8 @@ pub struct Node {
     pub gone: Cell<bool>,
     pub forgotten: Cell<bool>,
     pub lives: Cell<u64>,
+    /// Power failures that wait for a bad moment, by number.
+    pub in_wait: RefCell<Vec<(u64, Fault)>>,
     /// When the power last failed, or bits turned round: keys of before may be gone.
     pub power_lost_ms: Cell<Option<u64>>,
     pub rolled_back: Cell<bool>,

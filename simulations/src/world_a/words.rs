@@ -28,6 +28,17 @@ pub enum Message {
     Answer { id: u64, answer: Answer },
 }
 
+impl Message {
+    /// What a holder says of its lines: the ledger counts on it.
+    pub fn is_counted_on(&self) -> bool {
+        matches!(
+            self,
+            Self::Ask { request: Request::Leader { request: LeaderRequest::Batch(_), .. }, .. }
+                | Self::Answer { answer: Answer::Recall(_), .. }
+        )
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Request {
     Leader { request: LeaderRequest, within_ms: u64 },
