@@ -59,6 +59,9 @@ pub async fn crowd(world: Rc<World>, at: usize, seed: u64) {
         while world.time.now_ms() < end_ms {
             let gap = crowd.chance.random_range(0..=2 * crowd.config.every_ms * 1_000);
             world.time.sleep_us(gap).await;
+            if world.time.now_ms() >= run_ms {
+                return;
+            }
             crowd.arrive(&world);
         }
     }

@@ -160,8 +160,7 @@ impl Pool {
                 PoolMessage::Tick => self.tick().await,
                 PoolMessage::Recall { recall, reply } => self.recall(recall, reply).await,
                 PoolMessage::Final { lines, reply } => {
-                    let closing = lines.iter().filter_map(|line| self.closing.get(line));
-                    let _gone = reply.send(closing.cloned().collect());
+                    let _gone = reply.send(self.said_last(&lines).await);
                 }
                 PoolMessage::Confirm { line, reply } => self.confirm(line, reply).await,
                 PoolMessage::Drain { reply } => self.drain(reply).await,

@@ -74,4 +74,13 @@ impl Pool {
             }
         }
     }
+
+    /// Of lines that those who had them say nothing of any more: they close by now, or wait for their holds.
+    pub(super) async fn said_last(&self, lines: &[LineNumber]) -> Vec<LineMessage> {
+        let ending: Vec<LineNumber> =
+            lines.iter().filter(|line| self.ending.contains(line)).copied().collect();
+        let mut said = self.said_of_ending(&ending).await;
+        said.extend(lines.iter().filter_map(|line| self.closing.get(line)).cloned());
+        said
+    }
 }

@@ -224,8 +224,7 @@ impl Actor for PoolActor {
             PoolMessage::Tick => pool.tick(&myself).await,
             PoolMessage::Recall { recall, reply } => pool.recall(recall, reply, &myself).await,
             PoolMessage::Final { lines, reply } => {
-                let closing = lines.iter().filter_map(|line| pool.closing.get(line));
-                let _gone = reply.send(closing.cloned().collect());
+                let _gone = reply.send(pool.said_last(&lines).await);
             }
             PoolMessage::Confirm { line, reply } => pool.confirm(line, reply, &myself).await,
             PoolMessage::Drain { reply } => pool.drain(reply, &myself).await,
