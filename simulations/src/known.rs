@@ -21,7 +21,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::DeltaReports, world: A, seed: 0 },
     Known { mistake: Mistake::ClosedOpensAgain, world: A, seed: 112 },
     Known { mistake: Mistake::SilenceReturns, world: A, seed: 0 },
-    Known { mistake: Mistake::SessionByBatch, world: A, seed: 91 },
+    Known { mistake: Mistake::SessionByBatch, world: A, seed: 233 },
     Known { mistake: Mistake::RecallAtDeadline, world: A, seed: 0 },
     Known { mistake: Mistake::FencedDraws, world: A, seed: 187 },
     Known { mistake: Mistake::RolledBackAccepted, world: A, seed: 3 },
@@ -83,5 +83,10 @@ pub const MENDED: &[Mended] = &[
         bug: "a recall passes over a line whose actor ended it a moment ago and is not known any more",
         world: A,
         seed: 6_003_407,
+    },
+    Mended {
+        bug: "a recall passes over a line that began to wait for its holds while it was asked for",
+        world: A,
+        seed: 1_586,
     },
 ];
