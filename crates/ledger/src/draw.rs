@@ -2,6 +2,7 @@
 //!
 //! Not here: how much to ask for and when (`leasing`); recalls and waiting (the leader's desk).
 
+use crate::chain::{Takes, takes_of};
 use crate::command::{HolderBatch, LineMessage, Used, Wish};
 use crate::grant::{Grant, GrantState, ReturnedTo};
 use crate::limits;
@@ -11,10 +12,7 @@ use crate::outcome::{Denial, DenialReason, LineAnswer, LineRejection, LineResult
 use crate::window::LimitHit;
 use crate::workspace::Workspace;
 use types::planted::{Mistake, is_planted};
-use types::{BACKINGS_PER_LINE_MAX, Backing, Credits, LineId, LineNumber, Source, Timestamp};
-
-/// What a draw may take: by backing, in the order in which it burns.
-type Takes = Vec<(Backing, Credits)>;
+use types::{Backing, Credits, LineId, LineNumber, Source, Timestamp};
 
 impl Workspace {
     /// Takes one message. `fenced`: the holder was declared lost, so only final closes count, as evidence.
@@ -362,27 +360,6 @@ impl Workspace {
         Credits::from_micros(part).unwrap_or(available)
     }
 
-    /// Everything a user may draw now, in the order in which it burns: own allocation, his teams' reserves from the innermost
-    /// on, then what is shared.
-    pub(crate) fn chain(&self, user: &types::UserId, at: Timestamp) -> Vec<(Backing, Credits)> {
-        let whose = self.chain_user(user);
-        let drawable: Vec<&Grant> = self.grants_in_burn_order().filter(|g| g.is_drawable(at)).collect();
-        let mut chain = Vec::with_capacity(drawable.len());
-        let mut from = |source, grant, amount: Credits| {
-            if !amount.is_zero() {
-                chain.push((Backing { source, grant }, amount));
-            }
-        };
-        let own = whose.and_then(|u| u.allocation.as_ref()).map(|own| (Source::Allocation, own));
-        for (source, set_aside) in own.into_iter().chain(self.reserves_of(whose)) {
-            drawable.iter().for_each(|g| from(source, g.no, set_aside.earmarks.on(g.no)));
-        }
-        if self.chain_may_share(whose) {
-            drawable.iter().for_each(|g| from(Source::Shared, g.no, g.shared()));
-        }
-        chain
-    }
-
     /// Why a draw falls short, and how much is out elsewhere that could serve it if it came back.
     fn why_short(
         &self,
@@ -553,27 +530,6 @@ impl Workspace {
             self.lines.iter().filter(|(_, line)| wrongly(line)).map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.taken_for_returned(id, at));
     }
-}
-
-/// So much of the chain as there is room for on the line, and what there is within that room.
-fn takes_of(chain: Takes, line: Option<&Line>, mut left: Credits) -> (Takes, Credits) {
-    let mut takes = Vec::new();
-    let mut places = BACKINGS_PER_LINE_MAX.saturating_sub(line.map_or(0, |l| l.backings.len()));
-    let mut within_places = Credits::ZERO;
-    for (backing, part) in chain {
-        if !line.is_some_and(|l| l.backings.iter().any(|n| n.backing == backing)) {
-            // What burns later is not taken before what burns first.
-            let Some(rest) = places.checked_sub(1) else { break };
-            places = rest;
-        }
-        within_places = within_places.saturating_add(part);
-        let taken = part.min(left);
-        if !taken.is_zero() {
-            takes.push((backing, taken));
-            left.shrink(taken);
-        }
-    }
-    (takes, within_places)
 }
 
 enum LineStep {

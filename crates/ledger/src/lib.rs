@@ -20,6 +20,7 @@
 
 mod admin;
 mod allocation;
+mod chain;
 mod command;
 mod commit;
 mod cycle;

@@ -107,6 +107,7 @@ impl Plan {
             setup,
             names: self.topology.nodes.clone(),
             keep_film: false,
+            lies_in_wait: false,
         }
     }
 

@@ -88,6 +88,8 @@ pub struct Config {
     /// What nodes are called, where not n1 and so on.
     pub names: Vec<String>,
     pub keep_film: bool,
+    /// Some power failures wait for a bad moment; not where a plan says when they come.
+    pub lies_in_wait: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -150,6 +152,7 @@ impl Config {
             setup: Vec::new(),
             names: Vec::new(),
             keep_film: false,
+            lies_in_wait: true,
         };
         let storms = Storm::draw(&config, seed);
         let stormy: Vec<Fault> = storms.iter().flat_map(|storm| storm.faults(&config)).collect();

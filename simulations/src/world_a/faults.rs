@@ -57,7 +57,7 @@ pub fn schedule(world: &Rc<World>) {
         }
         let then = world.clone();
         world.time.call_in(fault.at_ms * 1_000, move || match fault.what {
-            What::PowerLoss { node, .. } if fault.at_ms.is_multiple_of(2) => {
+            What::PowerLoss { node, .. } if then.config.lies_in_wait && fault.at_ms.is_multiple_of(2) => {
                 then.lie_in_wait(node, number, fault);
             }
             _ => then.begin(number, fault),
