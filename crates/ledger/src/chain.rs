@@ -11,7 +11,7 @@ pub(crate) type Takes = Vec<(Backing, Credits)>;
 impl Workspace {
     /// Everything a user may draw now, in the order in which it burns: own allocation, his teams' reserves from the innermost
     /// on, then what is shared.
-    pub(crate) fn chain(&self, user: &types::UserId, at: Timestamp) -> Vec<(Backing, Credits)> {
+    pub(crate) fn chain(&self, user: &types::UserId, at: Timestamp) -> Takes {
         let whose = self.chain_user(user);
         let drawable: Vec<&Grant> = self.grants_in_burn_order().filter(|g| g.is_drawable(at)).collect();
         let mut chain = Vec::with_capacity(drawable.len());

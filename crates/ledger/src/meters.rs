@@ -25,6 +25,7 @@ impl Workspace {
     /// Usage by the meters it is counted under. Names past the bound are counted together as `other`; which ones
     /// these are never changes again.
     pub(crate) fn counted<'a>(&self, used: &'a Used) -> Cow<'a, [(Meter, Metered)]> {
+        // Mostly all of them are known, each said once: then they are counted as they are.
         let mut said = used.by_meter.iter().enumerate();
         if said.all(|(i, (meter, _))| {
             let again = used.by_meter[..i].iter().any(|(before, _)| before == meter);

@@ -118,6 +118,7 @@ impl Workspace {
     /// What came back of what counted against his share is his before anybody else's who is short.
     pub(crate) fn part_gets_back(&mut self, user: &UserId, at: Timestamp) {
         if self.pooling == Pooling::Pooled {
+            // Nobody has one.
             return;
         }
         let whose = self.chain_of(user).clone();

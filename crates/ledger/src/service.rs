@@ -162,7 +162,10 @@ impl Workspace {
 
     /// What is known of him on whose chain a user draws.
     pub(crate) fn chain_user(&self, user: &UserId) -> Option<&crate::User> {
-        let known = self.user(user)?;
+        self.chain_user_of(self.user(user)?)
+    }
+
+    fn chain_user_of<'a>(&'a self, known: &'a crate::User) -> Option<&'a crate::User> {
         match known.service().and_then(Service::draws_on) {
             Some(whose) if !is_planted(Mistake::ServicePaysItself) => self.user(whose),
             _ => Some(known),
@@ -178,7 +181,7 @@ impl Workspace {
     /// Whether he may spend, and whose chain he draws on.
     pub(crate) fn may_spend(&self, user: &UserId) -> bool {
         let Some(known) = self.user(user) else { return true };
-        known.has_access() && self.chain_user(user).is_none_or(crate::User::has_access)
+        known.has_access() && self.chain_user_of(known).is_none_or(crate::User::has_access)
     }
 
     /// Who answers for what a user spends: of a service its owner.

@@ -476,7 +476,9 @@ mod tests {
         file.sync().unwrap();
         directory.sync().unwrap();
         directory.create("unnamed").unwrap().sync().unwrap();
+        assert!(!disk.has_unsynced());
         file.write_at(6, b" lost").unwrap();
+        assert!(disk.has_unsynced());
 
         disk.kill();
         assert!(file.write_at(0, b"x").is_err(), "the process is gone");
@@ -484,6 +486,7 @@ mod tests {
         assert_eq!(disk.files().len(), 2);
 
         disk.power_loss(Unsynced::Lost);
+        assert!(!disk.has_unsynced());
         assert_eq!(disk.content(Path::new("/d/f")).unwrap(), b"synced");
         assert_eq!(disk.files(), [Path::new("/d/f")], "a name is durable with its directory");
     }
