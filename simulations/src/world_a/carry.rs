@@ -173,8 +173,10 @@ impl World {
         drop(counts);
         self.film(Step::LeaderElected, node, term, 0);
         self.oracle.borrow_mut().another_leader();
-        let ran = before.filter(|before| *before != node).and_then(|before| self.nodes[before].running());
-        if ran.is_some_and(|before| before.desk.rounds.any_runs()) {
+        let died_in_round = self.died_in_round.take();
+        let before = before.filter(|before| *before != node);
+        let ran = before.and_then(|before| self.nodes[before].running());
+        if before.is_some() && (died_in_round || ran.is_some_and(|ran| ran.desk.rounds.any_runs())) {
             self.saw(Crossing::LeaderChangesDuringRound);
         }
     }

@@ -4,14 +4,15 @@
 use super::START;
 use super::admins::{AdminStep, Wanted, user_id, workspace_id};
 use super::config::{Config, WorkspaceConfig};
+use super::given_up::GivenUp;
 use super::refunds::RefundWish;
 use super::words::Index;
 use crate::chance::{Stream, stream};
 use crate::fault::{Fault as PlannedFault, What as Fault};
 use crate::swarm::log_uniform;
 use ledger::{
-    Change, ForgetMode, GrantKind, Keep, MidCycle, NewGrant, NewImport, OverageRule, Overflow, Plan,
-    PlanChange, Pooling, Rollover, Subject, TeamChange, Term, When, WorkspaceSettings,
+    Change, GrantKind, Keep, MidCycle, NewGrant, NewImport, OverageRule, Overflow, Plan, PlanChange, Pooling,
+    Rollover, Subject, TeamChange, Term, When, WorkspaceSettings,
 };
 use rand::Rng;
 use testkit::naive::plan;
@@ -25,12 +26,12 @@ fn micros(micros: u64) -> Credits {
 }
 
 /// Everything at once around one user: the node that holds his credits is cut off and goes on spending, his credits are
-/// moved away, the node dies, and so does the leader. Its faults and changes stand in the lists of the run.
+/// moved away, the node dies, and so does the leader.
 #[derive(Clone, Debug)]
 pub struct Storm {
-    at_ms: u64,
-    workspace: usize,
-    user: usize,
+    pub at_ms: u64,
+    pub workspace: usize,
+    pub user: usize,
 }
 
 impl Storm {
@@ -55,11 +56,15 @@ impl Storm {
             for_ms,
             what,
         };
-        vec![
-            at(0, 9_000, Fault::Partition { nodes: vec![node] }),
-            at(6_000, 2_500, Fault::Crash { node }),
-            at(9_200, 1_500, Fault::LeaderCrash),
-        ]
+        let mut faults = vec![
+            at(2_000, 5_000, Fault::Partition { nodes: vec![node] }),
+            at(9_000, 1_500, Fault::Crash { node }),
+            at(9_500, 1_500, Fault::LeaderCrash),
+        ];
+        // In between it hears that the credits are recalled, and nobody hears what it answers.
+        let others = (0..config.nodes).filter(|to| *to != node);
+        faults.extend(others.map(|to| at(7_000, 4_500, Fault::OneWay { from: node, to })));
+        faults
     }
 
     fn changes(&self, config: &Config, chance: &mut Stream) -> Vec<AdminStep> {
@@ -69,23 +74,26 @@ impl Storm {
             node,
             what: Wanted::Change { workspace: self.workspace, change },
         };
-        let share = config.workspaces[self.workspace].granted.micros() / users as u64 / 4;
+        let share = (config.workspaces[self.workspace].granted.micros() / users as u64 / 4).max(1);
+        let raised = log_uniform(chance, 1.max(share / 100), share);
         let raise =
-            Change::AdjustAllocation { user: user_id(self.user), delta: CreditsDelta::Raise(micros(share)) };
+            Change::AdjustAllocation { user: user_id(self.user), delta: CreditsDelta::Raise(micros(raised)) };
         let mut steps = vec![change(0, 0, raise)];
-        for turn in 0..6 {
+        for turn in 0..8 {
             let id = ReallocationId::parse(&format!("s{}-{turn}", self.at_ms)).expect("a valid id");
             let (from, to) = (user_id(self.user), user_id((self.user + 1 + turn) % users.max(2)));
-            let amount = micros(log_uniform(chance, 1, share.max(2) * 2));
+            // What is too much is refused, and half of it asked for: in the end some of what goes is out.
+            let amount = micros((4 * raised >> turn).max(1));
             let node = chance.random_range(0..config.nodes);
-            steps.push(change(400 + 300 * turn as u64, node, Change::Reallocate { id, from, to, amount }));
+            let at_ms = 2_400 + 300 * turn as u64;
+            steps.push(change(at_ms, node, Change::Reallocate { id, from, to, amount }));
         }
         steps
     }
 }
 
 /// All changes of a run, by time.
-pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
+pub fn draw(config: &Config, seed: u64, given_up: Option<&GivenUp>) -> Vec<AdminStep> {
     let mut chance = stream(seed, "administrators");
     let mut steps = Vec::new();
     for (at, workspace) in config.workspaces.iter().enumerate() {
@@ -140,8 +148,8 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm]) -> Vec<AdminStep> {
         steps.extend(imports(config, seed, at));
     }
     windows(seed, &mut steps);
-    steps.extend(forgets(config, &mut chance));
-    steps.extend(storms.iter().flat_map(|storm| storm.changes(config, &mut chance)));
+    steps.extend(given_up.map(GivenUp::forget));
+    steps.extend(config.storms.iter().flat_map(|storm| storm.changes(config, &mut chance)));
     steps.sort_by_key(|step| step.at_ms);
     steps
 }
@@ -290,27 +298,6 @@ fn rollover(chance: &mut Stream) -> Rollover {
         _ => Keep::Percent(chance.random_range(0..=100)),
     };
     Rollover { keep, cycles: chance.random_bool(0.5).then(|| chance.random_range(1..4)) }
-}
-
-/// At most one node is given up that might wake: what was its credits' is lost, or spent twice.
-fn forgets(config: &Config, chance: &mut Stream) -> Option<AdminStep> {
-    let silent = config.faults.iter().filter_map(|fault| match &fault.what {
-        Fault::Crash { node } | Fault::PowerLoss { node, .. } | Fault::Pause { node } => Some((fault, *node)),
-        Fault::Partition { nodes } => {
-            nodes.iter().find(|node| **node >= config.replicas).map(|node| (fault, *node))
-        }
-        _ => None,
-    });
-    let mut silent: Vec<_> =
-        silent.filter(|(fault, node)| *node >= config.replicas && fault.for_ms >= 1_500).collect();
-    if silent.is_empty() || !chance.random_bool(0.9) {
-        return None;
-    }
-    let (fault, node) = silent.swap_remove(chance.random_range(0..silent.len()));
-    let mode = if chance.random_bool(0.5) { ForgetMode::Charge } else { ForgetMode::Credit };
-    // Soon, so that it had more to say.
-    let at_ms = fault.at_ms + fault.for_ms / chance.random_range(2..=8);
-    Some(AdminStep { at_ms, node: 0, what: Wanted::Forget { node, mode } })
 }
 
 fn settings(durability: Option<Durability>) -> WorkspaceSettings {

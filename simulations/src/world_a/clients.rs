@@ -3,6 +3,7 @@
 
 use super::World;
 use super::admins::{user_id, workspace_id};
+use super::changes::Storm;
 use super::config::{Listed, WorkspaceConfig};
 use super::consume::{self, home_of};
 use super::film::Step as Film;
@@ -18,6 +19,11 @@ use types::{Credits, Durability, IdempotencyKey};
 /// How often a keyed request is tried in all.
 const TRIES: u32 = 6;
 pub const CLIENT_WAITS_MS: u64 = 12_000;
+/// In a storm its user spends for so long, and so often.
+const RUSH_MS: u64 = 10_000;
+const RUSH_EVERY_MS: u64 = 300;
+/// Of a thousand times where he usually does.
+const RUSH_USUAL_PER_MILLE: u32 = 600;
 const NO_ANSWER: &str = "no-answer";
 
 struct Crowd {
@@ -33,18 +39,7 @@ struct Crowd {
 
 /// Load on one workspace until the faults end.
 pub async fn crowd(world: Rc<World>, at: usize, seed: u64) {
-    let config = world.config.workspaces[at].clone();
-    let mut weights = Vec::new();
-    for user in 0..config.users as u64 {
-        weights.push(weights.last().copied().unwrap_or(0) + 1_000_000 / (user + 1));
-    }
-    let chance = stream(seed, &format!("clients of {at}"));
-    let usual = |user: usize| {
-        let homes = world.homes(&workspace_id(at), &user_id(user));
-        homes[usize::from(user % 2 == 1) % homes.len()]
-    };
-    let usual = (0..config.users).map(usual).collect();
-    let mut crowd = Crowd { at, config, chance, weights, usual, requests: 0 };
+    let mut crowd = Crowd::new(&world, at, stream(seed, &format!("clients of {at}")));
     // Until the first grant is there.
     world.time.sleep(crowd.chance.random_range(800..3_000)).await;
     let run_ms = world.config.run_ms;
@@ -62,20 +57,48 @@ pub async fn crowd(world: Rc<World>, at: usize, seed: u64) {
             if world.time.now_ms() >= run_ms {
                 return;
             }
-            crowd.arrive(&world);
+            let user = crowd.user();
+            crowd.arrive(&world, user);
         }
     }
 }
 
+/// The user of a storm goes on spending while his credits are moved away.
+pub async fn rush(world: Rc<World>, storm: Storm, seed: u64) {
+    let mut crowd = Crowd::new(&world, storm.workspace, stream(seed, &format!("rush at {}", storm.at_ms)));
+    crowd.config.usual_per_mille = RUSH_USUAL_PER_MILLE;
+    // Its keys are its own.
+    crowd.requests = storm.at_ms * 1_000;
+    world.time.sleep(storm.at_ms.saturating_sub(world.time.now_ms())).await;
+    while world.time.now_ms() < storm.at_ms + RUSH_MS {
+        crowd.arrive(&world, storm.user);
+        let gap_ms = crowd.chance.random_range(0..=2 * RUSH_EVERY_MS);
+        world.time.sleep(gap_ms).await;
+    }
+}
+
 impl Crowd {
+    fn new(world: &World, at: usize, chance: Stream) -> Self {
+        let config = world.config.workspaces[at].clone();
+        let mut weights = Vec::new();
+        for user in 0..config.users as u64 {
+            weights.push(weights.last().copied().unwrap_or(0) + 1_000_000 / (user + 1));
+        }
+        let usual = |user: usize| {
+            let homes = world.homes(&workspace_id(at), &user_id(user));
+            homes[usize::from(user % 2 == 1) % homes.len()]
+        };
+        let usual = (0..config.users).map(usual).collect();
+        Self { at, config, chance, weights, usual, requests: 0 }
+    }
+
     fn user(&mut self) -> usize {
         let all = self.weights.last().copied().unwrap_or(1);
         let dice = self.chance.random_range(0..all);
         self.weights.partition_point(|end| *end <= dice)
     }
 
-    fn arrive(&mut self, world: &Rc<World>) {
-        let user = self.user();
+    fn arrive(&mut self, world: &Rc<World>, user: usize) {
         let burst = self.chance.random_range(0..1_000) < self.config.burst_per_mille;
         let count = if burst { self.chance.random_range(4..20) } else { 1 };
         for _ in 0..count {

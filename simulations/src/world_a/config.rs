@@ -4,6 +4,7 @@
 use super::admins::AdminStep;
 use super::changes::{self, Storm};
 use super::faults::SUPPORTED;
+use super::given_up::GivenUp;
 use super::words::{Index, id_of};
 use crate::chance::stream;
 use crate::fault::{Fault, Unsynced, What};
@@ -90,6 +91,8 @@ pub struct Config {
     pub keep_film: bool,
     /// Some power failures wait for a bad moment; not where a plan says when they come.
     pub lies_in_wait: bool,
+    /// What happens to some users all at once; its faults and changes stand in the lists of those.
+    pub storms: Vec<Storm>,
 }
 
 #[derive(Clone, Debug)]
@@ -153,17 +156,20 @@ impl Config {
             names: Vec::new(),
             keep_film: false,
             lies_in_wait: true,
+            storms: Vec::new(),
         };
-        let storms = Storm::draw(&config, seed);
-        let stormy: Vec<Fault> = storms.iter().flat_map(|storm| storm.faults(&config)).collect();
+        config.storms = Storm::draw(&config, seed);
+        let stormy: Vec<Fault> = config.storms.iter().flat_map(|storm| storm.faults(&config)).collect();
         config.faults.extend(stormy);
         config.faults.extend(older_disk(&config, seed));
         let late = config.faults.iter().flat_map(|fault| late_to_register(fault, &config));
         config.faults.extend(late.collect::<Vec<_>>());
         let dark = config.faults.iter().filter_map(|fault| goes_dark(fault, config.run_ms));
         config.faults.extend(dark.collect::<Vec<_>>());
+        let given_up = GivenUp::draw(&config, seed);
+        config.faults.extend(given_up.as_ref().and_then(GivenUp::stands_still));
         config.faults.sort_by_key(|fault| fault.at_ms);
-        config.changes = changes::draw(&config, seed, &storms);
+        config.changes = changes::draw(&config, seed, given_up.as_ref());
         config
     }
 }

@@ -18,6 +18,7 @@ mod dues;
 mod ending;
 mod faults;
 mod film;
+mod given_up;
 mod handle;
 mod holds;
 mod messages;
@@ -90,6 +91,8 @@ struct World {
     /// Term and leader, as last seen; and since when nobody leads who once did.
     led: Cell<(u64, Option<Index>)>,
     leaderless_since_ms: Cell<Option<u64>>,
+    /// The last leader died while it asked for lines.
+    died_in_round: Cell<bool>,
     faults_active: Cell<u32>,
     /// Clients' requests that have not ended.
     requests: Cell<u64>,
@@ -193,6 +196,7 @@ impl World {
             next_ask: Cell::new(1),
             led: Cell::new((0, None)),
             leaderless_since_ms: Cell::new(None),
+            died_in_round: Cell::new(false),
             faults_active: Cell::new(0),
             requests: Cell::new(0),
             clocks: RefCell::new(crate::clock::Judged::new(config.replicas)),
@@ -219,6 +223,9 @@ impl World {
         for at in 0..self.config.workspaces.len() {
             self.time.spawn(WORLD, clients::crowd(self.clone(), at, self.seed));
             self.time.spawn(WORLD, streams::streams(self.clone(), at, self.seed));
+        }
+        for storm in self.config.storms.clone() {
+            self.time.spawn(WORLD, clients::rush(self.clone(), storm, self.seed));
         }
         if let Some(listed) = self.config.listed.clone() {
             self.time.spawn(WORLD, clients::listed(self.clone(), listed));

@@ -145,6 +145,9 @@ impl World {
         self.time.kill(index + 1);
         node.asks.borrow_mut().clear();
         node.disk.borrow().kill();
+        if self.led.get().1 == Some(index) && running.desk.rounds.any_runs() {
+            self.died_in_round.set(true);
+        }
         drop(running);
         if self.led.get().1 == Some(index) && self.leaderless_since_ms.get().is_none() {
             self.leaderless_since_ms.set(Some(self.time.now_ms()));
