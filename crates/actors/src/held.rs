@@ -4,7 +4,7 @@
 use crate::leader::{LeaderAnswer, LeaderRefusal, LeaderRequest};
 use crate::messages::AllocationMessage;
 use crate::one_node::{
-    GUARD, ME, SHARD, actor_options, change, funded, node, one, spend, summary, workspace,
+    GUARD, ME, SHARD, actor_options, change, funded, node, one, recall_of, spend, summary, workspace,
 };
 use crate::{Holder, Options, Shards, Unavailable};
 use journal::{Ending, Held, LineView, OpenHold, Settle, Spend};
@@ -182,6 +182,21 @@ async fn a_session_is_renewed_though_one_of_two_holds_of_a_sealed_line_has_ended
     let view = summary_where(&shards, |view| view.held.is_zero()).await;
     assert_eq!((view.available, view.used), (whole(9_996), whole(4)));
     sweeping.abort();
+}
+
+/// Its actor ends it, and fails with the recall still in its mailbox: the pool knows what the line said last.
+#[tokio::test]
+async fn a_recall_that_meets_the_end_of_a_line_with_a_hold_is_answered() {
+    let (holder, shards) = a_node().await;
+    let held = hold(&holder, whole(7), 60_000).await;
+    let number = line(&holder).await.unwrap().line.number;
+    let handle = holder.find(&workspace(), &ann()).unwrap();
+    assert!(handle.tell(AllocationMessage::Frozen { number }) && handle.tell(AllocationMessage::Panic));
+    let recalled = tokio::time::timeout(GUARD, holder.recall(recall_of(&ann(), number))).await.unwrap();
+    let told: Vec<_> = recalled.lines.iter().map(|line| (line.number, line.held)).collect();
+    assert_eq!(told, [(number, whole(7))]);
+    settle(&holder, &held, whole(2)).await;
+    summary_where(&shards, |view| view.held.is_zero() && view.used == whole(3)).await;
 }
 
 /// Its actor fails with a hold open, and again when the hold has ended: nothing is lost and nothing is put on the word twice.

@@ -108,7 +108,7 @@ impl Plan {
             names: self.topology.nodes.clone(),
             keep_film: false,
             lies_in_wait: false,
-            storms: Vec::new(),
+            rushes: Vec::new(),
         }
     }
 

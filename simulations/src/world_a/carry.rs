@@ -69,7 +69,7 @@ impl World {
         let arrivals = self.net.borrow_mut().send(from, to, self.time.now_ms());
         let Some(world) = self.nodes[from].running().map(|running| running.world()) else { return };
         if message.is_counted_on() {
-            world.it_spoke(from);
+            world.it_spoke(from, message.draws_on_what_is_used());
         }
         if let Some(us) = arrivals.second {
             let (world, message) = (world.clone(), message.clone());

@@ -3,7 +3,7 @@
 
 use super::START;
 use super::admins::{AdminStep, Wanted, user_id, workspace_id};
-use super::config::{Config, WorkspaceConfig};
+use super::config::{Config, Rush, WorkspaceConfig};
 use super::given_up::GivenUp;
 use super::refunds::RefundWish;
 use super::words::Index;
@@ -29,9 +29,9 @@ fn micros(micros: u64) -> Credits {
 /// moved away, the node dies, and so does the leader.
 #[derive(Clone, Debug)]
 pub struct Storm {
-    pub at_ms: u64,
-    pub workspace: usize,
-    pub user: usize,
+    at_ms: u64,
+    workspace: usize,
+    user: usize,
 }
 
 impl Storm {
@@ -45,6 +45,12 @@ impl Storm {
             user: chance.random_range(0..2),
         };
         (0..count).map(one).collect()
+    }
+
+    /// He goes on spending while his credits are moved away.
+    pub fn rush(&self) -> Rush {
+        let Self { at_ms, workspace, user } = *self;
+        Rush { at_ms, for_ms: 10_000, workspace, user, node: None }
     }
 
     pub fn faults(&self, config: &Config) -> Vec<PlannedFault> {
@@ -61,8 +67,8 @@ impl Storm {
             at(9_000, 1_500, Fault::Crash { node }),
             at(9_500, 1_500, Fault::LeaderCrash),
         ];
-        // In between it hears that the credits are recalled, and nobody hears what it answers.
-        let others = (0..config.nodes).filter(|to| *to != node);
+        // In between it hears that the credits are recalled, and no leader hears what it answers.
+        let others = (0..config.replicas).filter(|to| *to != node);
         faults.extend(others.map(|to| at(7_000, 4_500, Fault::OneWay { from: node, to })));
         faults
     }
@@ -93,7 +99,7 @@ impl Storm {
 }
 
 /// All changes of a run, by time.
-pub fn draw(config: &Config, seed: u64, given_up: Option<&GivenUp>) -> Vec<AdminStep> {
+pub fn draw(config: &Config, seed: u64, storms: &[Storm], given_up: Option<&GivenUp>) -> Vec<AdminStep> {
     let mut chance = stream(seed, "administrators");
     let mut steps = Vec::new();
     for (at, workspace) in config.workspaces.iter().enumerate() {
@@ -149,7 +155,7 @@ pub fn draw(config: &Config, seed: u64, given_up: Option<&GivenUp>) -> Vec<Admin
     }
     windows(seed, &mut steps);
     steps.extend(given_up.map(GivenUp::forget));
-    steps.extend(config.storms.iter().flat_map(|storm| storm.changes(config, &mut chance)));
+    steps.extend(storms.iter().flat_map(|storm| storm.changes(config, &mut chance)));
     steps.sort_by_key(|step| step.at_ms);
     steps
 }

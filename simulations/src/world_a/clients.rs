@@ -3,8 +3,7 @@
 
 use super::World;
 use super::admins::{user_id, workspace_id};
-use super::changes::Storm;
-use super::config::{Listed, WorkspaceConfig};
+use super::config::{Listed, Rush, WorkspaceConfig};
 use super::consume::{self, home_of};
 use super::film::Step as Film;
 use super::words::{Charge, Consume, Index, Refusal, index_of};
@@ -19,8 +18,7 @@ use types::{Credits, Durability, IdempotencyKey};
 /// How often a keyed request is tried in all.
 const TRIES: u32 = 6;
 pub const CLIENT_WAITS_MS: u64 = 12_000;
-/// In a storm its user spends for so long, and so often.
-const RUSH_MS: u64 = 10_000;
+/// In a rush a user spends so often.
 const RUSH_EVERY_MS: u64 = 300;
 /// Of a thousand times where he usually does.
 const RUSH_USUAL_PER_MILLE: u32 = 600;
@@ -58,20 +56,21 @@ pub async fn crowd(world: Rc<World>, at: usize, seed: u64) {
                 return;
             }
             let user = crowd.user();
-            crowd.arrive(&world, user);
+            crowd.arrive(&world, user, None);
         }
     }
 }
 
-/// The user of a storm goes on spending while his credits are moved away.
-pub async fn rush(world: Rc<World>, storm: Storm, seed: u64) {
-    let mut crowd = Crowd::new(&world, storm.workspace, stream(seed, &format!("rush at {}", storm.at_ms)));
+pub async fn rush(world: Rc<World>, number: usize, rush: Rush, seed: u64) {
+    let Rush { at_ms, for_ms, workspace, user, node } = rush;
+    let mut crowd = Crowd::new(&world, workspace, stream(seed, &format!("rush {number}")));
     crowd.config.usual_per_mille = RUSH_USUAL_PER_MILLE;
     // Its keys are its own.
-    crowd.requests = storm.at_ms * 1_000;
-    world.time.sleep(storm.at_ms.saturating_sub(world.time.now_ms())).await;
-    while world.time.now_ms() < storm.at_ms + RUSH_MS {
-        crowd.arrive(&world, storm.user);
+    crowd.requests = (number as u64 + 1) << 32;
+    world.time.sleep(at_ms.saturating_sub(world.time.now_ms())).await;
+    let end_ms = (at_ms + for_ms).min(world.config.run_ms);
+    while world.time.now_ms() < end_ms {
+        crowd.arrive(&world, user, node);
         let gap_ms = crowd.chance.random_range(0..=2 * RUSH_EVERY_MS);
         world.time.sleep(gap_ms).await;
     }
@@ -98,11 +97,12 @@ impl Crowd {
         self.weights.partition_point(|end| *end <= dice)
     }
 
-    fn arrive(&mut self, world: &Rc<World>, user: usize) {
+    fn arrive(&mut self, world: &Rc<World>, user: usize, at: Option<Index>) {
         let burst = self.chance.random_range(0..1_000) < self.config.burst_per_mille;
         let count = if burst { self.chance.random_range(4..20) } else { 1 };
         for _ in 0..count {
             let (consume, node) = self.request(world, user);
+            let node = at.unwrap_or(node);
             let dice = self.chance.random();
             world.time.spawn(super::time::WORLD, one(world.clone(), consume, node, dice));
         }

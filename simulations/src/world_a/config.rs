@@ -91,8 +91,18 @@ pub struct Config {
     pub keep_film: bool,
     /// Some power failures wait for a bad moment; not where a plan says when they come.
     pub lies_in_wait: bool,
-    /// What happens to some users all at once; its faults and changes stand in the lists of those.
-    pub storms: Vec<Storm>,
+    pub rushes: Vec<Rush>,
+}
+
+/// For a while a user spends much oftener than others.
+#[derive(Clone, Copy, Debug)]
+pub struct Rush {
+    pub at_ms: u64,
+    pub for_ms: u64,
+    pub workspace: usize,
+    pub user: usize,
+    /// There; `None`: where he usually does, and elsewhere.
+    pub node: Option<Index>,
 }
 
 #[derive(Clone, Debug)]
@@ -156,20 +166,23 @@ impl Config {
             names: Vec::new(),
             keep_film: false,
             lies_in_wait: true,
-            storms: Vec::new(),
+            rushes: Vec::new(),
         };
-        config.storms = Storm::draw(&config, seed);
-        let stormy: Vec<Fault> = config.storms.iter().flat_map(|storm| storm.faults(&config)).collect();
+        let storms = Storm::draw(&config, seed);
+        let stormy: Vec<Fault> = storms.iter().flat_map(|storm| storm.faults(&config)).collect();
+        config.rushes.extend(storms.iter().map(Storm::rush));
         config.faults.extend(stormy);
         config.faults.extend(older_disk(&config, seed));
         let late = config.faults.iter().flat_map(|fault| late_to_register(fault, &config));
         config.faults.extend(late.collect::<Vec<_>>());
         let dark = config.faults.iter().filter_map(|fault| goes_dark(fault, config.run_ms));
-        config.faults.extend(dark.collect::<Vec<_>>());
+        let (dark, rushes): (Vec<_>, Vec<_>) = dark.unzip();
+        config.faults.extend(dark);
+        config.rushes.extend(rushes);
         let given_up = GivenUp::draw(&config, seed);
         config.faults.extend(given_up.as_ref().and_then(GivenUp::stands_still));
         config.faults.sort_by_key(|fault| fault.at_ms);
-        config.changes = changes::draw(&config, seed, given_up.as_ref());
+        config.changes = changes::draw(&config, seed, &storms, given_up.as_ref());
         config
     }
 }
@@ -207,15 +220,18 @@ fn older_disk(config: &Config, seed: u64) -> Option<Fault> {
     Some(Fault { at_ms: chance.random_range(0..last_ms), for_ms: log_uniform(&mut chance, 500, 8_000), what })
 }
 
-/// Every other disk that is slow for a while loses its power meanwhile, when something was said that it does not hold yet.
-fn goes_dark(fault: &Fault, run_ms: u64) -> Option<Fault> {
+/// Every other disk that is slow for a while loses its power meanwhile, when something was said that it does not hold yet:
+/// somebody spends there.
+fn goes_dark(fault: &Fault, run_ms: u64) -> Option<(Fault, Rush)> {
     const DARK_MS: u64 = 1_000;
+    const RUSH_MS: u64 = 5_000;
     let What::SlowSync { node, .. } = fault.what else { return None };
     let for_ms = DARK_MS.min(run_ms.saturating_sub(fault.at_ms));
     let what = What::PowerLoss { node, unsynced: Unsynced::Lost };
-    // Of those that lie in wait.
-    let dark = Fault { at_ms: fault.at_ms / 4 * 4 + 2, for_ms, what };
-    (fault.at_ms.is_multiple_of(2) && for_ms > 0).then_some(dark)
+    // Of those that lie in wait for what is used.
+    let dark = Fault { at_ms: fault.at_ms / 8 * 8 + 6, for_ms, what };
+    let rush = Rush { at_ms: fault.at_ms, for_ms: RUSH_MS, workspace: 0, user: 0, node: Some(node) };
+    (fault.at_ms.is_multiple_of(2) && for_ms > 0).then_some((dark, rush))
 }
 
 fn lease_policy(chance: &mut crate::chance::Stream) -> LeasePolicy {
@@ -238,9 +254,9 @@ fn lease_policy(chance: &mut crate::chance::Stream) -> LeasePolicy {
 fn workspace(chance: &mut crate::chance::Stream, count: u64, run_ms: u64) -> WorkspaceConfig {
     let most = log_uniform(chance, CREDIT / 100, 20 * CREDIT);
     let prices = (chance.random_range(0..=most), most);
-    // Between three requests a second and one in three, over all pools: many quiet runs meet more faults than few busy
+    // Between two requests a second and one in four, over all pools: many quiet runs meet more faults than few busy
     // ones. And pools that last between a tenth and ten times the run.
-    let every_ms = log_uniform(chance, 350, 3_000) * count;
+    let every_ms = log_uniform(chance, 512, 4_000) * count;
     let mean_price = (prices.0 + prices.1) / 2;
     let spent_in_all = mean_price.saturating_mul(run_ms / every_ms).max(CREDIT);
     let granted = log_uniform(chance, spent_in_all / 10, spent_in_all * 10);

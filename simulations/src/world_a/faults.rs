@@ -92,13 +92,18 @@ impl World {
     }
 
     /// The node has just said something that the ledger will count on.
-    pub(super) fn it_spoke(self: &Rc<Self>, node: Index) {
+    pub(super) fn it_spoke(self: &Rc<Self>, node: Index, draws: bool) {
         let node = &self.nodes[node];
         if node.in_wait.borrow().is_empty() {
             return;
         }
         let has_unsynced = node.disk.borrow().has_unsynced();
-        let is_now = |(_, fault): &mut (u64, Fault)| has_unsynced || fault.at_ms.is_multiple_of(4);
+        // Half of them at any word, a quarter while something is not synced, a quarter if it says what is used meanwhile.
+        let is_now = |(_, fault): &mut (u64, Fault)| match fault.at_ms % 8 {
+            0 | 4 => true,
+            2 => has_unsynced,
+            _ => has_unsynced && draws,
+        };
         for (number, fault) in node.in_wait.borrow_mut().extract_if(.., is_now) {
             let then = self.clone();
             self.time.call_in(0, move || then.begin(number, fault));

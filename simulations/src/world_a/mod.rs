@@ -224,8 +224,8 @@ impl World {
             self.time.spawn(WORLD, clients::crowd(self.clone(), at, self.seed));
             self.time.spawn(WORLD, streams::streams(self.clone(), at, self.seed));
         }
-        for storm in self.config.storms.clone() {
-            self.time.spawn(WORLD, clients::rush(self.clone(), storm, self.seed));
+        for (number, rush) in self.config.rushes.iter().enumerate() {
+            self.time.spawn(WORLD, clients::rush(self.clone(), number, *rush, self.seed));
         }
         if let Some(listed) = self.config.listed.clone() {
             self.time.spawn(WORLD, clients::listed(self.clone(), listed));

@@ -37,6 +37,16 @@ impl Message {
                 | Self::Answer { answer: Answer::Recall(_), .. }
         )
     }
+
+    /// A draw of a line that was spent from: it says what is used without a sync before.
+    pub fn draws_on_what_is_used(&self) -> bool {
+        let Self::Ask { request: Request::Leader { request: LeaderRequest::Batch(batch), .. }, .. } = self
+        else {
+            return false;
+        };
+        let is_draw = |line: &ledger::LineMessage| matches!(line.wish, ledger::Wish::Draw { .. });
+        batch.lines.iter().any(|line| is_draw(line) && !line.used.by_meter.is_empty())
+    }
 }
 
 #[derive(Clone, Debug)]
