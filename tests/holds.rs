@@ -1,14 +1,17 @@
 //! Holds through real ports: opened, extended, settled, released, expired; on a node that is killed, through another node,
-//! over a rollover; and fifty rolling streams on a pool that runs dry. Not here: what the journal keeps of them (`journal`).
+//! over a rollover; and fifty rolling streams on a pool that runs dry, beside worst-case holds. Not here: what the journal keeps of them (`journal`).
 
 use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
+use std::ops::Range;
+use std::sync::Arc;
 use tests::{
     Api, Books, Cluster, PATIENCE, Real, Spent, Tally, assert_conserved, credits, cycle_is, eventually,
     instant_ms, text, whole,
 };
+use tokio::sync::Barrier;
 use types::Credits;
 
 const HOLDS: &str = "/v1/workspaces/acme/holds";
@@ -411,7 +414,7 @@ async fn what_is_held_beyond_what_is_included_is_billed_as_far_as_it_is_settled(
 /// A stream: it holds one credit ahead of what it has used, and goes on until its end or until there is no more.
 async fn stream(mut api: Api, user: String, seed: u64) -> (u64, bool) {
     let mut random = StdRng::seed_from_u64(seed);
-    let length: u64 = random.random_range(20..100);
+    let length: u64 = random.random_range(LENGTHS);
     let opened = loop {
         let answer = api.answer("POST", HOLDS, Some(&body(&user, "1", 60_000))).await;
         match answer.status {
@@ -446,6 +449,27 @@ async fn stream(mut api: Api, user: String, seed: u64) -> (u64, bool) {
     (used, is_dry)
 }
 
+/// The same call by a client that knows no better: it holds the most that a call can cost until it knows what this one has
+/// cost. All of them are asked for before the first one ends. `None`: it was refused.
+async fn worst_case(mut api: Api, user: String, seed: u64, all_asked: Arc<Barrier>) -> Option<u64> {
+    let length: u64 = StdRng::seed_from_u64(seed).random_range(LENGTHS);
+    let most = LENGTHS.end.to_string();
+    let opened = loop {
+        let answer = api.answer("POST", HOLDS, Some(&body(&user, &most, 60_000))).await;
+        match answer.status {
+            201 => break Some(answer.json()),
+            402 => break None,
+            _ => assert_eq!(answer.code(), "credits_unreachable", "{}", answer.text()),
+        }
+    };
+    all_asked.wait().await;
+    let hold = text(&opened?["hold"]);
+    let ended = end(&mut api, &hold, "settle", json!({"amount": length.to_string()})).await;
+    assert_eq!(ended, told("settled", &length.to_string(), &(LENGTHS.end - length).to_string()));
+    Some(length)
+}
+
+const LENGTHS: Range<u64> = 20..100;
 const STREAMS: u64 = 50;
 const POOL: u64 = 1_500;
 
@@ -473,5 +497,28 @@ async fn fifty_streams_spend_a_pool_to_the_last_credit_and_stop() {
         (books.used, books.remaining, books.unattributed),
         (whole(POOL), Credits::ZERO, Credits::ZERO)
     );
+    assert_conserved(&mut api).await;
+}
+
+/// The same fifty calls with worst-case holds: what is held for nothing keeps others out, though they would have been paid for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worst_case_holds_keep_out_whom_rolling_ones_serve() {
+    let cluster = Cluster::start(3).await;
+    let mut api = cluster.api(1);
+    api.make_workspace("acme", &POOL.to_string()).await;
+    let all_asked = Arc::new(Barrier::new(usize::try_from(STREAMS).unwrap()));
+    let calls = (0..STREAMS).map(|n| {
+        let node = u16::try_from(n % 3 + 1).unwrap();
+        tokio::spawn(worst_case(cluster.api(node), format!("user-{}", n % 20), n, all_asked.clone()))
+    });
+    let ended: Vec<Option<u64>> = join_all(calls).await.into_iter().map(|ended| ended.unwrap()).collect();
+    let (served, spent) = (ended.iter().flatten().count() as u64, ended.iter().flatten().sum::<u64>());
+    tests::tell(format_args!(
+        "fifty calls at once on {POOL} credits: worst-case holds served {served} of them and used {} % of the pool; rolling holds used 100 %",
+        spent * 100 / POOL
+    ));
+    assert_eq!(served, POOL / LENGTHS.end, "to the last hold: {ended:?}");
+    assert!(spent < POOL, "{ended:?}");
+    used_is(&mut api, &spent.to_string()).await;
     assert_conserved(&mut api).await;
 }

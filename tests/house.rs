@@ -189,6 +189,24 @@ fn folders_are_named_as_their_crates_and_nothing_is_published() {
     none(&complaints);
 }
 
+/// Where there are none, nobody looks for them: for each crate that costs as much as a test of its own.
+#[test]
+fn examples_in_docs_run_where_there_are_some() {
+    let metadata = metadata();
+    let runs = |room: &str| {
+        let package = metadata.packages.iter().find(|package| package.name.as_str() == room);
+        package.is_some_and(|package| package.targets.iter().any(|target| target.doctest))
+    };
+    let mut complaints = Vec::new();
+    for (path, text) in sources().filter(|(path, _)| in_src(path) && !runs(room_of(path))) {
+        let found = rules::examples(&text).into_iter();
+        complaints.extend(found.map(|at| {
+            format!("{path}:{at}: an example, and the manifest says `doctest = false`: it would never run")
+        }));
+    }
+    none(&complaints);
+}
+
 #[test]
 fn the_top_level_is_as_planned() {
     let mut complaints = Vec::new();

@@ -190,6 +190,26 @@ pub(crate) fn foreign_folders(path: &str, text: &str) -> Vec<String> {
     complaints
 }
 
+/// Lines on which an example of Rust begins in the docs.
+pub(crate) fn examples(text: &str) -> Vec<usize> {
+    let (mut found, mut is_open) = (Vec::new(), false);
+    for (at, line) in (1..).zip(text.lines()) {
+        let line = line.trim_start();
+        let Some(doc) = line.strip_prefix("//!").or_else(|| line.strip_prefix("///")) else {
+            is_open = false;
+            continue;
+        };
+        let Some(language) = doc.trim().strip_prefix("```") else { continue };
+        let is_rust =
+            |word: &str| ["", "rust", "no_run", "should_panic", "compile_fail", "ignore"].contains(&word);
+        if !is_open && language.split(',').all(is_rust) {
+            found.push(at);
+        }
+        is_open = !is_open;
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +241,17 @@ mod tests {
             assert!(complaints[0].contains(&format!("| {from} ")), "{}", complaints[0]);
         }
         assert!(against_floors(&rows, &[import("cellar", "types", false)])[0].contains("no row"));
+    }
+
+    #[test]
+    fn an_example_is_found_and_a_picture_is_not() {
+        let picture = "//! ```text\n//! a -> b\n//! ```\n";
+        assert_eq!(examples(picture), Vec::<usize>::new());
+        for planted in
+            ["/// ```\n/// f();\n/// ```", "/// ```no_run\n/// f();\n/// ```", "//! ```rust,ignore\n//! ```"]
+        {
+            assert_eq!(examples(&format!("{picture}{planted}")), [4], "{planted}");
+        }
     }
 
     #[test]
