@@ -93,9 +93,9 @@ impl Platform {
         }
     }
 
-    /// What is out on leases of ended cycles has come back.
-    async fn leases_are_back(&mut self) {
-        let path = self.path("");
+    /// What was out on leases has come back: of the pool, or of one member.
+    async fn leases_are_back(&mut self, below: &str) {
+        let path = self.path(below);
         eventually("leases are back", PATIENCE, async || {
             (self.admin.read(&path).await["leased"] == "0").then_some(())
         })
@@ -125,10 +125,11 @@ async fn a_seat_changes_hands_and_the_month_is_reset() {
 
     // Ann leaves: what she has left goes to Bob, who has used his, and to her successor.
     platform.access("ann", false).await;
+    platform.leases_are_back("/members/ann").await;
     platform.is_refused("ann", "1", "access_disabled").await;
     for (id, to, amount) in [("to-bob", "bob", "250"), ("to-dan", "dan", "350")] {
         let moved = json!({"id": id, "from": "ann", "to": to, "amount": amount});
-        platform.post("/reallocations", moved, 201).await;
+        platform.post("/reallocations", moved, 200).await;
     }
     platform.access("dan", true).await;
     let plan = platform.read("/plan").await;
@@ -140,7 +141,7 @@ async fn a_seat_changes_hands_and_the_month_is_reset() {
     assert_eq!(platform.of("", &["granted", "used"]).await, ["3000", "2000"]);
 
     platform.goes_to_renewal(1_000).await;
-    platform.leases_are_back().await;
+    platform.leases_are_back("").await;
     assert_eq!(platform.read("").await["cycle"]["number"], 2);
     assert_eq!(platform.of("", &["granted", "used", "remaining"]).await, ["3000", "0", "3000"]);
     for (user, amount) in [("bob", "1000"), ("cleo", "1000")] {
@@ -162,14 +163,14 @@ async fn a_pack_that_was_bought_on_the_eve_of_a_renewal_is_still_there() {
     // At once, and what the plan had left pays first.
     platform.spends("ann", &["11"]).await;
     platform.goes_to_renewal(DAY_MS).await;
-    platform.leases_are_back().await;
+    platform.leases_are_back("").await;
     let pack = ["amount", "used", "available", "expired"];
     assert_eq!(platform.of("/grants/pack-1", &pack).await, ["500", "1", "499", "0"]);
     assert_eq!(platform.of("", &["remaining", "used"]).await, ["799", "0"], "300 of the plan and the pack");
     // The plan's first, whatever was bought before.
     platform.spends("ann", &["150", "150"]).await;
     platform.access("ann", false).await;
-    platform.leases_are_back().await;
+    platform.leases_are_back("").await;
     assert_eq!(platform.of("/grants/pack-1", &pack).await, ["500", "1", "499", "0"]);
     platform.access("ann", true).await;
     platform.spends("ann", &["499"]).await;
@@ -195,7 +196,7 @@ async fn a_trial_is_a_fixed_amount_for_its_whole_window() {
     platform.spends("ann", &["5"]).await;
     platform.post("/grants", json!({"id": "pack-1", "kind": "pack", "amount": "20"}), 201).await;
     platform.passes(DAY_MS).await;
-    platform.leases_are_back().await;
+    platform.leases_are_back("").await;
     let trial = ["state", "used", "expired", "available"];
     assert_eq!(platform.of("/grants/trial", &trial).await, ["expired", "35", "15", "0"]);
     platform.spends("ann", &["20"]).await;
@@ -224,8 +225,7 @@ async fn prices_are_shown_before_and_what_is_left_is_exact_where_a_platform_warn
     }
     platform.put("/plan", json!({"id": "starter", "allowance": "100"})).await;
     let larger = json!({"id": "growth", "allowance": "250"});
-    let previewed = platform.admin.answer("POST", &platform.path("/plan/preview"), Some(&larger.to_string()));
-    let previewed = previewed.await.expect(200).json();
+    let previewed = platform.post("/plan/preview", larger.clone(), 200).await;
     assert_eq!(platform.put("/plan", larger).await, previewed);
     assert_eq!(platform.of("", &["granted", "remaining"]).await, ["250", "250"]);
 
