@@ -1,5 +1,6 @@
 //! Holds through real ports: opened, extended, settled, released, expired; on a node that is killed, through another node,
-//! over a rollover; and fifty rolling streams on a pool that runs dry, beside worst-case holds. Not here: what the journal keeps of them (`journal`).
+//! over a rollover; and fifty rolling streams on a pool that runs dry, beside worst-case holds. Not here: what the
+//! journal keeps of them (`journal`).
 
 use futures::future::join_all;
 use rand::rngs::StdRng;
@@ -514,7 +515,7 @@ async fn worst_case_holds_keep_out_whom_rolling_ones_serve() {
     let ended: Vec<Option<u64>> = join_all(calls).await.into_iter().map(|ended| ended.unwrap()).collect();
     let (served, spent) = (ended.iter().flatten().count() as u64, ended.iter().flatten().sum::<u64>());
     tests::tell(format_args!(
-        "fifty calls at once on {POOL} credits: worst-case holds served {served} of them and used {} % of the pool; rolling holds used 100 %",
+        "fifty calls at once on {POOL} credits: worst-case holds served {served} of them and used {} % of the pool",
         spent * 100 / POOL
     ));
     assert_eq!(served, POOL / LENGTHS.end, "to the last hold: {ended:?}");
