@@ -93,6 +93,11 @@ impl Actor for AllocationActor {
                     state.close().await;
                 }
             }
+            AllocationMessage::Retire => {
+                state.retire().await;
+                myself.stop(None);
+                return Ok(());
+            }
             AllocationMessage::Tick => {
                 if state.tick().await {
                     myself.stop(None);
@@ -287,7 +292,7 @@ impl Allocation {
             workspace: self.handle.workspace.clone(),
             user: self.handle.user.clone(),
             cycle: self.holder.cycle_of(&self.handle.workspace),
-            team: None,
+            scope: self.handle.scope().clone(),
         };
         let number = self.holder.journal.open_line(wish).await?;
         self.holder.panic_point(planted::Actor::Allocation);
@@ -366,7 +371,10 @@ impl Allocation {
                 self.install(drawn).await;
                 let short = self.line.as_ref().is_some_and(|line| line.lease.drawn < sent.target);
                 self.dry |= short;
-                if frozen || denied.as_ref().is_some_and(|denial| denial.reason == DenialReason::Frozen) {
+                let is_over = |denial: &Denial| {
+                    matches!(denial.reason, DenialReason::Frozen | DenialReason::ScopesChanged)
+                };
+                if frozen || denied.as_ref().is_some_and(is_over) {
                     self.close().await;
                 } else if let Some(denial) = denied {
                     let Some(line) = &mut self.line else { return };
@@ -487,6 +495,13 @@ impl Allocation {
         }
     }
 
+    /// Its list is not the one of now: who waits finds the handle that is, and nobody finds this one any more.
+    async fn retire(&mut self) {
+        self.holder.directory.drop_handle(&self.handle);
+        self.close().await;
+        self.waiting.deny_all(&Denied::Gone);
+    }
+
     /// Whether the actor may stop: nothing waits, nothing is open, nobody spent for a while.
     async fn tick(&mut self) -> bool {
         self.note_rate();
@@ -548,7 +563,8 @@ impl Allocation {
             | DenialReason::AllocationExhausted
             | DenialReason::LimitReached(_)
             | DenialReason::OverageCapReached
-            | DenialReason::Frozen => self.waiting.deny_above(available, &denied),
+            | DenialReason::Frozen
+            | DenialReason::ScopesChanged => self.waiting.deny_above(available, &denied),
         }
     }
 

@@ -48,6 +48,8 @@ pub(crate) enum AllocationMessage {
     Frozen {
         number: LineNumber,
     },
+    /// Other features or models are limited now: give everything back and end.
+    Retire,
     Tick,
     /// The node drains: give everything back.
     Drain {

@@ -65,7 +65,11 @@ mod tests {
             number: LineNumber(u64::MAX),
             user: name.parse().unwrap(),
             cycle: CycleNumber(u32::MAX),
-            team: Some(TeamId::parse(name).unwrap()),
+            scope: Scope {
+                list: Revision(u64::MAX),
+                feature: Some(Feature::parse(name).unwrap()),
+                model: Some(Model::parse(name).unwrap()),
+            },
             returned: (0..backings).map(|no| (backing(no), Credits::MAX)).collect(),
             used: Used {
                 by_backing: (0..backings).map(|no| (backing(no), Credits::MAX, Credits::MAX)).collect(),

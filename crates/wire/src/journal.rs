@@ -130,7 +130,15 @@ pub struct Opened {
     pub number: u64,
     pub user: String,
     pub cycle: u32,
-    pub team: Option<String>,
+    pub scope: Scope,
+}
+
+/// What a line may be spent on, where features or models are limited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    pub list: u64,
+    pub feature: Option<String>,
+    pub model: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,8 +152,6 @@ pub struct Line {
     /// Kinds of unit, in the order in which they came.
     pub units: Vec<String>,
     pub meters: Vec<MeterNumbers>,
-    /// Limits by feature or model; empty until holders take permits.
-    pub permits: Vec<Permit>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,15 +180,6 @@ pub struct MeterNumbers {
     pub calls: u64,
     /// By the position of the unit within the line.
     pub units: Vec<(u8, u64)>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Permit {
-    pub feature: Option<String>,
-    pub model: Option<String>,
-    pub drawn: u64,
-    pub used: u64,
-    pub returned: u64,
 }
 
 /// One charge; its sequence is the line's next.
@@ -242,7 +239,7 @@ pub struct KeptKey {
 
 impl Frozen for Record {
     const TYPE_ID: u8 = 74;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     /// A line with 128 meters of 64 kinds of unit has some 150 KB.
     const BYTES_MAX: usize = 1024 * 1024;
 }
@@ -410,7 +407,7 @@ mod tests {
             number: 300,
             user: "ann".into(),
             cycle: 2,
-            team: Some("t".into()),
+            scope: Scope { list: 300, feature: Some("chat".into()), model: None },
         };
         let keyed = Keyed {
             key: "k".into(),
@@ -464,7 +461,6 @@ mod tests {
                         calls: 4,
                         units: vec![(0, 4)],
                     }],
-                    permits: vec![Permit { feature: None, model: None, drawn: 3, used: 2, returned: 1 }],
                 })),
                 "4a0102030177fb2c0103616e6e02010174010a040101010714080a020000010463616c6c01046368617401036d2d31fb409c0804010004010000030201",
             ),

@@ -2,6 +2,7 @@
 //! are hashed whether anybody looks or not (`film`).
 
 use super::World;
+use super::consume::feature_of;
 use super::film::{Frame, Step};
 use super::node::Running;
 use super::words::{Charge, Consume, Index, index_of};
@@ -111,7 +112,7 @@ impl World {
         );
         let running = self.nodes[holder].running();
         let leases =
-            running.and_then(|running| self.lease_of(&running, &consume.workspace, &consume.user, line));
+            running.and_then(|running| self.lease_of(&running, consume, line));
         Scene {
             words,
             user: Some(consume.user.to_string()),
@@ -128,11 +129,11 @@ impl World {
     fn lease_of(
         &self,
         running: &Running,
-        workspace: &WorkspaceId,
-        user: &UserId,
+        consume: &Consume,
         line: String,
     ) -> Option<Lease> {
-        let handle = running.find(workspace, user)?;
+        let Consume { workspace, user, .. } = consume;
+        let handle = running.find(workspace, user, &feature_of(consume))?;
         Some(Lease {
             node: self.name(running.node),
             line,
@@ -299,8 +300,8 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::MakeGrant(_)
         | Change::VoidGrant { .. }
         | Change::Team { .. }
-        | Change::SetLimit { of: Subject::Team(_), .. }
-        | Change::LiftLimits { of: Subject::Team(_) }
+        | Change::SetLimit { of: Subject::Team(_) | Subject::Feature(_) | Subject::Model(_), .. }
+        | Change::LiftLimits { of: Subject::Team(_) | Subject::Feature(_) | Subject::Model(_) }
         | Change::SetPooling(_)
         | Change::ImportUsage(_)
         | Change::Plan(_) => None,

@@ -24,12 +24,17 @@ fn metered() -> log::Metered {
     log::Metered { credits: 5, calls: 1, units: vec![("t".into(), 300)] }
 }
 
+fn scope() -> log::Scope {
+    log::Scope { list: 300, feature: None, model: Some("m-1".into()) }
+}
+
 fn line() -> log::LineMessage {
     let meter = log::Meter { feature: "f".into(), model: None, day: -1 };
     let used = log::Used { by_backing: vec![(backing(), 5, 6)], by_meter: vec![(meter, metered())] };
     let (user, returned) = ("u".into(), vec![(backing(), 4)]);
     let wish = log::Wish::Draw { target: 8, floor: 7, need: 6 };
-    log::LineMessage { number: 1, user, cycle: 1, team: None, returned, used, held: 2, confirmed: 3, wish }
+    let scope = scope();
+    log::LineMessage { number: 1, user, cycle: 1, scope, returned, used, held: 2, confirmed: 3, wish }
 }
 
 #[test]
@@ -106,6 +111,7 @@ fn what_a_leader_answers() {
         elsewhere: vec![9],
         durability: log::Durability::Quorum,
         cut_off: true,
+        limited: Some(log::Limited { revision: 300, features: vec!["f".into()], models: vec![] }),
     };
     golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5106 00000101000101010308010100010201090201");
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
@@ -320,6 +326,7 @@ fn what_holders_are_asked_for_and_answer() {
     let recalled = RecallLine {
         line: log::LineId { holder: holder(), number: 1 },
         user: "u".into(),
+        scope: scope(),
         drawn: vec![(backing(), 8)],
         frozen: true,
         keep: 2,
@@ -446,7 +453,8 @@ fn a_message_of_the_largest_size_is_read_and_one_past_it_is_not() {
     let lines = |count| {
         let drawn = vec![(log::Backing { source: log::Source::Shared, grant: 0 }, 0); count];
         let line = log::LineId { holder: log::HolderId { node: 0, disk: 0 }, number: 0 };
-        let line = RecallLine { line, user: String::new(), drawn, frozen: false, keep: 0 };
+        let scope = log::Scope { list: 0, feature: None, model: None };
+        let line = RecallLine { line, user: String::new(), scope, drawn, frozen: false, keep: 0 };
         Recall { workspace: "w".into(), lines: vec![line] }
     };
     // 15 bytes around the list, 3 for each of it.
