@@ -117,7 +117,7 @@ async fn a_session_is_renewed_though_what_is_held_of_a_sealed_line_is_out() {
     let off = Change::PutMember {
         user: ann(),
         ai_access: Some(false),
-        scope: types::Scope::ANYTHING,
+        team: None,
         role: None,
         service: ledger::ServiceChange::NONE,
     };
@@ -157,7 +157,7 @@ async fn a_session_is_renewed_though_one_of_two_holds_of_a_sealed_line_has_ended
     let off = Change::PutMember {
         user: ann(),
         ai_access: Some(false),
-        scope: types::Scope::ANYTHING,
+        team: None,
         role: None,
         service: ledger::ServiceChange::NONE,
     };

@@ -283,7 +283,7 @@ impl Fingerprint {
 mod tests {
     use super::*;
     use quota::{GrantKind, MemberKind, Membership, MidCycle, Overflow, Pooling, Role, When};
-    use types::{Every, GrantId, ReallocationId, TeamId, UserId, ZoneName};
+    use types::{Every, Feature, GrantId, Model, ReallocationId, TeamId, UserId, ZoneName};
 
     fn credits(micros: u64) -> Credits {
         Credits::from_micros(micros).unwrap()

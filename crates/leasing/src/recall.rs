@@ -427,7 +427,7 @@ mod tests {
             ledger::LimitHit { of, window: types::Window::Day, amount: whole(9), at, resets_at: None };
         for reason in [DenialReason::LimitReached(limit), DenialReason::AllocationExhausted] {
             let of_another_node =
-                [Short { line: line(77), user: user(3), reason: reason.clone(), missing: whole(9) }];
+                [Short { line: line(77), reason: reason.clone(), ..short(3, 9) }];
             assert_eq!(asked(&state, &of_another_node, Wave::All), [(3, Credits::ZERO)]);
             let half = Credits::from_micros(1_500_000).unwrap();
             assert_eq!(asked(&state, &of_another_node, HALF), [(3, half)]);

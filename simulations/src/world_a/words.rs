@@ -83,7 +83,7 @@ pub struct BatchAnswer {
     pub elsewhere: Vec<Credits>,
     pub durability: Durability,
     pub cut_off: bool,
-    pub limited: Option<Limited>,
+    pub limited: Option<types::Limited>,
 }
 
 #[derive(Clone, Debug)]
