@@ -98,12 +98,7 @@ impl HolderInner {
         panic_point(self.id.node, actor);
     }
 
-    pub fn make_handle(
-        &self,
-        workspace: &WorkspaceId,
-        user: &UserId,
-        scope: &Scope,
-    ) -> Option<Arc<Handle>> {
+    pub fn make_handle(&self, workspace: &WorkspaceId, user: &UserId, scope: &Scope) -> Option<Arc<Handle>> {
         let shard = self.shards.map().shard_of(workspace);
         let make = || {
             let no = HandleNo(self.next_handle.fetch_add(1, Ordering::Relaxed));

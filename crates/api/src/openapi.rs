@@ -3,7 +3,9 @@
 
 use crate::error::{Code, Row};
 use crate::{
-    allocations, cluster, consume, feature_limits, grants, holds, imports, members, model_limits, operation, overage, plans, pooling, prices, reallocations, refunds, team_limits, teams, test_clock, usage, user_limits, workspaces,
+    allocations, cluster, consume, feature_limits, grants, holds, imports, members, model_limits, operation,
+    overage, plans, pooling, prices, reallocations, refunds, team_limits, teams, test_clock, usage,
+    user_limits, workspaces,
 };
 use std::fmt::Write;
 use types::{

@@ -5,7 +5,9 @@ use crate::door::{self, Door};
 use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
-    allocations, cluster, consume, feature_limits, grants, holds, imports, members, model_limits, operation, overage, plans, pooling, prices, reallocations, refunds, team_limits, teams, test_clock, usage, user_limits, workspaces,
+    allocations, cluster, consume, feature_limits, grants, holds, imports, members, model_limits, operation,
+    overage, plans, pooling, prices, reallocations, refunds, team_limits, teams, test_clock, usage,
+    user_limits, workspaces,
 };
 use axum::Router;
 use axum::extract::{Request, State};

@@ -426,14 +426,18 @@ mod tests {
         let limit =
             ledger::LimitHit { of, window: types::Window::Day, amount: whole(9), at, resets_at: None };
         for reason in [DenialReason::LimitReached(limit), DenialReason::AllocationExhausted] {
-            let of_another_node =
-                [Short { line: line(77), reason: reason.clone(), ..short(3, 9) }];
+            let of_another_node = [Short { line: line(77), reason: reason.clone(), ..short(3, 9) }];
             assert_eq!(asked(&state, &of_another_node, Wave::All), [(3, Credits::ZERO)]);
             let half = Credits::from_micros(1_500_000).unwrap();
             assert_eq!(asked(&state, &of_another_node, HALF), [(3, half)]);
             assert_eq!(asked(&state, &[Short { reason, ..short(3, 9) }], Wave::All), []);
         }
-        for reason in [DenialReason::AccessDisabled, DenialReason::UnknownUser, DenialReason::Frozen, DenialReason::ScopesChanged] {
+        for reason in [
+            DenialReason::AccessDisabled,
+            DenialReason::UnknownUser,
+            DenialReason::Frozen,
+            DenialReason::ScopesChanged,
+        ] {
             assert_eq!(asked(&state, &[Short { reason, ..short(3, 9) }], Wave::All), []);
         }
     }

@@ -12,8 +12,8 @@ use crate::team::TeamChange;
 use crate::window::Subject;
 use types::{
     Backing, Credits, CreditsDelta, CycleDays, CycleNumber, CycleRule, Durability, GrantId, HolderId,
-    IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, Scope, TeamId, Timestamp, UserId,
-    Window, WorkspaceId, ZoneClock, ZoneName,
+    IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, Scope, TeamId, Timestamp,
+    UserId, Window, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]

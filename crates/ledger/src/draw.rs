@@ -120,8 +120,7 @@ impl Workspace {
         if !spent_nothing {
             return Err(LineRejection::BeyondDrawn);
         }
-        let is_like =
-            |l: &&LineId| l.holder == id.holder && self.lines[*l].scope.is_like(&message.scope);
+        let is_like = |l: &&LineId| l.holder == id.holder && self.lines[*l].scope.is_like(&message.scope);
         let alike = |user: &crate::User| user.lines.iter().filter(is_like).count();
         if self.user(&message.user).map_or(0, alike) >= limits::LINES_PER_HOLDER_AND_SCOPE_MAX {
             return Err(LineRejection::TooManyLines);

@@ -143,7 +143,9 @@ impl Workspace {
         match &model {
             Some(model) => self.count_model(model, Added::of(charged, at), at),
             None => {
-                for (model, part) in parts.iter().filter_map(|(meter, part)| Some((meter.model.as_ref()?, part))) {
+                for (model, part) in
+                    parts.iter().filter_map(|(meter, part)| Some((meter.model.as_ref()?, part)))
+                {
                     self.count_model(model, Added::of(*part, at), at);
                 }
                 for name in self.limited_models_after(list).filter(|_| !unknown.is_zero()) {
@@ -226,7 +228,9 @@ impl Workspace {
             Subject::Feature(_) => {
                 (self.limited.features.len(), limits::LIMITED_FEATURES_MAX, "features with limits")
             }
-            Subject::Model(_) => (self.limited.models.len(), limits::LIMITED_MODELS_MAX, "models with limits"),
+            Subject::Model(_) => {
+                (self.limited.models.len(), limits::LIMITED_MODELS_MAX, "models with limits")
+            }
             Subject::User(_) | Subject::Team(_) => return Ok(()),
         };
         let stands = self.of_scope(of).is_some_and(|of| of.limits.is_some());

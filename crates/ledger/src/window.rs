@@ -36,7 +36,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use types::planted::{Mistake, is_planted};
 use types::{
-    Credits, Feature, LineId, Meter, Model, Revision, Scope, TeamId, Timestamp, UserId, Window, ZoneClock, hour_of,
+    Credits, Feature, LineId, Meter, Model, Revision, Scope, TeamId, Timestamp, UserId, Window, ZoneClock,
+    hour_of,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,13 +200,7 @@ impl Workspace {
 
     /// So much has happened then and becomes known now: it counts in the windows it happened in, where they still run, and in
     /// the teams of whose chain it is now.
-    pub(crate) fn count_import(
-        &mut self,
-        user: &UserId,
-        meter: &Meter,
-        added: Added,
-        at: Timestamp,
-    ) {
+    pub(crate) fn count_import(&mut self, user: &UserId, meter: &Meter, added: Added, at: Timestamp) {
         self.count_import_of(meter, added, at);
         let whose = self.chain_of(user).clone();
         let team = self.team_of(&whose).cloned();

@@ -20,8 +20,8 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
     AnyCharge, Backing, Credits, CycleNumber, CycleRule, Durability, Feature, GrantId, GrantNo, HolderId,
-    IdempotencyKey, ImportId, Limited, LineId, LineNumber, Meter, Metered, Model, ReallocationId, RefundId, Revision,
-    Source, TeamId, Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
+    IdempotencyKey, ImportId, Limited, LineId, LineNumber, Meter, Metered, Model, ReallocationId, RefundId,
+    Revision, Source, TeamId, Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]

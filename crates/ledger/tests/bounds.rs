@@ -10,8 +10,8 @@ use ledger::{
 use std::sync::Arc;
 use types::{
     BACKINGS_PER_LINE_MAX, Backing, CivilDate, Credits, CycleDays, CycleNumber, CycleRule, DiskId, Every,
-    Feature, GrantId, GrantNo, HolderId, LineNumber, METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, Scope, Source,
-    Timestamp, UNITS_PER_METER_MAX, Unit, UserId, Window, WorkspaceId, ZoneName,
+    Feature, GrantId, GrantNo, HolderId, LineNumber, METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId,
+    Scope, Source, Timestamp, UNITS_PER_METER_MAX, Unit, UserId, Window, WorkspaceId, ZoneName,
 };
 
 const AT: Timestamp = Timestamp::from_millis(1_000);

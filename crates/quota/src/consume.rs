@@ -14,7 +14,9 @@ use placement::MembershipEpoch;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use types::{ChargeId, Credits, Durability, Feature, LineNumber, Meter, Model, PriceVersion, Unit, UserId, WorkspaceId};
+use types::{
+    ChargeId, Credits, Durability, Feature, LineNumber, Meter, Model, PriceVersion, Unit, UserId, WorkspaceId,
+};
 
 /// Largest single charge: what fits on one word.
 pub const CHARGE_MICROS_MAX: u64 = escrow::BALANCE_MAX;

@@ -42,8 +42,8 @@ mod tests {
     use ledger::{HolderBatch, LineMessage, Used, Wish};
     use types::{
         Backing, Credits, CycleNumber, Day, DiskId, Feature, GrantNo, HolderId, ID_BYTES_MAX, LineNumber,
-        METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, Revision, Scope, Source,
-        UNITS_PER_METER_MAX, Unit,
+        METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, Revision, Scope, Source, UNITS_PER_METER_MAX,
+        Unit,
     };
 
     fn bytes_of(messages: Vec<LineMessage>) -> usize {

@@ -23,7 +23,8 @@ use ledger::{
 use refunds::Refunds;
 use std::collections::BTreeMap;
 use types::{
-    Credits, CycleNumber, Day, DiskId, GrantId, HolderId, Limited, LineNumber, NodeId, Timestamp, UserId, WorkspaceId,
+    Credits, CycleNumber, Day, DiskId, GrantId, HolderId, Limited, LineNumber, NodeId, Timestamp, UserId,
+    WorkspaceId,
 };
 
 /// When histories begin.

@@ -7,9 +7,8 @@
 use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Used, Wish};
 use std::collections::BTreeMap;
 use types::{
-    Backing, Credits, CycleNumber, Feature, HolderId, Limited, LineId, LineNumber, Meter, Metered, Model, Scope, Timestamp,
-    UserId,
-    WorkspaceId,
+    Backing, Credits, CycleNumber, Feature, HolderId, Limited, LineId, LineNumber, Meter, Metered, Model,
+    Scope, Timestamp, UserId, WorkspaceId,
 };
 
 #[derive(Clone, Debug)]

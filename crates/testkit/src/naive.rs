@@ -26,8 +26,8 @@ use parts::{add, take};
 
 use crate::windows::Charges;
 use ledger::{
-    Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Owner, Pooling, Subject, Term, WorkspaceSettings,
-    is_of_overage,
+    Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Owner, Pooling, Subject, Term,
+    WorkspaceSettings, is_of_overage,
 };
 use std::collections::BTreeMap;
 use types::{CycleRule, GrantId, ReallocationId, Source, TeamId, Timestamp, UserId, Window};

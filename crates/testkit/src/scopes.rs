@@ -53,8 +53,10 @@ impl Scopes {
                 };
                 let said = after.used_in(known, window, at).micros();
                 if said != counted {
-                    let sentence = "S6 a window counts what became known to be charged of a feature or a model";
-                    let what = format!("{of}, {window}: the ledger says {said}, it was {counted} micro-credits");
+                    let sentence =
+                        "S6 a window counts what became known to be charged of a feature or a model";
+                    let what =
+                        format!("{of}, {window}: the ledger says {said}, it was {counted} micro-credits");
                     return Err(Broken { sentence, what });
                 }
             }
@@ -78,7 +80,10 @@ impl Scopes {
             let counted = self.in_all.get(&of).copied().unwrap_or_default() + known.out.micros();
             if told > counted {
                 let sentence = "S6 what was told of a limited feature or model is counted";
-                return Err(Broken { sentence, what: format!("{of}: {told} were told, {counted} are counted") });
+                return Err(Broken {
+                    sentence,
+                    what: format!("{of}: {told} were told, {counted} are counted"),
+                });
             }
         }
         Ok(())
@@ -154,12 +159,14 @@ fn metered(before: &Workspace, command: &Command, after: &Workspace, id: LineId)
 /// opened when it was not on the list and are for anything.
 pub fn what_may_be_spent_on_what_is_limited_counts(pool: &Workspace) -> Verdict {
     for (of, known) in all(pool).into_iter().filter(|(_, known)| known.limits.is_some()) {
-        let may_be = |line: &&Line| match &of {
-            Subject::Feature(name) => line.scope.feature.as_ref().map(|own| own == name),
-            Subject::Model(name) => line.scope.model.as_ref().map(|own| own == name),
-            Subject::User(_) | Subject::Team(_) => Some(false),
-        }
-        .unwrap_or(line.scope.list < known.since);
+        let may_be = |line: &&Line| {
+            match &of {
+                Subject::Feature(name) => line.scope.feature.as_ref().map(|own| own == name),
+                Subject::Model(name) => line.scope.model.as_ref().map(|own| own == name),
+                Subject::User(_) | Subject::Team(_) => Some(false),
+            }
+            .unwrap_or(line.scope.list < known.since)
+        };
         let out: u64 = pool.lines.values().filter(may_be).map(|line| line.outstanding().micros()).sum();
         if out != known.out.micros() {
             let sentence = "S6 what may be spent on a limited feature or model counts";

@@ -12,8 +12,8 @@ use ledger::{
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use types::{
-    CivilDate, Credits, CreditsDelta, CycleDays, Every, Feature, GrantId, Model, ReallocationId, TeamId, Timestamp, UserId,
-    Window,
+    CivilDate, Credits, CreditsDelta, CycleDays, Every, Feature, GrantId, Model, ReallocationId, TeamId,
+    Timestamp, UserId, Window,
 };
 
 pub const NODES: usize = 3;

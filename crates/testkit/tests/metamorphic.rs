@@ -80,7 +80,8 @@ fn is_limit_of_what_is_asked(step: &Step) -> bool {
     matches!(
         step,
         Step::Admin(
-            Change::SetLimit { of: Feature(_) | Model(_), .. } | Change::LiftLimits { of: Feature(_) | Model(_) }
+            Change::SetLimit { of: Feature(_) | Model(_), .. }
+                | Change::LiftLimits { of: Feature(_) | Model(_) }
         )
     )
 }

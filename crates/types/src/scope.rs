@@ -74,12 +74,16 @@ mod tests {
         let opus: Model = "opus".parse().unwrap();
         let none = Limited { revision: Revision(9), ..Limited::default() };
         assert_eq!(none.scope_of(&chat, Some(&opus)), Scope::ANYTHING, "whatever was limited before");
-        let limited = Limited { revision: Revision(7), features: [chat.clone()].into(), models: [opus.clone()].into() };
+        let limited =
+            Limited { revision: Revision(7), features: [chat.clone()].into(), models: [opus.clone()].into() };
         let of = |feature, model| limited.scope_of(feature, model);
         let list = Revision(7);
         assert_eq!(of(&image, None), Scope { list, feature: None, model: None });
         assert_eq!(of(&image, Some(&opus)), Scope { list, feature: None, model: Some(opus.clone()) });
-        assert_eq!(of(&chat, Some(&opus)), Scope { list, feature: Some(chat.clone()), model: Some(opus.clone()) });
+        assert_eq!(
+            of(&chat, Some(&opus)),
+            Scope { list, feature: Some(chat.clone()), model: Some(opus.clone()) }
+        );
         assert!(limited.has(&of(&chat, None)) && !limited.has(&Scope::ANYTHING));
         assert!(!limited.has(&Scope { list, feature: Some(image.clone()), model: None }));
         assert!(of(&chat, None).is_like(&Scope { list: Revision(8), feature: Some(chat), model: None }));

@@ -162,6 +162,21 @@ pub const SOMETIMES: &[Rule] = &[
             struck && protocol.world.limit == Some(state.witness.in_window)
         },
     ),
+    rule(
+        "a line of before is spent on a feature that is limited, and others spend to the limit",
+        |protocol, state| {
+            let before = |line: &Line| line.scope.list < state.ledger.limited.list && line.scope.used > 0;
+            let only = |line: &Line| line.scope.only && line.used.sum() > 0;
+            let lines = &state.ledger.lines;
+            let full = protocol.world.feature_limit == Some(state.witness.on_feature);
+            full && lines.iter().any(before) && lines.iter().any(only)
+        },
+    ),
+    rule("a holder does not know the list of its line any more, and hears of it", |_, state| {
+        let hears =
+            |node: &Node| node.memory().is_some_and(|memory| memory.knows == 0 && memory.scope.list > 0);
+        state.nodes.iter().any(hears)
+    }),
     rule("a hold survives a power loss that rounds what was spent beside it", |_, state| {
         let rounded = |line: LineId| state.ledger.line(line).is_some_and(|line| line.unattributed.sum() > 0);
         holding(state).any(|node| node.boot > 0 && rounded(node.line()))
@@ -307,9 +322,11 @@ fn told_beyond(state: &State) -> u8 {
 fn renewed_from(message: Message) -> Option<u8> {
     match message {
         Message::Renewed { sent, .. } => Some(sent),
-        Message::Numbers(_) | Message::Drawn { .. } | Message::StaleLine { .. } | Message::Renew { .. } => {
-            None
-        }
+        Message::Numbers(_)
+        | Message::Drawn { .. }
+        | Message::StaleLine { .. }
+        | Message::OtherList { .. }
+        | Message::Renew { .. } => None,
     }
 }
 

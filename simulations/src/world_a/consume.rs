@@ -86,14 +86,16 @@ pub async fn decide(me: &Rc<Running>, consume: &Consume) -> Charging {
     let (end_ms, feature) = (me.time.now_ms() + WAIT_MS, feature_of(consume));
     let mut local = true;
     loop {
-        let handle = me.activate(&consume.workspace, &consume.user, &feature).await.ok_or(Refusal::Overloaded)?;
+        let handle =
+            me.activate(&consume.workspace, &consume.user, &feature).await.ok_or(Refusal::Overloaded)?;
         match try_here(me, &handle, consume, &mut key).await {
             Ok(charged) => return Ok(charge_of(me, &charged, local, false)),
             Err(Attempt::Refused(refusal)) => return Err(refusal),
             Err(Attempt::Short) => {
                 local = false;
                 let left = end_ms.saturating_sub(me.time.now_ms());
-                let waited = me.time.within(left, wait_for_credits(me, &handle, &feature, consume.price)).await;
+                let waited =
+                    me.time.within(left, wait_for_credits(me, &handle, &feature, consume.price)).await;
                 waited.unwrap_or(Err(Refusal::CreditsUnreachable))?;
             }
         }

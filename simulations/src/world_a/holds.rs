@@ -72,7 +72,8 @@ async fn won<'a>(
             Err(Attempt::Refused(refusal)) => return Err(refusal),
             Err(Attempt::Short) => {
                 let left = end_ms.saturating_sub(me.time.now_ms());
-                let waited = me.time.within(left, consume::wait_for_credits(me, &handle, feature, amount)).await;
+                let waited =
+                    me.time.within(left, consume::wait_for_credits(me, &handle, feature, amount)).await;
                 waited.unwrap_or(Err(Refusal::CreditsUnreachable))?;
             }
         }

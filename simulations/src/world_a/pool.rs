@@ -178,7 +178,9 @@ impl Pool {
         }
         let key = (handle.user.clone(), handle.scope.clone());
         let is_old = |limited: &Limited| limited.list() != handle.scope.list;
-        if !self.recovered.contains_key(&key) && self.running.limited(&self.workspace).is_some_and(|now| is_old(&now)) {
+        if !self.recovered.contains_key(&key)
+            && self.running.limited(&self.workspace).is_some_and(|now| is_old(&now))
+        {
             self.running.drop_handle(handle);
             return false;
         }
@@ -201,8 +203,7 @@ impl Pool {
                 continue;
             }
             let key = (view.user.clone(), view.scope.clone());
-            let is_older =
-                self.recovered.get(&key).is_some_and(|known| known.line.number > view.line.number);
+            let is_older = self.recovered.get(&key).is_some_and(|known| known.line.number > view.line.number);
             let older = if is_older { Some(view) } else { self.recovered.insert(key, view) };
             self.unclosed.extend(older.map(|view| (view.line, view.arrived)));
         }

@@ -111,8 +111,7 @@ impl World {
             consume.user, charge.amount, charge.sequence
         );
         let running = self.nodes[holder].running();
-        let leases =
-            running.and_then(|running| self.lease_of(&running, consume, line));
+        let leases = running.and_then(|running| self.lease_of(&running, consume, line));
         Scene {
             words,
             user: Some(consume.user.to_string()),
@@ -126,12 +125,7 @@ impl World {
         Scene { words, user: Some(consume.user.to_string()), ..Scene::default() }
     }
 
-    fn lease_of(
-        &self,
-        running: &Running,
-        consume: &Consume,
-        line: String,
-    ) -> Option<Lease> {
+    fn lease_of(&self, running: &Running, consume: &Consume, line: String) -> Option<Lease> {
         let Consume { workspace, user, .. } = consume;
         let handle = running.find(workspace, user, &feature_of(consume))?;
         Some(Lease {

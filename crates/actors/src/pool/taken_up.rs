@@ -26,7 +26,9 @@ impl Pool {
         let key = (handle.user.clone(), handle.scope().clone());
         // Of a list that does not hold any more, by what this node knows: who asked for it asks for another one.
         let is_old = |limited: &Limited| limited.list() != handle.scope().list;
-        if !self.recovered.contains_key(&key) && self.holder.limited(&self.workspace).is_some_and(|now| is_old(&now)) {
+        if !self.recovered.contains_key(&key)
+            && self.holder.limited(&self.workspace).is_some_and(|now| is_old(&now))
+        {
             self.holder.directory.drop_handle(&handle);
             return Ok(false);
         }
@@ -77,8 +79,7 @@ impl Pool {
             if self.recovered.get(&key).is_some_and(|known| known.line == view.line) {
                 continue;
             }
-            let is_older =
-                self.recovered.get(&key).is_some_and(|known| known.line.number > view.line.number);
+            let is_older = self.recovered.get(&key).is_some_and(|known| known.line.number > view.line.number);
             let older = if is_older { Some(view) } else { self.recovered.insert(key, view) };
             self.unclosed.extend(older.map(|view| (view.line, view.arrived)));
         }

@@ -12,7 +12,8 @@ use ledger::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use types::{
-    AnyCharge, ChargeId, CycleNumber, GrantNo, HolderId, Limited, LineId, Scope, Timestamp, UserId, WorkspaceId,
+    AnyCharge, ChargeId, CycleNumber, GrantNo, HolderId, Limited, LineId, Scope, Timestamp, UserId,
+    WorkspaceId,
 };
 use words::{Bad, Words};
 

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 use types::{
     Backing, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Feature, GrantNo, HolderId,
-    Limited, LineNumber, Meter, Metered, Model, Revision, Scope, Source, TeamId, Timestamp, Unit, ZoneClock, ZoneName,
+    Limited, LineNumber, Meter, Metered, Model, Revision, Scope, Source, TeamId, Timestamp, Unit, ZoneClock,
+    ZoneName,
 };
 
 #[derive(Debug, thiserror::Error)]

@@ -35,9 +35,7 @@ impl Pool {
                 &mut self.user(user).limits
             }
             Subject::Team(team) => &mut self.teams.get_mut(team).ok_or(NotAllowed)?.limits,
-            Subject::Feature(_) | Subject::Model(_) => {
-                &mut self.scopes.entry(of.clone()).or_default().limits
-            }
+            Subject::Feature(_) | Subject::Model(_) => &mut self.scopes.entry(of.clone()).or_default().limits,
         };
         limits.retain(|known, _| window.is_some_and(|window| *known != window));
         if let (Some(window), Some(amount)) = (window, amount) {
@@ -67,10 +65,11 @@ impl Pool {
             let Some(Scoped { limits, used }) = self.scopes.get(&of) else { return false };
             passes(of, limits, *used)
         });
-        his || of_what || teams.into_iter().any(|name| {
-            let team = &self.teams[&name];
-            passes(Subject::Team(name), &team.limits, team.used)
-        })
+        his || of_what
+            || teams.into_iter().any(|name| {
+                let team = &self.teams[&name];
+                passes(Subject::Team(name), &team.limits, team.used)
+            })
     }
 
     /// So much was charged to him when whose chain he spends on was in the teams that it is in now.

@@ -2,7 +2,9 @@
 //! nothing. Not here: what counts in a window (`ledger`).
 
 use crate::json::object::{not_null, there};
-use crate::json::{Amount, GivenAmount, FeatureText, GivenWindow, Instant, ModelText, TeamText, Text, UserText, WindowText};
+use crate::json::{
+    Amount, FeatureText, GivenAmount, GivenWindow, Instant, ModelText, TeamText, Text, UserText, WindowText,
+};
 use serde::{Deserialize, Serialize};
 use types::{Feature, Model, TeamId, UserId};
 use utoipa::ToSchema;

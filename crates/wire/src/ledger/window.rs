@@ -102,7 +102,10 @@ pub(super) mod golden {
         check("limit-cycle", set(Window::Cycle));
         check("limit-team", admin(Change::SetLimit { of: team(), window: Window::Day, amount: Some(300) }));
         let chat = || Subject::Feature("chat".into());
-        check("limit-feature", admin(Change::SetLimit { of: chat(), window: Window::Day, amount: Some(300) }));
+        check(
+            "limit-feature",
+            admin(Change::SetLimit { of: chat(), window: Window::Day, amount: Some(300) }),
+        );
         check("lift-limits-feature", admin(Change::LiftLimits { of: chat() }));
         check("lift-limits-model", admin(Change::LiftLimits { of: Subject::Model("m-1".into()) }));
         check("lift-limits-team", admin(Change::LiftLimits { of: team() }));

@@ -113,7 +113,10 @@ fn what_a_leader_answers() {
         cut_off: true,
         limited: Some(log::Limited { revision: 300, features: vec!["f".into()], models: vec![] }),
     };
-    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5107 0000010100010101030801010001020109020101fb2c0101016600");
+    golden(
+        &Led(Ok(LeaderAnswer::Batch(answer))),
+        "5107 0000010100010101030801010001020109020101fb2c0101016600",
+    );
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
     golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5107 0001fb2c01010400");
     golden(&Led(Ok(LeaderAnswer::Renewed)), "5107 0002");
@@ -331,7 +334,10 @@ fn what_holders_are_asked_for_and_answer() {
         frozen: true,
         keep: 2,
     };
-    golden(&Recall { workspace: "w".into(), lines: vec![recalled] }, "5202 0177010209010175fb2c010001036d2d3101010103080102");
+    golden(
+        &Recall { workspace: "w".into(), lines: vec![recalled] },
+        "5202 0177010209010175fb2c010001036d2d3101010103080102",
+    );
     golden(
         &RecallAnswer { holder: holder(), journal_sequence: 7, lines: vec![line()] },
         "5302 0209070101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c01020301080706",

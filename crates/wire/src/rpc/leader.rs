@@ -3,8 +3,8 @@
 use super::{KIB, MIB, Query, ReadAnswer};
 use crate::envelope::Frozen;
 use crate::ledger::{
-    Applied, Backing, Command, Durability, HolderBatch, HolderId, Limited, LineAnswer, LineId, LineMessage, Rejection,
-    Scope,
+    Applied, Backing, Command, Durability, HolderBatch, HolderId, Limited, LineAnswer, LineId, LineMessage,
+    Rejection, Scope,
 };
 use serde::{Deserialize, Serialize};
 

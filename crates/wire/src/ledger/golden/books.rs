@@ -124,7 +124,10 @@ fn workspace() -> Workspace {
         users: vec![("a".into(), user)],
         teams: vec![("t".into(), team)],
         limited: window::golden::limited(),
-        by_model: vec![("m-1".into(), OfScope { limits: None, since: 0, used: 9, out: 0, ..of_scope.clone() })],
+        by_model: vec![(
+            "m-1".into(),
+            OfScope { limits: None, since: 0, used: 9, out: 0, ..of_scope.clone() },
+        )],
         by_feature: vec![("chat".into(), of_scope)],
         lines: vec![(line_id(), line)],
         highest_line: vec![(holder(), 7)],
