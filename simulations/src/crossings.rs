@@ -76,7 +76,6 @@ crossings! {
     PoolingIsSwitched "a" "whose credits those for seats are is switched",
     SwitchCallsBack "a" "a switch calls back what is out",
     HandleOfAnotherList "a" "a node hears that other features are limited while it has lines of before",
-    FeatureLimitedWhileOut "a" "a feature is limited while credits are out that may be spent on anything",
     OverageIsDrawn "a" "credits are drawn beyond what is included",
     OverageIsPaidFor "a" "included credits that come back pay for overage",
     PayerIsFree "a" "overage comes back, and what had paid for it is free again",

@@ -230,7 +230,7 @@ impl Allocation {
                     return;
                 }
                 if let Err(why) = self.open_line().await {
-                    return self.waiting.deny_all(&denied(&why));
+                    return self.waiting.deny_all(&Denied::of(&why));
                 }
             }
             match self.step(self.balance()) {
@@ -243,12 +243,12 @@ impl Allocation {
                 }
                 Step::Raise { to } => {
                     if let Err(why) = self.raise(to).await {
-                        return self.waiting.deny_all(&denied(&why));
+                        return self.waiting.deny_all(&Denied::of(&why));
                     }
                 }
                 Step::Draw { target, floor, need } => {
                     if let Err(why) = self.send_draw(target, floor, need, myself).await {
-                        return self.waiting.deny_all(&denied(&why));
+                        return self.waiting.deny_all(&Denied::of(&why));
                     }
                 }
             }
@@ -371,10 +371,7 @@ impl Allocation {
                 self.install(drawn).await;
                 let short = self.line.as_ref().is_some_and(|line| line.lease.drawn < sent.target);
                 self.dry |= short;
-                let is_over = |denial: &Denial| {
-                    matches!(denial.reason, DenialReason::Frozen | DenialReason::ScopesChanged)
-                };
-                if frozen || denied.as_ref().is_some_and(is_over) {
+                if frozen || denied.as_ref().is_some_and(|denial| denial.reason.ends_the_line()) {
                     self.close().await;
                 } else if let Some(denial) = denied {
                     let Some(line) = &mut self.line else { return };
@@ -424,7 +421,7 @@ impl Allocation {
                     line.lease.drawn = view.drawn;
                 }
             }
-            Err(why) => self.waiting.deny_all(&denied(&why)),
+            Err(why) => self.waiting.deny_all(&Denied::of(&why)),
         }
     }
 
@@ -489,7 +486,7 @@ impl Allocation {
             }
             Err(why) => {
                 let _stopping = self.pool.cast(PoolMessage::Unclosed { line: key, spent });
-                self.waiting.deny_all(&denied(&why));
+                self.waiting.deny_all(&Denied::of(&why));
                 None
             }
         }
@@ -595,11 +592,4 @@ fn micros(micros: u64) -> Credits {
 
 fn stopped(why: &str) -> Refused {
     Refused::Stopped { why: why.into() }
-}
-
-fn denied(why: &Refused) -> Denied {
-    match why {
-        Refused::Overloaded => Denied::Overloaded,
-        other => Denied::Storage(other.to_string()),
-    }
 }

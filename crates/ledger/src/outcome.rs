@@ -157,6 +157,13 @@ pub enum DenialReason {
     OverageCapReached,
 }
 
+impl DenialReason {
+    /// Whether the line that asked draws no more at all.
+    pub const fn ends_the_line(&self) -> bool {
+        matches!(self, Self::Frozen | Self::ScopesChanged)
+    }
+}
+
 /// Why a line message has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineRejection {

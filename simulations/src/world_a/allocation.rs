@@ -310,10 +310,7 @@ impl Allocation {
                     self.install(drawn).await;
                     let short = self.line.as_ref().is_some_and(|line| line.lease.drawn < sent.target);
                     self.dry |= short;
-                    let is_over = |denial: &Denial| {
-                        matches!(denial.reason, DenialReason::Frozen | DenialReason::ScopesChanged)
-                    };
-                    if frozen || denied.as_ref().is_some_and(is_over) {
+                    if frozen || denied.as_ref().is_some_and(|denial| denial.reason.ends_the_line()) {
                         self.close().await;
                     } else if let Some(denial) = denied {
                         let Some(line) = &mut self.line else { return };

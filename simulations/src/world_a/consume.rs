@@ -224,8 +224,7 @@ pub async fn wait_for_credits(
                     | DenialReason::LimitReached(_)
                     | DenialReason::OverageCapReached
             );
-            let is_over = matches!(denial.reason, DenialReason::Frozen | DenialReason::ScopesChanged);
-            if (cut_off && about_credits) || is_over {
+            if (cut_off && about_credits) || denial.reason.ends_the_line() {
                 return Err(Refusal::CreditsUnreachable);
             }
             Err(Refusal::Denied(denial.reason))

@@ -110,8 +110,8 @@ pub struct Running {
     hint: Cell<Option<Index>>,
     /// As far as it was told.
     cycles: RefCell<BTreeMap<WorkspaceId, CycleNumber>>,
-    handles: RefCell<BTreeMap<(WorkspaceId, UserId, Scope), Rc<Handle>>>,
-    limited: RefCell<BTreeMap<WorkspaceId, Limited>>,
+    pub(super) handles: RefCell<BTreeMap<(WorkspaceId, UserId, Scope), Rc<Handle>>>,
+    pub(super) limited: RefCell<BTreeMap<WorkspaceId, Limited>>,
     pools: RefCell<BTreeMap<WorkspaceId, UnboundedSender<PoolMessage>>>,
     recovered: RefCell<BTreeMap<WorkspaceId, Vec<LineView>>>,
     next_handle: Cell<u32>,
@@ -212,16 +212,6 @@ impl Running {
 
     // ---- handles and pools
 
-    /// The handle that such a consume is spent from; one for anything goes first as long as it is there.
-    pub fn find(&self, workspace: &WorkspaceId, user: &UserId, feature: &Feature) -> Option<Rc<Handle>> {
-        let anything = self.find_in(workspace, user, &Scope::ANYTHING);
-        anything.or_else(|| self.find_in(workspace, user, &self.scope_of(workspace, feature)))
-    }
-
-    pub fn find_in(&self, workspace: &WorkspaceId, user: &UserId, scope: &Scope) -> Option<Rc<Handle>> {
-        self.handles.borrow().get(&(workspace.clone(), user.clone(), scope.clone())).cloned()
-    }
-
     pub fn make_handle(&self, workspace: &WorkspaceId, user: &UserId, scope: &Scope) -> Rc<Handle> {
         let mut handles = self.handles.borrow_mut();
         let handle = handles.entry((workspace.clone(), user.clone(), scope.clone())).or_insert_with(|| {
@@ -235,22 +225,6 @@ impl Running {
     pub fn is_current(&self, handle: &Rc<Handle>) -> bool {
         let known = self.find_in(&handle.workspace, &handle.user, &handle.scope);
         known.is_some_and(|known| Rc::ptr_eq(&known, handle))
-    }
-
-    /// What is limited, as far as this process has heard.
-    pub fn limited(&self, workspace: &WorkspaceId) -> Option<Limited> {
-        self.limited.borrow().get(workspace).cloned()
-    }
-
-    pub fn hear_limited(&self, workspace: &WorkspaceId, limited: Limited) {
-        let is_new = self.limited(workspace).is_none_or(|known| known.revision < limited.revision);
-        if is_new {
-            self.limited.borrow_mut().insert(workspace.clone(), limited);
-        }
-    }
-
-    fn scope_of(&self, workspace: &WorkspaceId, feature: &Feature) -> Scope {
-        self.limited(workspace).map_or(Scope::ANYTHING, |limited| limited.scope_of(feature, None))
     }
 
     pub fn drop_handle(&self, handle: &Rc<Handle>) {

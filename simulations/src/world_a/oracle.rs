@@ -507,13 +507,6 @@ impl Oracle {
                             self.seen.saw(Crossing::LimitCutBelowOut);
                         }
                     }
-                    Change::SetLimit { of: Subject::Feature(feature), amount: Some(_), .. } => {
-                        let is_out = |line: &ledger::Line| !line.outstanding().is_zero();
-                        let is_limited = workspace.limited.features.contains(feature);
-                        if is_limited && workspace.lines.values().any(|line| line.frozen && is_out(line)) {
-                            self.seen.saw(Crossing::FeatureLimitedWhileOut);
-                        }
-                    }
                     Change::PutMember { user, ai_access: Some(false), .. } if !out_of(user).is_zero() => {
                         self.seen.saw(Crossing::AccessOffWhileOut);
                     }
