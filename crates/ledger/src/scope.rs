@@ -165,7 +165,7 @@ impl Workspace {
                 self.count_feature(&meter.feature, Added::of(*part, at), at);
             }
             let Some(name) = meter.model.filter(|_| model.is_none()) else { continue };
-            if !self.by_model.get(&name).is_some_and(|of| list < of.since) {
+            if self.by_model.get(&name).is_none_or(|of| list >= of.since) {
                 self.count_model(&name, Added::of(*part, at), at);
             }
         }
@@ -271,10 +271,12 @@ impl Workspace {
         self.on_scope(of, |of| of.out = out);
         // Names past those that are metered are kept as long as they are limited.
         let is_nothing = !stands && (!is_named || self.of_scope(of) == Some(&OfScope::default()));
-        match of {
-            Subject::Feature(name) if is_nothing => drop(self.by_feature.remove(name)),
-            Subject::Model(name) if is_nothing => drop(self.by_model.remove(name)),
-            _ => {}
+        if is_nothing {
+            match of {
+                Subject::Feature(name) => drop(self.by_feature.remove(name)),
+                Subject::Model(name) => drop(self.by_model.remove(name)),
+                Subject::User(_) | Subject::Team(_) => {}
+            }
         }
     }
 

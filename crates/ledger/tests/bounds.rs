@@ -120,12 +120,13 @@ fn grants_of_plans_within_a_cycle_and_with_one() {
 
 #[test]
 fn features_and_models_with_limits() {
+    type Of = fn(usize) -> Subject;
     let mut state = state();
-    let of_feature = |i: usize| Subject::Feature(Feature::parse(&format!("f{i}")).unwrap());
-    let of_model = |i: usize| Subject::Model(Model::parse(&format!("m{i}")).unwrap());
-    let all: [(&dyn Fn(usize) -> Subject, &str, usize); 2] = [
-        (&of_feature, "features with limits", limits::LIMITED_FEATURES_MAX),
-        (&of_model, "models with limits", limits::LIMITED_MODELS_MAX),
+    let of_feature: Of = |i| Subject::Feature(Feature::parse(&format!("f{i}")).unwrap());
+    let of_model: Of = |i| Subject::Model(Model::parse(&format!("m{i}")).unwrap());
+    let all: [(Of, &str, usize); 2] = [
+        (of_feature, "features with limits", limits::LIMITED_FEATURES_MAX),
+        (of_model, "models with limits", limits::LIMITED_MODELS_MAX),
     ];
     for (of, what, max) in all {
         let mut set = |i: usize, window, amount: Option<u64>| {

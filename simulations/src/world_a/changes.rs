@@ -83,7 +83,7 @@ impl Storm {
             let id = ReallocationId::parse(&format!("s{}-{turn}", self.at_ms)).expect("a valid id");
             let (from, to) = (user_id(self.user), user_id((self.user + 1 + turn) % users.max(2)));
             // What is too much is refused, and half of it asked for: in the end some of what goes is out.
-            let amount = micros((4 * raised >> turn).max(1));
+            let amount = micros(((4 * raised) >> turn).max(1));
             let node = chance.random_range(0..config.nodes);
             let at_ms = 2_400 + 300 * turn as u64;
             steps.push(change(at_ms, node, Change::Reallocate { id, from, to, amount }));
