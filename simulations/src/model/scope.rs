@@ -26,22 +26,23 @@ pub struct Scope {
     pub used: u8,
 }
 
-/// Two holders, and a feature that is limited while one of them may have leases for anything.
+/// Two holders, and a feature that is limited while one of them may have a lease for anything; processes die.
 pub const FEATURE: World = World {
     name: "limit of a feature",
-    grants: shared(4),
+    grants: shared(2),
     users: &[User::Ann, User::Ann],
-    chunk: 2,
-    feature_limit: Some(2),
-    budget: Budget { asks: 4, reports: 1, kills: 1, feature_limits: 1, ..NOTHING },
+    draw: 1,
+    feature_limit: Some(1),
+    budget: Budget { asks: 4, kills: 1, feature_limits: 1, ..NOTHING },
     ..ONE_NODE
 };
 
-/// The same where the power fails.
+/// The same where the power fails, and what is reported counts.
 pub const FEATURE_LOST: World = World {
     name: "limit of a feature, and power",
-    draw: 1,
-    budget: Budget { asks: 3, reports: 2, closes: 1, power_losses: 1, feature_limits: 1, ..NOTHING },
+    grants: shared(3),
+    feature_limit: Some(2),
+    budget: Budget { asks: 3, reports: 2, power_losses: 1, feature_limits: 1, ..NOTHING },
     ..FEATURE
 };
 
