@@ -2,7 +2,7 @@
 //! Not here: what must be true in them, as everywhere (`rules`).
 
 use super::hold::Stage;
-use super::holder::{Node, Process};
+use super::holder::{Journal, Node, Process};
 use super::ledger::{Ledger, Line};
 use super::overage::{BEYOND, INCLUDED};
 use super::rules::{Rule, granted, of, rule, stale, witness};
@@ -165,11 +165,15 @@ pub const SOMETIMES: &[Rule] = &[
     rule(
         "a line of before is spent on a feature that is limited, and others spend to the limit",
         |protocol, state| {
-            let before = |line: &Line| line.scope.list < state.ledger.limited.list && line.scope.used > 0;
-            let only = |line: &Line| line.scope.only && line.used.sum() > 0;
-            let lines = &state.ledger.lines;
+            let spent = |only: bool| {
+                let on_line = move |node: &&Node| {
+                    let Journal { scope, used, .. } = node.page_cache;
+                    used.sum() > 0 && scope.only == only && (only || scope.list < state.ledger.limited.list)
+                };
+                state.nodes.iter().filter(on_line).map(|node| node.page_cache.scope.used).sum::<u8>()
+            };
             let full = protocol.world.feature_limit == Some(state.witness.on_feature);
-            full && lines.iter().any(before) && lines.iter().any(only)
+            full && spent(false) > 0 && spent(true) > 0
         },
     ),
     rule("a holder does not know the list of its line any more, and hears of it", |_, state| {

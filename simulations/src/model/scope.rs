@@ -42,7 +42,7 @@ pub const FEATURE_LOST: World = World {
     name: "limit of a feature, and power",
     grants: shared(3),
     feature_limit: Some(2),
-    budget: Budget { asks: 3, reports: 2, power_losses: 1, feature_limits: 1, ..NOTHING },
+    budget: Budget { asks: 3, reports: 1, power_losses: 1, feature_limits: 1, ..NOTHING },
     ..FEATURE
 };
 
