@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use types::{Credits, UserId, WorkspaceId};
+use types::{Credits, Scope, UserId, WorkspaceId};
 
 const USERS_PER_WORKSPACE: u64 = 100;
 const BALANCE: u64 = 1 << 40;

@@ -105,8 +105,8 @@ impl Allocation {
                     }
                 }
                 AllocationMessage::Retire => {
-                    self.running.drop_handle(&self.handle);
                     self.close().await;
+                    self.running.drop_handle(&self.handle);
                     mailbox.close();
                     return self.deny_all(&Denied::Gone);
                 }

@@ -254,9 +254,9 @@ fn lease_policy(chance: &mut crate::chance::Stream) -> LeasePolicy {
 fn workspace(chance: &mut crate::chance::Stream, count: u64, run_ms: u64) -> WorkspaceConfig {
     let most = log_uniform(chance, CREDIT / 100, 20 * CREDIT);
     let prices = (chance.random_range(0..=most), most);
-    // Between two requests a second and one in four, over all pools: many quiet runs meet more faults than few busy
+    // Between three requests in two seconds and one in five, over all pools: many quiet runs meet more faults than few busy
     // ones. And pools that last between a tenth and ten times the run.
-    let every_ms = log_uniform(chance, 512, 4_000) * count;
+    let every_ms = log_uniform(chance, 640, 5_000) * count;
     let mean_price = (prices.0 + prices.1) / 2;
     let spent_in_all = mean_price.saturating_mul(run_ms / every_ms).max(CREDIT);
     let granted = log_uniform(chance, spent_in_all / 10, spent_in_all * 10);
