@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use types::{Credits, UserId, WorkspaceId};
+use types::{Credits, Scope, UserId, WorkspaceId};
 
 const USERS_PER_WORKSPACE: u64 = 100;
 const BALANCE: u64 = 1 << 40;
@@ -31,8 +31,9 @@ pub fn measure(size: Size, _target: &Path) -> Result<Vec<Claim>, NotMeasured> {
     for (at, (workspace, user)) in (1..).zip(shuffled(count, &mut random)) {
         let (id, who) = ids(&workspace, &user);
         let balance = Credits::from_micros(BALANCE).expect("an amount");
-        let made = directory
-            .find_or_make(&id, &who, || Handle::filled(HandleNo(at), id.clone(), who.clone(), balance));
+        let made = directory.find_or_make(&id, &who, &Scope::ANYTHING, || {
+            Handle::filled(HandleNo(at), id.clone(), who.clone(), balance)
+        });
         made.ok_or_else(|| NotMeasured::wrong("the directory is too small"))?;
         fast.insert((workspace.clone(), user.clone()), AtomicU64::new(BALANCE));
         map.insert((workspace, user), AtomicU64::new(BALANCE));

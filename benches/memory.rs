@@ -192,7 +192,7 @@ impl Ledger {
             number: LineNumber(user + 1),
             user: name(user),
             cycle: CycleNumber::FIRST,
-            team: None,
+            scope: types::Scope::ANYTHING,
             returned: Vec::new(),
             used,
             held: Credits::ZERO,

@@ -226,3 +226,90 @@ async fn a_teams_limit_is_met_by_all_its_members_from_three_nodes_to_the_credit(
         assert_conserved(&mut cluster.api(node)).await;
     }
 }
+
+/// Six callers at each node spend one credit after the other on this until they are refused.
+async fn spend_all_on(cluster: &Cluster, what: &'static str) -> Tally {
+    let callers = cluster.numbers().flat_map(|node| (0..6).map(move |caller| (node, caller)));
+    let callers = callers.map(|(node, caller)| {
+        let mut api = cluster.api(node);
+        let user = ["ann", "bob", "eve"][caller % 3];
+        tokio::spawn(async move {
+            let mut told = Tally::default();
+            while told.refused.is_empty() && told.unknown.is_zero() {
+                told.note(whole(1), &spend_on(&mut api, user, what, "1").await);
+            }
+            told
+        })
+    });
+    let tallies: Vec<Tally> =
+        join_all(callers).await.into_iter().map(|told| told.expect("a tally")).collect();
+    Tally::sum(&tallies)
+}
+
+/// `what`: feature and model as JSON has them.
+async fn spend_on(api: &mut Api, user: &str, what: &str, amount: &str) -> Spent {
+    let body = format!(r#"{{"user":"{user}",{what},"amount":"{amount}"}}"#);
+    Spent::of(api.answer("POST", CONSUME, Some(&body)).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_be_used_of_a_feature_is_met_from_all_nodes_to_the_credit_and_other_features_go_on() {
+    const LIMIT: &str = "/v1/workspaces/acme/limits/features/chat";
+    const OPUS: &str = "/v1/workspaces/acme/limits/models/opus";
+    let cluster = Cluster::start(3).await;
+    let mut admin = cluster.api(2);
+    admin.make_workspace("acme", "1000").await;
+    // In the morning nothing is limited, and each node has leases for anything.
+    for node in cluster.numbers() {
+        for user in ["ann", "bob"] {
+            cluster.api(node).consume("acme", user, "1.5").await.allowed();
+            spend_on(&mut cluster.api(node), user, r#""feature":"image""#, "2").await.allowed();
+        }
+    }
+    let keyed = cluster.api(1).consume_for_sure("acme", "ann", "1", "of-the-morning").await.allowed();
+
+    // A limit that is set at noon counts the morning's ten credits, and all leases of before.
+    let set = admin.write("PUT", LIMIT, r#"{"amount":"30"}"#).await.expect(200).json();
+    assert_eq!(set["of"], json!({"feature": "chat"}), "{set}");
+    let told = spend_all_on(&cluster, r#""feature":"chat""#).await;
+    assert_eq!(told.refused_otherwise(&["limit_reached"]), [].into(), "{told:#?}");
+    assert_eq!((told.allowed, told.unknown), (whole(20), Credits::ZERO), "not one more, not one less");
+    for node in cluster.numbers() {
+        let problem = refused(&cluster, node, "0.000001").await;
+        let limit = json!({"window": "cycle", "limit": "30", "of": {"feature": "chat"}});
+        assert_eq!((&problem["limit"], &problem["available"]), (&limit, &json!("0")), "{problem}");
+        assert!(text(&problem["detail"]).starts_with("feature chat's limit of 30 credits"), "{problem}");
+        // Other features go on.
+        spend_on(&mut cluster.api(node), "ann", r#""feature":"image""#, "50").await.allowed();
+    }
+    let again = cluster.api(3).consume_for_sure("acme", "ann", "1", "of-the-morning").await.allowed();
+    assert_eq!(again, keyed, "what was answered under a key stands");
+
+    // A model's limit stands beside it, whatever it is used for.
+    admin.write("PUT", OPUS, r#"{"amount":"7","window":"week"}"#).await.expect(200);
+    let told = spend_all_on(&cluster, r#""feature":"image","model":"opus""#).await;
+    assert_eq!(told.refused_otherwise(&["limit_reached"]), [].into(), "{told:#?}");
+    assert_eq!((told.allowed, told.unknown), (whole(7), Credits::ZERO), "{told:#?}");
+    spend_on(&mut cluster.api(1), "bob", r#""feature":"image","model":"haiku""#, "50").await.allowed();
+
+    // Raised, it gives so much more; lifted, it is felt by nobody.
+    admin.write("PUT", LIMIT, r#"{"amount":"35"}"#).await.expect(200);
+    let told = spend_all_on(&cluster, r#""feature":"chat""#).await;
+    assert_eq!((told.allowed, told.unknown), (whole(5), Credits::ZERO), "{told:#?}");
+    let shown = of(&admin.read(LIMIT).await, "cycle");
+    assert_eq!((&shown["remaining"], &shown["resets_at"]), (&json!("0"), &Value::Null), "{shown}");
+    let left = admin.write("DELETE", LIMIT, "").await.expect(200).json();
+    assert_eq!((&left["of"], &left["limits"]), (&json!({"feature": "chat"}), &json!([])), "{left}");
+    for node in cluster.numbers() {
+        cluster.api(node).consume("acme", "bob", "40").await.allowed();
+        assert_eq!(
+            spend_on(&mut cluster.api(node), "ann", r#""feature":"chat","model":"opus""#, "1")
+                .await
+                .refused(),
+            "limit_reached"
+        );
+    }
+    for node in cluster.numbers() {
+        assert_conserved(&mut cluster.api(node)).await;
+    }
+}

@@ -75,6 +75,7 @@ crossings! {
     PaidSeatIsTaken "a" "a seat that is paid for is taken by another",
     PoolingIsSwitched "a" "whose credits those for seats are is switched",
     SwitchCallsBack "a" "a switch calls back what is out",
+    HandleOfAnotherList "a" "a node hears that other features are limited while it has lines of before",
     OverageIsDrawn "a" "credits are drawn beyond what is included",
     OverageIsPaidFor "a" "included credits that come back pay for overage",
     PayerIsFree "a" "overage comes back, and what had paid for it is free again",

@@ -93,6 +93,11 @@ impl Actor for AllocationActor {
                     state.close().await;
                 }
             }
+            AllocationMessage::Retire => {
+                state.retire().await;
+                myself.stop(None);
+                return Ok(());
+            }
             AllocationMessage::Tick => {
                 if state.tick().await {
                     myself.stop(None);
@@ -225,7 +230,7 @@ impl Allocation {
                     return;
                 }
                 if let Err(why) = self.open_line().await {
-                    return self.waiting.deny_all(&denied(&why));
+                    return self.waiting.deny_all(&Denied::of(&why));
                 }
             }
             match self.step(self.balance()) {
@@ -238,12 +243,12 @@ impl Allocation {
                 }
                 Step::Raise { to } => {
                     if let Err(why) = self.raise(to).await {
-                        return self.waiting.deny_all(&denied(&why));
+                        return self.waiting.deny_all(&Denied::of(&why));
                     }
                 }
                 Step::Draw { target, floor, need } => {
                     if let Err(why) = self.send_draw(target, floor, need, myself).await {
-                        return self.waiting.deny_all(&denied(&why));
+                        return self.waiting.deny_all(&Denied::of(&why));
                     }
                 }
             }
@@ -287,7 +292,7 @@ impl Allocation {
             workspace: self.handle.workspace.clone(),
             user: self.handle.user.clone(),
             cycle: self.holder.cycle_of(&self.handle.workspace),
-            team: None,
+            scope: self.handle.scope().clone(),
         };
         let number = self.holder.journal.open_line(wish).await?;
         self.holder.panic_point(planted::Actor::Allocation);
@@ -366,7 +371,7 @@ impl Allocation {
                 self.install(drawn).await;
                 let short = self.line.as_ref().is_some_and(|line| line.lease.drawn < sent.target);
                 self.dry |= short;
-                if frozen || denied.as_ref().is_some_and(|denial| denial.reason == DenialReason::Frozen) {
+                if frozen || denied.as_ref().is_some_and(|denial| denial.reason.ends_the_line()) {
                     self.close().await;
                 } else if let Some(denial) = denied {
                     let Some(line) = &mut self.line else { return };
@@ -416,7 +421,7 @@ impl Allocation {
                     line.lease.drawn = view.drawn;
                 }
             }
-            Err(why) => self.waiting.deny_all(&denied(&why)),
+            Err(why) => self.waiting.deny_all(&Denied::of(&why)),
         }
     }
 
@@ -481,10 +486,18 @@ impl Allocation {
             }
             Err(why) => {
                 let _stopping = self.pool.cast(PoolMessage::Unclosed { line: key, spent });
-                self.waiting.deny_all(&denied(&why));
+                self.waiting.deny_all(&Denied::of(&why));
                 None
             }
         }
+    }
+
+    /// Its list is not the one of now: who waits finds the handle that is, and nobody finds this one any more. A recall does
+    /// until the pool knows of the close: it is answered with it.
+    async fn retire(&mut self) {
+        self.close().await;
+        self.holder.directory.drop_handle(&self.handle);
+        self.waiting.deny_all(&Denied::Gone);
     }
 
     /// Whether the actor may stop: nothing waits, nothing is open, nobody spent for a while.
@@ -548,7 +561,8 @@ impl Allocation {
             | DenialReason::AllocationExhausted
             | DenialReason::LimitReached(_)
             | DenialReason::OverageCapReached
-            | DenialReason::Frozen => self.waiting.deny_above(available, &denied),
+            | DenialReason::Frozen
+            | DenialReason::ScopesChanged => self.waiting.deny_above(available, &denied),
         }
     }
 
@@ -579,11 +593,4 @@ fn micros(micros: u64) -> Credits {
 
 fn stopped(why: &str) -> Refused {
     Refused::Stopped { why: why.into() }
-}
-
-fn denied(why: &Refused) -> Denied {
-    match why {
-        Refused::Overloaded => Denied::Overloaded,
-        other => Denied::Storage(other.to_string()),
-    }
 }

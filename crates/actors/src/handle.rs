@@ -1,4 +1,6 @@
-//! A handle: this node's entry for one user of one workspace, shared by request tasks and its allocation actor.
+//! A handle: this node's entry for one user of one workspace and one scope, shared by request tasks and its allocation actor.
+//! It is of one list of what is limited, as all of its lines are: who found it under that list spends from them what they
+//! are for, whatever became of the list meanwhile.
 //!
 //! A spend touches one word of it. Not here: who refills the word (`allocation`), who books the spend (`journal`).
 
@@ -10,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use tokio::sync::oneshot;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, ShardId, UserId, WorkspaceId};
+use types::{Credits, Durability, Scope, ShardId, UserId, WorkspaceId};
 
 /// The fields stand in the order in which a consume touches them: among a million users each further cache line that
 /// finding a handle and spending from it touch is a wait for memory.
@@ -19,6 +21,8 @@ use types::{Credits, Durability, ShardId, UserId, WorkspaceId};
 pub struct Handle {
     pub user: UserId,
     pub workspace: WorkspaceId,
+    /// `None`: anything, of the list without a name on it.
+    scope: Option<Box<Scope>>,
     /// The word, or several of them; what is drawn, but above the watermark; below which balance a spend wakes the
     /// actor.
     words: Words,
@@ -42,6 +46,7 @@ impl Handle {
         no: HandleNo,
         workspace: WorkspaceId,
         user: UserId,
+        scope: &Scope,
         shard: ShardId,
         waiting_max: usize,
     ) -> Self {
@@ -49,6 +54,7 @@ impl Handle {
             no,
             workspace,
             user,
+            scope: (!scope.is_anything()).then(|| Box::new(scope.clone())),
             shard,
             words: Words::one(Epoch::START),
             put: AtomicU64::new(0),
@@ -63,7 +69,7 @@ impl Handle {
     /// One that nobody refills, with `amount` on its word: what measurements spend from. Panics past
     /// [`escrow::BALANCE_MAX`].
     pub fn filled(no: HandleNo, workspace: WorkspaceId, user: UserId, amount: Credits) -> Self {
-        let handle = Self::new(no, workspace, user, ShardId(0), 1);
+        let handle = Self::new(no, workspace, user, &Scope::ANYTHING, ShardId(0), 1);
         let opened = handle
             .open(Epoch::START, Credits::ZERO, false)
             .and_then(|epoch| handle.raise(epoch, amount, Credits::ZERO));
@@ -72,7 +78,16 @@ impl Handle {
     }
 
     pub(crate) fn is_of(&self, workspace: &WorkspaceId, user: &UserId) -> bool {
-        self.user == *user && self.workspace == *workspace
+        self.user == *user && self.scope.is_none() && self.workspace == *workspace
+    }
+
+    pub(crate) fn is_in(&self, workspace: &WorkspaceId, user: &UserId, scope: &Scope) -> bool {
+        self.user == *user && self.workspace == *workspace && self.scope() == scope
+    }
+
+    /// What its lines are for.
+    pub fn scope(&self) -> &Scope {
+        self.scope.as_deref().unwrap_or(&Scope::ANYTHING)
     }
 
     /// Spends on the word, all or nothing. Whoever may not call this without a journal permit and a live session.

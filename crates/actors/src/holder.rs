@@ -18,11 +18,13 @@ use ractor::ActorRef;
 use replication::GroupId;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
 use types::planted::{Actor, Mistake, is_planted, panic_point};
-use types::{CycleNumber, HoldNumber, HolderId, ShardId, UserId, WorkspaceId};
+use types::{
+    CycleNumber, Feature, HoldNumber, HolderId, Limited, Model, Scope, ShardId, UserId, WorkspaceId,
+};
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct HolderInner {
     pub supervisor: OnceLock<ActorRef<SupervisorMessage>>,
     /// Workspaces whose cycle is not the first, as the ledger last said.
     cycles: Mutex<HashMap<WorkspaceId, CycleNumber>>,
+    /// What is limited, of workspaces that were heard of.
+    limited: RwLock<HashMap<WorkspaceId, Arc<Limited>>>,
     next_handle: AtomicU32,
     /// Users being made active at once: what the supervisor's mailbox holds at most of them.
     activating: Semaphore,
@@ -82,6 +86,7 @@ impl HolderInner {
             shards,
             supervisor: OnceLock::new(),
             cycles: Mutex::default(),
+            limited: RwLock::default(),
             next_handle: AtomicU32::new(1),
             told_meta: AtomicU64::new(0),
             fault: watch::Sender::new(None),
@@ -93,13 +98,47 @@ impl HolderInner {
         panic_point(self.id.node, actor);
     }
 
-    pub fn make_handle(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {
+    pub fn make_handle(&self, workspace: &WorkspaceId, user: &UserId, scope: &Scope) -> Option<Arc<Handle>> {
         let shard = self.shards.map().shard_of(workspace);
         let make = || {
             let no = HandleNo(self.next_handle.fetch_add(1, Ordering::Relaxed));
-            Handle::new(no, workspace.clone(), user.clone(), shard, self.options.waiting_max)
+            Handle::new(no, workspace.clone(), user.clone(), scope, shard, self.options.waiting_max)
         };
-        self.directory.find_or_make(workspace, user, make)
+        self.directory.find_or_make(workspace, user, scope, make)
+    }
+
+    /// What is limited in a workspace, as far as this node knows; `None`: it has heard of nothing.
+    pub fn limited(&self, workspace: &WorkspaceId) -> Option<Arc<Limited>> {
+        self.limited.read().expect("nobody panics holding it").get(workspace).cloned()
+    }
+
+    /// A leader says what is limited. What was heard last may be older.
+    pub fn hear_limited(&self, workspace: &WorkspaceId, limited: Limited) {
+        let mut known = self.limited.write().expect("nobody panics holding it");
+        if known.get(workspace).is_none_or(|known| known.revision < limited.revision) {
+            known.insert(workspace.clone(), Arc::new(limited));
+        }
+    }
+
+    /// What such a consume is spent from.
+    pub fn scope_of(&self, workspace: &WorkspaceId, feature: &Feature, model: Option<&Model>) -> Scope {
+        self.limited(workspace).map_or(Scope::ANYTHING, |limited| limited.scope_of(feature, model))
+    }
+
+    /// The handle that such a consume is spent from. One that was there before anything was limited goes first as long as it is
+    /// there: its lines are for anything, and count so.
+    pub fn find(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        feature: &Feature,
+        model: Option<&Model>,
+    ) -> Option<Arc<Handle>> {
+        if let Some(handle) = self.directory.find(workspace, user) {
+            return Some(handle);
+        }
+        let limited = self.limited(workspace)?;
+        self.directory.find_in(workspace, user, &limited.scope_of(feature, model))
     }
 
     pub fn cycle_of(&self, workspace: &WorkspaceId) -> CycleNumber {
@@ -217,7 +256,8 @@ impl HolderInner {
                 let _stopping = supervisor.cast(SupervisorMessage::ToPool { workspace, message });
             }
         } else if !ended.freed.is_zero()
-            && let Some(handle) = self.directory.find(&facts.workspace, &facts.user)
+            && let Some(handle) =
+                self.find(&facts.workspace, &facts.user, &facts.feature, facts.model.as_ref())
         {
             handle.tell(AllocationMessage::Freed);
         }
@@ -229,7 +269,8 @@ impl HolderInner {
             let (workspace, message) = (facts.workspace.clone(), PoolMessage::HoldEnded);
             let _stopping = supervisor.cast(SupervisorMessage::ToPool { workspace, message });
         }
-        if let Some(handle) = self.directory.find(&facts.workspace, &facts.user) {
+        let HoldFacts { workspace, user, feature, model, .. } = facts;
+        if let Some(handle) = self.find(workspace, user, feature, model.as_ref()) {
             handle.tell(AllocationMessage::Freed);
         }
     }
@@ -281,9 +322,20 @@ impl Holder {
         &self.0.shards
     }
 
-    /// The user's handle, if he is active on this node.
+    /// The user's handle for what is not limited, if he is active on this node.
     pub fn find(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {
         self.0.directory.find(workspace, user)
+    }
+
+    /// The user's handle for such consumes.
+    pub fn find_for(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        feature: &Feature,
+        model: Option<&Model>,
+    ) -> Option<Arc<Handle>> {
+        self.0.find(workspace, user, feature, model)
     }
 
     /// Users active on this node.
@@ -291,11 +343,31 @@ impl Holder {
         self.0.directory.len()
     }
 
-    /// Makes the user active on this node. `None`: too many are.
+    /// Makes the user active on this node for what is not limited. `None`: too many are.
     pub async fn activate(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {
+        self.activate_in(workspace, user, || Scope::ANYTHING).await
+    }
+
+    /// The same for such consumes.
+    pub async fn activate_for(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        feature: &Feature,
+        model: Option<&Model>,
+    ) -> Option<Arc<Handle>> {
+        self.activate_in(workspace, user, || self.0.scope_of(workspace, feature, model)).await
+    }
+
+    async fn activate_in(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        scope: impl Fn() -> Scope,
+    ) -> Option<Arc<Handle>> {
         // A handle that is found may be dropped a moment later, with its actor: the next one is made then.
         for _attempt in 0..ACTIVATIONS_MAX {
-            let handle = self.0.make_handle(workspace, user)?;
+            let handle = self.0.make_handle(workspace, user, &scope())?;
             if handle.has_actor() {
                 return Some(handle);
             }

@@ -3,7 +3,7 @@
 
 use leasing::RecallLine;
 use ledger::{Answer, Applied, Command, HolderBatch, LineAnswer, LineMessage, Query, Rejection};
-use types::{Credits, Durability, HolderId, NodeId, WorkspaceId};
+use types::{Credits, Durability, HolderId, Limited, NodeId, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaderRequest {
@@ -34,6 +34,8 @@ pub struct BatchAnswer {
     pub durability: Durability,
     /// A draw was denied while credits are out on holders that could not be asked for them.
     pub cut_off: bool,
+    /// What is limited, where a line of the batch is of another list.
+    pub limited: Option<Limited>,
 }
 
 /// Why a leader did not do what it was asked.

@@ -1,5 +1,6 @@
 //! What is said to an allocation actor, and what it says to those who wait. Not here: what it does (`allocation`).
 
+use journal::Refused;
 use leasing::RecallLine;
 use ledger::{Denial, LineMessage, LineResult};
 use tokio::sync::oneshot;
@@ -20,6 +21,15 @@ pub enum Denied {
     Storage(String),
     /// The actor was just passivated or rebuilt: look the handle up again.
     Gone,
+}
+
+impl Denied {
+    pub(crate) fn of(why: &Refused) -> Self {
+        match why {
+            Refused::Overloaded => Self::Overloaded,
+            other => Self::Storage(other.to_string()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -48,6 +58,8 @@ pub(crate) enum AllocationMessage {
     Frozen {
         number: LineNumber,
     },
+    /// Other features or models are limited now: give everything back and end.
+    Retire,
     Tick,
     /// The node drains: give everything back.
     Drain {

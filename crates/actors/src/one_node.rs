@@ -164,8 +164,8 @@ pub(crate) fn charge(handle: &Handle, spent: Spent) -> Charge {
 /// A leader's question for all that the line can spare.
 pub(crate) fn recall_of(user: &UserId, number: LineNumber) -> Recall {
     let line = LineId { holder: HolderId { node: ME, disk: DiskId(9) }, number };
-    let asked =
-        RecallLine { line, user: user.clone(), drawn: Vec::new(), frozen: false, keep: Credits::ZERO };
+    let (user, scope) = (user.clone(), types::Scope::ANYTHING);
+    let asked = RecallLine { line, user, scope, drawn: Vec::new(), frozen: false, keep: Credits::ZERO };
     Recall { workspace: workspace(), lines: vec![asked] }
 }
 

@@ -205,7 +205,7 @@ async fn from_a_line_that_was_opened_and_never_drawn_on_nothing_is_spent() {
         workspace: workspace(),
         user: ann.clone(),
         cycle: CycleNumber::FIRST,
-        team: None,
+        scope: types::Scope::ANYTHING,
     };
     opened.0.open_line(line).await.unwrap();
     opened.0.sync().await.unwrap();

@@ -105,7 +105,7 @@ async fn draws_eight(shards: &Shards, holder: HolderId, target: u64) -> (LineRes
         number: LineNumber(1),
         user: UserId::parse("bob").unwrap(),
         cycle: CycleNumber::FIRST,
-        team: None,
+        scope: types::Scope::ANYTHING,
         returned: Vec::new(),
         used: Used::default(),
         held: Credits::ZERO,

@@ -115,6 +115,7 @@ mod tests {
         Short {
             line: LineId { holder, number: LineNumber(number) },
             user: "ann".parse().unwrap(),
+            scope: types::Scope::ANYTHING,
             reason: DenialReason::Exhausted,
             missing: Credits::whole(1).unwrap(),
         }

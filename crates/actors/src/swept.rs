@@ -74,7 +74,7 @@ async fn what_comes_with_the_loss_of_a_holder_is_recalled_from_others() {
         number: LineNumber(1),
         user: UserId::parse("bob").unwrap(),
         cycle: CycleNumber::FIRST,
-        team: None,
+        scope: types::Scope::ANYTHING,
         returned: Vec::new(),
         used: Used::default(),
         wish: Wish::Draw { target: one(), floor: one(), need: one() },

@@ -113,11 +113,25 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             print.tag(20).word(team).word(&translate::window_json(*window));
             print.maybe(amount.as_ref(), |print, amount| print.credits(*amount));
         }
+        Change::SetLimit { of: Subject::Feature(feature), window, amount } => {
+            print.tag(22).word(feature).word(&translate::window_json(*window));
+            print.maybe(amount.as_ref(), |print, amount| print.credits(*amount));
+        }
+        Change::SetLimit { of: Subject::Model(model), window, amount } => {
+            print.tag(23).word(model).word(&translate::window_json(*window));
+            print.maybe(amount.as_ref(), |print, amount| print.credits(*amount));
+        }
         Change::LiftLimits { of: Subject::User(user) } => {
             print.tag(13).word(user);
         }
         Change::LiftLimits { of: Subject::Team(team) } => {
             print.tag(21).word(team);
+        }
+        Change::LiftLimits { of: Subject::Feature(feature) } => {
+            print.tag(24).word(feature);
+        }
+        Change::LiftLimits { of: Subject::Model(model) } => {
+            print.tag(25).word(model);
         }
         Change::Plan(PlanChange::Set { plan, when }) => {
             let Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage } = plan;
@@ -269,7 +283,7 @@ impl Fingerprint {
 mod tests {
     use super::*;
     use quota::{GrantKind, MemberKind, Membership, MidCycle, Overflow, Pooling, Role, When};
-    use types::{Every, GrantId, ReallocationId, TeamId, UserId, ZoneName};
+    use types::{Every, Feature, GrantId, Model, ReallocationId, TeamId, UserId, ZoneName};
 
     fn credits(micros: u64) -> Credits {
         Credits::from_micros(micros).unwrap()
@@ -352,6 +366,7 @@ mod tests {
             let of = Subject::Team(TeamId::parse("ann").unwrap());
             Change::SetLimit { of, window, amount }
         };
+        let scope_limit = |of| Change::SetLimit { of, window: types::Window::Day, amount: None };
         let limit = |window, amount| Change::SetLimit { of: Subject::User(user("ann")), window, amount };
         let adjust = |delta| Change::AdjustAllocation { user: user("ann"), delta };
         let reallocate = |id: &str, from, to, amount| Change::Reallocate {
@@ -467,6 +482,10 @@ mod tests {
             team_limit(types::Window::Day, Some(credits(1))),
             team_limit(types::Window::Day, None),
             team_limit(types::Window::Week, None),
+            scope_limit(Subject::Feature(Feature::parse("ann").unwrap())),
+            scope_limit(Subject::Model(Model::parse("ann").unwrap())),
+            Change::LiftLimits { of: Subject::Feature(Feature::parse("ann").unwrap()) },
+            Change::LiftLimits { of: Subject::Model(Model::parse("ann").unwrap()) },
             Change::ImportUsage(vec![]),
             Change::ImportUsage(vec![import("i", 1)]),
             Change::ImportUsage(vec![import("j", 1)]),

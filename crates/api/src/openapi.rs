@@ -3,8 +3,9 @@
 
 use crate::error::{Code, Row};
 use crate::{
-    allocations, cluster, consume, grants, holds, imports, members, operation, overage, plans, pooling,
-    prices, reallocations, refunds, team_limits, teams, test_clock, usage, user_limits, workspaces,
+    allocations, cluster, consume, feature_limits, grants, holds, imports, members, model_limits, operation,
+    overage, plans, pooling, prices, reallocations, refunds, team_limits, teams, test_clock, usage,
+    user_limits, workspaces,
 };
 use std::fmt::Write;
 use types::{
@@ -30,6 +31,8 @@ use wire::json::{Given, Problem};
         allocations::put, allocations::get, allocations::remove, allocations::adjust,
         user_limits::put, user_limits::get, user_limits::lift,
         team_limits::put, team_limits::get, team_limits::lift,
+        feature_limits::put, feature_limits::get, feature_limits::lift,
+        model_limits::put, model_limits::get, model_limits::lift,
         reallocations::make, reallocations::get, refunds::make, refunds::get, refunds::charge,
         overage::put, overage::get, overage::remove, overage::put_user, overage::get_user, overage::remove_user,
         teams::list, teams::put, teams::get, teams::remove, teams::set_reserve, teams::remove_reserve,

@@ -5,8 +5,9 @@ use crate::door::{self, Door};
 use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
-    allocations, cluster, consume, grants, holds, imports, members, operation, overage, plans, pooling,
-    prices, reallocations, refunds, team_limits, teams, test_clock, usage, user_limits, workspaces,
+    allocations, cluster, consume, feature_limits, grants, holds, imports, members, model_limits, operation,
+    overage, plans, pooling, prices, reallocations, refunds, team_limits, teams, test_clock, usage,
+    user_limits, workspaces,
 };
 use axum::Router;
 use axum::extract::{Request, State};
@@ -75,6 +76,12 @@ pub(crate) fn all() -> Vec<Route> {
         route("PUT /v1/workspaces/{ws}/limits/teams/{team}", put(team_limits::put)),
         route("GET /v1/workspaces/{ws}/limits/teams/{team}", get(team_limits::get)),
         route("DELETE /v1/workspaces/{ws}/limits/teams/{team}", delete(team_limits::lift)),
+        route("PUT /v1/workspaces/{ws}/limits/features/{feature}", put(feature_limits::put)),
+        route("GET /v1/workspaces/{ws}/limits/features/{feature}", get(feature_limits::get)),
+        route("DELETE /v1/workspaces/{ws}/limits/features/{feature}", delete(feature_limits::lift)),
+        route("PUT /v1/workspaces/{ws}/limits/models/{model}", put(model_limits::put)),
+        route("GET /v1/workspaces/{ws}/limits/models/{model}", get(model_limits::get)),
+        route("DELETE /v1/workspaces/{ws}/limits/models/{model}", delete(model_limits::lift)),
         route("PUT /v1/workspaces/{ws}/overage", put(overage::put)),
         route("GET /v1/workspaces/{ws}/overage", get(overage::get)),
         route("DELETE /v1/workspaces/{ws}/overage", delete(overage::remove)),

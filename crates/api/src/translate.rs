@@ -40,6 +40,8 @@ pub(crate) fn subject_json(of: Subject) -> json::LimitOf {
     match of {
         Subject::User(user) => json::LimitOf::User(json::Text(user)),
         Subject::Team(team) => json::LimitOf::Team(json::Text(team)),
+        Subject::Feature(feature) => json::LimitOf::Feature(json::Text(feature)),
+        Subject::Model(model) => json::LimitOf::Model(json::Text(model)),
     }
 }
 

@@ -79,7 +79,7 @@ const CONSUME: &str = "POST /v1/workspaces/acme/consume";
 const BODY: &str = r#"{"user":"ann","feature":"chat","amount":"1.5"}"#;
 
 /// Each route with a request that is in order.
-const IN_ORDER: [(&str, &str); 48] = [
+const IN_ORDER: [(&str, &str); 54] = [
     (CONSUME, BODY),
     ("POST /v1/workspaces/acme/quote", BODY),
     (
@@ -118,6 +118,12 @@ const IN_ORDER: [(&str, &str); 48] = [
     ("PUT /v1/workspaces/acme/limits/teams/design", r#"{"amount":null,"window":"cycle"}"#),
     ("GET /v1/workspaces/acme/limits/teams/design", ""),
     ("DELETE /v1/workspaces/acme/limits/teams/design?window=day", ""),
+    ("PUT /v1/workspaces/acme/limits/features/chat", r#"{"amount":null,"window":"cycle"}"#),
+    ("GET /v1/workspaces/acme/limits/features/chat", ""),
+    ("DELETE /v1/workspaces/acme/limits/features/chat?window=day", ""),
+    ("PUT /v1/workspaces/acme/limits/models/opus", r#"{"amount":null,"window":"cycle"}"#),
+    ("GET /v1/workspaces/acme/limits/models/opus", ""),
+    ("DELETE /v1/workspaces/acme/limits/models/opus?window=day", ""),
     ("GET /v1/workspaces/acme/usage?group_by=user,team&interval=day&from=2026-11-01&to=2026-12-01", ""),
     (
         "POST /v1/workspaces/acme/usage/import",
@@ -334,6 +340,10 @@ async fn a_body_of_the_wrong_shape_is_malformed_and_a_wrong_value_is_invalid() {
         ("PUT /v1/workspaces/acme/limits/teams/design", r#"{"amount":"1","window":"day"}"#, "no_leader"),
         ("PUT /v1/workspaces/acme/limits/teams/a%20b", r#"{"amount":"1"}"#, "invalid"),
         ("DELETE /v1/workspaces/acme/limits/teams/design?window=month", "", "invalid"),
+        ("PUT /v1/workspaces/acme/limits/features/chat", "{}", "malformed"),
+        ("PUT /v1/workspaces/acme/limits/features/a%20b", r#"{"amount":"1"}"#, "invalid"),
+        ("PUT /v1/workspaces/acme/limits/models/opus", r#"{"amount":"1","window":"day"}"#, "no_leader"),
+        ("DELETE /v1/workspaces/acme/limits/models/opus?window=month", "", "invalid"),
         ("DELETE /v1/workspaces/acme/limits/ann?window=month", "", "invalid"),
         ("DELETE /v1/workspaces/acme/limits/ann?windows=day", "", "malformed"),
         ("DELETE /v1/workspaces/acme/limits/ann?window=day&window=day", "", "malformed"),

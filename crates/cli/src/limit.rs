@@ -1,43 +1,43 @@
-//! `tranche limit`: ceilings on what a user, or all members of a team, may use in a window.
+//! `tranche limit`: ceilings on what a user, all members of a team, or whoever uses a feature or a model may use in a window.
 
 use crate::table::{Side, Table, or_dash};
 use crate::target::{Failure, Target, When, word};
 use clap::{Args, Subcommand};
-use types::{Credits, TeamId, UserId, WorkspaceId};
+use types::{Credits, Feature, Model, TeamId, UserId, WorkspaceId};
 use wire::json::{self, LimitOf, Window};
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum LimitCommand {
-    /// Sets a ceiling on what a user, or a team, may use in a window; it funds nothing
+    /// Sets a ceiling on what a user or a team may use in a window, or on what may be used of a feature or a model; it funds nothing
     #[command(allow_missing_positional = true)]
     Set {
         workspace: WorkspaceId,
-        #[arg(required_unless_present = "team")]
+        #[arg(required_unless_present_any = ["team", "feature", "model"])]
         user: Option<UserId>,
         amount: Credits,
         #[command(flatten)]
-        team: OfTeam,
+        other: OfOther,
         /// hour, day, week or cycle; each has its own limit
         #[arg(long, value_parser = word::<Window>, default_value = "cycle")]
         per: Window,
         #[command(flatten)]
         when: When,
     },
-    /// All limits of a user or of a team, what counts in each window, and when it ends
+    /// All limits of a user, a team, a feature or a model, what counts in each window, and when it ends
     Show {
         workspace: WorkspaceId,
-        #[arg(required_unless_present = "team")]
+        #[arg(required_unless_present_any = ["team", "feature", "model"])]
         user: Option<UserId>,
         #[command(flatten)]
-        team: OfTeam,
+        other: OfOther,
     },
-    /// Takes all limits of a user or of a team away
+    /// Takes all limits of a user, a team, a feature or a model away
     Lift {
         workspace: WorkspaceId,
-        #[arg(required_unless_present = "team")]
+        #[arg(required_unless_present_any = ["team", "feature", "model"])]
         user: Option<UserId>,
         #[command(flatten)]
-        team: OfTeam,
+        other: OfOther,
         /// Only that of this window
         #[arg(long, value_parser = word::<Window>)]
         per: Option<Window>,
@@ -47,29 +47,38 @@ pub enum LimitCommand {
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct OfTeam {
+pub struct OfOther {
     /// Of this team and of those nested in it, instead of a user
     #[arg(long, conflicts_with = "user")]
     team: Option<TeamId>,
+    /// Of this feature, whoever uses it
+    #[arg(long, conflicts_with_all = ["user", "team"])]
+    feature: Option<Feature>,
+    /// Of this model, whoever uses it
+    #[arg(long, conflicts_with_all = ["user", "team", "feature"])]
+    model: Option<Model>,
 }
 
-fn of(user: Option<&UserId>, OfTeam { team }: &OfTeam) -> LimitOf {
+fn of(user: Option<&UserId>, OfOther { team, feature, model }: &OfOther) -> LimitOf {
     let team = team.as_ref().map(LimitOf::from);
-    team.or_else(|| user.map(LimitOf::from)).expect("clap asks for one of the two")
+    let feature = || feature.as_ref().map(LimitOf::from);
+    let model = || model.as_ref().map(LimitOf::from);
+    let other = team.or_else(feature).or_else(model);
+    other.or_else(|| user.map(LimitOf::from)).expect("clap asks for one of them")
 }
 
 pub(crate) async fn run(target: &Target, command: LimitCommand) -> Result<(), Failure> {
     let client = target.client()?;
     let answer = match command {
-        LimitCommand::Set { workspace, user, amount, team, per, when } => {
+        LimitCommand::Set { workspace, user, amount, other, per, when } => {
             let asked = json::PutLimit { amount: Some(amount.into()), window: Some(per.into()) };
-            client.put_limit(&workspace, of(user.as_ref(), &team), &asked, &when.into()).await?
+            client.put_limit(&workspace, of(user.as_ref(), &other), &asked, &when.into()).await?
         }
-        LimitCommand::Show { workspace, user, team } => {
-            client.limits(&workspace, of(user.as_ref(), &team)).await?
+        LimitCommand::Show { workspace, user, other } => {
+            client.limits(&workspace, of(user.as_ref(), &other)).await?
         }
-        LimitCommand::Lift { workspace, user, team, per, when } => {
-            client.lift_limits(&workspace, of(user.as_ref(), &team), per, &when.into()).await?
+        LimitCommand::Lift { workspace, user, other, per, when } => {
+            client.lift_limits(&workspace, of(user.as_ref(), &other), per, &when.into()).await?
         }
     };
     target.print(&answer.value, shown)
@@ -97,6 +106,8 @@ fn shown(json::Limits { of, limits, leased }: &json::Limits) -> String {
     let whose = match of {
         LimitOf::User(user) => user.0.to_string(),
         LimitOf::Team(team) => format!("team {}", team.0),
+        LimitOf::Feature(feature) => format!("feature {}", feature.0),
+        LimitOf::Model(model) => format!("model {}", model.0),
     };
     if limits.is_empty() { format!("{whose} has no limit") } else { table.to_string() }
 }

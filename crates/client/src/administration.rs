@@ -331,7 +331,7 @@ impl Client {
         self.ask_versioned(&Ask::read(path)).await
     }
 
-    /// Lifts all limits of a user or of a team, or the one of a window.
+    /// Lifts all limits of a user, of a team, of a feature or of a model, or the one of a window.
     pub async fn lift_limits(
         &self,
         workspace: &WorkspaceId,
@@ -374,5 +374,7 @@ fn limits_path(workspace: &WorkspaceId, of: &json::LimitOf) -> Result<String, Er
     match of {
         json::LimitOf::User(user) => path(&[&start[..], &[user.0.as_str()]].concat()),
         json::LimitOf::Team(team) => path(&[&start[..], &["teams", team.0.as_str()]].concat()),
+        json::LimitOf::Feature(feature) => path(&[&start[..], &["features", feature.0.as_str()]].concat()),
+        json::LimitOf::Model(model) => path(&[&start[..], &["models", model.0.as_str()]].concat()),
     }
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use types::{
-    Backing, Credits, CycleNumber, DiskId, Durability, Feature, GrantNo, IdempotencyKey, Meter, Model,
+    Backing, Credits, CycleNumber, DiskId, Durability, Feature, GrantNo, IdempotencyKey, Meter, Model, Scope,
     Source, Unit, UserId, WorkspaceId,
 };
 
@@ -85,7 +85,8 @@ fn user(n: u32) -> UserId {
 
 async fn open_line(journal: &Journal, handle: u32) {
     let (workspace, user, cycle) = (workspace(), user(handle), CycleNumber(1));
-    let wish = OpenLine { handle: HandleNo(handle), epoch: 1, workspace, user, cycle, team: None };
+    let wish =
+        OpenLine { handle: HandleNo(handle), epoch: 1, workspace, user, cycle, scope: Scope::ANYTHING };
     let workspace = wish.workspace.clone();
     let line = LineKey { workspace, number: journal.open_line(wish).await.expect("a line") };
     let backing = Backing { source: Source::Shared, grant: GrantNo(1) };

@@ -144,7 +144,7 @@ impl Book {
             number: LineNumber(highest + 1),
             user: wish.user.clone(),
             cycle: wish.cycle,
-            team: wish.team.clone(),
+            scope: wish.scope.clone(),
         };
         Ok(Change::Opened { slot, line })
     }

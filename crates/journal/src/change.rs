@@ -9,7 +9,7 @@ use crate::words::{BackingNumbers, Charged};
 use std::sync::Arc;
 use types::{
     Backing, BadId, Credits, CycleNumber, Day, Durability, Feature, GrantNo, HoldNumber, IdempotencyKey,
-    LineNumber, Meter, Model, Source, TeamId, Timestamp, Unit, UserId, WorkspaceId,
+    LineNumber, Meter, Model, Revision, Scope, Source, Timestamp, Unit, UserId, WorkspaceId,
 };
 use wire::journal as shape;
 
@@ -39,7 +39,7 @@ pub(crate) struct OpenedLine {
     pub number: LineNumber,
     pub user: UserId,
     pub cycle: CycleNumber,
-    pub team: Option<TeamId>,
+    pub scope: Scope,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +154,17 @@ fn meter_out(meter: &Meter) -> shape::Meter {
     shape::Meter { feature: meter.feature.to_string(), model, day: meter.day.0 }
 }
 
+fn scope_in(shape::Scope { list, feature, model }: &shape::Scope) -> Parsed<Scope> {
+    let feature = feature.as_deref().map(Feature::parse).transpose()?;
+    let model = model.as_deref().map(Model::parse).transpose()?;
+    Ok(Scope { list: Revision(*list), feature, model })
+}
+
+fn scope_out(Scope { list, feature, model }: &Scope) -> shape::Scope {
+    let feature = feature.as_ref().map(ToString::to_string);
+    shape::Scope { list: list.0, feature, model: model.as_ref().map(ToString::to_string) }
+}
+
 pub(crate) fn meter_ref_in(meter: &shape::MeterRef) -> Parsed<MeterRef> {
     Ok(match meter {
         shape::MeterRef::Known(at) => MeterRef::Known(*at),
@@ -209,7 +220,7 @@ impl OpenedLine {
             number: LineNumber(opened.number),
             user: UserId::parse(&opened.user)?,
             cycle: CycleNumber(opened.cycle),
-            team: opened.team.as_deref().map(TeamId::parse).transpose()?,
+            scope: scope_in(&opened.scope)?,
         })
     }
 
@@ -220,7 +231,7 @@ impl OpenedLine {
             number: self.number.0,
             user: self.user.to_string(),
             cycle: self.cycle.0,
-            team: self.team.as_ref().map(ToString::to_string),
+            scope: scope_out(&self.scope),
         }
     }
 }
@@ -487,6 +498,5 @@ pub(crate) fn line_out(slot: Slot, line: &Line) -> shape::Record {
         backings: tally.backings.iter().map(backing).collect(),
         units: tally.units.iter().map(ToString::to_string).collect(),
         meters: tally.meters.iter().map(meter).collect(),
-        permits: Vec::new(),
     }))
 }

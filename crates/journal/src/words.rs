@@ -2,7 +2,7 @@
 
 use crate::keys::KeyGuard;
 use types::{
-    Backing, Credits, CycleNumber, Durability, LineNumber, Meter, Metered, Source, TeamId, Timestamp, Unit,
+    Backing, Credits, CycleNumber, Durability, LineNumber, Meter, Metered, Scope, Source, Timestamp, Unit,
     UserId, WorkspaceId,
 };
 
@@ -25,7 +25,7 @@ pub struct OpenLine {
     pub workspace: WorkspaceId,
     pub user: UserId,
     pub cycle: CycleNumber,
-    pub team: Option<TeamId>,
+    pub scope: Scope,
 }
 
 /// A spend that has been won on the escrow's word and must now be booked.
@@ -69,7 +69,7 @@ pub struct LineView {
     pub line: LineKey,
     pub user: UserId,
     pub cycle: CycleNumber,
-    pub team: Option<TeamId>,
+    pub scope: Scope,
     pub drawn: Credits,
     pub used: Credits,
     pub unattributed: Credits,
@@ -106,7 +106,7 @@ pub struct LineNumbers {
     pub line: LineKey,
     pub user: UserId,
     pub cycle: CycleNumber,
-    pub team: Option<TeamId>,
+    pub scope: Scope,
     /// In the order in which they came.
     pub backings: Vec<BackingNumbers>,
     /// No meter twice; their credits sum to what is used.

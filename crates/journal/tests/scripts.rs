@@ -8,8 +8,8 @@ use platform::{Surely, Unsynced};
 use std::collections::BTreeSet;
 use tokio::task::JoinHandle;
 use types::{
-    CycleNumber, Durability, LineNumber, METERS_PER_LINE_MAX, Metered, Source, TeamId, Timestamp,
-    UNITS_PER_METER_MAX, Unit,
+    CycleNumber, Durability, Feature, LineNumber, METERS_PER_LINE_MAX, Metered, Revision, Scope, Source,
+    Timestamp, UNITS_PER_METER_MAX, Unit,
 };
 
 #[test]
@@ -371,8 +371,8 @@ fn the_key_window_is_full_before_it_forgets() {
 fn a_power_failure_rounds_up_to_the_watermark_once() {
     let machine = Machine::new(options());
     let holder = machine.start();
-    let team = Some(TeamId::parse("t").unwrap());
-    let wish = journal::OpenLine { team: team.clone(), ..open_wish(1, "w") };
+    let scope = Scope { list: Revision(300), feature: Feature::parse("chat").ok(), model: None };
+    let wish = journal::OpenLine { scope: scope.clone(), ..open_wish(1, "w") };
     let number = holder.run(holder.journal.open_line(wish)).unwrap();
     let line = line("w", number.0);
     holder.run(holder.journal.install(line.clone(), vec![(shared(), credits(50))])).unwrap();
@@ -385,7 +385,7 @@ fn a_power_failure_rounds_up_to_the_watermark_once() {
     assert_eq!(holder.recovered.rounded, [(line.clone(), credits(15))]);
     let view = &holder.recovered.lines[0];
     assert_eq!((view.used, view.unattributed, view.watermark), (credits(5), credits(15), credits(20)));
-    assert_eq!(view.team, team);
+    assert_eq!(view.scope, scope);
     machine.power_loss(holder, Unsynced::Lost);
     let holder = machine.start();
     assert_eq!(holder.recovered.rounded, []);

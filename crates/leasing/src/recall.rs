@@ -2,13 +2,14 @@
 
 use ledger::{AllocationNo, DenialReason, Line, LineMessage, LineResult, Subject, Wish, Workspace};
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Backing, Credits, LineId, LineNumber, Source, Timestamp, UserId};
+use types::{Backing, Credits, LineId, LineNumber, Scope, Source, Timestamp, UserId};
 
 /// One line to be asked for what it can spare. Every message to a holder carries D.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecallLine {
     pub line: LineId,
     pub user: UserId,
+    pub scope: Scope,
     pub drawn: Vec<(Backing, Credits)>,
     pub frozen: bool,
     /// How much of what it does not need the holder may keep.
@@ -27,6 +28,7 @@ pub enum Wave {
 pub struct Short {
     pub line: LineId,
     pub user: UserId,
+    pub scope: Scope,
     pub reason: DenialReason,
     /// By how much.
     pub missing: Credits,
@@ -42,7 +44,8 @@ impl Short {
         };
         let drawn = drawn.iter().fold(Credits::ZERO, |sum, (_, drawn)| sum.saturating_add(*drawn));
         let missing = need.max(floor).saturating_sub(drawn);
-        let short = Self { line, user: message.user.clone(), reason: denial.reason.clone(), missing };
+        let (user, scope) = (message.user.clone(), message.scope.clone());
+        let short = Self { line, user, scope, reason: denial.reason.clone(), missing };
         (!denial.elsewhere.is_zero()).then_some(short)
     }
 }
@@ -74,13 +77,13 @@ pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallL
     serving.sort_by(|(a, x, i, _), (b, y, j, _)| a.cmp(b).then(y.cmp(x)).then(i.cmp(j)));
     let mut enough = Credits::from_micros(wanted.shared_missing.micros().saturating_mul(TIMES_MISSING))
         .unwrap_or(Credits::MAX);
-    let mut enough_in_teams =
-        Credits::from_micros(wanted.team_missing.micros().saturating_mul(TIMES_MISSING))
+    let mut enough_under_limits =
+        Credits::from_micros(wanted.limit_missing.micros().saturating_mul(TIMES_MISSING))
             .unwrap_or(Credits::MAX);
     let mut chosen = Vec::new();
     for (serves, out, id, line) in serving {
         let keep = match wave {
-            Wave::Half { .. } if serves == Serves::ItsTeam && enough_in_teams.is_zero() => continue,
+            Wave::Half { .. } if serves == Serves::ItsLimit && enough_under_limits.is_zero() => continue,
             Wave::Half { .. } if serves == Serves::Anybody && enough.is_zero() => break,
             Wave::Half { .. } => half(out),
             Wave::All => Credits::ZERO,
@@ -89,8 +92,8 @@ pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallL
             line.outstanding_from(Source::Shared).saturating_add(line.outstanding_from(Source::Overage));
         let gives = line.reserves.iter().fold(gives, |sum, (_, no)| sum.saturating_add(line.out_of(*no).0));
         enough = enough.saturating_sub(half(gives));
-        if serves == Serves::ItsTeam {
-            enough_in_teams = enough_in_teams.saturating_sub(half(out));
+        if serves == Serves::ItsLimit {
+            enough_under_limits = enough_under_limits.saturating_sub(half(out));
         }
         chosen.push(RecallLine::of(id, line, keep));
     }
@@ -101,8 +104,8 @@ pub fn choose(workspace: &Workspace, short: &[Short], wave: Wave) -> Vec<RecallL
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Serves {
     ItsUser,
-    /// Others under a limit of the same team.
-    ItsTeam,
+    /// Others under a limit of the same team, feature or model.
+    ItsLimit,
     Anybody,
 }
 
@@ -116,9 +119,9 @@ struct Wanted<'a> {
     shared_missing: Credits,
     /// By reserve: the lines that are short and may draw on it.
     reserves: BTreeMap<AllocationNo, BTreeSet<LineId>>,
-    /// By team whose limit is in the way: the lines that are short.
-    by_team: BTreeMap<Subject, BTreeSet<LineId>>,
-    team_missing: Credits,
+    /// By team, feature or model whose limit is in the way: the lines that are short.
+    by_limit: BTreeMap<Subject, BTreeSet<LineId>>,
+    limit_missing: Credits,
 }
 
 impl<'a> Wanted<'a> {
@@ -128,7 +131,10 @@ impl<'a> Wanted<'a> {
             let own_only = match &short.reason {
                 DenialReason::Exhausted | DenialReason::OverageCapReached => false,
                 DenialReason::AllocationExhausted | DenialReason::LimitReached(_) => true,
-                DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => continue,
+                DenialReason::AccessDisabled
+                | DenialReason::UnknownUser
+                | DenialReason::Frozen
+                | DenialReason::ScopesChanged => continue,
             };
             wanted.by_chain.entry(workspace.chain_of(&short.user)).or_default().insert(short.line);
             if !own_only {
@@ -136,10 +142,11 @@ impl<'a> Wanted<'a> {
                 *missing = (*missing).max(short.missing);
             }
             if let DenialReason::LimitReached(hit) = &short.reason {
-                let limits = workspace.limits_short_of(short.line, &short.user, short.missing, hit.at);
-                for of in limits.into_iter().filter(|of| matches!(of, Subject::Team(_))) {
-                    wanted.by_team.entry(of).or_default().insert(short.line);
-                    wanted.team_missing = wanted.team_missing.saturating_add(short.missing);
+                let Short { line, user, scope, missing, .. } = short;
+                let limits = workspace.limits_short_of(*line, user, scope, *missing, hit.at);
+                for of in limits.into_iter().filter(|of| !matches!(of, Subject::User(_))) {
+                    wanted.by_limit.entry(of).or_default().insert(*line);
+                    wanted.limit_missing = wanted.limit_missing.saturating_add(*missing);
                 }
             } else {
                 for (_, reserve) in workspace.reserves_for(&short.user) {
@@ -157,11 +164,11 @@ impl<'a> Wanted<'a> {
         if self.by_chain.get(line.draws_on()).is_some_and(|lines| lines.iter().any(|short| *short != id)) {
             return Some(Serves::ItsUser);
         }
-        let serves_his_team = |(of, lines): (&Subject, &BTreeSet<LineId>)| {
+        let serves_his_limit = |(of, lines): (&Subject, &BTreeSet<LineId>)| {
             lines.iter().any(|short| *short != id) && workspace.is_counted_by(line, of)
         };
-        if self.by_team.iter().any(serves_his_team) {
-            return Some(Serves::ItsTeam);
+        if self.by_limit.iter().any(serves_his_limit) {
+            return Some(Serves::ItsLimit);
         }
         let others = self.shared.len().saturating_sub(usize::from(self.shared.contains_key(&id)));
         // Overage that comes back makes room under the cap and frees what paid for it.
@@ -205,7 +212,7 @@ pub fn frozen_lines(workspace: &Workspace) -> Vec<RecallLine> {
 impl RecallLine {
     fn of(line: LineId, entry: &Line, keep: Credits) -> Self {
         let drawn = entry.backings.iter().map(|numbers| (numbers.backing, numbers.drawn)).collect();
-        Self { line, user: entry.user.clone(), drawn, frozen: entry.frozen, keep }
+        Self { line, user: entry.user.clone(), scope: entry.scope.clone(), drawn, frozen: entry.frozen, keep }
     }
 
     pub fn number(&self) -> LineNumber {
@@ -269,7 +276,7 @@ mod tests {
             number: LineNumber(number),
             user: user(number),
             cycle: CycleNumber::FIRST,
-            team: None,
+            scope: Scope::ANYTHING,
             returned: Vec::new(),
             used: Used::default(),
             held: Credits::ZERO,
@@ -287,6 +294,7 @@ mod tests {
         Short {
             line: line(number),
             user: user(number),
+            scope: Scope::ANYTHING,
             reason: DenialReason::Exhausted,
             missing: whole(missing),
         }
@@ -418,14 +426,18 @@ mod tests {
         let limit =
             ledger::LimitHit { of, window: types::Window::Day, amount: whole(9), at, resets_at: None };
         for reason in [DenialReason::LimitReached(limit), DenialReason::AllocationExhausted] {
-            let of_another_node =
-                [Short { line: line(77), user: user(3), reason: reason.clone(), missing: whole(9) }];
+            let of_another_node = [Short { line: line(77), reason: reason.clone(), ..short(3, 9) }];
             assert_eq!(asked(&state, &of_another_node, Wave::All), [(3, Credits::ZERO)]);
             let half = Credits::from_micros(1_500_000).unwrap();
             assert_eq!(asked(&state, &of_another_node, HALF), [(3, half)]);
             assert_eq!(asked(&state, &[Short { reason, ..short(3, 9) }], Wave::All), []);
         }
-        for reason in [DenialReason::AccessDisabled, DenialReason::UnknownUser, DenialReason::Frozen] {
+        for reason in [
+            DenialReason::AccessDisabled,
+            DenialReason::UnknownUser,
+            DenialReason::Frozen,
+            DenialReason::ScopesChanged,
+        ] {
             assert_eq!(asked(&state, &[Short { reason, ..short(3, 9) }], Wave::All), []);
         }
     }

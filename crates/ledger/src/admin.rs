@@ -210,7 +210,7 @@ impl Workspace {
             Change::SetLimit { of, .. } | Change::LiftLimits { of } => {
                 let user = match of {
                     Subject::User(user) => Some(user),
-                    Subject::Team(_) => None,
+                    Subject::Team(_) | Subject::Feature(_) | Subject::Model(_) => None,
                 };
                 (self.limits_revision(of), user)
             }

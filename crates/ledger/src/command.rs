@@ -12,8 +12,8 @@ use crate::team::TeamChange;
 use crate::window::Subject;
 use types::{
     Backing, Credits, CreditsDelta, CycleDays, CycleNumber, CycleRule, Durability, GrantId, HolderId,
-    IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, TeamId, Timestamp, UserId,
-    Window, WorkspaceId, ZoneClock, ZoneName,
+    IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, Scope, TeamId, Timestamp,
+    UserId, Window, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,13 +98,14 @@ pub enum Change {
         to: UserId,
         amount: Credits,
     },
-    /// A ceiling for one user, or for all members of a team, in a window; `None` lifts it.
+    /// A ceiling for one user, for all members of a team, or for a feature or a model whoever uses it, in a window; `None` lifts
+    /// it.
     SetLimit {
         of: Subject,
         window: Window,
         amount: Option<Credits>,
     },
-    /// Lifts all limits of a user, or of a team.
+    /// Lifts all limits of one of them.
     LiftLimits {
         of: Subject,
     },
@@ -240,7 +241,8 @@ pub struct LineMessage {
     pub number: LineNumber,
     pub user: UserId,
     pub cycle: CycleNumber,
-    pub team: Option<TeamId>,
+    /// What may be spent from it.
+    pub scope: Scope,
     /// Cumulative R by backing: durable at the holder, never to be spent.
     pub returned: Vec<(Backing, Credits)>,
     /// Cumulative U and Z, never ahead of the holder's disk.
@@ -263,9 +265,11 @@ impl LineMessage {
         const NUMBER: usize = 9;
         const BACKING: usize = 3 * NUMBER;
         let text = |text: &str| NUMBER.saturating_add(text.len());
-        let fixed = 8 * NUMBER;
-        let names =
-            text(self.user.as_str()).saturating_add(self.team.as_ref().map_or(0, |t| text(t.as_str())));
+        let fixed = 9 * NUMBER;
+        let Scope { list: _, feature, model } = &self.scope;
+        let names = text(self.user.as_str())
+            .saturating_add(feature.as_ref().map_or(0, |feature| text(feature.as_str())))
+            .saturating_add(model.as_ref().map_or(0, |model| text(model.as_str())));
         let backings = self.returned.len().saturating_add(self.used.by_backing.len());
         let metered = self.used.by_meter.iter().fold(0_usize, |sum, (meter, metered)| {
             let model = meter.model.as_ref().map_or(0, |model| text(model.as_str()));

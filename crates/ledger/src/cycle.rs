@@ -143,6 +143,7 @@ impl Workspace {
             }
         }
         self.teams.values_mut().for_each(|team| team.used = Credits::ZERO);
+        self.by_feature.values_mut().chain(self.by_model.values_mut()).for_each(|of| of.used = Credits::ZERO);
         self.users.retain(|_, user| !user.is_nobody());
         self.forget_refunds();
         self.forget_imports_of_earlier_cycles();

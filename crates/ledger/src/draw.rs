@@ -32,7 +32,8 @@ impl Workspace {
             }
             Ok(LineStep::Evidence(growth)) => {
                 self.commit_evidence(id, &growth);
-                self.commit_meters(id, &message.used);
+                let by_meter = self.commit_meters(id, &message.used);
+                self.name_scopes(id, &by_meter, at);
                 self.fold_line(id);
                 LineResult::Closed
             }
@@ -77,7 +78,7 @@ impl Workspace {
         let Some(line) = self.lines.get(&id) else {
             return self.decide_unknown_line(id, message, closes, fenced);
         };
-        if line.user != message.user || line.cycle != message.cycle {
+        if line.user != message.user || line.cycle != message.cycle || line.scope != message.scope {
             return Err(LineRejection::OtherLine);
         }
         check_meters(&message.used)?;
@@ -119,8 +120,9 @@ impl Workspace {
         if !spent_nothing {
             return Err(LineRejection::BeyondDrawn);
         }
-        let of_holder = |user: &crate::User| user.lines.iter().filter(|l| l.holder == id.holder).count();
-        if self.user(&message.user).map_or(0, of_holder) >= limits::LINES_PER_HOLDER_AND_USER_MAX {
+        let is_like = |l: &&LineId| l.holder == id.holder && self.lines[*l].scope.is_like(&message.scope);
+        let alike = |user: &crate::User| user.lines.iter().filter(is_like).count();
+        if self.user(&message.user).map_or(0, alike) >= limits::LINES_PER_HOLDER_AND_SCOPE_MAX {
             return Err(LineRejection::TooManyLines);
         }
         Ok(LineStep::Numbers(Vec::new()))
@@ -138,7 +140,10 @@ impl Workspace {
         line.heard_at = line.heard_at.max(at);
         line.held = message.held;
         line.confirmed = message.confirmed;
-        self.commit_meters(id, &message.used);
+        let by_meter = self.commit_meters(id, &message.used);
+        let charged = growth.iter().flat_map(|step| [step.used, step.unattributed]);
+        let charged = Credits::checked_sum(charged).expect("parts of one pool");
+        self.count_scopes(id, &by_meter, charged, at);
         for step in growth.iter().filter(|step| !step.is_nothing()) {
             let spent = step.used.checked_add(step.unattributed).expect("parts of one pool");
             self.on_grant(step.backing.grant, |g| g.book_used(step.used, step.unattributed));
@@ -166,13 +171,14 @@ impl Workspace {
     /// Takes `amount` off what is out for the line's user, and of what it was drawn from.
     fn book_out(&mut self, id: LineId, backing: Backing, amount: Credits) {
         let line = &self.lines[&id];
-        let (user, team) = (line.user.clone(), line.team.clone());
+        let (user, team, scope) = (line.user.clone(), line.team.clone(), line.scope.clone());
         let behind = self.still_behind(line, backing.source);
         if let Some(whose) = line.chain_of.clone() {
             self.user_mut(&whose).by_services_mut().out.shrink(amount);
         }
         self.user_mut(&user).out.shrink(amount);
         self.in_teams_from(team, |team| team.out.shrink(amount));
+        self.in_scopes(&scope, |of| of.out.shrink(amount));
         if backing.source == Source::Shared && self.grant(backing.grant).state == GrantState::Live {
             self.shared_out.shrink(amount);
         }
@@ -286,7 +292,7 @@ impl Workspace {
         } else {
             (target, floor, need)
         };
-        let room = self.room_under_limits(id, &message.user, at);
+        let room = self.room_under_limits(id, message, at);
         let mut chain = self.chain(&message.user, at);
         let available = Credits::checked_sum(chain.iter().map(|(_, part)| *part)).expect("parts of one pool");
         // What the holder gave back since it asked is missing from what it counted on: less than both serves nobody there,
@@ -327,7 +333,7 @@ impl Workspace {
         }
         let may_exceed = |missing| self.overage_room(&message.user).is_some_and(|room| room >= missing);
         let by_limit = room < must && (available >= must || may_exceed(must.saturating_sub(available)));
-        let by_limit = by_limit.then(|| self.limit_hit(id, &message.user, must, at)).flatten();
+        let by_limit = by_limit.then(|| self.limit_hit(id, message, must, at)).flatten();
         let is_by_limit = by_limit.is_some();
         let (reason, elsewhere) = self.why_short(id, message, by_limit);
         let denied = Denial { reason, available: all.min(room), elsewhere };
@@ -338,6 +344,9 @@ impl Workspace {
     /// Whether the line draws at all, and its user may spend.
     fn check_may_draw(&self, line: Option<&Line>, message: &LineMessage) -> Result<(), Denial> {
         let no = |reason| Err(Denial { reason, available: Credits::ZERO, elsewhere: Credits::ZERO });
+        if !self.limited.has(&message.scope) && !is_planted(Mistake::FrozenDraws) {
+            return no(DenialReason::ScopesChanged);
+        }
         if line.is_some_and(|l| l.frozen) && !is_planted(Mistake::FrozenDraws) {
             return no(DenialReason::Frozen);
         }
@@ -415,7 +424,8 @@ impl Workspace {
             }
             // Of the team that he draws in here, whatever the holder knew.
             let team = self.team_of(self.chain_of(&user)).cloned();
-            self.lines.insert(id, Line::new(user.clone(), chain_of, message.cycle, team, at));
+            let scope = message.scope.clone();
+            self.lines.insert(id, Line::new(user.clone(), chain_of, message.cycle, team, scope, at));
             self.user_mut(&user).lines.push(id);
         }
         for (backing, amount) in takes {
@@ -436,11 +446,12 @@ impl Workspace {
             }
             self.user_mut(&user).out.grow(*amount);
             let line = &self.lines[&id];
-            let (chain_of, team) = (line.chain_of.clone(), line.team.clone());
+            let (chain_of, team, scope) = (line.chain_of.clone(), line.team.clone(), line.scope.clone());
             if let Some(whose) = chain_of {
                 self.user_mut(&whose).by_services_mut().out.grow(*amount);
             }
             self.in_teams_from(team, |team| team.out.grow(*amount));
+            self.in_scopes(&scope, |of| of.out.grow(*amount));
         }
         self.part_follows(&user);
     }
@@ -476,6 +487,7 @@ impl Workspace {
             self.book_used(id, backing, amount, at);
             total.grow(amount);
         }
+        self.count_scopes(id, &[], total, at);
         let line = self.lines.get_mut(&id).expect("found above");
         line.written_off = true;
         if line.frozen {

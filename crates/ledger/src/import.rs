@@ -16,6 +16,7 @@ use crate::grant::{Grant, GrantState};
 use crate::limits;
 use crate::outcome::{Outcome, Rejection, Retry};
 use crate::rollover::Term;
+use crate::window::Added;
 use crate::workspace::Workspace;
 use crate::{GrantKind, Used};
 use std::collections::BTreeSet;
@@ -287,7 +288,6 @@ impl Workspace {
             self.user_mut(&user).used.grow(charge);
         }
         self.part_follows(&user);
-        self.count_import(&user, charge, in_cycle, happened_at, at);
         if let Some(whose) = self.other_chain_of(&user) {
             let services = self.user_mut(&whose).by_services_mut();
             services.charged.grow(charge);
@@ -297,7 +297,8 @@ impl Workspace {
             self.uncovered.entry(cycle).or_insert(Credits::ZERO).grow(uncovered);
         }
         let meter = Meter { feature, model, day: happened_at.day() };
-        self.meter(&user, meter, Metered { credits: charge, calls: 1, units });
+        self.meter(&user, meter.clone(), Metered { credits: charge, calls: 1, units });
+        self.count_import(&user, &meter, Added { amount: charge, in_cycle, happened_at }, at);
         self.drop_nobody(&user);
         let part = |take: &Take| ImportedFrom {
             from: take.backing.source,

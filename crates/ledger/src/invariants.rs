@@ -62,7 +62,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 28] = [
+        let checks: [(&'static str, Option<String>); 30] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
@@ -74,6 +74,8 @@ impl Workspace {
                 "S6 what is out in teams is what lines have out",
                 self.what_is_out_in_teams_is_what_lines_have_out(),
             ),
+            ("S6 scopes count what lines have out", self.scopes_count_what_lines_have_out()),
+            ("lines that draw are of the list of now", self.lines_that_draw_are_of_the_list()),
             ("S8 usage by meter sums to used", self.usage_by_meter_sums_to_used()),
             ("users' sums are what their lines say", self.users_sums_are_what_their_lines_say()),
             ("every intent is moved, pending or lapsed", self.every_intent_is_moved_pending_or_lapsed()),

@@ -41,6 +41,7 @@ mod refund;
 mod reserve;
 mod rollover;
 mod schedule;
+mod scope;
 mod service;
 mod state;
 mod team;
@@ -77,6 +78,7 @@ pub use query::{
 pub use refund::{ChargeBooks, ChargePart, NewRefund, RefundAnswer, RefundPlace, Refunded, RefundedTo};
 pub use rollover::{Keep, Rolled, Rollover, Term};
 pub use schedule::Schedule;
+pub use scope::OfScope;
 pub use service::{ByServices, MemberKind, Service, ServiceChange, ServiceRejection, Shares, WhichMembers};
 pub use state::{Applied, HolderRecord, HolderStatus, State};
 pub use team::{Team, TeamChange, TeamRejection, TeamView};

@@ -12,6 +12,10 @@ pub const SERVICES_MAX: usize = 10_000;
 pub const TEAMS_MAX: usize = 1_000;
 /// Teams nested in each other, the outermost counted in.
 pub const TEAM_DEPTH_MAX: usize = 8;
+/// Features of one workspace that have limits.
+pub const LIMITED_FEATURES_MAX: usize = 64;
+/// Models of one workspace that have limits.
+pub const LIMITED_MODELS_MAX: usize = 64;
 /// Ends of cycles that are known ahead, this one's included.
 pub const CYCLE_ENDS_MAX: usize = 4;
 /// Reallocations one workspace remembers: those of its current cycle and of the one before.
@@ -32,8 +36,9 @@ pub const IMPORT_MICROS_MAX: u64 = (1 << 48) - 1;
 pub const ALLOCATIONS_BEFORE_SWITCH_MAX: u32 = 1 << 31;
 /// Feature × model pairs that are metered by name in one workspace; what comes later is metered as `other`.
 pub const METERED_NAMES_MAX: usize = 1_024;
-/// Lines one holder may have open for one user: the current one and those being closed.
-pub const LINES_PER_HOLDER_AND_USER_MAX: usize = 8;
+/// Lines one holder may have open for one user and scope: the current one and those being closed, under whichever list of what
+/// is limited.
+pub const LINES_PER_HOLDER_AND_SCOPE_MAX: usize = 8;
 /// Idempotency keys one workspace remembers for its administrators' writes.
 pub const KEYS_MAX: usize = 10_000;
 /// How long such a key is remembered.

@@ -4,13 +4,15 @@
 
 use crate::{AllocationNo, LineRejection, Pledge, Used};
 use types::planted::{Mistake, is_planted};
-use types::{Backing, Credits, CycleNumber, Metered, Source, TeamId, Timestamp, UserId};
+use types::{Backing, Credits, CycleNumber, Metered, Scope, Source, TeamId, Timestamp, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub user: UserId,
     pub cycle: CycleNumber,
     pub team: Option<TeamId>,
+    /// What may be spent from it.
+    pub scope: Scope,
     /// On whose chain it draws, where that is not its user's: he shares it, and this line keeps it.
     pub chain_of: Option<UserId>,
     /// In the order in which the holder spends them.
@@ -79,12 +81,14 @@ impl Line {
         chain_of: Option<UserId>,
         cycle: CycleNumber,
         team: Option<TeamId>,
+        scope: Scope,
         at: Timestamp,
     ) -> Self {
         Self {
             user,
             cycle,
             team,
+            scope,
             chain_of,
             backings: Vec::with_capacity(1),
             meters: Vec::new(),

@@ -11,15 +11,25 @@ use std::borrow::Cow;
 use types::{Credits, Feature, LineId, METERS_PER_LINE_MAX, Meter, Metered, UNITS_PER_METER_MAX};
 
 impl Workspace {
-    pub(crate) fn commit_meters(&mut self, id: LineId, used: &Used) {
+    /// Answers by how much each meter grew.
+    pub(crate) fn commit_meters(&mut self, id: LineId, used: &Used) -> Vec<(u32, Credits)> {
+        let mut grown = Vec::with_capacity(used.by_meter.len());
         for (meter, metered) in self.counted(used).iter() {
             let no = self.meter_number(meter);
             let line = self.lines.get_mut(&id).expect("a report belongs to a line");
-            match line.meters.binary_search_by_key(&no, |(known, _)| *known) {
-                Ok(i) => line.meters[i].1.max(metered),
-                Err(i) => line.meters.insert(i, (no, metered.clone())),
-            }
+            let i = match line.meters.binary_search_by_key(&no, |(known, _)| *known) {
+                Ok(i) => i,
+                Err(i) => {
+                    line.meters.insert(i, (no, Metered::default()));
+                    i
+                }
+            };
+            let known = &mut line.meters[i].1;
+            let before = known.credits;
+            known.max(metered);
+            grown.push((no, known.credits.saturating_sub(before)));
         }
+        grown
     }
 
     /// Usage by the meters it is counted under. Names past the bound are counted together as `other`; which ones

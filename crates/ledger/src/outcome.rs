@@ -143,7 +143,7 @@ pub enum DenialReason {
     /// His allocation has too little, and so have the reserves he may draw on: it does not overflow into what is shared, or
     /// nothing is.
     AllocationExhausted,
-    /// One of his limits, or of one of his teams, would be passed.
+    /// One of his limits would be passed, or of one of his teams, or of the feature or model that the line is for.
     LimitReached(LimitHit),
     /// His AI access is off.
     AccessDisabled,
@@ -151,8 +151,17 @@ pub enum DenialReason {
     UnknownUser,
     /// The line is frozen: close it and open another.
     Frozen,
+    /// Other features or models have limits now than the holder knew: what is spent on which line is to be decided anew.
+    ScopesChanged,
     /// What is included is used, and so is the overage he or his workspace may have in this cycle.
     OverageCapReached,
+}
+
+impl DenialReason {
+    /// Whether the line that asked draws no more at all.
+    pub const fn ends_the_line(&self) -> bool {
+        matches!(self, Self::Frozen | Self::ScopesChanged)
+    }
 }
 
 /// Why a line message has no effect.

@@ -277,7 +277,9 @@ impl Workspace {
             Query::Limits { of, .. } => match of {
                 Subject::User(user) if !self.is_member(user) => return Err(UnknownThing::User),
                 Subject::Team(team) if !self.teams.contains_key(team) => return Err(UnknownThing::Team),
-                Subject::User(_) | Subject::Team(_) => Answer::Limits(Box::new(self.limits_answer(of, at))),
+                Subject::User(_) | Subject::Team(_) | Subject::Feature(_) | Subject::Model(_) => {
+                    Answer::Limits(Box::new(self.limits_answer(of, at)))
+                }
             },
             Query::Refund { refund, .. } => {
                 Answer::Refund(Box::new(self.refunds.get(refund).ok_or(UnknownThing::Refund)?.clone()))

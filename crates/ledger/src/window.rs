@@ -1,4 +1,5 @@
-//! Limits: ceilings on what a user, or all members of a team, may use in an hour, a day, a week, a cycle. They fund nothing.
+//! Limits: ceilings on what a user, all members of a team, or whoever uses a feature or a model may use in an hour, a day, a
+//! week, a cycle. They fund nothing.
 //!
 //! **What counts** in a window is what became known in it to have been charged (used, unattributed, written off), whenever
 //! the line was drawn, and all that is out on the subject's lines: that may still be spent in it. So what was leased in the
@@ -9,6 +10,8 @@
 //! was when it was opened, and of those around it: it draws only while that is so, and counts there to its end. Who moves leaves what is
 //! out, and what is spent of it, with the team under whose limit it was drawn. A team that moves takes along what is out, not what
 //! was used.
+//!
+//! **A feature's or a model's** limits count what `scope` says.
 //!
 //! **Usage that is told of later** (`import`) counts in the windows that it happened in and that still run, whatever they were told
 //! since, and for the teams of whose chain it is when it is told; usage of a window or cycle that is over counts nowhere.
@@ -23,6 +26,7 @@
 //! Not here: how draws go by it (`draw`), who looks clocks up (`actors`), what the calendar's days are (`calendar`).
 
 use crate::admin::{Decided, Decision};
+use crate::command::LineMessage;
 use crate::limits;
 use crate::line::Line;
 use crate::outcome::{Outcome, Rejection};
@@ -31,7 +35,10 @@ use crate::workspace::{User, Workspace};
 use std::collections::BTreeMap;
 use std::fmt;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, LineId, Revision, TeamId, Timestamp, UserId, Window, ZoneClock, hour_of};
+use types::{
+    Credits, Feature, LineId, Meter, Model, Revision, Scope, TeamId, Timestamp, UserId, Window, ZoneClock,
+    hour_of,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -55,6 +62,8 @@ pub struct Recent {
 pub enum Subject {
     User(UserId),
     Team(TeamId),
+    Feature(Feature),
+    Model(Model),
 }
 
 impl fmt::Display for Subject {
@@ -62,18 +71,20 @@ impl fmt::Display for Subject {
         match self {
             Self::User(user) => write!(f, "{user}"),
             Self::Team(team) => write!(f, "team {team}"),
+            Self::Feature(feature) => write!(f, "feature {feature}"),
+            Self::Model(model) => write!(f, "model {model}"),
         }
     }
 }
 
-/// What limits count, of a user or of a team.
+/// What limits count, of whomever they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted<'a> {
-    limits: Option<&'a Limits>,
-    recent: Recent,
+    pub(crate) limits: Option<&'a Limits>,
+    pub(crate) recent: Recent,
     /// Became known in this cycle to have been charged, refunds of it off.
-    in_cycle: Credits,
-    out: Credits,
+    pub(crate) in_cycle: Credits,
+    pub(crate) out: Credits,
 }
 
 /// The limit that stands in a draw's way.
@@ -184,21 +195,13 @@ impl Workspace {
 
     /// So much has just become known to be charged to a user, and to the team that the line is of.
     pub(crate) fn count(&mut self, user: &UserId, team: Option<&TeamId>, amount: Credits, at: Timestamp) {
-        let added = Added { amount, in_cycle: amount, happened_at: at };
-        self.count_added(user, team, added, at);
+        self.count_added(user, team, Added::of(amount, at), at);
     }
 
     /// So much has happened then and becomes known now: it counts in the windows it happened in, where they still run, and in
-    /// the teams of whose chain it is now. `in_cycle`: of it in this cycle.
-    pub(crate) fn count_import(
-        &mut self,
-        user: &UserId,
-        amount: Credits,
-        in_cycle: Credits,
-        happened_at: Timestamp,
-        at: Timestamp,
-    ) {
-        let added = Added { amount, in_cycle, happened_at };
+    /// the teams of whose chain it is now.
+    pub(crate) fn count_import(&mut self, user: &UserId, meter: &Meter, added: Added, at: Timestamp) {
+        self.count_import_of(meter, added, at);
         let whose = self.chain_of(user).clone();
         let team = self.team_of(&whose).cloned();
         self.count_added(user, team.as_ref(), added, at);
@@ -222,7 +225,7 @@ impl Workspace {
         }
     }
 
-    fn recent_with<'a>(&self, of: impl Into<Counted<'a>>, added: Added, at: Timestamp) -> Recent {
+    pub(crate) fn recent_with<'a>(&self, of: impl Into<Counted<'a>>, added: Added, at: Timestamp) -> Recent {
         let of = of.into();
         let used = |window| {
             let (from, _) = self.window_at(window, at);
@@ -236,10 +239,23 @@ impl Workspace {
         match of {
             Subject::User(user) => self.user(user).map(Counted::from),
             Subject::Team(team) => self.teams.get(team).map(Counted::from),
+            Subject::Feature(_) | Subject::Model(_) => self.of_scope(of).map(Counted::from),
         }
     }
 
-    /// All that have limits which stand above this user on a line of this team: he, whose chain he draws on, the teams.
+    /// All that have limits which stand above a line, of what it is spent on, and above its user: he, whose chain he draws on, the
+    /// teams.
+    fn limited_on<'a>(
+        &'a self,
+        id: LineId,
+        message: &'a LineMessage,
+    ) -> impl Iterator<Item = (Subject, Counted<'a>)> {
+        let user = &message.user;
+        let of_user = self.limited(user, self.team_of_line(id, user));
+        of_user.chain(self.limited_scope(&message.scope))
+    }
+
+    /// The same above this user on a line of this team.
     fn limited<'a>(
         &'a self,
         user: &'a UserId,
@@ -261,7 +277,7 @@ impl Workspace {
     }
 
     /// What may be drawn under each limit.
-    fn rooms<'a>(
+    pub(crate) fn rooms<'a>(
         &'a self,
         of: Counted<'a>,
         at: Timestamp,
@@ -273,9 +289,9 @@ impl Workspace {
         })
     }
 
-    /// What may be drawn on a line under all limits of its user, of whose chain he draws on, and of its teams.
-    pub(crate) fn room_under_limits(&self, id: LineId, user: &UserId, at: Timestamp) -> Credits {
-        let limited = self.limited(user, self.team_of_line(id, user));
+    /// What may be drawn on a line under all limits.
+    pub(crate) fn room_under_limits(&self, id: LineId, message: &LineMessage, at: Timestamp) -> Credits {
+        let limited = self.limited_on(id, message);
         limited.flat_map(|(_, of)| self.rooms(of, at)).map(|(_, _, room)| room).min().unwrap_or(Credits::MAX)
     }
 
@@ -294,8 +310,15 @@ impl Workspace {
     }
 
     /// Whose limits leave less than is needed on a line.
-    pub fn limits_short_of(&self, id: LineId, user: &UserId, needed: Credits, at: Timestamp) -> Vec<Subject> {
-        let limited = self.limited(user, self.team_of_line(id, user));
+    pub fn limits_short_of(
+        &self,
+        id: LineId,
+        user: &UserId,
+        scope: &Scope,
+        needed: Credits,
+        at: Timestamp,
+    ) -> Vec<Subject> {
+        let limited = self.limited(user, self.team_of_line(id, user)).chain(self.limited_scope(scope));
         let short = limited.filter(|(_, of)| self.rooms(*of, at).any(|(_, _, room)| room < needed));
         short.map(|(of, _)| of).collect()
     }
@@ -305,12 +328,12 @@ impl Workspace {
     pub(crate) fn limit_hit(
         &self,
         id: LineId,
-        user: &UserId,
+        message: &LineMessage,
         needed: Credits,
         at: Timestamp,
     ) -> Option<(LimitHit, Credits)> {
         let here = self.lines.get(&id).map_or(Credits::ZERO, Line::outstanding);
-        let hits = self.limited(user, self.team_of_line(id, user)).flat_map(|(subject, of)| {
+        let hits = self.limited_on(id, message).flat_map(|(subject, of)| {
             let short = self.rooms(of, at).filter(|(_, _, room)| *room < needed);
             short.map(move |(window, amount, _)| {
                 let (_, ends_at) = self.window_at(window, at);
@@ -339,7 +362,8 @@ impl Workspace {
                 return Err(Rejection::UnknownUser(user.clone()));
             }
             Subject::Team(team) => self.known_team(team).map(|_| ())?,
-            Subject::User(_) => {}
+            Subject::Feature(_) | Subject::Model(_) if amount.is_some() => self.may_stand_on_list(of)?,
+            Subject::User(_) | Subject::Feature(_) | Subject::Model(_) => {}
         }
         let known = self.subject(of);
         let mut by_window =
@@ -354,14 +378,18 @@ impl Workspace {
             known.is_some_and(|of| self.counted_in(of, *window, at) > *limit)
         };
         let is_over = by_window.iter().any(is_above);
-        let freeze = if is_over { self.lines_counted_by(of) } else { Vec::new() };
+        let freeze = match self.lines_of_other_lists(of, !by_window.is_empty()) {
+            Some(lines) => lines,
+            None if is_over => self.lines_counted_by(of),
+            None => Vec::new(),
+        };
         Ok(Decided::Limits { of: of.clone(), by_window, freeze })
     }
 
     fn lines_counted_by(&self, of: &Subject) -> Vec<LineId> {
         match of {
             Subject::User(user) => self.lines_of(user, |_| true),
-            Subject::Team(_) => {
+            Subject::Team(_) | Subject::Feature(_) | Subject::Model(_) => {
                 let lines = self.lines.iter().filter(|(_, line)| self.is_counted_by(line, of));
                 lines.map(|(id, _)| *id).collect()
             }
@@ -373,6 +401,7 @@ impl Workspace {
         match of {
             Subject::User(user) => line.user == *user || line.draws_on() == user,
             Subject::Team(team) => self.is_in(line.team.as_ref(), team),
+            Subject::Feature(_) | Subject::Model(_) => self.scope_counts(line, of),
         }
     }
 
@@ -388,6 +417,7 @@ impl Workspace {
         match of {
             Subject::User(user) => self.user_mut(user).limits = limits,
             Subject::Team(team) => self.teams.get_mut(team).expect("decided on a known team").limits = limits,
+            Subject::Feature(_) | Subject::Model(_) => self.put_limits_of_scope(of, limits, revision),
         }
         let answer = LimitsAnswer { revision, ..self.limits_answer(of, at) };
         if let Subject::User(user) = of {
@@ -425,6 +455,10 @@ impl Workspace {
             let charged = user.charged().saturating_add(user.of_services(|services| services.charged));
             most > charged || is_empty(user.into())
         };
+        let mut of_scopes = self.by_feature.values().chain(self.by_model.values());
+        if of_scopes.any(|of| is_empty(of.into())) {
+            return Some(format!("{:?}, {:?}", self.by_feature, self.by_model));
+        }
         let team = self.teams.iter().find(|(_, team)| is_empty((*team).into()));
         let user = self.users.iter().find(|(_, user)| is_wrong(user));
         let user =
@@ -449,8 +483,15 @@ impl Workspace {
 
 /// What became known to be charged.
 #[derive(Clone, Copy, Debug)]
-struct Added {
-    amount: Credits,
-    in_cycle: Credits,
-    happened_at: Timestamp,
+pub(crate) struct Added {
+    pub amount: Credits,
+    pub in_cycle: Credits,
+    pub happened_at: Timestamp,
+}
+
+impl Added {
+    /// It happened as it became known.
+    pub(crate) fn of(amount: Credits, at: Timestamp) -> Self {
+        Self { amount, in_cycle: amount, happened_at: at }
+    }
 }

@@ -10,6 +10,7 @@ use crate::overage::{Overage, OverageRule};
 use crate::plan::Subscription;
 use crate::pooling::Pooling;
 use crate::refund::{RefundAnswer, Refunded};
+use crate::scope::OfScope;
 use crate::service::{ByServices, Service};
 use crate::team::Team;
 use crate::window::{Limits, Recent};
@@ -19,8 +20,8 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
     AnyCharge, Backing, Credits, CycleNumber, CycleRule, Durability, Feature, GrantId, GrantNo, HolderId,
-    IdempotencyKey, ImportId, LineId, LineNumber, Meter, Metered, Model, ReallocationId, RefundId, Revision,
-    Source, TeamId, Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
+    IdempotencyKey, ImportId, Limited, LineId, LineNumber, Meter, Metered, Model, ReallocationId, RefundId,
+    Revision, Source, TeamId, Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,12 @@ pub struct Workspace {
     /// Which of them are services.
     pub services: BTreeSet<UserId>,
     pub teams: BTreeMap<TeamId, Team>,
+    /// Which features and models have limits.
+    pub limited: Limited,
+    /// What limits count of features, limited or not.
+    pub by_feature: BTreeMap<Feature, OfScope>,
+    /// The same of models.
+    pub by_model: BTreeMap<Model, OfScope>,
     /// Whose the reserves are, by number.
     pub reserves: BTreeMap<AllocationNo, TeamId>,
     pub lines: BTreeMap<LineId, Line>,
@@ -220,6 +227,9 @@ impl Workspace {
             users: BTreeMap::new(),
             services: BTreeSet::new(),
             teams: BTreeMap::new(),
+            limited: Limited::default(),
+            by_feature: BTreeMap::new(),
+            by_model: BTreeMap::new(),
             reserves: BTreeMap::new(),
             lines: BTreeMap::new(),
             highest_line: BTreeMap::new(),

@@ -5,13 +5,13 @@
 use ledger::{
     AdminCommand, Change, Command, CycleEnds, GrantKind, HolderBatch, ImportRefusal, ImportResult,
     LineMessage, MemberKind, MidCycle, NewGrant, NewImport, Outcome, Plan, PlanChange, Rejection, Rollover,
-    ServiceChange, Shares, State, Used, When, Wish, WorkspaceSettings, limits,
+    ServiceChange, Shares, State, Subject, Used, When, Wish, WorkspaceSettings, limits,
 };
 use std::sync::Arc;
 use types::{
     BACKINGS_PER_LINE_MAX, Backing, CivilDate, Credits, CycleDays, CycleNumber, CycleRule, DiskId, Every,
-    Feature, GrantId, GrantNo, HolderId, LineNumber, METERS_PER_LINE_MAX, Meter, Metered, NodeId, Source,
-    Timestamp, UNITS_PER_METER_MAX, Unit, UserId, WorkspaceId, ZoneName,
+    Feature, GrantId, GrantNo, HolderId, LineNumber, METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId,
+    Scope, Source, Timestamp, UNITS_PER_METER_MAX, Unit, UserId, Window, WorkspaceId, ZoneName,
 };
 
 const AT: Timestamp = Timestamp::from_millis(1_000);
@@ -62,9 +62,9 @@ fn state() -> State {
 }
 
 fn line(state: &mut State, number: u64, name: &str, used: Used, wish: Wish) -> String {
-    let (number, user, cycle, team) = (LineNumber(number), user(name), CycleNumber::FIRST, None);
+    let (number, user, cycle, scope) = (LineNumber(number), user(name), CycleNumber::FIRST, Scope::ANYTHING);
     let (returned, held, confirmed) = (Vec::new(), Credits::ZERO, Credits::ZERO);
-    let lines = vec![LineMessage { number, user, cycle, team, returned, used, held, confirmed, wish }];
+    let lines = vec![LineMessage { number, user, cycle, scope, returned, used, held, confirmed, wish }];
     let batch =
         HolderBatch { holder: HOLDER, journal_sequence: 0, workspace: workspace(), lines, recalled: false };
     format!("{:?}", state.apply(AT, &Command::Holder(batch)).result)
@@ -115,6 +115,33 @@ fn grants_of_plans_within_a_cycle_and_with_one() {
         credits(20),
         "a cycle's own come all the same"
     );
+    assert_eq!(state.violations(), []);
+}
+
+#[test]
+fn features_and_models_with_limits() {
+    type Of = fn(usize) -> Subject;
+    let mut state = state();
+    let of_feature: Of = |i| Subject::Feature(Feature::parse(&format!("f{i}")).unwrap());
+    let of_model: Of = |i| Subject::Model(Model::parse(&format!("m{i}")).unwrap());
+    let all: [(Of, &str, usize); 2] = [
+        (of_feature, "features with limits", limits::LIMITED_FEATURES_MAX),
+        (of_model, "models with limits", limits::LIMITED_MODELS_MAX),
+    ];
+    for (of, what, max) in all {
+        let mut set = |i: usize, window, amount: Option<u64>| {
+            let amount = amount.map(credits);
+            admin(&mut state, Change::SetLimit { of: of(i), window, amount })
+        };
+        for i in 0..max {
+            set(i, Window::Day, Some(1)).unwrap();
+        }
+        assert_eq!(set(max, Window::Day, Some(1)), Err(Rejection::TooMany { what, max }));
+        assert!(set(7, Window::Hour, Some(1)).is_ok(), "one that has limits may have another one");
+        assert!(set(max, Window::Day, None).is_ok(), "it had none");
+        set(8, Window::Day, None).unwrap();
+        assert!(set(max, Window::Day, Some(1)).is_ok(), "its place is free");
+    }
     assert_eq!(state.violations(), []);
 }
 

@@ -14,7 +14,9 @@ use placement::MembershipEpoch;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use types::{ChargeId, Credits, Durability, LineNumber, Meter, PriceVersion, Unit, UserId, WorkspaceId};
+use types::{
+    ChargeId, Credits, Durability, Feature, LineNumber, Meter, Model, PriceVersion, Unit, UserId, WorkspaceId,
+};
 
 /// Largest single charge: what fits on one word.
 pub const CHARGE_MICROS_MAX: u64 = escrow::BALANCE_MAX;
@@ -102,7 +104,10 @@ impl Quota {
         loop {
             let handle = match handle.take() {
                 Some(handle) => handle,
-                None => self.active_handle(&consume.workspace, &consume.user).await?,
+                None => {
+                    let (feature, model) = (&consume.feature, consume.model.as_ref());
+                    self.active_handle(&consume.workspace, &consume.user, feature, model).await?
+                }
             };
             match self.try_here(&handle, &consume, &price, &mut key).await {
                 Ok(charge) => return Ok(charge),
@@ -111,7 +116,8 @@ impl Quota {
                     if !std::mem::replace(&mut has_waited, true) {
                         self.counts().note_waited();
                     }
-                    self.wait_for_credits(&handle, price.charge, end).await?;
+                    let (feature, model) = (&consume.feature, consume.model.as_ref());
+                    self.wait_for_credits(&handle, feature, model, price.charge, end).await?;
                 }
             }
         }
@@ -121,11 +127,13 @@ impl Quota {
         &self,
         workspace: &WorkspaceId,
         user: &UserId,
+        feature: &Feature,
+        model: Option<&Model>,
     ) -> Result<Arc<Handle>, Refusal> {
-        if let Some(handle) = self.holder().find(workspace, user) {
+        if let Some(handle) = self.holder().find_for(workspace, user, feature, model) {
             return Ok(handle);
         }
-        self.holder().activate(workspace, user).await.ok_or(Refusal::Overloaded)
+        self.holder().activate_for(workspace, user, feature, model).await.ok_or(Refusal::Overloaded)
     }
 
     /// A place in the journal first, then the spend: so that nothing is refused after it for want of one.
@@ -221,6 +229,8 @@ impl Quota {
     pub(crate) async fn wait_for_credits(
         &self,
         handle: &Handle,
+        feature: &Feature,
+        model: Option<&Model>,
         amount: Credits,
         end: Instant,
     ) -> Result<(), Refusal> {
@@ -232,8 +242,10 @@ impl Quota {
             match handle.want(amount).await {
                 Ok(()) => Ok(()),
                 Err(Denied::Gone) => {
-                    // Passivated or rebuilt at this very moment: the handle gets its actor again.
-                    let again = self.holder().activate(&handle.workspace, &handle.user).await;
+                    // Passivated or rebuilt at this very moment, or of a list that does not hold any more: the handle gets its actor
+                    // again, or another one is made.
+                    let (workspace, user) = (&handle.workspace, &handle.user);
+                    let again = self.holder().activate_for(workspace, user, feature, model).await;
                     again.map(|_| ()).ok_or(Refusal::Overloaded)
                 }
                 Err(Denied::Ledger { denial, cut_off }) => {
@@ -242,9 +254,10 @@ impl Quota {
                         | DenialReason::AllocationExhausted
                         | DenialReason::LimitReached(_)
                         | DenialReason::OverageCapReached => true,
-                        DenialReason::AccessDisabled | DenialReason::UnknownUser | DenialReason::Frozen => {
-                            false
-                        }
+                        DenialReason::AccessDisabled
+                        | DenialReason::UnknownUser
+                        | DenialReason::Frozen
+                        | DenialReason::ScopesChanged => false,
                     };
                     if cut_off && about_credits {
                         return Err(unreachable(denial.available));

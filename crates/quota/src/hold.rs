@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, HoldId, UserId, WorkspaceId};
+use types::{Credits, Durability, Feature, HoldId, Model, UserId, WorkspaceId};
 
 /// The shortest time to live of a hold: it ends with the first tick after it, of one second each.
 pub const HOLD_TTL_MS_MIN: u32 = 1_000;
@@ -110,7 +110,9 @@ impl Quota {
         // What it is settled under, whatever comes into force meanwhile.
         let prices = self.prices_for(&consume.workspace, None)?.version();
         let price = self.price_of(&consume, Some(prices))?;
-        let (handle, permit, spend) = self.won(&consume.workspace, &consume.user, price.charge).await?;
+        let Consume { workspace, user, feature, model, .. } = &consume;
+        let (handle, permit, spend) =
+            self.won(workspace, user, feature, model.as_ref(), price.charge).await?;
         let durability = consume.durability.unwrap_or_else(|| handle.durability());
         let wish = journal::OpenHold {
             spend,
@@ -154,12 +156,14 @@ impl Quota {
         &self,
         workspace: &WorkspaceId,
         user: &UserId,
+        feature: &Feature,
+        model: Option<&Model>,
         amount: Credits,
     ) -> Result<(Arc<Handle>, Permit<'_>, Spend), Refusal> {
         let end = Instant::now() + Duration::from_millis(self.holder().options().wait_ms);
         let mut has_waited = false;
         loop {
-            let handle = self.active_handle(workspace, user).await?;
+            let handle = self.active_handle(workspace, user, feature, model).await?;
             match self.win(&handle, amount) {
                 Ok((permit, Spent { epoch, .. })) => {
                     let spend = Spend { handle: handle.no, epoch: epoch.number(), amount };
@@ -170,7 +174,7 @@ impl Quota {
                     if !std::mem::replace(&mut has_waited, true) {
                         self.counts().note_waited();
                     }
-                    self.wait_for_credits(&handle, amount, end).await?;
+                    self.wait_for_credits(&handle, feature, model, amount, end).await?;
                 }
             }
         }
@@ -212,7 +216,9 @@ impl Quota {
         let (permit, won) = if lacking.is_zero() {
             (self.holder().journal().reserve().map_err(not_booked)?, None)
         } else {
-            let (handle, permit, spend) = self.won(&workspace, &view.facts.user, lacking).await?;
+            let HoldFacts { user, feature, model, .. } = &view.facts;
+            let (handle, permit, spend) =
+                self.won(&workspace, user, feature, model.as_ref(), lacking).await?;
             (permit, Some((handle, spend)))
         };
         let more = journal::ExtendHold {
@@ -287,7 +293,8 @@ impl Quota {
             return Err(Refusal::HoldExceeded { held: facts.held });
         }
         let rest = cost.min(facts.held).saturating_sub(charged);
-        let (handle, permit, spend) = self.won(&facts.workspace, &facts.user, rest).await?;
+        let HoldFacts { workspace, user, feature, model, .. } = facts;
+        let (handle, permit, spend) = self.won(workspace, user, feature, model.as_ref(), rest).await?;
         let (units, day) = (units_of(used), self.clock().now().day());
         match permit.settle_late(journal::SettleLate { hold: hold.number, spend, units, day }).await {
             Ok(ended) => self.ended(hold, &ended).await,

@@ -159,7 +159,9 @@ impl Refusal {
             DenialReason::OverageCapReached => Self::OverageCapReached { user, available },
             DenialReason::AccessDisabled => Self::AccessDisabled(user),
             DenialReason::UnknownUser => Self::UnknownUser(user),
-            DenialReason::Frozen => Self::CreditsUnreachable { user, available },
+            DenialReason::Frozen | DenialReason::ScopesChanged => {
+                Self::CreditsUnreachable { user, available }
+            }
         }
     }
 }

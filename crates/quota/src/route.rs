@@ -25,10 +25,15 @@ impl Quota {
         }
         let (workspace, user) = (&consume.workspace, &consume.user);
         if consume.key.is_some() && is_planted(Mistake::KeyAnywhere) {
-            return Route::Here(self.holder().find(workspace, user));
+            return Route::Here(self.holder().find_for(
+                workspace,
+                user,
+                &consume.feature,
+                consume.model.as_ref(),
+            ));
         }
         if consume.key.is_none() {
-            let active = self.holder().find(workspace, user);
+            let active = self.holder().find_for(workspace, user, &consume.feature, consume.model.as_ref());
             if active.is_some() || self.strays().is_regular(workspace, user, self.clock().boottime_ms()) {
                 return Route::Here(active);
             }

@@ -42,7 +42,8 @@ mod tests {
     use ledger::{HolderBatch, LineMessage, Used, Wish};
     use types::{
         Backing, Credits, CycleNumber, Day, DiskId, Feature, GrantNo, HolderId, ID_BYTES_MAX, LineNumber,
-        METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, Source, TeamId, UNITS_PER_METER_MAX, Unit,
+        METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, Revision, Scope, Source, UNITS_PER_METER_MAX,
+        Unit,
     };
 
     fn bytes_of(messages: Vec<LineMessage>) -> usize {
@@ -65,7 +66,11 @@ mod tests {
             number: LineNumber(u64::MAX),
             user: name.parse().unwrap(),
             cycle: CycleNumber(u32::MAX),
-            team: Some(TeamId::parse(name).unwrap()),
+            scope: Scope {
+                list: Revision(u64::MAX),
+                feature: Some(Feature::parse(name).unwrap()),
+                model: Some(Model::parse(name).unwrap()),
+            },
             returned: (0..backings).map(|no| (backing(no), Credits::MAX)).collect(),
             used: Used {
                 by_backing: (0..backings).map(|no| (backing(no), Credits::MAX, Credits::MAX)).collect(),

@@ -216,7 +216,7 @@ impl Step {
             number,
             user: self.user(),
             cycle: CycleNumber::FIRST,
-            team: None,
+            scope: types::Scope::ANYTHING,
             returned: Vec::new(),
             used: Used::default(),
             held: Credits::ZERO,

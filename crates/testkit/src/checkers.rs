@@ -14,6 +14,7 @@ pub use services::crossings_of_services;
 pub use teams::{all_of_an_answer, crossings_of_teams};
 
 use crate::ghost::Ghost;
+use crate::scopes;
 use ledger::{
     AdminCommand, Answer, Applied, Change, Command, ForgetMode, Grant, GrantState, HolderBatch, HolderStatus,
     Line, Outcome, Owner, Query, Spent, State, Term, Wish, Workspace, is_of_overage, is_of_plan,
@@ -45,6 +46,7 @@ pub fn all_of_a_state(workspace: &Workspace, state: &State, ghost: &Ghost) -> Ve
     allocations_stand_on_grants_that_last(workspace, state.now)?;
     services::lines_draw_on_the_chain_that_is_shared(workspace)?;
     teams::open_lines_have_what_is_for_their_users(workspace)?;
+    scopes::what_may_be_spent_on_what_is_limited_counts(workspace)?;
     usage_by_meter_sums_to_used(workspace)?;
     nothing_that_was_closed_opens_again(workspace, ghost)?;
     fenced_holders_have_nothing(workspace, ghost)?;
@@ -56,6 +58,7 @@ pub fn all_of_a_step(before: &Workspace, command: &Command, after: &Workspace, a
     // What has happened is not refused by a limit.
     if !is_import(command) {
         draws_keep_within_limits(before, after, at)?;
+        scopes::draws_keep_within_limits(before, after, at)?;
     }
     draws_reach_no_further_than_their_target(before, command, after)?;
     holders_change_no_allocation(before, command, after)?;

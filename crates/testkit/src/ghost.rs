@@ -3,9 +3,10 @@
 //! One record per workspace, in micro-credits. Not here: the judgement (`checkers`).
 
 use crate::holder::Charge;
+use crate::scopes::Scopes;
 use crate::windows::Charges;
 use ledger::{
-    Applied, Change, Command, GrantAnswer, HolderStatus, LineResult, Outcome, State, Wish, Workspace,
+    Applied, Change, Command, GrantAnswer, HolderStatus, LineResult, Outcome, State, Subject, Wish, Workspace,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Backing, GrantId, GrantNo, HolderId, LineId, UserId};
@@ -18,6 +19,8 @@ pub struct Ghost {
     pub told: BTreeMap<(LineId, Backing), u64>,
     pub told_by_user: BTreeMap<UserId, u64>,
     pub told_by_grant: BTreeMap<GrantNo, u64>,
+    /// By feature and by model.
+    pub told_of: BTreeMap<Subject, u64>,
     /// Answered as closed, or seen open before and not any more.
     pub closed: BTreeSet<LineId>,
     /// When a state was seen last.
@@ -26,11 +29,18 @@ pub struct Ghost {
     /// The highest journal sequence that was accepted.
     pub sequences: BTreeMap<HolderId, u64>,
     pub charges: Charges,
+    pub scopes: Scopes,
 }
 
 impl Ghost {
     /// A client was told that this was charged.
     pub fn acknowledged(&mut self, charge: &Charge) {
+        let feature = Subject::Feature(charge.feature.clone());
+        let model = charge.model.clone().map(Subject::Model);
+        for of in std::iter::once(feature).chain(model) {
+            let amount: u64 = charge.parts.iter().map(|(_, amount)| amount).sum();
+            *self.told_of.entry(of).or_default() += amount;
+        }
         for (backing, amount) in &charge.parts {
             *self.told.entry((charge.line, *backing)).or_default() += amount;
             *self.told_by_user.entry(charge.user.clone()).or_default() += amount;

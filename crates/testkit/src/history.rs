@@ -23,7 +23,8 @@ use ledger::{
 use refunds::Refunds;
 use std::collections::BTreeMap;
 use types::{
-    Credits, CycleNumber, Day, DiskId, GrantId, HolderId, LineNumber, NodeId, Timestamp, UserId, WorkspaceId,
+    Credits, CycleNumber, Day, DiskId, GrantId, HolderId, Limited, LineNumber, NodeId, Timestamp, UserId,
+    WorkspaceId,
 };
 
 /// When histories begin.
@@ -34,7 +35,8 @@ const NETWORK_MAX: usize = 24;
 #[derive(Clone, Debug)]
 enum Packet {
     ToLedger(HolderBatch),
-    Answers(HolderId, Vec<LineAnswer>),
+    /// With what is limited by then.
+    Answers(HolderId, Vec<LineAnswer>, Limited),
     Recall(HolderId, LineNumber),
 }
 
@@ -176,6 +178,10 @@ impl History {
         let told = crate::imports::charged(&command, &applied);
         self.ghost.charges.saw(pool, pool.users.keys(), self.at, &told)?;
         self.ghost.charges.saw_teams(was, &command, &applied, pool, self.at)?;
+        self.ghost.scopes.saw(was, &command, &applied, pool, self.at)?;
+        if self.is_exact {
+            self.ghost.scopes.all_that_was_told_is_counted(&self.ghost.told_of, pool)?;
+        }
         checkers::nothing_is_pending_when_nothing_is_out(pool)?;
         sums::view_sums_are_right(pool, self.at)?;
         checkers::a_preview_of_a_plan_is_what_happens(&before, self.at, &command, &applied)?;
@@ -373,6 +379,8 @@ impl History {
         let expected = self.naive.spend(user, price, self.at);
         let allocation = self.naive.allocation_of(user);
         self.holders[node].cycle = self.pool().cycle;
+        let limited = self.pool().limited.clone();
+        self.holders[node].hear_limited(&limited);
         let message = self.holders[node].draw(user, price, price);
         let number = message.number;
         self.exchange(node, message)?;
@@ -451,11 +459,13 @@ impl History {
                 }
                 if let Ok(Outcome::Lines(answers)) = applied.result {
                     answers.iter().for_each(|answer| self.note(answer));
-                    self.put(Packet::Answers(holder, answers));
+                    let limited = self.pool().limited.clone();
+                    self.put(Packet::Answers(holder, answers, limited));
                 }
             }
-            Packet::Answers(holder, answers) => {
+            Packet::Answers(holder, answers, limited) => {
                 if let Some(holder) = self.running(holder) {
+                    holder.hear_limited(&limited);
                     answers.iter().for_each(|answer| holder.hear(answer));
                 }
             }
@@ -476,9 +486,12 @@ impl History {
             LineResult::Closed => "closed",
             LineResult::Line { denied: Some(denial), .. } => match &denial.reason {
                 ledger::DenialReason::Frozen => "denied: frozen",
+                ledger::DenialReason::ScopesChanged => "denied: other features or models are limited now",
                 ledger::DenialReason::LimitReached(hit) => match hit.of {
                     Subject::User(_) => "denied: limit",
                     Subject::Team(_) => "denied: limit of a team",
+                    Subject::Feature(_) => "denied: limit of a feature",
+                    Subject::Model(_) => "denied: limit of a model",
                 },
                 ledger::DenialReason::AllocationExhausted => "denied: allocation",
                 ledger::DenialReason::OverageCapReached => "denied: cap on overage",

@@ -7,8 +7,8 @@
 use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Used, Wish};
 use std::collections::BTreeMap;
 use types::{
-    Backing, Credits, CycleNumber, Feature, HolderId, LineId, LineNumber, Meter, Metered, Timestamp, UserId,
-    WorkspaceId,
+    Backing, Credits, CycleNumber, Feature, HolderId, Limited, LineId, LineNumber, Meter, Metered, Model,
+    Scope, Timestamp, UserId, WorkspaceId,
 };
 
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Holder {
     /// The cycle it takes it to be: that of its next line.
     pub cycle: CycleNumber,
     last_line: LineNumber,
+    /// What it has heard of that is limited.
+    pub limited: Limited,
     /// How far the watermark runs ahead of what is used, in micro-credits.
     pub chunk: u64,
 }
@@ -29,6 +31,7 @@ pub struct Holder {
 pub struct HeldLine {
     pub user: UserId,
     pub cycle: CycleNumber,
+    pub scope: Scope,
     /// In the order in which they are spent.
     pub backings: Vec<HeldBacking>,
     meters: BTreeMap<Meter, Metered>,
@@ -58,7 +61,19 @@ pub struct HeldBacking {
 pub struct Charge {
     pub line: LineId,
     pub user: UserId,
+    pub feature: Feature,
+    pub model: Option<Model>,
     pub parts: Vec<(Backing, u64)>,
+}
+
+/// What is asked for at such a price.
+pub fn feature_at(price: u64) -> Feature {
+    let feature = ["chat", "image", "search"][usize::try_from(price % 3).expect("below 3")];
+    Feature::parse(feature).expect("a valid id")
+}
+
+pub fn model_at(price: u64) -> Option<Model> {
+    (price % 4 > 1).then(|| Model::parse("m-1").expect("a valid id"))
 }
 
 fn credits(micros: u64) -> Credits {
@@ -73,9 +88,9 @@ impl HeldBacking {
 }
 
 impl HeldLine {
-    fn new(user: UserId, cycle: CycleNumber) -> Self {
+    fn new(user: UserId, cycle: CycleNumber, scope: Scope) -> Self {
         let (backings, meters, synced_meters) = Default::default();
-        Self { user, cycle, backings, meters, synced_meters, is_closing: false, is_recalled: false }
+        Self { user, cycle, scope, backings, meters, synced_meters, is_closing: false, is_recalled: false }
     }
 
     pub fn left(&self) -> u64 {
@@ -116,12 +131,24 @@ impl HeldLine {
 impl Holder {
     pub fn new(id: HolderId, workspace: WorkspaceId, chunk: u64) -> Self {
         let (cycle, last_line) = (CycleNumber::FIRST, LineNumber(0));
-        Self { id, workspace, lines: BTreeMap::new(), sequence: 0, cycle, last_line, chunk }
+        let limited = Limited::default();
+        Self { id, workspace, lines: BTreeMap::new(), sequence: 0, cycle, last_line, limited, chunk }
     }
 
-    /// The line this user's consumes are decided on.
-    pub fn open_line(&self, user: &UserId) -> Option<LineNumber> {
-        let open = |line: &HeldLine| line.user == *user && !line.is_closing && !line.is_recalled;
+    /// What is limited now, as a leader says. Lines of other lists are asked back.
+    pub fn hear_limited(&mut self, limited: &Limited) {
+        if self.limited.revision < limited.revision {
+            self.limited.clone_from(limited);
+        }
+        let list = self.limited.list();
+        self.lines.values_mut().for_each(|line| line.is_recalled |= line.scope.list != list);
+    }
+
+    /// The line this user's consumes at such a price are decided on.
+    pub fn open_line(&self, user: &UserId, price: u64) -> Option<LineNumber> {
+        let scope = self.limited.scope_of(&feature_at(price), model_at(price).as_ref());
+        let is_his = |line: &HeldLine| line.user == *user && line.scope == scope;
+        let open = |line: &HeldLine| is_his(line) && !line.is_closing && !line.is_recalled;
         self.lines.iter().find(|(_, line)| open(line)).map(|(number, _)| *number)
     }
 
@@ -133,7 +160,7 @@ impl Holder {
             number,
             user: line.user.clone(),
             cycle: line.cycle,
-            team: None,
+            scope: line.scope.clone(),
             returned: line.backings.iter().map(|b| (b.backing, credits(b.returned))).collect(),
             used: Used {
                 by_backing: line.backings.iter().map(used).collect(),
@@ -150,11 +177,12 @@ impl Holder {
         HolderBatch { holder, journal_sequence, workspace: self.workspace.clone(), lines, recalled: false }
     }
 
-    /// Asks for `more` than was drawn so far, on a new line if there is none; half of what is beyond the floor is needed.
+    /// For what costs so much: asks for `more` than was drawn so far, on a new line if there is none; half of what is beyond the floor is needed.
     pub fn draw(&mut self, user: &UserId, more: u64, floor: u64) -> LineMessage {
-        let number = self.open_line(user).unwrap_or_else(|| {
+        let number = self.open_line(user, more).unwrap_or_else(|| {
             self.last_line = LineNumber(self.last_line.0 + 1);
-            self.lines.insert(self.last_line, HeldLine::new(user.clone(), self.cycle));
+            let scope = self.limited.scope_of(&feature_at(more), model_at(more).as_ref());
+            self.lines.insert(self.last_line, HeldLine::new(user.clone(), self.cycle, scope));
             self.last_line
         });
         let drawn = self.lines[&number].drawn();
@@ -166,7 +194,7 @@ impl Holder {
 
     /// Decides a consume: out of the open line or not at all.
     pub fn spend(&mut self, user: &UserId, price: u64, now: Timestamp) -> Option<Charge> {
-        let number = self.open_line(user).filter(|number| self.lines[number].left() >= price)?;
+        let number = self.open_line(user, price).filter(|number| self.lines[number].left() >= price)?;
         let chunk = self.chunk;
         let line = self.lines.get_mut(&number).expect("it is open");
         let mut missing = price;
@@ -184,11 +212,11 @@ impl Holder {
             parts.push((b.backing, part));
             missing -= part;
         }
-        let feature = ["chat", "image", "search"][usize::try_from(price % 3).expect("below 3")];
-        let feature = Feature::parse(feature).expect("a valid id");
-        let metered = line.meters.entry(Meter { feature, model: None, day: now.day() }).or_default();
+        let (feature, model) = (feature_at(price), model_at(price));
+        let meter = Meter { feature: feature.clone(), model: model.clone(), day: now.day() };
+        let metered = line.meters.entry(meter).or_default();
         metered.add(&Metered { credits: credits(price), calls: 1, units: Vec::new() });
-        Some(Charge { line: LineId { holder: self.id, number }, user: user.clone(), parts })
+        Some(Charge { line: LineId { holder: self.id, number }, user: user.clone(), feature, model, parts })
     }
 
     fn sync(&mut self, number: LineNumber) {

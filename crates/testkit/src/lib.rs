@@ -27,6 +27,7 @@ pub mod naive;
 pub mod order;
 pub mod reference;
 pub mod refunds;
+pub mod scopes;
 pub mod timed;
 pub mod told;
 pub mod windows;

@@ -21,12 +21,13 @@ pub use refunds::{Spending, Spent};
 pub use set_aside::Allocation;
 pub use teams::Team;
 
+use limits::{Scoped, scopes_at};
 use parts::{add, take};
 
 use crate::windows::Charges;
 use ledger::{
-    Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Owner, Pooling, Term, WorkspaceSettings,
-    is_of_overage,
+    Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Owner, Pooling, Subject, Term,
+    WorkspaceSettings, is_of_overage,
 };
 use std::collections::BTreeMap;
 use types::{CycleRule, GrantId, ReallocationId, Source, TeamId, Timestamp, UserId, Window};
@@ -50,6 +51,8 @@ pub struct Pool {
     pooling: Pooling,
     overage_rule: Option<OverageRule>,
     charges: Charges,
+    /// Features and models.
+    scopes: BTreeMap<Subject, Scoped>,
     rule: Option<CycleRule>,
     /// With the cycle in which it was asked for.
     reallocations: BTreeMap<ReallocationId, (u32, (UserId, UserId, u64))>,
@@ -186,7 +189,7 @@ impl Default for Pool {
         let (is_listed, rule, allocations_made) = (false, None, 0);
         let (cycle, settled_to) = (1, Timestamp::from_millis(0));
         let (cycle_starts_at, calendar_starts_at) = (settled_to, settled_to);
-        let (subscribed, overage_rule, charges, accounts) = Default::default();
+        let (subscribed, overage_rule, charges, scopes, accounts) = Default::default();
         let pooling = Pooling::Pooled;
         Self {
             grants,
@@ -203,6 +206,7 @@ impl Default for Pool {
             pooling,
             overage_rule,
             charges,
+            scopes,
             rule,
             reallocations,
             allocations_made,
@@ -359,6 +363,7 @@ impl Pool {
             (user.share, user.of_share) = (None, 0);
         }
         self.teams.values_mut().for_each(|team| team.used = 0);
+        self.scopes.values_mut().for_each(|scope| scope.used = 0);
         let standing = self.end_allocations();
         let cycle = self.cycle;
         let rolling =
@@ -459,7 +464,7 @@ impl Pool {
         }
         taken.push((Source::Overage, self.overage_id(), missing));
         taken.retain(|(_, _, part)| *part > 0);
-        self.counts(user, price, price, now);
+        self.counts(user, scopes_at(price), (price, price), now);
         for (source, id, part) in &taken {
             self.charge(user, id, *part, self.cycle);
             if let Some((_, owner)) = links.iter().find(|(link, _)| link == source) {

@@ -150,8 +150,8 @@ impl Charges {
             self.in_cycle.remove(name);
             self.forget(&Subject::Team(name.clone()));
         }
-        for (team, amount) in charged_on_lines(before, command, after) {
-            self.note_teams(after, team.as_ref(), amount, amount, at);
+        for (_, line, amount) in charged_on_lines(before, command, after) {
+            self.note_teams(after, line.team.as_ref(), amount, amount, at);
         }
         for (item, import) in items_of(command, applied) {
             let in_cycle = if import.cycle == after.cycle { import.charged.micros() } else { 0 };
@@ -193,8 +193,12 @@ impl Charges {
     }
 }
 
-/// What an entry charged on each line, with the line's team.
-fn charged_on_lines(before: &Workspace, command: &Command, after: &Workspace) -> Vec<(Option<TeamId>, u64)> {
+/// What an entry charged on each line.
+pub(crate) fn charged_on_lines<'a>(
+    before: &'a Workspace,
+    command: &Command,
+    after: &'a Workspace,
+) -> Vec<(LineId, &'a Line, u64)> {
     let spent = |line: &Line| -> u64 {
         line.backings.iter().map(|n| n.used.micros() + n.unattributed.micros() + n.written_off.micros()).sum()
     };
@@ -208,10 +212,10 @@ fn charged_on_lines(before: &Workspace, command: &Command, after: &Workspace) ->
             (None, Command::Holder(batch)) => spent_at_its_close(line, *id, batch),
             (None, _) => spent(line),
         };
-        Some((line.team.clone(), spent_now - was.map_or(0, spent)))
+        Some((*id, line, spent_now - was.map_or(0, spent)))
     };
     let ids: BTreeSet<LineId> = before.lines.keys().chain(after.lines.keys()).copied().collect();
-    ids.iter().filter_map(grown).filter(|(_, amount)| *amount > 0).collect()
+    ids.iter().filter_map(grown).collect()
 }
 
 fn spent_at_its_close(line: &Line, id: LineId, batch: &HolderBatch) -> u64 {

@@ -12,8 +12,8 @@ use ledger::{
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use types::{
-    CivilDate, Credits, CreditsDelta, CycleDays, Every, GrantId, ReallocationId, TeamId, Timestamp, UserId,
-    Window,
+    CivilDate, Credits, CreditsDelta, CycleDays, Every, Feature, GrantId, Model, ReallocationId, TeamId,
+    Timestamp, UserId, Window,
 };
 
 pub const NODES: usize = 3;
@@ -306,8 +306,12 @@ fn change(rng: &mut SmallRng, start: Timestamp) -> Change {
         22..=23 => {
             let limit = rng.random_bool(0.6).then(|| credits(rng.random_range(0..3 * AMOUNT_MAX)));
             let window = Window::ALL[rng.random_range(0..4)];
-            let of =
-                if rng.random_bool(0.4) { Subject::Team(team(rng)) } else { Subject::User(any_user(rng)) };
+            let of = match rng.random_range(0..20) {
+                0..=5 => Subject::Team(team(rng)),
+                6..=11 => Subject::User(any_user(rng)),
+                12..=17 => Subject::Feature(feature(rng)),
+                _ => Subject::Model(Model::parse("m-1").expect("a valid id")),
+            };
             if rng.random_bool(0.05) {
                 return Change::LiftLimits { of };
             }
@@ -362,6 +366,11 @@ fn services_at_first(rng: &mut SmallRng) -> Vec<Step> {
         put(2, service(0, if rng.random() { Shares::WithOwner } else { Shares::Nothing })),
         put(3, service(rng.random_range(0..2), with)),
     ]
+}
+
+fn feature(rng: &mut SmallRng) -> Feature {
+    let feature = ["chat", "image", "search", "told-later"][rng.random_range(0..4)];
+    Feature::parse(feature).expect("a valid id")
 }
 
 fn team(rng: &mut SmallRng) -> TeamId {

@@ -169,7 +169,7 @@ as_in_the_log! {
     ledger::Command, ledger::HolderBatch, ledger::LineMessage,
     ledger::Applied, ledger::LineAnswer, ledger::Rejection,
     ledger::WorkspaceView, ledger::MemberView, ledger::GrantAnswer, ledger::AllocationAnswer,
-    ledger::ReallocationAnswer, ledger::OverageAnswer, ledger::PlanAnswer, ledger::PlanChange, ledger::Pooling, ledger::MemberKind, ledger::PoolingAnswer, ledger::TeamView, ledger::LimitHit, ledger::Subject, ledger::LimitsAnswer, types::AnyCharge, ledger::ChargePart, ledger::RefundAnswer,
+    ledger::ReallocationAnswer, ledger::OverageAnswer, ledger::PlanAnswer, ledger::PlanChange, ledger::Pooling, ledger::MemberKind, ledger::PoolingAnswer, ledger::TeamView, ledger::LimitHit, ledger::Subject, types::Scope, types::Limited, ledger::LimitsAnswer, types::AnyCharge, ledger::ChargePart, ledger::RefundAnswer,
 }
 
 macro_rules! wrapped {

@@ -8,6 +8,7 @@ mod id;
 mod line;
 pub mod planted;
 mod price;
+mod scope;
 mod time;
 mod window;
 
@@ -23,5 +24,6 @@ pub use line::{
     Source, UNITS_PER_METER_MAX,
 };
 pub use price::{BadPriceVersion, OneOrAny, PriceVersion};
+pub use scope::{Limited, Scope};
 pub use time::{Day, Timestamp};
 pub use window::{BadClock, BadWindow, CLOCK_CHANGES_MAX, Span, Window, ZoneClock, hour_of};

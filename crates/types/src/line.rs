@@ -134,7 +134,7 @@ pub enum Durability {
 }
 
 /// Counts changes of a resource; its text is the resource's `ETag`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
 /// One hold: the node that has it, and its number there, which is never given to another one. Text: `n1.h42`.

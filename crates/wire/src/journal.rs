@@ -130,7 +130,15 @@ pub struct Opened {
     pub number: u64,
     pub user: String,
     pub cycle: u32,
-    pub team: Option<String>,
+    pub scope: Scope,
+}
+
+/// What a line may be spent on, where features or models are limited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    pub list: u64,
+    pub feature: Option<String>,
+    pub model: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,8 +152,6 @@ pub struct Line {
     /// Kinds of unit, in the order in which they came.
     pub units: Vec<String>,
     pub meters: Vec<MeterNumbers>,
-    /// Limits by feature or model; empty until holders take permits.
-    pub permits: Vec<Permit>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,15 +180,6 @@ pub struct MeterNumbers {
     pub calls: u64,
     /// By the position of the unit within the line.
     pub units: Vec<(u8, u64)>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Permit {
-    pub feature: Option<String>,
-    pub model: Option<String>,
-    pub drawn: u64,
-    pub used: u64,
-    pub returned: u64,
 }
 
 /// One charge; its sequence is the line's next.
@@ -242,7 +239,7 @@ pub struct KeptKey {
 
 impl Frozen for Record {
     const TYPE_ID: u8 = 74;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
     /// A line with 128 meters of 64 kinds of unit has some 150 KB.
     const BYTES_MAX: usize = 1024 * 1024;
 }
@@ -410,7 +407,7 @@ mod tests {
             number: 300,
             user: "ann".into(),
             cycle: 2,
-            team: Some("t".into()),
+            scope: Scope { list: 300, feature: Some("chat".into()), model: None },
         };
         let keyed = Keyed {
             key: "k".into(),
@@ -439,9 +436,9 @@ mod tests {
                     next_line: 5,
                     previous: vec![Previous { first_sequence: 6, bytes: 7 }],
                 }),
-                "4a01000102030805010607",
+                "4a02000102030805010607",
             ),
-            (Record::Counter { workspace: "w".into(), highest: 300 }, "4a01010177fb2c01"),
+            (Record::Counter { workspace: "w".into(), highest: 300 }, "4a02010177fb2c01"),
             (
                 Record::Line(Box::new(Line {
                     opened: opened.clone(),
@@ -464,9 +461,8 @@ mod tests {
                         calls: 4,
                         units: vec![(0, 4)],
                     }],
-                    permits: vec![Permit { feature: None, model: None, drawn: 3, used: 2, returned: 1 }],
                 })),
-                "4a0102030177fb2c0103616e6e02010174010a040101010714080a020000010463616c6c01046368617401036d2d31fb409c0804010004010000030201",
+                "4a0202030177fb2c0103616e6e02fb2c0101046368617400010a040101010714080a020000010463616c6c01046368617401036d2d31fb409c0804010004",
             ),
             (
                 Record::Kept(Box::new(KeptKey {
@@ -479,24 +475,24 @@ mod tests {
                     amount: 8,
                     sources: vec![(Source::Allocation, 3), (Source::Overage, 5)],
                 })),
-                "4a0103017703616e6e016b0909090909090909090909090909090909090909090909090909090909090909fbd0070105fafb2c010402080200030305",
+                "4a0203017703616e6e016b0909090909090909090909090909090909090909090909090909090909090909fbd0070105fafb2c010402080200030305",
             ),
-            (Record::HeadEnd { records: 2 }, "4a010402"),
-            (Record::Opened(Box::new(opened)), "4a0105030177fb2c0103616e6e02010174"),
-            (Record::Installed { line: 3, drawn: vec![(backing, 20)] }, "4a0106030101010714"),
-            (Record::Raised { line: 3, watermark: 70_000 }, "4a010703fc70110100"),
+            (Record::HeadEnd { records: 2 }, "4a020402"),
+            (Record::Opened(Box::new(opened)), "4a0205030177fb2c0103616e6e02fb2c0101046368617400"),
+            (Record::Installed { line: 3, drawn: vec![(backing, 20)] }, "4a0206030101010714"),
+            (Record::Raised { line: 3, watermark: 70_000 }, "4a020703fc70110100"),
             (
                 charged(MeterRef::Known(1), UnitRef::Known(2), None),
-                "4a0108030100fc60e316000001010002fbb00400",
+                "4a0208030100fc60e316000001010002fbb00400",
             ),
             (
                 charged(MeterRef::New(meter), UnitRef::New("u".into()), Some(Box::new(keyed))),
-                "4a0108030100fc60e3160001046368617401036d2d31fb409c01010175fbb00401016b0909090909090909090909090909090909090909090909090909090909090909fbd0070105fa",
+                "4a0208030100fc60e3160001046368617401036d2d31fb409c01010175fbb00401016b0909090909090909090909090909090909090909090909090909090909090909fbd0070105fa",
             ),
-            (Record::GaveBack { line: 3, watermark: 9, parts: vec![(1, 2)] }, "4a01090309010102"),
-            (Record::Closed { line: 3, parts: vec![] }, "4a010a0300"),
-            (Record::Forgotten { line: 3 }, "4a010b03"),
-            (Record::Rounded { line: 3, parts: vec![(0, 5)] }, "4a010c03010005"),
+            (Record::GaveBack { line: 3, watermark: 9, parts: vec![(1, 2)] }, "4a02090309010102"),
+            (Record::Closed { line: 3, parts: vec![] }, "4a020a0300"),
+            (Record::Forgotten { line: 3 }, "4a020b03"),
+            (Record::Rounded { line: 3, parts: vec![(0, 5)] }, "4a020c03010005"),
         ]
     }
 

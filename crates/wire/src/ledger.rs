@@ -249,12 +249,18 @@ shapes! {
         pub number: u64,
         pub user: String,
         pub cycle: u32,
-        pub team: Option<String>,
+        pub scope: Scope,
         pub returned: Vec<(Backing, u64)>,
         pub used: Used,
         pub held: u64,
         pub confirmed: u64,
         pub wish: Wish,
+    }
+
+    pub struct Scope {
+        pub list: u64,
+        pub feature: Option<String>,
+        pub model: Option<String>,
     }
 
     pub enum Source { Allocation, Reserve(u8), Shared, Overage }
@@ -334,7 +340,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 6;
+    const VERSION: u8 = 7;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

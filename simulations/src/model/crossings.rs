@@ -2,7 +2,7 @@
 //! Not here: what must be true in them, as everywhere (`rules`).
 
 use super::hold::Stage;
-use super::holder::{Node, Process};
+use super::holder::{Journal, Node, Process};
 use super::ledger::{Ledger, Line};
 use super::overage::{BEYOND, INCLUDED};
 use super::rules::{Rule, granted, of, rule, stale, witness};
@@ -162,6 +162,25 @@ pub const SOMETIMES: &[Rule] = &[
             struck && protocol.world.limit == Some(state.witness.in_window)
         },
     ),
+    rule(
+        "a line of before is spent on a feature that is limited, and others spend to the limit",
+        |protocol, state| {
+            let spent = |only: bool| {
+                let on_line = move |node: &&Node| {
+                    let Journal { scope, used, .. } = node.page_cache;
+                    used.sum() > 0 && scope.only == only && (only || scope.list < state.ledger.limited.list)
+                };
+                state.nodes.iter().filter(on_line).map(|node| node.page_cache.scope.used).sum::<u8>()
+            };
+            let full = protocol.world.feature_limit == Some(state.witness.on_feature);
+            full && spent(false) > 0 && spent(true) > 0
+        },
+    ),
+    rule("a holder does not know the list of its line any more, and hears of it", |_, state| {
+        let hears =
+            |node: &Node| node.memory().is_some_and(|memory| memory.knows == 0 && memory.scope.list > 0);
+        state.nodes.iter().any(hears)
+    }),
     rule("a hold survives a power loss that rounds what was spent beside it", |_, state| {
         let rounded = |line: LineId| state.ledger.line(line).is_some_and(|line| line.unattributed.sum() > 0);
         holding(state).any(|node| node.boot > 0 && rounded(node.line()))
@@ -307,9 +326,11 @@ fn told_beyond(state: &State) -> u8 {
 fn renewed_from(message: Message) -> Option<u8> {
     match message {
         Message::Renewed { sent, .. } => Some(sent),
-        Message::Numbers(_) | Message::Drawn { .. } | Message::StaleLine { .. } | Message::Renew { .. } => {
-            None
-        }
+        Message::Numbers(_)
+        | Message::Drawn { .. }
+        | Message::StaleLine { .. }
+        | Message::OtherList { .. }
+        | Message::Renew { .. } => None,
     }
 }
 

@@ -5,6 +5,7 @@
 use super::Protocol;
 use super::hold::{Hold, Stage};
 use super::mistakes::Mistake;
+use super::scope::Scope;
 use super::words::{Backing, ByBacking, DISKS, Holder, LINES, LineId, Message, Numbers, Recall, Wish};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +43,9 @@ pub struct Memory {
     pub hold: Hold,
     /// Recalled for good.
     pub frozen: bool,
+    pub scope: Scope,
+    /// The list of what is limited that this process has heard of.
+    pub knows: u8,
 }
 
 /// The journal as of its last record.
@@ -58,6 +62,7 @@ pub struct Journal {
     pub hold: Hold,
     /// With the Return that says so: a leader that heard it renews the session and does not say it again.
     pub frozen: bool,
+    pub scope: Scope,
 }
 
 impl Memory {
@@ -91,8 +96,9 @@ impl Memory {
 
 impl Journal {
     fn with(self, memory: &Memory) -> Journal {
-        let Memory { drawn: _, frozen, returned, used, unattributed, watermark, hold } = *memory;
-        Journal { returned, used, unattributed, watermark, hold, frozen, ..self }
+        let Memory { drawn: _, knows: _, frozen, returned, used, unattributed, watermark, hold, scope } =
+            *memory;
+        Journal { returned, used, unattributed, watermark, hold, frozen, scope, ..self }
     }
 }
 
@@ -139,6 +145,7 @@ impl Node {
             returned: if hasty { memory.returned } else { self.disk.returned },
             used: if ahead { memory.used } else { self.disk.used },
             unattributed: self.disk.unattributed,
+            scope: if ahead { memory.scope } else { self.disk.scope },
             sealed: protocol.world.session > 0 && memory.frozen,
             wish,
         }))
@@ -146,15 +153,16 @@ impl Node {
 
     /// Asks for credits; without an open line the next number is taken, durably, first. `taken` is the
     /// highest number the holder ever took.
-    pub fn ask(&mut self, protocol: &Protocol, taken: u8) -> Option<Message> {
-        let hold = self.memory()?.hold;
+    pub fn ask(&mut self, protocol: &Protocol, taken: u8, only: bool) -> Option<Message> {
+        let Memory { hold, knows, .. } = *self.memory()?;
         if !self.page_cache.open {
             let next = if protocol.has(Mistake::LineNumberReused) { 1 } else { taken + 1 };
             if next as usize > LINES {
                 return None;
             }
+            let scope = self.next_scope(only)?;
             self.page_cache = Journal { n: next, open: true, ..self.page_cache };
-            self.append(Memory { hold, ..Memory::default() });
+            self.append(Memory { hold, knows, scope, ..Memory::default() });
             self.sync();
         }
         let known = self.memory()?.drawn.sum();
@@ -168,9 +176,9 @@ impl Node {
 
     /// Only a mistake needs it: what a copy of this disk says of a line, as if its holder had closed it.
     pub fn copy_of_journal(&self, line: LineId) -> Option<Numbers> {
-        let Journal { returned, used, unattributed, .. } = self.disk;
+        let Journal { returned, used, unattributed, scope, .. } = self.disk;
         let (sealed, wish) = (false, Wish::Close);
-        (self.line() == line).then_some(Numbers { line, returned, used, unattributed, sealed, wish })
+        (self.line() == line).then_some(Numbers { line, returned, used, unattributed, scope, sealed, wish })
     }
 
     pub fn report(&self, protocol: &Protocol) -> Option<Message> {
@@ -207,13 +215,14 @@ impl Node {
     }
 
     /// One credit, within the watermark. The record is with the kernel before the client has its answer.
-    pub fn spend(&mut self, protocol: &Protocol) -> Option<Backing> {
-        let mut memory = self.serving()?;
+    pub fn spend(&mut self, protocol: &Protocol, on_feature: bool) -> Option<Backing> {
+        let mut memory = self.serving().filter(|memory| self.is_found(protocol, memory, on_feature))?;
         let backing = memory.next()?;
         memory.used[backing] += 1;
+        memory.scope.used += u8::from(on_feature);
         self.process = Process::Up(memory);
         if !protocol.has(Mistake::AnswerBeforeJournal) {
-            self.page_cache.used = memory.used;
+            (self.page_cache.used, self.page_cache.scope) = (memory.used, memory.scope);
         }
         Some(backing)
     }
@@ -345,7 +354,7 @@ impl Node {
     /// D is not kept on disk: at least the watermark and what was returned were drawn, and the next
     /// answer says the rest.
     fn remembered(&self, protocol: &Protocol) -> Memory {
-        let Journal { returned, used, unattributed, watermark, hold, frozen, .. } = self.page_cache;
+        let Journal { returned, used, unattributed, watermark, hold, frozen, scope, .. } = self.page_cache;
         Memory {
             drawn: watermark.plus(returned),
             returned,
@@ -353,6 +362,8 @@ impl Node {
             unattributed,
             watermark,
             hold,
+            scope,
+            knows: 0,
             frozen: frozen && !protocol.has(Mistake::SealNotKept),
         }
     }

@@ -6,6 +6,7 @@ use super::Protocol;
 use super::limit::Window;
 use super::mistakes::Mistake;
 use super::overage::{BEYOND, INCLUDED, Overage};
+use super::scope::{Limited, Scope};
 use super::words::{
     Backing, ByBacking, ByGrant, CYCLES, DISKS, GRANTS, Holder, LineId, Message, NODES, Numbers, Recall,
     User, Wish,
@@ -32,6 +33,7 @@ pub struct Ledger {
     pub ended: ByGrant,
     pub intent: Intent,
     pub window: Window,
+    pub limited: Limited,
 }
 
 /// What is kept of the lines of a cycle when they are folded.
@@ -95,10 +97,11 @@ pub struct Line {
     pub pending: u8,
     /// Its holder could spend no more when the window began: it does not count in a limit.
     pub struck: bool,
+    pub scope: Scope,
 }
 
 impl Line {
-    fn open(id: LineId, user: User, cycle: u8) -> Line {
+    fn open(id: LineId, user: User, cycle: u8, scope: Scope) -> Line {
         let none = ByBacking::default();
         Line {
             id,
@@ -113,6 +116,7 @@ impl Line {
             frozen_at: None,
             pending: 0,
             struck: false,
+            scope: Scope { used: 0, ..scope },
         }
     }
 
@@ -182,8 +186,12 @@ impl Ledger {
                 Some(Message::StaleLine { line: id })
             }
             Wish::Draw { .. } if self.fenced[id.holder.index()] => None,
+            Wish::Draw { .. } if !self.opens(protocol, message.scope) => {
+                Some(Message::OtherList { line: id })
+            }
             Wish::Draw { .. } => {
-                let line = Line::open(id, protocol.world.users[id.holder.node as usize], self.cycle);
+                let user = protocol.world.users[id.holder.node as usize];
+                let line = Line::open(id, user, self.cycle, message.scope);
                 self.lines.push(line);
                 self.lines.sort_by_key(|line| line.id);
                 self.receive(protocol, message)
@@ -215,7 +223,7 @@ impl Ledger {
             self.intent.paid += again;
             self.funds.earmarks[User::Bob as usize][0] += again;
         }
-        let known = line.used.plus(line.unattributed);
+        let (known, lost) = (line.used.plus(line.unattributed), line.unattributed);
         let news = returned.minus(line.returned);
         self.take_back(protocol, line, news);
         line.used = match protocol.has(Mistake::DeltaReports) {
@@ -225,6 +233,10 @@ impl Ledger {
         line.unattributed = line.unattributed.max(unattributed);
         let charged = line.used.plus(line.unattributed).minus(known);
         self.count_in_window(protocol, line, charged.sum());
+        let named = message.scope.used.saturating_sub(line.scope.used);
+        line.scope.used += named;
+        let lost = line.unattributed.minus(lost).sum();
+        self.count_on_feature(protocol, line, charged.sum(), named, lost);
         let too_early = news.sum() > 0 && protocol.has(Mistake::LapsesAtTheFirstReturn);
         if line.outstanding().of_allocation() == 0 || too_early {
             self.lapse(line);
@@ -310,7 +322,7 @@ impl Ledger {
         let exceeds = missing > funds.available[INCLUDED] && protocol.has(Mistake::OverageForTheWholeDraw);
         for _ in 0..missing {
             let more = drawn.minus(line.drawn).sum();
-            if !self.is_within_limit(protocol, line, more) {
+            if !self.is_within_limit(protocol, line, more) || !self.is_within_feature(protocol, line, more) {
                 break;
             }
             let included = if exceeds { None } else { funds.next_for(protocol, line.user) };
@@ -406,6 +418,7 @@ impl Ledger {
             }
             self.lapse(&mut line);
             self.count_in_window(protocol, &line, lost.sum());
+            self.count_on_feature(protocol, &line, lost.sum(), 0, lost.sum());
             line.written_off = lost;
             line.lost = true;
             line.freeze();

@@ -1,5 +1,5 @@
 //! A limit: at most so much may be spent in a window, however much there is. It moves no credit, so a clock may cost it. Not
-//! here: permits, by which limits of features and models count: they are lines of the same numbers without funds.
+//! here: limits of features (`scope`).
 
 use super::Protocol;
 use super::ledger::{Ledger, Line};

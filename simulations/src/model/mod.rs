@@ -100,6 +100,11 @@
 //! spent in it, whenever it was drawn. When the next window begins, what is out still counts; but not what is out at a
 //! holder whose session, and the longest hold, ended before: its lines are frozen, and it hears so before it spends again.
 //!
+//! **A limit of a feature.** What is limited is spent from lines of its own. When the limit is set, lines of before may be spent on
+//! anything still: they are frozen and recalled, and count under the limit as long as they have anything out. A line is of the
+//! list of what is limited that its holder knew; none is opened under an old one, and a holder that does not know the
+//! list of a line does not spend from it.
+//!
 //! **A lost holder.** An operator declares it lost: it is fenced, and what is out is charged (W), or credited back
 //! as a booked *exposure*. If it wakes, its Close is evidence, for only who closes spends no more: W becomes U or
 //! Z, and an exposure ends as far as it was not spent. A copy of its journal is no evidence.
@@ -126,15 +131,15 @@
 //! - this file: what there is, and what can happen;
 //! - `words`: what a number, a backing, a line and a message are;
 //! - `holder`: spend, return, close, crash, restart, on one node; then `hold` and `session`;
-//! - `ledger`: draw, return, recall, reallocate, write off, fold and forget, roll over; then `overage` and
-//!   `limit`;
+//! - `ledger`: draw, return, recall, reallocate, write off, fold and forget, roll over; then `overage`, `limit`
+//!   and `scope`;
 //! - `steps`: when each event may happen, and what it does;
 //! - `rules`: the sentences that must always be true; `crossings`: what must have been seen;
 //! - `worlds`: how large the searched worlds are;
 //! - `mistakes` and `planted`: the rules broken one by one, each with the sentence that breaks;
 //! - `check` and `story`: the search, and a counterexample told in English.
 //!
-//! Not here: Raft (the ledger is one machine that never forgets), meters, idempotency keys, permits, refunds,
+//! Not here: Raft (the ledger is one machine that never forgets), meters, idempotency keys, refunds,
 //! a disk that was rolled back to an older copy. Nothing in these files is used by the product;
 //! the product follows them.
 
@@ -148,6 +153,7 @@ pub mod mistakes;
 pub mod overage;
 mod planted;
 pub mod rules;
+pub mod scope;
 pub mod session;
 mod steps;
 pub mod story;
@@ -160,6 +166,7 @@ use ledger::{Book, Funds, Intent, Ledger};
 use limit::Window;
 use mistakes::Mistake;
 use overage::Overage;
+use scope::Limited;
 use session::Leader;
 use stateright::{Model, Property};
 use words::{ByBacking, ByGrant, CYCLES, DISKS, GRANTS, Holder, LINES, LineId, Message, NODES};
@@ -210,6 +217,8 @@ pub struct Witness {
     pub spent_after_write_off: bool,
     /// Credits that clients were told they had spent since the window began.
     pub in_window: u8,
+    /// Credits that clients were told they had spent on the feature.
+    pub on_feature: u8,
     /// A holder answered a recall and kept idle credits.
     pub kept_idle: bool,
 }
@@ -255,8 +264,12 @@ impl State {
 pub enum Event {
     // at a holder
     Ask(usize),
+    /// For the feature alone.
+    AskFor(usize),
     AdvanceWatermark(usize),
     Spend(usize),
+    /// On the feature.
+    SpendOn(usize),
     Sync(usize),
     Report(usize),
     GiveBack(usize),
@@ -285,6 +298,7 @@ pub enum Event {
     Expire(usize),
     RollOver,
     TurnWindow,
+    LimitFeature,
     Elect,
     // everywhere
     Tick,
@@ -347,6 +361,7 @@ impl Protocol {
             ended: ByGrant::default(),
             intent: Intent::default(),
             window: Window::default(),
+            limited: Limited::default(),
         };
         State {
             ledger,

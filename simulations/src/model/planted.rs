@@ -2,7 +2,7 @@
 //! here: what a mistake is (`mistakes`), and what it does.
 
 use super::mistakes::{Mistake, Planted, planted};
-use super::{rules, worlds};
+use super::{rules, scope, worlds};
 
 pub const ALL: &[Planted] = &[
     planted(
@@ -372,6 +372,30 @@ pub const ALL: &[Planted] = &[
         "a holder whose session has ended spends no more",
         rules::LIMITED,
         worlds::LIMITED_SESSION,
+    ),
+    planted(
+        Mistake::OldListsForgotten,
+        "old-lists-forgotten",
+        "limit of a feature",
+        "what is out for the feature is what is out on its lines",
+        rules::LIMITED_FEATURE,
+        scope::FEATURE,
+    ),
+    planted(
+        Mistake::OpenedUnderAnOldList,
+        "opened-under-an-old-list",
+        "limit of a feature",
+        "a holder that has not heard of the limit yet may go on as it did",
+        rules::LIMITED_FEATURE,
+        scope::FEATURE,
+    ),
+    planted(
+        Mistake::LineFoundByUserAlone,
+        "line-found-by-user-alone",
+        "limit of a feature",
+        "a process that has heard of no limit spends from the line that it finds",
+        rules::LIMITED_FEATURE,
+        scope::FEATURE,
     ),
     planted(
         Mistake::HoldNotSynced,

@@ -46,6 +46,8 @@ pub const OVERAGE: &str =
     "S9 overage is what a cycle has out or charged beyond what was included, to the credit";
 pub const CAPPED: &str = "S6 capped: a cycle's overage, what is out included, is within its cap";
 pub const LIMITED: &str = "S6 limited: what clients are told in a window is within its limit";
+pub const LIMITED_FEATURE: &str =
+    "S6 limited: what clients are told to have spent on a feature is within its limit, from when it is set";
 pub const CLOSED: &str = "S10 closed never reopens";
 pub const NOT_STALE: &str =
     "S10 no line is called stale that is open in the ledger, or on which its holder holds credits";
@@ -77,6 +79,7 @@ pub const ALWAYS: &[Rule] = &[
     rule(OVERAGE, overage_is_what_is_beyond),
     rule(CAPPED, overage_is_within_its_cap),
     rule(LIMITED, a_window_is_within_its_limit),
+    rule(LIMITED_FEATURE, a_feature_is_within_its_limit),
     rule(CLOSED, closed_never_reopens),
     rule(NOT_STALE, no_line_in_use_is_called_stale),
     rule(KEPT, a_hold_is_kept),
@@ -244,6 +247,10 @@ fn a_window_is_within_its_limit(protocol: &Protocol, state: &State) -> bool {
     protocol.world.limit.is_none_or(|limit| state.witness.in_window <= limit)
 }
 
+fn a_feature_is_within_its_limit(_: &Protocol, state: &State) -> bool {
+    state.ledger.limited.list == 0 || state.witness.on_feature <= state.ledger.limited.bound
+}
+
 fn closed_never_reopens(_: &Protocol, state: &State) -> bool {
     state.ledger.lines.iter().all(|line| !witness(state, line.id).closed)
 }
@@ -324,6 +331,10 @@ pub fn witness(state: &State, line: LineId) -> &LineWitness {
 pub fn stale(message: Message) -> Option<LineId> {
     match message {
         Message::StaleLine { line } => Some(line),
-        Message::Numbers(_) | Message::Drawn { .. } | Message::Renew { .. } | Message::Renewed { .. } => None,
+        Message::Numbers(_)
+        | Message::Drawn { .. }
+        | Message::OtherList { .. }
+        | Message::Renew { .. }
+        | Message::Renewed { .. } => None,
     }
 }

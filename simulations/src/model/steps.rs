@@ -27,6 +27,10 @@ impl Protocol {
                 may(1, Event::AdvanceWatermark(at));
                 may(1, Event::Spend(at));
                 may(left.asks, Event::Ask(at));
+                if self.world.feature_limit.is_some() {
+                    may(1, Event::SpendOn(at));
+                    may(left.asks, Event::AskFor(at));
+                }
                 may(left.reports, Event::Report(at));
                 may(left.returns, Event::GiveBack(at));
                 may(left.closes, Event::Close(at));
@@ -62,6 +66,7 @@ impl Protocol {
         may(left.reallocations, Event::Reallocate);
         may(left.rollovers, Event::RollOver);
         may(left.windows, Event::TurnWindow);
+        may(left.feature_limits, Event::LimitFeature);
         may(left.elections, Event::Elect);
         may(left.ticks, Event::Tick);
         for grant in 0..GRANTS {
@@ -93,11 +98,16 @@ impl Protocol {
     pub fn happen(&self, state: &mut State, event: Event) -> Option<()> {
         let now = state.now;
         match event {
-            Event::Ask(at) => self.ask(state, at)?,
+            Event::Ask(at) => self.ask(state, at, false)?,
+            // An open line is for what it is for.
+            Event::AskFor(at) if state.nodes[at].page_cache.open => return None,
+            Event::AskFor(at) => self.ask(state, at, true)?,
             Event::AdvanceWatermark(at) => state.nodes[at].advance_watermark(self)?,
-            Event::Spend(at) => {
+            Event::Spend(at) | Event::SpendOn(at) => {
                 state.nodes[at].has_session(self, now).then_some(())?;
-                let backing = state.nodes[at].spend(self)?;
+                let on_feature = matches!(event, Event::SpendOn(_));
+                let backing = state.nodes[at].spend(self, on_feature)?;
+                state.witness.on_feature += u8::from(on_feature);
                 let mut told = ByBacking::default();
                 told[backing] = 1;
                 self.told(state, at, told, 0);
@@ -180,6 +190,11 @@ impl Protocol {
                 take(&mut state.left.windows)?;
                 state.ledger.turn_window(self, &state.leader, now);
                 state.witness.in_window = 0;
+            }
+            Event::LimitFeature => {
+                take(&mut state.left.feature_limits)?;
+                let recalls = state.ledger.limit_feature(self)?;
+                state.send_all(recalls);
             }
             Event::Renew(at) => {
                 take(&mut state.left.renewals)?;
@@ -279,14 +294,14 @@ impl Protocol {
         }
     }
 
-    fn ask(&self, state: &mut State, at: usize) -> Option<()> {
+    fn ask(&self, state: &mut State, at: usize, only: bool) -> Option<()> {
         take(&mut state.left.asks)?;
         let had_line = state.nodes[at].page_cache.open;
         let taken = match self.world.one_holder {
             true => state.nodes.iter().map(|node| node.page_cache.n).max()?,
             false => state.nodes[at].page_cache.n,
         };
-        let draw = state.nodes[at].ask(self, taken)?;
+        let draw = state.nodes[at].ask(self, taken, only)?;
         let target = state.nodes[at].memory()?.drawn.sum() + self.world.draw;
         let witness = state.witness_of(state.nodes[at].line());
         witness.asked = witness.asked.max(target);
@@ -306,6 +321,12 @@ impl Protocol {
                 let node = &mut state.nodes[line.holder.node as usize];
                 if node.line() == line {
                     node.hear_stale();
+                }
+            }
+            Message::OtherList { line } => {
+                let node = &mut state.nodes[line.holder.node as usize];
+                if node.line() == line {
+                    node.hear_other_list();
                 }
             }
             Message::Renew { holder, boot, sent } => {

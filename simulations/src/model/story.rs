@@ -43,13 +43,14 @@ impl Teller {
         let sent = || self.sent(before, after).unwrap_or("nothing new".to_string());
         let funds = self.funds(after);
         match event {
-            Event::Ask(at) => {
+            Event::Ask(at) | Event::AskFor(at) => {
                 let as_before =
                     format!("for {}, in the very words of an earlier Draw", line(after.nodes[at].line()));
                 format!("{} asks: {}", node(after, at), self.sent(before, after).unwrap_or(as_before))
             }
             Event::AdvanceWatermark(at) => self.advanced(after, at),
             Event::Spend(at) => self.spent(before, after, at),
+            Event::SpendOn(at) => format!("{}, on the feature", self.spent(before, after, at)),
             Event::Sync(at) => {
                 let used = self.credits(after.nodes[at].disk.used);
                 format!("the disk of {} catches up (used on disk: {used})", node(after, at))
@@ -85,6 +86,7 @@ impl Teller {
             Event::Expire(grant) => format!("grant {} ends ({funds})", letter(grant)),
             Event::RollOver => format!("the cycle rolls over ({funds})"),
             Event::TurnWindow => "the next window of the limit begins".to_string(),
+            Event::LimitFeature => "the feature is limited".to_string(),
             Event::Elect => "another leader is elected".to_string(),
             Event::Tick => format!("time passes: it is {}", after.now),
             Event::TakeSilenceForReturn(id) => {
@@ -180,7 +182,9 @@ impl Teller {
                 let drawn = after.nodes[at].serving().unwrap_or_default().drawn;
                 format!("{} hears {what}{answer} (it believes D {})", node(after, at), self.credits(drawn))
             }
-            Message::StaleLine { line: id } => format!("{} hears {what}", holder(id.holder)),
+            Message::StaleLine { line: id } | Message::OtherList { line: id } => {
+                format!("{} hears {what}", holder(id.holder))
+            }
             Message::Renew { .. } => format!("the leader hears {what}{answer}"),
             Message::Renewed { holder: id, .. } => {
                 let node = &after.nodes[id.node as usize];
@@ -220,6 +224,7 @@ impl Teller {
                 format!("{word}({}; D {})", line(id), self.credits(drawn))
             }
             Message::StaleLine { line: id } => format!("StaleLine({})", line(id)),
+            Message::OtherList { line: id } => format!("OtherList({})", line(id)),
             Message::Renew { holder: id, boot, sent } => {
                 format!("Renew({}, boot {boot}, {sent} after it)", holder(id))
             }

@@ -1,5 +1,6 @@
 //! The words of the model: users, backings, holders, lines, messages. Not here: behaviour, but for adding up.
 
+use super::scope::Scope;
 use std::ops::{Index, IndexMut};
 
 /// Two members are enough: one to lose credits, one to gain them.
@@ -175,6 +176,8 @@ pub enum Message {
     Drawn { line: LineId, drawn: ByBacking, recall: Recall },
     /// Ledger → holder: I do not know this line any more, and never shall again.
     StaleLine { line: LineId },
+    /// Ledger → holder: other things are limited than this line's holder knew; it is not opened.
+    OtherList { line: LineId },
     /// Holder → leader: renew my session. `sent` is what the holder's clock showed, since that boot.
     Renew { holder: Holder, boot: u8, sent: u8 },
     /// Leader → holder: renewed, as from `sent`; with it the recall of a line that is frozen, if one is.
@@ -197,6 +200,7 @@ pub struct Numbers {
     pub returned: ByBacking,
     pub used: ByBacking,
     pub unattributed: ByBacking,
+    pub scope: Scope,
     /// Its holder has heard that it was recalled for good. Where there are no sessions nobody needs to know.
     pub sealed: bool,
     pub wish: Wish,

@@ -1,6 +1,7 @@
 //! The worlds that are searched: each small enough to be exhausted, each built around another crossing.
 //! Not here: what happens in them (`steps`), and what must be true of it (`rules`).
 
+use super::scope::{FEATURE, FEATURE_LOST};
 use super::words::{ByGrant, GRANTS, User};
 
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,8 @@ pub struct World {
     pub session: u8,
     /// What may be spent in a window.
     pub limit: Option<u8>,
+    /// What may be spent on the feature once it is limited.
+    pub feature_limit: Option<u8>,
     pub budget: Budget,
 }
 
@@ -73,6 +76,8 @@ pub struct Budget {
     pub rollovers: u8,
     /// Windows of a limit that begin.
     pub windows: u8,
+    /// Limits of the feature that are set.
+    pub feature_limits: u8,
     /// Holds opened.
     pub holds: u8,
     /// Holds raised, or parts of them confirmed.
@@ -83,7 +88,7 @@ pub struct Budget {
     pub ticks: u8,
 }
 
-const NOTHING: Budget = Budget {
+pub(super) const NOTHING: Budget = Budget {
     asks: 0,
     reports: 0,
     returns: 0,
@@ -96,6 +101,7 @@ const NOTHING: Budget = Budget {
     reallocations: 0,
     rollovers: 0,
     windows: 0,
+    feature_limits: 0,
     holds: 0,
     extends: 0,
     renewals: 0,
@@ -103,12 +109,12 @@ const NOTHING: Budget = Budget {
     ticks: 0,
 };
 
-const fn shared(amount: u8) -> [Grant; GRANTS] {
+pub(super) const fn shared(amount: u8) -> [Grant; GRANTS] {
     [Grant { amount, lasts: Lasts::ThisCycle }, Grant { amount: 0, lasts: Lasts::ThisCycle }]
 }
 
 /// One node, one shared grant, nothing else: the others are told as differences from it.
-const ONE_NODE: World = World {
+pub(super) const ONE_NODE: World = World {
     name: "one node",
     grants: shared(3),
     allocations: [ByGrant([0, 0]); 2],
@@ -124,6 +130,7 @@ const ONE_NODE: World = World {
     hold_lasts: 0,
     session: 0,
     limit: None,
+    feature_limit: None,
     budget: NOTHING,
 };
 
@@ -437,6 +444,8 @@ pub const ALL: &[World] = &[
     OVERAGE_LOST,
     LIMITED,
     LIMITED_SESSION,
+    FEATURE,
+    FEATURE_LOST,
     HOLDS,
     EXTENDED,
     HELD_AND_LOST,

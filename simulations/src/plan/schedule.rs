@@ -109,7 +109,7 @@ fn what(change: &Change) -> Option<What> {
         Change::VoidGrant { .. }
         | Change::AdjustAllocation { .. }
         | Change::RemoveAllocation { .. }
-        | Change::SetLimit { of: Subject::Team(_), .. }
+        | Change::SetLimit { of: Subject::Team(_) | Subject::Feature(_) | Subject::Model(_), .. }
         | Change::LiftLimits { .. }
         | Change::Plan(_)
         | Change::SetPooling(_)

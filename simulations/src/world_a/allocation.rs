@@ -104,6 +104,12 @@ impl Allocation {
                         self.close().await;
                     }
                 }
+                AllocationMessage::Retire => {
+                    self.close().await;
+                    self.running.drop_handle(&self.handle);
+                    mailbox.close();
+                    return self.deny_all(&Denied::Gone);
+                }
                 AllocationMessage::Tick => {
                     if self.tick().await {
                         mailbox.close();
@@ -232,7 +238,7 @@ impl Allocation {
             workspace: self.handle.workspace.clone(),
             user: self.handle.user.clone(),
             cycle: self.running.cycle_of(&self.handle.workspace),
-            team: None,
+            scope: self.handle.scope.clone(),
         };
         let number = self.running.journal.open_line(wish).await?;
         self.running.disk_is_slow().await;
@@ -304,7 +310,7 @@ impl Allocation {
                     self.install(drawn).await;
                     let short = self.line.as_ref().is_some_and(|line| line.lease.drawn < sent.target);
                     self.dry |= short;
-                    if frozen || denied.as_ref().is_some_and(|denial| denial.reason == DenialReason::Frozen) {
+                    if frozen || denied.as_ref().is_some_and(|denial| denial.reason.ends_the_line()) {
                         self.close().await;
                     } else if let Some(denial) = denied {
                         let Some(line) = &mut self.line else { return };
@@ -492,7 +498,8 @@ impl Allocation {
             | DenialReason::AllocationExhausted
             | DenialReason::LimitReached(_)
             | DenialReason::OverageCapReached
-            | DenialReason::Frozen => self.deny_above(available, &denied),
+            | DenialReason::Frozen
+            | DenialReason::ScopesChanged => self.deny_above(available, &denied),
         }
     }
 

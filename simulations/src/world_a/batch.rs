@@ -88,7 +88,7 @@ pub fn line_message(numbers: &LineNumbers, wish: Wish) -> LineMessage {
         number: numbers.line.number,
         user: numbers.user.clone(),
         cycle: numbers.cycle,
-        team: numbers.team.clone(),
+        scope: numbers.scope.clone(),
         returned: numbers.backings.iter().map(|b| (b.backing, b.returned)).collect(),
         used: Used {
             by_backing: numbers.backings.iter().map(|b| (b.backing, b.used, b.unattributed)).collect(),

@@ -150,6 +150,7 @@ pub fn draw(config: &Config, seed: u64, storms: &[Storm], given_up: Option<&Give
         steps.extend(super::services::draw(config, seed, at));
         steps.extend(overage(config, seed, at));
         steps.extend(teams(config, seed, at));
+        feature_limits(config, seed, at, &mut steps);
         steps.extend(refunds(config, seed, at));
         steps.extend(imports(config, seed, at));
     }
@@ -458,6 +459,26 @@ fn team_limits(config: &Config, seed: u64, at: usize, steps: &mut Vec<AdminStep>
         let node = chance.random_range(0..config.nodes);
         steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
         at_ms += log_uniform(&mut chance, 5_000, 90_000);
+    }
+}
+
+/// Some workspaces limit features, of their own stream: never the one that is asked for when all has come to rest.
+fn feature_limits(config: &Config, seed: u64, at: usize, steps: &mut Vec<AdminStep>) {
+    let mut chance = stream(seed, &format!("limits of features of {at}"));
+    if !chance.random_bool(0.3) {
+        return;
+    }
+    let most = config.workspaces[at].granted.micros() / 2 + 2;
+    let mut at_ms = log_uniform(&mut chance, 800, 20_000);
+    while at_ms < config.run_ms {
+        let feature = ["image", "search", "elsewhere"][chance.random_range(0..3)];
+        let of = Subject::Feature(Feature::parse(feature).expect("a valid id"));
+        let window = Window::ALL[chance.random_range(0..4)];
+        let amount = chance.random_bool(0.7).then(|| micros(log_uniform(&mut chance, 1, most)));
+        let change = Change::SetLimit { of, window, amount };
+        let node = chance.random_range(0..config.nodes);
+        steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
+        at_ms += log_uniform(&mut chance, 3_000, 60_000);
     }
 }
 

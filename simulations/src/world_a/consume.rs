@@ -24,7 +24,7 @@ const REGULAR_FROM: u32 = 3;
 type Charging = Result<Charge, Refusal>;
 
 pub async fn consume(world: Rc<World>, me: Rc<Running>, consume: Consume) -> Charging {
-    if consume.key.is_none() && is_regular(&me, &consume.workspace, &consume.user) {
+    if consume.key.is_none() && is_regular(&me, &consume.workspace, &consume.user, &feature_of(&consume)) {
         return decide(&me, &consume).await;
     }
     let home = home_of(&world, &consume.workspace, &consume.user);
@@ -39,8 +39,8 @@ pub async fn consume(world: Rc<World>, me: Rc<Running>, consume: Consume) -> Cha
     }
 }
 
-pub fn is_regular(me: &Running, workspace: &WorkspaceId, user: &UserId) -> bool {
-    if me.find(workspace, user).is_some() {
+pub fn is_regular(me: &Running, workspace: &WorkspaceId, user: &UserId, feature: &Feature) -> bool {
+    if me.find(workspace, user, feature).is_some() {
         return true;
     }
     let now_ms = me.clock.boottime_ms();
@@ -83,17 +83,19 @@ pub async fn decide(me: &Rc<Running>, consume: &Consume) -> Charging {
             Begun::Full => return Err(Refusal::KeyWindowFull),
         }
     }
-    let end_ms = me.time.now_ms() + WAIT_MS;
+    let (end_ms, feature) = (me.time.now_ms() + WAIT_MS, feature_of(consume));
     let mut local = true;
     loop {
-        let handle = me.activate(&consume.workspace, &consume.user).await.ok_or(Refusal::Overloaded)?;
+        let handle =
+            me.activate(&consume.workspace, &consume.user, &feature).await.ok_or(Refusal::Overloaded)?;
         match try_here(me, &handle, consume, &mut key).await {
             Ok(charged) => return Ok(charge_of(me, &charged, local, false)),
             Err(Attempt::Refused(refusal)) => return Err(refusal),
             Err(Attempt::Short) => {
                 local = false;
                 let left = end_ms.saturating_sub(me.time.now_ms());
-                let waited = me.time.within(left, wait_for_credits(me, &handle, consume.price)).await;
+                let waited =
+                    me.time.within(left, wait_for_credits(me, &handle, &feature, consume.price)).await;
                 waited.unwrap_or(Err(Refusal::CreditsUnreachable))?;
             }
         }
@@ -190,7 +192,12 @@ fn charge_of(me: &Running, charged: &Charged, local: bool, replayed: bool) -> Ch
     }
 }
 
-pub async fn wait_for_credits(me: &Rc<Running>, handle: &Rc<Handle>, amount: Credits) -> Result<(), Refusal> {
+pub async fn wait_for_credits(
+    me: &Rc<Running>,
+    handle: &Rc<Handle>,
+    feature: &Feature,
+    amount: Credits,
+) -> Result<(), Refusal> {
     if !me.may_spend() {
         me.saw(Crossing::SessionIsOver);
         if !me.renew().await {
@@ -206,7 +213,7 @@ pub async fn wait_for_credits(me: &Rc<Running>, handle: &Rc<Handle>, amount: Cre
     match answer {
         Ok(()) => Ok(()),
         Err(Denied::Gone) => {
-            let again = me.activate(&handle.workspace, &handle.user).await;
+            let again = me.activate(&handle.workspace, &handle.user, feature).await;
             again.map(|_| ()).ok_or(Refusal::Overloaded)
         }
         Err(Denied::Ledger { denial, cut_off }) => {
@@ -217,7 +224,7 @@ pub async fn wait_for_credits(me: &Rc<Running>, handle: &Rc<Handle>, amount: Cre
                     | DenialReason::LimitReached(_)
                     | DenialReason::OverageCapReached
             );
-            if (cut_off && about_credits) || denial.reason == DenialReason::Frozen {
+            if (cut_off && about_credits) || denial.reason.ends_the_line() {
                 return Err(Refusal::CreditsUnreachable);
             }
             Err(Refusal::Denied(denial.reason))

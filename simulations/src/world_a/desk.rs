@@ -246,19 +246,22 @@ fn batch_answer(
         .filter_map(|(message, line)| Short::of(batch.line_id(message), message, &line.result))
         .collect();
     let now = world.agreed_now(me.node);
-    let (elsewhere, durability) = state(world, me.node, |state| {
+    let (elsewhere, durability, limited) = state(world, me.node, |state| {
         let Some(workspace) = state.workspace(&batch.workspace) else {
-            return (vec![Credits::ZERO; batch.lines.len()], Durability::Local);
+            return (vec![Credits::ZERO; batch.lines.len()], Durability::Local, None);
         };
         let shared = workspace.shared_at(now);
         let beyond = |message: &LineMessage| {
             let line = LineId { holder: batch.holder, number: message.number };
             let here = workspace.lines.get(&line).map_or(Credits::ZERO, Line::outstanding);
-            workspace.remaining_of(&message.user, shared, now).saturating_sub(here)
+            let in_scope = workspace.left_in_scope(line, &message.scope, now);
+            workspace.remaining_of(&message.user, shared, now).min(in_scope).saturating_sub(here)
         };
-        (batch.lines.iter().map(beyond).collect(), workspace.durability)
+        let is_of_another = |message: &LineMessage| message.scope.list != workspace.limited.list();
+        let limited = batch.lines.iter().any(is_of_another).then(|| workspace.limited.clone());
+        (batch.lines.iter().map(beyond).collect(), workspace.durability, limited)
     });
-    Ok((BatchAnswer { lines, elsewhere, durability, cut_off: false }, short))
+    Ok((BatchAnswer { lines, elsewhere, durability, cut_off: false, limited }, short))
 }
 
 async fn fetch(

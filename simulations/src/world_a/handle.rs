@@ -7,12 +7,13 @@ use futures::channel::mpsc::UnboundedSender;
 use journal::HandleNo;
 use std::cell::{Cell, RefCell};
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, UserId, WorkspaceId};
+use types::{Credits, Durability, Scope, UserId, WorkspaceId};
 
 pub struct Handle {
     pub no: HandleNo,
     pub workspace: WorkspaceId,
     pub user: UserId,
+    pub scope: Scope,
     word: Escrow,
     low_water: Cell<u64>,
     woken: Cell<bool>,
@@ -29,11 +30,12 @@ pub fn micros(micros: u64) -> Credits {
 }
 
 impl Handle {
-    pub fn new(no: HandleNo, workspace: WorkspaceId, user: UserId) -> Self {
+    pub fn new(no: HandleNo, workspace: WorkspaceId, user: UserId, scope: Scope) -> Self {
         Self {
             no,
             workspace,
             user,
+            scope,
             word: Escrow::new(Epoch::START),
             low_water: Cell::new(0),
             woken: Cell::new(false),

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use testkit::holds::{End, Found, HoldName, Over};
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, LineId, PriceVersion, UserId, WorkspaceId};
+use types::{Credits, Durability, Feature, LineId, PriceVersion, UserId, WorkspaceId};
 
 type Opening = Result<HoldName, Refusal>;
 type Saying = Result<HoldSays, Refusal>;
@@ -30,7 +30,8 @@ const PRICES: PriceVersion = PriceVersion { card: 1, own: None };
 pub async fn open(world: Rc<World>, me: Rc<Running>, open: OpenHold) -> Opening {
     let Consume { workspace, user, .. } = &open.consume;
     let home = consume::home_of(&world, workspace, user);
-    if home == me.node || consume::is_regular(&me, workspace, user) {
+    let feature = consume::feature_of(&open.consume);
+    if home == me.node || consume::is_regular(&me, workspace, user, &feature) {
         return decide(&me, &open).await;
     }
     match world.call(me.node, home, Request::OpenHold(open.clone()), FORWARD_MS).await {
@@ -57,11 +58,12 @@ pub async fn hold(world: Rc<World>, me: Rc<Running>, asked: HoldAsked) -> Saying
 async fn won<'a>(
     me: &'a Rc<Running>,
     (workspace, user): (&WorkspaceId, &UserId),
+    feature: &Feature,
     amount: Credits,
 ) -> Result<(Rc<Handle>, Permit<'a>, Spend), Refusal> {
     let end_ms = me.time.now_ms() + WAIT_MS;
     loop {
-        let handle = me.activate(workspace, user).await.ok_or(Refusal::Overloaded)?;
+        let handle = me.activate(workspace, user, feature).await.ok_or(Refusal::Overloaded)?;
         match consume::try_win(me, &handle, amount) {
             Ok((permit, spent)) => {
                 let spend = Spend { handle: handle.no, epoch: spent.epoch.number(), amount };
@@ -70,7 +72,8 @@ async fn won<'a>(
             Err(Attempt::Refused(refusal)) => return Err(refusal),
             Err(Attempt::Short) => {
                 let left = end_ms.saturating_sub(me.time.now_ms());
-                let waited = me.time.within(left, consume::wait_for_credits(me, &handle, amount)).await;
+                let waited =
+                    me.time.within(left, consume::wait_for_credits(me, &handle, feature, amount)).await;
                 waited.unwrap_or(Err(Refusal::CreditsUnreachable))?;
             }
         }
@@ -82,7 +85,7 @@ pub async fn decide(me: &Rc<Running>, open: &OpenHold) -> Opening {
     let OpenHold { consume, ttl_ms } = open;
     let Consume { workspace, user, price, .. } = consume;
     me.journal.room_for_hold(workspace.clone(), user.clone()).await.map_err(|why| refused(&why))?;
-    let (handle, permit, spend) = won(me, (workspace, user), *price).await?;
+    let (handle, permit, spend) = won(me, (workspace, user), &consume::feature_of(consume), *price).await?;
     let (spent_ms, now) = (me.time.now_ms(), me.clock.now());
     let wish = journal::OpenHold {
         spend,
@@ -198,7 +201,7 @@ async fn extend(
     let (permit, won) = if lacking.is_zero() {
         (me.journal.reserve().map_err(|why| refused(&why))?, None)
     } else {
-        let (handle, permit, spend) = won(me, (workspace, user), lacking).await?;
+        let (handle, permit, spend) = won(me, (workspace, user), &view.facts.feature, lacking).await?;
         (permit, Some((handle, spend)))
     };
     world.asked_to_hold_more(workspace, hold, (to, confirmed), lacking);
@@ -242,7 +245,7 @@ async fn settle_late(
         return Err(Refusal::HoldExceeded);
     }
     let rest = amount.min(over.facts.held).saturating_sub(over.charged);
-    let (handle, permit, spend) = won(me, (workspace, &over.facts.user), rest).await?;
+    let (handle, permit, spend) = won(me, (workspace, &over.facts.user), &over.facts.feature, rest).await?;
     let world = me.world();
     world.oracle.borrow_mut().holds_of(workspace).0.asked(&over.facts.user, Credits::ZERO);
     world.asked_to_hold_more(workspace, hold, (Credits::ZERO, Credits::ZERO), rest);
@@ -295,7 +298,7 @@ impl Running {
             self.saw(Crossing::LineClosesWithItsHold);
             let _gone = self.pool(&facts.workspace).unbounded_send(PoolMessage::HoldEnded);
         } else if let Some(handle) =
-            self.find(&facts.workspace, &facts.user).filter(|_| !ended.freed.is_zero())
+            self.find(&facts.workspace, &facts.user, &facts.feature).filter(|_| !ended.freed.is_zero())
         {
             handle.tell(AllocationMessage::Freed);
         }
@@ -305,7 +308,7 @@ impl Running {
     fn hold_is_over(self: &Rc<Self>, over: &HoldOver) {
         let facts = &over.facts;
         let _gone = self.pool(&facts.workspace).unbounded_send(PoolMessage::HoldEnded);
-        if let Some(handle) = self.find(&facts.workspace, &facts.user) {
+        if let Some(handle) = self.find(&facts.workspace, &facts.user, &facts.feature) {
             handle.tell(AllocationMessage::Freed);
         }
     }

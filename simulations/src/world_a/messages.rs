@@ -38,6 +38,8 @@ pub enum AllocationMessage {
     Frozen {
         number: LineNumber,
     },
+    /// Other features are limited now.
+    Retire,
     Tick,
     Drain,
 }

@@ -29,6 +29,7 @@ mod pool;
 mod refunds;
 mod rest;
 mod rounds;
+mod scopes;
 mod served;
 mod services;
 mod shard;

@@ -29,7 +29,9 @@ use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, CycleNumber, DiskId, HolderId, LineId, LineNumber, UserId, WorkspaceId};
+use types::{
+    Credits, CycleNumber, DiskId, Feature, HolderId, Limited, LineId, LineNumber, Scope, UserId, WorkspaceId,
+};
 
 pub const ASK_MS: u64 = 4_000;
 pub const ATTEMPT_MS: u64 = 2_000;
@@ -108,7 +110,8 @@ pub struct Running {
     hint: Cell<Option<Index>>,
     /// As far as it was told.
     cycles: RefCell<BTreeMap<WorkspaceId, CycleNumber>>,
-    handles: RefCell<BTreeMap<(WorkspaceId, UserId), Rc<Handle>>>,
+    pub(super) handles: RefCell<BTreeMap<(WorkspaceId, UserId, Scope), Rc<Handle>>>,
+    pub(super) limited: RefCell<BTreeMap<WorkspaceId, Limited>>,
     pools: RefCell<BTreeMap<WorkspaceId, UnboundedSender<PoolMessage>>>,
     recovered: RefCell<BTreeMap<WorkspaceId, Vec<LineView>>>,
     next_handle: Cell<u32>,
@@ -166,6 +169,7 @@ impl Running {
             hint: Cell::new(None),
             cycles: RefCell::default(),
             handles: RefCell::default(),
+            limited: RefCell::default(),
             pools: RefCell::default(),
             recovered: RefCell::new(recovered),
             next_handle: Cell::new(1),
@@ -208,34 +212,32 @@ impl Running {
 
     // ---- handles and pools
 
-    pub fn find(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Rc<Handle>> {
-        self.handles.borrow().get(&(workspace.clone(), user.clone())).cloned()
-    }
-
-    pub fn make_handle(&self, workspace: &WorkspaceId, user: &UserId) -> Rc<Handle> {
+    pub fn make_handle(&self, workspace: &WorkspaceId, user: &UserId, scope: &Scope) -> Rc<Handle> {
         let mut handles = self.handles.borrow_mut();
-        let handle = handles.entry((workspace.clone(), user.clone())).or_insert_with(|| {
+        let handle = handles.entry((workspace.clone(), user.clone(), scope.clone())).or_insert_with(|| {
             let no = self.next_handle.get();
             self.next_handle.set(no + 1);
-            Rc::new(Handle::new(HandleNo(no), workspace.clone(), user.clone()))
+            Rc::new(Handle::new(HandleNo(no), workspace.clone(), user.clone(), scope.clone()))
         });
         handle.clone()
     }
 
     pub fn is_current(&self, handle: &Rc<Handle>) -> bool {
-        self.find(&handle.workspace, &handle.user).is_some_and(|known| Rc::ptr_eq(&known, handle))
+        let known = self.find_in(&handle.workspace, &handle.user, &handle.scope);
+        known.is_some_and(|known| Rc::ptr_eq(&known, handle))
     }
 
     pub fn drop_handle(&self, handle: &Rc<Handle>) {
         handle.set_actor(None);
         if self.is_current(handle) {
-            self.handles.borrow_mut().remove(&(handle.workspace.clone(), handle.user.clone()));
+            let key = (handle.workspace.clone(), handle.user.clone(), handle.scope.clone());
+            self.handles.borrow_mut().remove(&key);
         }
     }
 
     pub fn handles_of(&self, workspace: &WorkspaceId) -> Vec<Rc<Handle>> {
         let handles = self.handles.borrow();
-        handles.iter().filter(|((of, _), _)| of == workspace).map(|(_, handle)| handle.clone()).collect()
+        handles.iter().filter(|((of, ..), _)| of == workspace).map(|(_, handle)| handle.clone()).collect()
     }
 
     pub fn pool(self: &Rc<Self>, workspace: &WorkspaceId) -> UnboundedSender<PoolMessage> {
@@ -251,9 +253,16 @@ impl Running {
     }
 
     /// The user's handle with a task behind it. `None`: the node has no room, or its disk is bad.
-    pub async fn activate(self: &Rc<Self>, workspace: &WorkspaceId, user: &UserId) -> Option<Rc<Handle>> {
+    pub async fn activate(
+        self: &Rc<Self>,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        feature: &Feature,
+    ) -> Option<Rc<Handle>> {
         for _attempt in 0..8 {
-            let handle = self.make_handle(workspace, user);
+            let found = self.find(workspace, user, feature);
+            let make = || self.make_handle(workspace, user, &self.scope_of(workspace, feature));
+            let handle = found.unwrap_or_else(make);
             if handle.has_actor() {
                 return Some(handle);
             }

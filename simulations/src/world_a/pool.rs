@@ -17,7 +17,7 @@ use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Wi
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, LineNumber, UserId, WorkspaceId};
+use types::{Credits, Limited, LineNumber, Scope, UserId, WorkspaceId};
 
 const GATHER_MS: u64 = 100;
 const BATCHES_MAX: usize = 4;
@@ -71,7 +71,7 @@ pub struct Pool {
     pub(super) running: Rc<Running>,
     pub(super) workspace: WorkspaceId,
     me: UnboundedSender<PoolMessage>,
-    recovered: BTreeMap<UserId, LineView>,
+    recovered: BTreeMap<(UserId, Scope), LineView>,
     ended: Vec<LineKey>,
     unclosed: BTreeMap<LineKey, Credits>,
     gathered: VecDeque<Outgoing>,
@@ -176,7 +176,15 @@ impl Pool {
         if !self.running.is_current(handle) {
             return false;
         }
-        let recovered = self.recovered.remove(&handle.user);
+        let key = (handle.user.clone(), handle.scope.clone());
+        let is_old = |limited: &Limited| limited.list() != handle.scope.list;
+        if !self.recovered.contains_key(&key)
+            && self.running.limited(&self.workspace).is_some_and(|now| is_old(&now))
+        {
+            self.running.drop_handle(handle);
+            return false;
+        }
+        let recovered = self.recovered.remove(&key);
         self.lines.extend(recovered.iter().map(|view| view.line.number));
         let started =
             Allocation::start(self.running.clone(), handle.clone(), self.me.clone(), recovered).await;
@@ -194,10 +202,9 @@ impl Pool {
                 self.ending.insert(view.line.number);
                 continue;
             }
-            let user = view.user.clone();
-            let is_older =
-                self.recovered.get(&user).is_some_and(|known| known.line.number > view.line.number);
-            let older = if is_older { Some(view) } else { self.recovered.insert(user, view) };
+            let key = (view.user.clone(), view.scope.clone());
+            let is_older = self.recovered.get(&key).is_some_and(|known| known.line.number > view.line.number);
+            let older = if is_older { Some(view) } else { self.recovered.insert(key, view) };
             self.unclosed.extend(older.map(|view| (view.line, view.arrived)));
         }
     }
@@ -283,7 +290,8 @@ impl Pool {
         let in_flight = if waits { &mut self.short_in_flight } else { &mut self.in_flight };
         *in_flight -= 1;
         match result {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                answer.limited.take().into_iter().for_each(|limited| self.hear_limited(limited));
                 for (at, outgoing) in sent.into_iter().enumerate() {
                     if at < answer.lines.len() {
                         self.settle(outgoing, &answer, at).await;
@@ -303,6 +311,17 @@ impl Pool {
         }
         self.go_on();
         self.ask_for_flush_short();
+    }
+
+    /// Handles of other lists end, and whoever waits there asks the one he is to ask.
+    fn hear_limited(&self, limited: Limited) {
+        self.running.hear_limited(&self.workspace, limited);
+        let Some(limited) = self.running.limited(&self.workspace) else { return };
+        let handles = self.running.handles_of(&self.workspace);
+        for handle in handles.into_iter().filter(|handle| handle.scope.list != limited.list()) {
+            self.running.saw(Crossing::HandleOfAnotherList);
+            handle.tell(AllocationMessage::Retire);
+        }
     }
 
     async fn settle(&mut self, outgoing: Outgoing, answer: &BatchAnswer, at: usize) {
@@ -336,7 +355,8 @@ impl Pool {
 
     /// A line that was taken away is closed, even if no recall came through.
     fn tell_child(&self, message: &LineMessage, frozen: bool, answer: &BatchAnswer, at: usize) {
-        let Some(handle) = self.running.find(&self.workspace, &message.user) else { return };
+        let found = self.running.find_in(&self.workspace, &message.user, &message.scope);
+        let Some(handle) = found else { return };
         handle.set_ledger_word(answer.elsewhere[at], answer.durability);
         if frozen {
             handle.tell(AllocationMessage::Frozen { number: message.number });
@@ -386,11 +406,11 @@ impl Pool {
 
     async fn take_up_recovered(&mut self) {
         self.resume_closes().await;
-        for (user, view) in std::mem::take(&mut self.recovered) {
-            let handle = self.running.make_handle(&self.workspace, &user);
-            self.recovered.insert(user.clone(), view);
+        for (key, view) in std::mem::take(&mut self.recovered) {
+            let handle = self.running.make_handle(&self.workspace, &key.0, &key.1);
+            self.recovered.insert(key.clone(), view);
             if self.spawn_child(&handle).await
-                && let Some(left) = self.recovered.remove(&user)
+                && let Some(left) = self.recovered.remove(&key)
             {
                 // The user has a task already, with a line of its own.
                 self.unclosed.insert(left.line, left.arrived);
@@ -469,7 +489,7 @@ impl Pool {
                 continue;
             }
             let (reply, answer) = oneshot::channel();
-            if let Some(handle) = self.running.find(&self.workspace, &line.user) {
+            if let Some(handle) = self.running.find_in(&self.workspace, &line.user, &line.scope) {
                 handle.tell(AllocationMessage::Recall { recall: line, reply });
             }
             asked.push((number, answer));

@@ -320,7 +320,7 @@ mod tests {
                 number: LineNumber(number),
                 user: user(name),
                 cycle: CycleNumber(1),
-                team: None,
+                scope: types::Scope::ANYTHING,
                 returned: Vec::new(),
                 used: Used { by_backing: Vec::new(), by_meter: Vec::new() },
                 held: Credits::ZERO,

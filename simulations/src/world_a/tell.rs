@@ -2,6 +2,7 @@
 //! are hashed whether anybody looks or not (`film`).
 
 use super::World;
+use super::consume::feature_of;
 use super::film::{Frame, Step};
 use super::node::Running;
 use super::words::{Charge, Consume, Index, index_of};
@@ -110,8 +111,7 @@ impl World {
             consume.user, charge.amount, charge.sequence
         );
         let running = self.nodes[holder].running();
-        let leases =
-            running.and_then(|running| self.lease_of(&running, &consume.workspace, &consume.user, line));
+        let leases = running.and_then(|running| self.lease_of(&running, consume, line));
         Scene {
             words,
             user: Some(consume.user.to_string()),
@@ -125,14 +125,9 @@ impl World {
         Scene { words, user: Some(consume.user.to_string()), ..Scene::default() }
     }
 
-    fn lease_of(
-        &self,
-        running: &Running,
-        workspace: &WorkspaceId,
-        user: &UserId,
-        line: String,
-    ) -> Option<Lease> {
-        let handle = running.find(workspace, user)?;
+    fn lease_of(&self, running: &Running, consume: &Consume, line: String) -> Option<Lease> {
+        let Consume { workspace, user, .. } = consume;
+        let handle = running.find(workspace, user, &feature_of(consume))?;
         Some(Lease {
             node: self.name(running.node),
             line,
@@ -299,8 +294,8 @@ fn user_of(change: &Change) -> Option<&UserId> {
         | Change::MakeGrant(_)
         | Change::VoidGrant { .. }
         | Change::Team { .. }
-        | Change::SetLimit { of: Subject::Team(_), .. }
-        | Change::LiftLimits { of: Subject::Team(_) }
+        | Change::SetLimit { of: Subject::Team(_) | Subject::Feature(_) | Subject::Model(_), .. }
+        | Change::LiftLimits { of: Subject::Team(_) | Subject::Feature(_) | Subject::Model(_) }
         | Change::SetPooling(_)
         | Change::ImportUsage(_)
         | Change::Plan(_) => None,

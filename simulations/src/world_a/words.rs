@@ -93,6 +93,7 @@ pub struct BatchAnswer {
     pub elsewhere: Vec<Credits>,
     pub durability: Durability,
     pub cut_off: bool,
+    pub limited: Option<types::Limited>,
 }
 
 #[derive(Clone, Debug)]
@@ -222,6 +223,7 @@ impl Refusal {
             Self::Denied(DenialReason::AccessDisabled) => "access-disabled",
             Self::Denied(DenialReason::UnknownUser) => "unknown-user",
             Self::Denied(DenialReason::Frozen) => "frozen",
+            Self::Denied(DenialReason::ScopesChanged) => "scopes-changed",
             Self::CreditsUnreachable => "credits-unreachable",
             Self::UnknownWorkspace => "unknown-workspace",
             Self::KeyConflict => "key-conflict",

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use types::planted;
-use types::{Credits, LineNumber, ShardId, UserId, WorkspaceId};
+use types::{Credits, Limited, LineNumber, Scope, ShardId, UserId, WorkspaceId};
 
 #[derive(Debug)]
 pub(crate) enum PoolMessage {
@@ -105,7 +105,7 @@ pub(crate) struct Pool {
     workspace: WorkspaceId,
     shard: ShardId,
     children: BTreeMap<HandleNo, Child>,
-    recovered: BTreeMap<UserId, LineView>,
+    recovered: BTreeMap<(UserId, Scope), LineView>,
     /// Closed lines, of before a restart or of an actor that failed, whose final numbers are still to be read.
     ended: Vec<LineKey>,
     /// Lines whose words are sealed or gone, still to be closed in the journal, with what was spent on them.
@@ -350,7 +350,8 @@ impl Pool {
         let in_flight = if waits { &mut self.short_in_flight } else { &mut self.in_flight };
         *in_flight -= 1;
         match result {
-            Ok(BatchAnswer { lines, elsewhere, durability, cut_off }) => {
+            Ok(BatchAnswer { lines, elsewhere, durability, cut_off, limited }) => {
+                limited.into_iter().for_each(|limited| self.hear_limited(limited));
                 let answers = lines.into_iter().zip(elsewhere);
                 for (outgoing, (answer, elsewhere)) in sent.into_iter().zip(answers) {
                     let word = LedgerWord { elsewhere, durability, cut_off };
@@ -371,6 +372,15 @@ impl Pool {
         }
         self.go_on(myself);
         self.ask_for_flush_short(myself);
+    }
+
+    /// What is limited has changed: children of other lists end, and whoever waits there asks the one he is to ask.
+    fn hear_limited(&self, limited: Limited) {
+        self.holder.hear_limited(&self.workspace, limited);
+        let Some(limited) = self.holder.limited(&self.workspace) else { return };
+        for child in self.children.values().filter(|child| child.handle.scope().list != limited.list()) {
+            let _stopped = child.actor.cast(AllocationMessage::Retire);
+        }
     }
 
     async fn settle(&mut self, outgoing: Outgoing, answer: LineAnswer, word: LedgerWord) {
@@ -408,7 +418,8 @@ impl Pool {
 
     /// What a report was answered. A line that was taken away is closed, even if no recall came through.
     fn tell_child(&self, message: &LineMessage, frozen: bool, word: LedgerWord) {
-        let Some(handle) = self.holder.directory.find(&self.workspace, &message.user) else { return };
+        let found = self.holder.directory.find_in(&self.workspace, &message.user, &message.scope);
+        let Some(handle) = found else { return };
         handle.set_ledger_word(word.elsewhere, word.durability);
         if frozen {
             handle.tell(AllocationMessage::Frozen { number: message.number });

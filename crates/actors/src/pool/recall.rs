@@ -31,7 +31,7 @@ impl Pool {
                 ending.push(number);
                 continue;
             }
-            let handle = self.holder.directory.find(&self.workspace, &line.user);
+            let handle = self.holder.directory.find_in(&self.workspace, &line.user, &line.scope);
             let (reply, answer) = oneshot::channel();
             // One that ended a moment ago takes it no more, or is not known any more: its close is in the mailbox.
             if let Some(child) = handle.and_then(|handle| self.children.get(&handle.no)) {

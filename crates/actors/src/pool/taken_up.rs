@@ -11,7 +11,7 @@ use ledger::Wish;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use types::UserId;
+use types::Limited;
 use types::planted::{Mistake, is_planted};
 
 impl Pool {
@@ -23,16 +23,25 @@ impl Pool {
         if handle.has_actor() {
             return Ok(true);
         }
-        // Dropped with its last actor: two handles of one user would be two words and two lines.
-        let known = self.holder.directory.find(&self.workspace, &handle.user);
+        let key = (handle.user.clone(), handle.scope().clone());
+        // Of a list that does not hold any more, by what this node knows: who asked for it asks for another one.
+        let is_old = |limited: &Limited| limited.list() != handle.scope().list;
+        if !self.recovered.contains_key(&key)
+            && self.holder.limited(&self.workspace).is_some_and(|now| is_old(&now))
+        {
+            self.holder.directory.drop_handle(&handle);
+            return Ok(false);
+        }
+        // Dropped with its last actor: two handles of one user and scope would be two words and two lines.
+        let known = self.holder.directory.find_in(&self.workspace, &handle.user, handle.scope());
         if !known.is_some_and(|known| Arc::ptr_eq(&known, &handle)) {
             return Ok(false);
         }
         // One that failed, and nobody has said so yet.
         if self.children.remove(&handle.no).is_some() {
-            self.take_up_lines_of(&handle.user).await?;
+            self.take_up_lines_of(&handle).await?;
         }
-        let recovered = self.recovered.remove(&handle.user);
+        let recovered = self.recovered.remove(&key);
         let taken_up = recovered.as_ref().map(|view| view.line.number);
         self.lines.extend(taken_up);
         let arguments = Arguments {
@@ -49,7 +58,7 @@ impl Pool {
                 // The journal may have closed it since it was listed, for an actor that does not live to say so.
                 tracing::info!(workspace = %self.workspace, line = line.0, %why, "a line is looked for again");
                 self.lines.remove(&line);
-                self.take_up_lines_of(&handle.user).await?;
+                self.take_up_lines_of(&handle).await?;
                 return Ok(false);
             }
         };
@@ -58,7 +67,7 @@ impl Pool {
         Ok(true)
     }
 
-    /// Of each user the newest open line goes on; an older one is closed. There is none but after a failure.
+    /// Of each user and scope the newest open line goes on; an older one is closed. There is none but after a failure.
     pub(super) fn recover(&mut self, open: impl IntoIterator<Item = LineView>) {
         for view in open {
             if view.is_ending {
@@ -66,13 +75,12 @@ impl Pool {
                 self.ending.insert(view.line.number);
                 continue;
             }
-            let user = view.user.clone();
-            if self.recovered.get(&user).is_some_and(|known| known.line == view.line) {
+            let key = (view.user.clone(), view.scope.clone());
+            if self.recovered.get(&key).is_some_and(|known| known.line == view.line) {
                 continue;
             }
-            let is_older =
-                self.recovered.get(&user).is_some_and(|known| known.line.number > view.line.number);
-            let older = if is_older { Some(view) } else { self.recovered.insert(user, view) };
+            let is_older = self.recovered.get(&key).is_some_and(|known| known.line.number > view.line.number);
+            let older = if is_older { Some(view) } else { self.recovered.insert(key, view) };
             self.unclosed.extend(older.map(|view| (view.line, view.arrived)));
         }
     }
@@ -86,13 +94,15 @@ impl Pool {
         let found = self.children.iter().find(|(_, child)| child.actor.get_id() == id).map(|(no, _)| *no);
         let Some(child) = found.and_then(|no| self.children.remove(&no)) else { return Ok(()) };
         child.handle.set_actor(None);
-        self.take_up_lines_of(&child.handle.user).await?;
+        self.take_up_lines_of(&child.handle).await?;
         self.spawn_child(myself, child.handle).await.map(|_| ())
     }
 
-    async fn take_up_lines_of(&mut self, user: &UserId) -> Result<(), ActorProcessingErr> {
+    async fn take_up_lines_of(&mut self, handle: &Handle) -> Result<(), ActorProcessingErr> {
         let lines = self.holder.journal.lines().await?;
-        let of_child = |view: &LineView| view.line.workspace == self.workspace && view.user == *user;
+        let of_child = |view: &LineView| {
+            view.line.workspace == self.workspace && view.user == handle.user && view.scope == *handle.scope()
+        };
         let (ended, open): (Vec<_>, Vec<_>) =
             lines.into_iter().filter(of_child).partition(|view| view.closed);
         // It may have closed a line and not lived to say so.
@@ -111,16 +121,16 @@ impl Pool {
     /// Lines of before a restart get their actors back, so that they report, can be recalled, and close when idle.
     pub(super) async fn take_up_recovered(&mut self, myself: &ActorRef<PoolMessage>) {
         self.resume_closes().await;
-        for (user, view) in std::mem::take(&mut self.recovered) {
-            let made = self.holder.make_handle(&self.workspace, &user);
-            self.recovered.insert(user.clone(), view);
+        for (key, view) in std::mem::take(&mut self.recovered) {
+            let made = self.holder.make_handle(&self.workspace, &key.0, &key.1);
+            self.recovered.insert(key.clone(), view);
             let Some(handle) = made else { continue };
             if let Err(why) = self.spawn_child(myself, handle.clone()).await {
                 tracing::error!(workspace = %self.workspace, %why, "a recovered line has no actor");
             }
             // Where the actor of a pool that failed has not gone yet, the line waits for the next time. Who drains waits
             // too, and may have told all others before.
-            if !self.drained.is_empty() && !self.recovered.contains_key(&user) {
+            if !self.drained.is_empty() && !self.recovered.contains_key(&key) {
                 let (reply, _answer) = oneshot::channel();
                 handle.tell(AllocationMessage::Drain { reply });
             }

@@ -158,7 +158,7 @@ pub fn open_wish(handle: u32, name: &str) -> OpenLine {
         workspace: workspace(name),
         user: user("ann"),
         cycle: CycleNumber(3),
-        team: None,
+        scope: types::Scope::ANYTHING,
     }
 }
 

@@ -225,7 +225,7 @@ fn line(workspace: Option<&Workspace>, answer: &LineAnswer) -> String {
                     DenialReason::LimitReached(LimitHit { of, window, amount, resets_at, .. }) => {
                         let of = match of {
                             Subject::User(_) => String::new(),
-                            Subject::Team(_) => format!("{of}'s "),
+                            Subject::Team(_) | Subject::Feature(_) | Subject::Model(_) => format!("{of}'s "),
                         };
                         let ends = hour(*resets_at);
                         format!("LimitReached of {of}{amount} per {window}, which ends at {ends}")
@@ -355,7 +355,11 @@ pub fn lines(workspace: &Workspace) -> String {
         let cycle =
             if line.cycle == workspace.cycle { String::new() } else { format!(" in cycle {}", line.cycle.0) };
         let pledged = parts(&[("pledged", line.pledged())]);
-        writeln!(out, "{} of {}{cycle}{marks}{pledged}", line_text(*id), line.user).unwrap();
+        let types::Scope { list: _, feature, model } = &line.scope;
+        let feature = feature.as_ref().map_or_else(String::new, |feature| format!(" for {feature}"));
+        let model = model.as_ref().map_or_else(String::new, |model| format!(" with {model}"));
+        let of = format!("{}{feature}{model}", line.user);
+        writeln!(out, "{} of {of}{cycle}{marks}{pledged}", line_text(*id)).unwrap();
         for n in &line.backings {
             let said = parts(&[
                 ("drawn", n.drawn),

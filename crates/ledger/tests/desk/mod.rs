@@ -11,7 +11,10 @@ use ledger::{
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use types::{AnyCharge, ChargeId, CycleNumber, GrantNo, HolderId, LineId, Timestamp, UserId, WorkspaceId};
+use types::{
+    AnyCharge, ChargeId, CycleNumber, GrantNo, HolderId, Limited, LineId, Scope, Timestamp, UserId,
+    WorkspaceId,
+};
 use words::{Bad, Words};
 
 /// Midnight UTC of day 20,000 after 1970-01-01: scripts count time from here.
@@ -216,7 +219,7 @@ impl Desk {
             number,
             user,
             cycle: words.option("cycle")?.map_or(self.cycle(&workspace, id), CycleNumber),
-            team: words.option("team")?,
+            scope: self.scope(&workspace, id, words)?,
             returned: words.returned(grant)?,
             used: words.used(grant, self.at.day())?,
             held: words.option_or("held", "0")?,
@@ -238,6 +241,14 @@ impl Desk {
     fn cycle(&self, workspace: &WorkspaceId, line: LineId) -> CycleNumber {
         let Some(known) = self.state.workspace(workspace) else { return CycleNumber::FIRST };
         known.lines.get(&line).map_or(known.cycle, |line| line.cycle)
+    }
+
+    /// An open line's own, unless other words say.
+    fn scope(&self, workspace: &WorkspaceId, line: LineId, words: &mut Words) -> Result<Scope, Bad> {
+        let known = self.state.workspace(workspace);
+        let said = words.scope(&known.map_or_else(Limited::default, |known| known.limited.clone()))?;
+        let open = known.and_then(|known| known.lines.get(&line));
+        Ok(open.map_or(said, |line| line.scope.clone()))
     }
 
     fn grant(&self, workspace: &WorkspaceId, id: &str) -> Option<GrantNo> {

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 use types::{
     Backing, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Feature, GrantNo, HolderId,
-    LineNumber, Meter, Metered, Model, Revision, Source, TeamId, Timestamp, Unit, ZoneClock, ZoneName,
+    Limited, LineNumber, Meter, Metered, Model, Revision, Scope, Source, TeamId, Timestamp, Unit, ZoneClock,
+    ZoneName,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -223,13 +224,25 @@ impl Words {
         })
     }
 
-    /// A user; with `of=team` a team.
+    /// A user; with `of=team` a team, and so on.
     pub fn subject(&mut self, name: &str) -> Result<Subject, Bad> {
         match self.options.remove("of").as_deref() {
             None => Ok(Subject::User(read(name)?)),
             Some("team") => Ok(Subject::Team(read(name)?)),
+            Some("feature") => Ok(Subject::Feature(read(name)?)),
+            Some("model") => Ok(Subject::Model(read(name)?)),
             Some(other) => Err(Bad::Unknown(other.to_owned())),
         }
+    }
+
+    /// `for=chat/opus`, `for=chat` or `for=/opus` on a new line: of the list of now, or with `list=0` of an older one.
+    pub fn scope(&mut self, limited: &Limited) -> Result<Scope, Bad> {
+        let text = self.options.remove("for").unwrap_or_else(|| "anything".to_owned());
+        let (feature, model) = text.split_once('/').map_or((&*text, None), |(f, m)| (f, Some(m)));
+        let feature = if feature.is_empty() { "anything" } else { feature };
+        let model = model.map(read::<Model>).transpose()?;
+        let scope = limited.scope_of(&read::<Feature>(feature)?, model.as_ref());
+        Ok(Scope { list: self.option("list")?.map_or(scope.list, Revision), ..scope })
     }
 
     pub fn pooling(&mut self) -> Result<Pooling, Bad> {

@@ -56,7 +56,7 @@ shaped! {
     enum ledger::LineResult { Line { drawn, frozen, denied }, Closed, Rejected(why) }
     enum ledger::DenialReason {
         Exhausted, AllocationExhausted, LimitReached(limit), AccessDisabled, UnknownUser, Frozen,
-        OverageCapReached,
+        ScopesChanged, OverageCapReached,
     }
     enum ledger::LineRejection {
         StaleLine { highest }, OtherLine, BeyondDrawn, MetersDisagree, OtherCycle { now }, WrittenOff,
@@ -84,9 +84,11 @@ shaped! {
 }
 
 /// Every word a [`ledger::Rejection`] names a kind of thing by.
-const THINGS: [&str; 12] = [
+const THINGS: [&str; 14] = [
     "allocations in a workspace's life",
+    "features with limits",
     "imports at once",
+    "models with limits",
     "users",
     "seats whose credits are not pooled",
     "services",

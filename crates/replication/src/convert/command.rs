@@ -57,7 +57,8 @@ shaped! {
     struct ledger::NewImport { id, user, feature, model, units, charge, happened_at, body }
     struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }
     struct ledger::HolderBatch { holder, journal_sequence, workspace, lines, recalled }
-    struct ledger::LineMessage { number, user, cycle, team, returned, used, held, confirmed, wish }
+    struct ledger::LineMessage { number, user, cycle, scope, returned, used, held, confirmed, wish }
+    struct types::Scope { list, feature, model }
     struct ledger::Used { by_backing, by_meter }
     struct types::Backing { source, grant }
     struct types::Meter { feature, model, day }

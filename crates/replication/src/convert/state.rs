@@ -34,9 +34,10 @@ shaped! {
     struct ledger::Member { ai_access, team, role, service, revision }
     struct ledger::ByServices { lines, out, used, charged }
     struct ledger::Team { parent, reserve, limits, recent, used, out, revision }
+    struct ledger::OfScope { limits, since, recent, used, out }
     struct ledger::Allocation { no, standing, overflow, of_seat, used, out, pledged, earmarks, short, revision }
     struct ledger::Line {
-        user, cycle, team, chain_of, backings, meters, held, confirmed, allocation, reserves, frozen, written_off, pledges,
+        user, cycle, team, scope, chain_of, backings, meters, held, confirmed, allocation, reserves, frozen, written_off, pledges,
         heard_at,
     }
     struct ledger::BackingNumbers { backing, drawn, used, returned, unattributed, written_off }
@@ -150,6 +151,9 @@ impl Shaped for Workspace {
             burn_order: _,
             users,
             teams,
+            limited,
+            by_feature,
+            by_model,
             reserves: _,
             services: _,
             lines,
@@ -206,6 +210,9 @@ impl Shaped for Workspace {
             grants: grants.shape(),
             users: users.shape(),
             teams: teams.shape(),
+            limited: limited.shape(),
+            by_feature: by_feature.shape(),
+            by_model: by_model.shape(),
             lines: if is_planted(Mistake::SnapshotWithoutLines) { Vec::new() } else { lines.shape() },
             highest_line: highest_line.shape(),
             intents: intents.shape(),
@@ -272,6 +279,9 @@ impl Shaped for Workspace {
             grants,
             users: Shaped::from_shape(shape.users)?,
             teams: Shaped::from_shape(shape.teams)?,
+            limited: Shaped::from_shape(shape.limited)?,
+            by_feature: Shaped::from_shape(shape.by_feature)?,
+            by_model: Shaped::from_shape(shape.by_model)?,
             reserves: BTreeMap::new(),
             services: Default::default(),
             lines: Shaped::from_shape(shape.lines)?,

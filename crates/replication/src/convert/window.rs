@@ -6,10 +6,11 @@ use wire::ledger as shape;
 
 shaped! {
     enum types::Window { Hour, Day, Week, Cycle }
-    enum ledger::Subject { User(user), Team(team) }
+    enum ledger::Subject { User(user), Team(team), Feature(feature), Model(model) }
 }
 
 shaped! {
+    struct types::Limited { revision, features, models }
     struct ledger::Limits { by_window, revision }
     struct ledger::Recent { at, hour, day, week }
     struct ledger::LimitHit { of, window, amount, at, resets_at }

@@ -149,7 +149,7 @@ impl History {
             self.saw("what had run out paid for an import");
         }
         if self.pace == Pace::Prompt {
-            let naive = self.naive.import(&item.user, amount, item.happened_at, self.at);
+            let naive = self.naive.import(&item.user, &item.feature, amount, item.happened_at, self.at);
             let naive = naive.map(|covered| (covered.cycle, covered.paid, covered.uncovered));
             let ledger = (import.cycle.0, parts, import.uncovered.micros());
             same("an import is paid for as without leases", tell, Some(ledger), naive)?;

@@ -42,7 +42,7 @@ pub struct Charged {
 impl Refunds {
     /// A client was told of it.
     pub fn charged(&mut self, charge: &Charge, line: &HeldLine, allocation: Spending, pool: &Workspace) {
-        let Charge { line: id, user, parts } = charge;
+        let Charge { line: id, user, parts, .. } = charge;
         let spent = Spent {
             user: user.clone(),
             cycle: line.cycle.0,

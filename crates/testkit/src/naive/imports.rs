@@ -1,8 +1,8 @@
 //! Usage that is told of later, in the naive pool: what a grant could have paid is found by trying. Not here: what is told twice.
 
 use super::{Ended, Grant, Pool, Taken};
-use ledger::{Owner, Term, is_of_overage};
-use types::{Source, Timestamp, UserId};
+use ledger::{Owner, Subject, Term, is_of_overage};
+use types::{Feature, Source, Timestamp, UserId};
 
 /// What paid for usage, and how much of it nothing did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,7 @@ impl Pool {
     pub fn import(
         &mut self,
         user: &UserId,
+        feature: &Feature,
         amount: u64,
         happened_at: Timestamp,
         now: Timestamp,
@@ -94,7 +95,7 @@ impl Pool {
         self.make_up_for_shortfalls(now);
         self.leave_uncovered(user, missing, cycle);
         let in_cycle = if cycle == self.cycle { amount } else { 0 };
-        self.counts(user, amount, in_cycle, happened_at);
+        self.counts(user, vec![Subject::Feature(feature.clone())], (amount, in_cycle), happened_at);
         Some(Covered { cycle, paid, uncovered: missing })
     }
 

@@ -104,7 +104,8 @@ async fn pair(options_n2: Options, does: Does) -> (Arc<Mux>, Arc<Mux>, Link) {
 fn recall_of(workspace: &str, lines: usize) -> Recall {
     let line = types::LineId { holder: HolderId { node: N2, disk: DiskId(1) }, number: types::LineNumber(1) };
     let user = "u".repeat(128).parse().unwrap();
-    let line = leasing::RecallLine { line, user, drawn: vec![], frozen: false, keep: Credits::ZERO };
+    let scope = types::Scope::ANYTHING;
+    let line = leasing::RecallLine { line, user, scope, drawn: vec![], frozen: false, keep: Credits::ZERO };
     Recall { workspace: workspace.parse().unwrap(), lines: vec![line; lines] }
 }
 

@@ -16,9 +16,9 @@ pub(crate) struct Ask {
 
 travels! {
     struct Ask as Ask { group, request }
-    struct BatchAnswer as BatchAnswer { lines, elsewhere, durability, cut_off }
+    struct BatchAnswer as BatchAnswer { lines, elsewhere, durability, cut_off, limited }
     struct Recall as Recall { workspace, lines }
-    struct RecallLine as RecallLine { line, user, drawn, frozen, keep }
+    struct RecallLine as RecallLine { line, user, scope, drawn, frozen, keep }
     struct RecallAnswer as RecallAnswer { holder, journal_sequence, lines }
 }
 

@@ -62,7 +62,7 @@ fn lines() -> Vec<ledger::LineMessage> {
         number: LineNumber(1),
         user: id("ann"),
         cycle: CycleNumber::FIRST,
-        team: Some(id("design")),
+        scope: scope(),
         returned: backings(),
         used: used.clone(),
         held: credits(2),
@@ -70,6 +70,10 @@ fn lines() -> Vec<ledger::LineMessage> {
         wish,
     };
     wishes.map(line).to_vec()
+}
+
+fn scope() -> types::Scope {
+    types::Scope { list: types::Revision(7), feature: Some(id("chat")), model: Some(id("opus")) }
 }
 
 fn which() -> ledger::WhichMembers {
@@ -280,11 +284,14 @@ fn answers_of_a_ledger() -> Vec<Answer> {
 
 fn led() -> Vec<Led> {
     let line = ledger::LineResult::Line { drawn: backings(), frozen: true, denied: None };
+    let (features, models) = ([id("chat")].into(), [id("opus")].into());
+    let limited = types::Limited { revision: types::Revision(7), features, models };
     let batch = BatchAnswer {
         lines: vec![ledger::LineAnswer { number: LineNumber(1), result: line }],
         elsewhere: vec![Credits::MAX],
         durability: Durability::Disk,
         cut_off: true,
+        limited: Some(limited),
     };
     let applied = ledger::Applied { result: Ok(ledger::Outcome::Ticked), events: vec![] };
     let answer = Answer::Unknown(ledger::UnknownThing::User);
@@ -313,7 +320,8 @@ fn leader_refusals() -> Vec<Led> {
 
 fn recall() -> Recall {
     let line = LineId { holder: holder(), number: LineNumber(4) };
-    let line = RecallLine { line, user: id("ann"), drawn: backings(), frozen: true, keep: Credits::MAX };
+    let (user, scope, drawn) = (id("ann"), scope(), backings());
+    let line = RecallLine { line, user, scope, drawn, frozen: true, keep: Credits::MAX };
     Recall { workspace: id("w"), lines: vec![line] }
 }
 

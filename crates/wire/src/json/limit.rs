@@ -1,12 +1,15 @@
-//! Limits: ceilings on what a user, or all members of a team, may use in a window. They fund nothing. Not here: what counts in a window (`ledger`).
+//! Limits: ceilings on what a user, all members of a team, or whoever uses a feature or a model may use in a window. They fund
+//! nothing. Not here: what counts in a window (`ledger`).
 
 use crate::json::object::{not_null, there};
-use crate::json::{Amount, GivenAmount, GivenWindow, Instant, TeamText, Text, UserText, WindowText};
+use crate::json::{
+    Amount, FeatureText, GivenAmount, GivenWindow, Instant, ModelText, TeamText, Text, UserText, WindowText,
+};
 use serde::{Deserialize, Serialize};
-use types::{TeamId, UserId};
+use types::{Feature, Model, TeamId, UserId};
 use utoipa::ToSchema;
 
-/// A ceiling on what a user or a team may use in a window. Funds nothing.
+/// A ceiling on what a user or a team may use in a window, or may be used of a feature or a model. Funds nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutLimit {
@@ -20,21 +23,25 @@ pub struct PutLimit {
     pub window: Option<GivenWindow>,
 }
 
-/// All limits of a user or of a team, the shortest windows first. ETag.
+/// All limits of a user, of a team, of a feature or of a model, the shortest windows first. ETag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Limits {
     pub of: LimitOf,
     pub limits: Vec<Limit>,
-    /// Out on leases for the user, or for members of the team: it may still be spent, and counts in each window.
+    /// Out on leases for the user or for members of the team, or on leases that may be spent on the feature or model: it counts
+    /// in each window.
     pub leased: Amount,
 }
 
-/// Whose limits they are: `{"user":"ann"}` or `{"team":"design"}`, all that are nested in it counted in.
+/// Whose limits they are: `{"user":"ann"}`, `{"team":"design"}` with all that are nested in it, `{"feature":"chat"}` or
+/// `{"model":"opus"}`, whoever uses them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitOf {
     User(UserText),
     Team(TeamText),
+    Feature(FeatureText),
+    Model(ModelText),
 }
 
 /// One of them. What may still be drawn is `limit - used - leased`, or nothing.
@@ -61,6 +68,18 @@ pub struct ReachedLimit {
 impl From<&UserId> for LimitOf {
     fn from(user: &UserId) -> Self {
         Self::User(Text(user.clone()))
+    }
+}
+
+impl From<&Feature> for LimitOf {
+    fn from(feature: &Feature) -> Self {
+        Self::Feature(Text(feature.clone()))
+    }
+}
+
+impl From<&Model> for LimitOf {
+    fn from(model: &Model) -> Self {
+        Self::Model(Text(model.clone()))
     }
 }
 

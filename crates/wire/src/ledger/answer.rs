@@ -214,6 +214,7 @@ shapes! {
         AccessDisabled,
         UnknownUser,
         Frozen,
+        ScopesChanged,
         OverageCapReached,
     }
 
@@ -352,6 +353,6 @@ shapes! {
 
 impl Frozen for Applied {
     const TYPE_ID: u8 = 42;
-    const VERSION: u8 = 6;
+    const VERSION: u8 = 7;
     const BYTES_MAX: usize = 4 * 1024 * 1024;
 }

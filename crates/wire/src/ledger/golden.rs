@@ -24,6 +24,10 @@ pub(super) fn admin(change: Change) -> Command {
     Command::Admin(AdminCommand { workspace: "w".into(), keyed, if_match: Some(3), change })
 }
 
+fn scope() -> Scope {
+    Scope { list: 300, feature: some("chat"), model: None }
+}
+
 fn holder() -> HolderId {
     HolderId { node: 300, disk: 1 << 40 }
 }
@@ -155,7 +159,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         number: 7,
         user: "a".into(),
         cycle: 1,
-        team: None,
+        scope: scope(),
         returned: sources.clone().map(|source| (backing(source), 1)).to_vec(),
         used: Used {
             by_backing: vec![(backing(Source::Shared), 3, 4)],
@@ -475,6 +479,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         denial(DenialReason::AccessDisabled),
         denial(DenialReason::UnknownUser),
         denial(DenialReason::Frozen),
+        denial(DenialReason::ScopesChanged),
         denial(DenialReason::OverageCapReached),
         LineResult::Closed,
         rejected(LineRejection::StaleLine { highest: 1 }),

@@ -3,9 +3,9 @@
 //! What can be computed from the rest (burn order, indexes by name, sums over grants) is not stored.
 
 use super::{
-    Backing, CycleRule, Durability, GrantKind, HolderId, Import, KeyedBy, Limits, LineId, Membership, Meter,
-    Metered, Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList, ReallocationAnswer,
-    Recent, RefundAnswer, Role, Service, Source, Term, ZoneClock,
+    Backing, CycleRule, Durability, GrantKind, HolderId, Import, KeyedBy, Limited, Limits, LineId,
+    Membership, Meter, Metered, Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList,
+    ReallocationAnswer, Recent, RefundAnswer, Role, Scope, Service, Source, Term, ZoneClock,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,9 @@ shapes! {
         pub grants: Vec<Grant>,
         pub users: Vec<(String, User)>,
         pub teams: Vec<(String, Team)>,
+        pub limited: Limited,
+        pub by_feature: Vec<(String, OfScope)>,
+        pub by_model: Vec<(String, OfScope)>,
         pub lines: Vec<(LineId, Line)>,
         pub highest_line: Vec<(HolderId, u64)>,
         pub intents: Vec<(u64, Intent)>,
@@ -225,6 +228,14 @@ shapes! {
         pub revision: u64,
     }
 
+    pub struct OfScope {
+        pub limits: Option<Box<Limits>>,
+        pub since: u64,
+        pub recent: Recent,
+        pub used: u64,
+        pub out: u64,
+    }
+
     pub struct Allocation {
         pub no: u32,
         pub standing: u64,
@@ -242,6 +253,7 @@ shapes! {
         pub user: String,
         pub cycle: u32,
         pub team: Option<String>,
+        pub scope: Scope,
         pub chain_of: Option<String>,
         pub backings: Vec<BackingNumbers>,
         pub meters: Vec<(u32, Metered)>,
@@ -307,7 +319,7 @@ impl Frozen for StateHead {
 
 impl Frozen for Workspace {
     const TYPE_ID: u8 = 44;
-    const VERSION: u8 = 8;
+    const VERSION: u8 = 9;
     /// A million users with a few meters each.
     const BYTES_MAX: usize = 2 * 1024 * 1024 * 1024 - 1;
 }

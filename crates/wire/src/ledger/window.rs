@@ -17,7 +17,13 @@ shapes! {
         pub week: u64,
     }
 
-    pub enum Subject { User(String), Team(String) }
+    pub enum Subject { User(String), Team(String), Feature(String), Model(String) }
+
+    pub struct Limited {
+        pub revision: u64,
+        pub features: Vec<String>,
+        pub models: Vec<String>,
+    }
 
     pub struct LimitHit {
         pub of: Subject,
@@ -78,6 +84,10 @@ pub(super) mod golden {
         Limits { by_window: vec![(Window::Hour, 1), (Window::Cycle, 300)], revision: 2 }
     }
 
+    pub fn limited() -> Limited {
+        Limited { revision: 300, features: vec!["chat".into()], models: vec!["m-1".into()] }
+    }
+
     pub fn answer() -> LimitsAnswer {
         let view =
             |window| LimitView { window, amount: 1, used: 2, remaining: 3, starts_at: 4, resets_at: None };
@@ -91,6 +101,13 @@ pub(super) mod golden {
         check("limit-week", set(Window::Week));
         check("limit-cycle", set(Window::Cycle));
         check("limit-team", admin(Change::SetLimit { of: team(), window: Window::Day, amount: Some(300) }));
+        let chat = || Subject::Feature("chat".into());
+        check(
+            "limit-feature",
+            admin(Change::SetLimit { of: chat(), window: Window::Day, amount: Some(300) }),
+        );
+        check("lift-limits-feature", admin(Change::LiftLimits { of: chat() }));
+        check("lift-limits-model", admin(Change::LiftLimits { of: Subject::Model("m-1".into()) }));
         check("lift-limits-team", admin(Change::LiftLimits { of: team() }));
         check("lift-limits", admin(Change::LiftLimits { of: user() }));
         check("clock", Command::SetClock { workspace: "w".into(), clock: clock() });

@@ -90,5 +90,5 @@ frozen! {
     // Five ids and 16 units, each of at most 128 bytes, have some 3 KiB.
     Forward 84 version 1 at most 4 * KIB;
     // A refusal may quote the operating system.
-    Forwarded 85 version 4 at most 64 * KIB;
+    Forwarded 85 version 5 at most 64 * KIB;
 }

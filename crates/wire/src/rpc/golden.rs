@@ -24,12 +24,17 @@ fn metered() -> log::Metered {
     log::Metered { credits: 5, calls: 1, units: vec![("t".into(), 300)] }
 }
 
+fn scope() -> log::Scope {
+    log::Scope { list: 300, feature: None, model: Some("m-1".into()) }
+}
+
 fn line() -> log::LineMessage {
     let meter = log::Meter { feature: "f".into(), model: None, day: -1 };
     let used = log::Used { by_backing: vec![(backing(), 5, 6)], by_meter: vec![(meter, metered())] };
     let (user, returned) = ("u".into(), vec![(backing(), 4)]);
     let wish = log::Wish::Draw { target: 8, floor: 7, need: 6 };
-    log::LineMessage { number: 1, user, cycle: 1, team: None, returned, used, held: 2, confirmed: 3, wish }
+    let scope = scope();
+    log::LineMessage { number: 1, user, cycle: 1, scope, returned, used, held: 2, confirmed: 3, wish }
 }
 
 #[test]
@@ -44,11 +49,11 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5006 0101000209070177010101750100010101030401010103050601016600010501010174fb2c0102030108070600",
+        "5007 01010002090701770101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c0102030108070600",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
-    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5006 0001050177");
-    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5006 00020209");
+    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5007 0001050177");
+    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5007 00020209");
 }
 
 #[test]
@@ -56,32 +61,32 @@ fn what_is_read() {
     let read = |query, fresh| Ask { group: Group::Meta, request: LeaderRequest::Read { query, fresh } };
     let id = || "w".to_owned();
     let page = || Page { after: Some("x".into()), limit: 9 };
-    golden(&read(Query::Workspace { id: id() }, true), "5006 000300017701");
-    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5006 0003010177016700");
-    golden(&read(Query::Grants { id: id(), page: page() }, false), "5006 00030201770101780900");
-    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5006 0003030177017500");
+    golden(&read(Query::Workspace { id: id() }, true), "5007 000300017701");
+    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5007 0003010177016700");
+    golden(&read(Query::Grants { id: id(), page: page() }, false), "5007 00030201770101780900");
+    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5007 0003030177017500");
     let which = WhichMembers { kind: Some(log::MemberKind::Service), owner: Some("o".into()) };
     golden(
         &read(Query::Members { id: id(), which, page: page() }, false),
-        "5006 0003040177010101016f0101780900",
+        "5007 0003040177010101016f0101780900",
     );
-    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5006 0003050177017500");
-    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5006 0003060177017200");
-    golden(&read(Query::Plan { id: id() }, false), "5006 000308017700");
+    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5007 0003050177017500");
+    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5007 0003060177017200");
+    golden(&read(Query::Plan { id: id() }, false), "5007 000308017700");
     let change = log::PlanChange::Cancel;
-    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5006 00030b017701017500");
+    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5007 00030b017701017500");
     let teams = Query::Teams { id: id(), team: Some("t".into()), page: page() };
-    golden(&read(teams, false), "5006 00030c01770101740101780900");
+    golden(&read(teams, false), "5007 00030c01770101740101780900");
     golden(
         &read(Query::Limits { id: id(), of: log::Subject::User("u".into()) }, false),
-        "5006 00030d017700017500",
+        "5007 00030d017700017500",
     );
-    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5006 00030e0177017200");
+    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5007 00030e0177017200");
     let charge = log::AnyCharge::Hold(log::HoldId { node: 2, number: 9 });
-    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5006 00030f0177010209010500");
+    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5007 00030f0177010209010500");
     let after = Some(log::Pooling::PerSeat);
-    golden(&read(Query::Pooling { id: id(), after }, false), "5006 00030a0177010100");
-    golden(&read(Query::PlanAfter { id: id(), change }, false), "5006 00030901770100");
+    golden(&read(Query::Pooling { id: id(), after }, false), "5007 00030a0177010100");
+    golden(&read(Query::PlanAfter { id: id(), change }, false), "5007 00030901770100");
     let query = UsageQuery {
         group_by: vec![GroupBy::User, GroupBy::Owner, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
         interval: Some(Interval::Month),
@@ -92,7 +97,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5006 0003070177050001020304010101020001010101017501016f00010166000900",
+        "5007 0003070177050001020304010101020001010101017501016f00010166000900",
     );
 }
 
@@ -106,16 +111,20 @@ fn what_a_leader_answers() {
         elsewhere: vec![9],
         durability: log::Durability::Quorum,
         cut_off: true,
+        limited: Some(log::Limited { revision: 300, features: vec!["f".into()], models: vec![] }),
     };
-    golden(&Led(Ok(LeaderAnswer::Batch(answer))), "5106 00000101000101010308010100010201090201");
+    golden(
+        &Led(Ok(LeaderAnswer::Batch(answer))),
+        "5107 0000010100010101030801010001020109020101fb2c0101016600",
+    );
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
-    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5106 0001fb2c01010400");
-    golden(&Led(Ok(LeaderAnswer::Renewed)), "5106 0002");
-    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5106 01000103");
-    golden(&Led(Err(LeaderRefusal::Overloaded)), "5106 0101");
-    golden(&Led(Err(LeaderRefusal::Unknown)), "5106 0102");
-    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5106 01030173");
-    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5106 010410");
+    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5107 0001fb2c01010400");
+    golden(&Led(Ok(LeaderAnswer::Renewed)), "5107 0002");
+    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5107 01000103");
+    golden(&Led(Err(LeaderRefusal::Overloaded)), "5107 0101");
+    golden(&Led(Err(LeaderRefusal::Unknown)), "5107 0102");
+    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5107 01030173");
+    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5107 010410");
 }
 
 #[test]
@@ -124,17 +133,17 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5106 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
+        "5107 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
-        "5106 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
+        "5107 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
     );
     golden(
         &read(ReadAnswer::Members(vec![member()])),
-        "5106 0003010201017501000101740101016f01010101000702080003080405060102",
+        "5107 0003010201017501000101740101016f01010101000702080003080405060102",
     );
-    golden(&read(ReadAnswer::Teams(vec![team()])), "5106 0003010b010174010165010102030405060701020408120102");
+    golden(&read(ReadAnswer::Teams(vec![team()])), "5107 0003010b010174010165010102030405060701020408120102");
     let allocation = log::AllocationAnswer {
         user: "u".into(),
         amount: Some(1),
@@ -147,7 +156,7 @@ fn what_was_read() {
         revision: 5,
         at: 6,
     };
-    golden(&read(ReadAnswer::Allocation(allocation)), "5106 00030103017501010201010307010204050c0102");
+    golden(&read(ReadAnswer::Allocation(allocation)), "5107 00030103017501010201010307010204050c0102");
     let reallocation = log::ReallocationAnswer {
         id: "r".into(),
         from: "a".into(),
@@ -158,15 +167,15 @@ fn what_was_read() {
         pending: pending(),
         at: 6,
     };
-    golden(&read(ReadAnswer::Reallocation(reallocation)), "5106 000301040172016101620903020102040c0102");
+    golden(&read(ReadAnswer::Reallocation(reallocation)), "5107 000301040172016101620903020102040c0102");
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6, uncovered: 8 })),
-        "5106 0003010501010101017501016f00010166000501010174fb2c01070c080102",
+        "5107 0003010501010101017501016f00010166000501010174fb2c01070c080102",
     );
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5106 00030106040102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5106 00030106050102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5106 00030106060102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5107 00030106040102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5107 00030106050102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5107 00030106060102");
     let plan = log::PlanAnswer {
         plan: None,
         next: Some(log::Next::Ends),
@@ -191,12 +200,12 @@ fn what_was_read() {
         revision: 8,
         at: 9,
     };
-    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5106 00030108020102030405060701020408120102");
-    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5106 000301090b0102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5106 00030106070102");
+    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5107 00030108020102030405060701020408120102");
+    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5107 000301090b0102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5107 00030106070102");
     let books = ChargeBooks { refunded: 300, grants: vec![(5, "g".into())], at: 3 };
-    golden(&read(ReadAnswer::Charge(books)), "5106 0003010efb2c0101050167060102");
-    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5106 0003010700010100020304050106070208120102");
+    golden(&read(ReadAnswer::Charge(books)), "5107 0003010efb2c0101050167060102");
+    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5107 0003010700010100020304050106070208120102");
 }
 
 fn usage_key() -> UsageKey {
@@ -320,14 +329,18 @@ fn what_holders_are_asked_for_and_answer() {
     let recalled = RecallLine {
         line: log::LineId { holder: holder(), number: 1 },
         user: "u".into(),
+        scope: scope(),
         drawn: vec![(backing(), 8)],
         frozen: true,
         keep: 2,
     };
-    golden(&Recall { workspace: "w".into(), lines: vec![recalled] }, "5201 017701020901017501010103080102");
+    golden(
+        &Recall { workspace: "w".into(), lines: vec![recalled] },
+        "5202 0177010209010175fb2c010001036d2d3101010103080102",
+    );
     golden(
         &RecallAnswer { holder: holder(), journal_sequence: 7, lines: vec![line()] },
-        "5301 020907010101750100010101030401010103050601016600010501010174fb2c01020301080706",
+        "5302 0209070101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c01020301080706",
     );
 }
 
@@ -360,12 +373,12 @@ fn a_consume_and_its_charge() {
         cycle: 1,
         price_version: Some((7, Some(9))),
     };
-    golden(&Forwarded(Ok(charge)), "5504 00012a070502000202030a14000101070109");
+    golden(&Forwarded(Ok(charge)), "5505 00012a070502000202030a14000101070109");
 }
 
 #[test]
 fn every_refusal_of_a_consume() {
-    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 04 01 {hex}"));
+    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 05 01 {hex}"));
     let (user, available) = (|| "u".to_owned(), 1);
     refused(Refusal::Exhausted { user: user(), available }, "00 0175 01");
     refused(Refusal::AllocationExhausted { user: user(), available }, "01 0175 01");
@@ -433,7 +446,7 @@ fn what_time_it_is() {
 fn no_length_is_believed() {
     // A workspace whose name says it has 2^60, 2^64 - 1, and 64 MiB bytes.
     for length in ["fd0000000000000010", "fdffffffffffffffff", "fc00000004"] {
-        let hex = format!("5201{length}");
+        let hex = format!("5202{length}");
         let bytes: Vec<u8> =
             (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
         assert!(matches!(decode::<Recall>(&bytes), Err(BadBytes::Damaged { .. })), "{hex}");
@@ -446,11 +459,12 @@ fn a_message_of_the_largest_size_is_read_and_one_past_it_is_not() {
     let lines = |count| {
         let drawn = vec![(log::Backing { source: log::Source::Shared, grant: 0 }, 0); count];
         let line = log::LineId { holder: log::HolderId { node: 0, disk: 0 }, number: 0 };
-        let line = RecallLine { line, user: String::new(), drawn, frozen: false, keep: 0 };
+        let scope = log::Scope { list: 0, feature: None, model: None };
+        let line = RecallLine { line, user: String::new(), scope, drawn, frozen: false, keep: 0 };
         Recall { workspace: "w".into(), lines: vec![line] }
     };
-    // 15 bytes around the list, 3 for each of it.
-    let fitting = (Recall::BYTES_MAX - 15) / 3;
+    // 18 bytes around the list, 3 for each of it.
+    let fitting = (Recall::BYTES_MAX - 18) / 3;
     let bytes = encode(&lines(fitting)).unwrap();
     assert!(bytes.len() > Recall::BYTES_MAX - 3, "{} bytes", bytes.len());
     assert_eq!(decode::<Recall>(&bytes), Ok(lines(fitting)));
@@ -486,8 +500,8 @@ fn what_is_asked_of_holds() {
     let open = OpenHold { consume, ttl_ms: 60_000 };
     golden(&ForwardHold { epoch: 1, open }, "5b01 0101770175016601016d00010000fb60ea");
     let opened = HoldOpened { hold: hold(), held: 5, expires_at: -1, cycle: 3 };
-    golden(&ForwardedHold(Ok(opened)), "5c03 0002fb2c01050103");
-    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c03 0114");
+    golden(&ForwardedHold(Ok(opened)), "5c04 0002fb2c01050103");
+    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c04 0114");
     let workspace = || "w".to_owned();
     let extend = ExtendHold { workspace: workspace(), hold: hold(), amount: 5, confirmed: 4 };
     golden(&HoldCommand::Extend(extend), "5d01 00017702fb2c010504");
@@ -503,7 +517,7 @@ fn what_is_asked_of_holds() {
     golden(&HoldCommand::Settle(settle), "5d01 01017702fb2c01000000");
     golden(&HoldCommand::Release { workspace: workspace(), hold: hold() }, "5d01 02017702fb2c01");
     let state = HoldState { hold: hold(), held: 5, confirmed: 4, expires_at: 1 };
-    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e03 000002fb2c01050402");
+    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e04 000002fb2c01050402");
     for (number, end) in [
         EndOfHold::Settled,
         EndOfHold::Released,
@@ -517,7 +531,7 @@ fn what_is_asked_of_holds() {
         let sources = vec![(log::Source::Shared, 3)];
         let durability = log::Durability::Disk;
         let ended = HoldEnd { hold: hold(), end, charged: 3, freed: 2, sources, durability, cycle: Some(1) };
-        let hex = format!("5e03 000102fb2c010{number}0302010203010101");
+        let hex = format!("5e04 000102fb2c010{number}0302010203010101");
         golden(&HoldAnswered(Ok(HoldAnswer::Ended(ended))), &hex);
     }
 }

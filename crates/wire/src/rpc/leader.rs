@@ -3,7 +3,8 @@
 use super::{KIB, MIB, Query, ReadAnswer};
 use crate::envelope::Frozen;
 use crate::ledger::{
-    Applied, Backing, Command, Durability, HolderBatch, HolderId, LineAnswer, LineId, LineMessage, Rejection,
+    Applied, Backing, Command, Durability, HolderBatch, HolderId, Limited, LineAnswer, LineId, LineMessage,
+    Rejection, Scope,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,7 @@ shapes! {
         pub elsewhere: Vec<u64>,
         pub durability: Durability,
         pub cut_off: bool,
+        pub limited: Option<Limited>,
     }
 
     pub enum LeaderRefusal {
@@ -54,6 +56,7 @@ shapes! {
     pub struct RecallLine {
         pub line: LineId,
         pub user: String,
+        pub scope: Scope,
         pub drawn: Vec<(Backing, u64)>,
         pub frozen: bool,
         pub keep: u64,
@@ -68,9 +71,9 @@ shapes! {
 
 frozen! {
     // The largest command, and a little around it.
-    Ask 80 version 6 at most 2 * MIB + KIB;
+    Ask 80 version 7 at most 2 * MIB + KIB;
     // The largest answer the ledger gives to a command has 4 MiB; a page or a report may be larger.
-    Led 81 version 6 at most 7 * MIB;
-    Recall 82 version 1 at most 7 * MIB;
-    RecallAnswer 83 version 1 at most 7 * MIB;
+    Led 81 version 7 at most 7 * MIB;
+    Recall 82 version 2 at most 7 * MIB;
+    RecallAnswer 83 version 2 at most 7 * MIB;
 }

@@ -15,6 +15,7 @@ fn workspace() -> Workspace {
         user: "a".into(),
         cycle: 1,
         team: some("t"),
+        scope: scope(),
         chain_of: some("o"),
         backings: vec![numbers],
         meters: vec![(0, metered())],
@@ -79,6 +80,7 @@ fn workspace() -> Workspace {
     let (limits, recent) =
         (Some(Box::new(window::golden::limits())), Recent { at: 1, hour: 2, day: 3, week: 4 });
     let reserve = Some(allocation);
+    let of_scope = OfScope { limits: limits.clone(), since: 300, recent: recent.clone(), used: 7, out: 8 };
     let team = Team { parent: some("e"), reserve, limits, recent, used: 5, out: 6, revision: 9 };
     let states = [GrantState::Live, GrantState::Expired, GrantState::Voided];
     let payer = |allocation| OveragePayer { grant: 0, allocation, amount: 300 };
@@ -121,6 +123,12 @@ fn workspace() -> Workspace {
         grants: (0..).zip(states).map(|(no, state)| grant(no, state)).collect(),
         users: vec![("a".into(), user)],
         teams: vec![("t".into(), team)],
+        limited: window::golden::limited(),
+        by_model: vec![(
+            "m-1".into(),
+            OfScope { limits: None, since: 0, used: 9, out: 0, ..of_scope.clone() },
+        )],
+        by_feature: vec![("chat".into(), of_scope)],
         lines: vec![(line_id(), line)],
         highest_line: vec![(holder(), 7)],
         intents: vec![
