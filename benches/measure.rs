@@ -1,12 +1,15 @@
 //! `benches`: measures what is claimed, prints a table, writes `target/bench.json` and the README's section. Not here:
 //! the measurements; each is a file of its own, and what they stand on is the harness.
 
+mod apply;
 mod crowd;
 mod directory;
 mod empty_route;
 mod front;
 mod idle;
 mod memory;
+mod replica;
+mod rollover;
 mod words;
 
 use benches::claim::Claim;
@@ -24,7 +27,7 @@ struct Arguments {
     /// A hundredth of everything, to see that it works; the README stays as it is
     #[arg(long)]
     quick: bool,
-    /// Only these, by name: words directory front memory cluster; the README stays as it is
+    /// Only these, by name: words directory apply front cluster rollover memory; the README stays as it is
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     #[command(subcommand)]
@@ -51,11 +54,13 @@ fn target() -> Result<PathBuf, NotMeasured> {
 
 type Measurement = fn(Size, &Path) -> Result<Vec<Claim>, NotMeasured>;
 
-const MEASUREMENTS: [(&str, Measurement); 5] = [
+const MEASUREMENTS: [(&str, Measurement); 7] = [
     ("words", words::measure),
     ("directory", directory::measure),
+    ("apply", apply::measure),
     ("front", front::measure),
     ("cluster", crowd::measure),
+    ("rollover", rollover::measure),
     ("memory", memory::measure),
 ];
 

@@ -99,13 +99,8 @@ impl Cluster {
     pub async fn metrics(&self) -> Result<BTreeMap<String, f64>, NotMeasured> {
         let mut sums = BTreeMap::new();
         for node in 0..self.apis.len() {
-            let text = self.connect(node).await?.get("/metrics").await?.expect(200)?.text();
-            for line in text.lines().filter(|line| !line.starts_with('#')) {
-                if let Some((name, value)) = line.split_once(' ')
-                    && let Ok(value) = value.parse::<f64>()
-                {
-                    *sums.entry(name.to_owned()).or_insert(0.0) += value;
-                }
+            for (name, value) in metrics(&mut self.connect(node).await?).await? {
+                *sums.entry(name).or_insert(0.0) += value;
             }
         }
         Ok(sums)
@@ -115,6 +110,16 @@ impl Cluster {
     pub fn cpu_seconds(&self) -> f64 {
         self.servers.iter().map(Server::cpu_seconds).sum()
     }
+}
+
+/// A node's metrics that have no labels.
+pub async fn metrics(connection: &mut Connection) -> Result<BTreeMap<String, f64>, NotMeasured> {
+    let text = connection.get("/metrics").await?.expect(200)?.text();
+    let number = |line: &str| {
+        let (name, value) = line.split_once(' ')?;
+        Some((name.to_owned(), value.parse().ok()?))
+    };
+    Ok(text.lines().filter(|line| !line.starts_with('#')).filter_map(number).collect())
 }
 
 pub async fn make_workspace(connection: &mut Connection, name: &str, amount: u64) -> Result<(), NotMeasured> {
