@@ -188,6 +188,14 @@ async fn a_pack_that_was_bought_on_the_eve_of_a_renewal_is_still_there() {
     platform.access("ann", true).await;
     platform.spends("ann", &["499"]).await;
     platform.is_refused("ann", "0.000001", "exhausted").await;
+    // What each grant was used for, over both months.
+    platform.leases_are_back("").await;
+    let paid = platform.read("/usage?group_by=grant,user,feature").await;
+    let rows = paid["rows"].as_array().expect("rows").iter();
+    let rows = rows.map(|row| [&row["grant"], &row["user"], &row["feature"], &row["credits"]].map(text));
+    let rows: Vec<[String; 4]> = rows.collect();
+    let first = platform.read("/grants").await["grants"][0]["id"].clone();
+    assert_eq!(rows, [] as [[String; 4]; 0], "{first}");
     platform.end().await;
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn group_by(choice: json::GroupBy) -> GroupBy {
         json::GroupBy::Team => GroupBy::Team,
         json::GroupBy::Feature => GroupBy::Feature,
         json::GroupBy::Model => GroupBy::Model,
+        json::GroupBy::Grant => GroupBy::Grant,
     }
 }
 

@@ -10,14 +10,14 @@ use axum::extract::State;
 use quota::{GroupBy, UsageGroup, UsageKey, UsageQuery, UsageReport};
 use serde::Deserialize;
 use std::sync::Arc;
-use types::{Day, Feature, Metered, Model, TeamId, UserId, WorkspaceId};
+use types::{Day, Feature, GrantId, Metered, Model, TeamId, UserId, WorkspaceId};
 use wire::json::{self, Shown, Text, UnitCounts, Word};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UsageParameters {
-    /// Of `user,owner,team,feature,model`, each at most once, in any order; left out: one sum.
+    /// Of `user,owner,team,feature,model,grant`, each at most once, in any order; left out: one sum.
     group_by: Option<String>,
     /// `day` or `month`; left out: one row over all days.
     interval: Option<String>,
@@ -74,9 +74,9 @@ fn parse(parameters: UsageParameters) -> Result<(UsageQuery, usize), Refused> {
     Ok((UsageQuery { group_by: groups, interval, from, to, after, limit: limit + 1 }, limit))
 }
 
-/// A row's six words; none of them has a comma.
+/// A row's seven words; none of them has a comma.
 fn cursor_of(key: &UsageKey) -> String {
-    let UsageKey { day, user, owner, team, feature, model } = key;
+    let UsageKey { day, user, owner, team, feature, model, grant } = key;
     let day = day.map_or_else(String::new, |day| Shown(&day).to_string());
     let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
     [
@@ -86,6 +86,7 @@ fn cursor_of(key: &UsageKey) -> String {
         word(team.as_ref().map(TeamId::as_str)),
         word(feature.as_ref().map(Feature::as_str)),
         word(model.as_ref().map(Model::as_str)),
+        word(grant.as_ref().map(GrantId::as_str)),
     ]
     .join(",")
 }
@@ -95,7 +96,7 @@ fn read_cursor(text: &str) -> Option<UsageKey> {
         if text.is_empty() { Some(None) } else { T::read(text).ok().map(Some) }
     }
     let words: Vec<&str> = text.split(',').collect();
-    let [day, user, owner, team, feature, model] = words.try_into().ok()?;
+    let [day, user, owner, team, feature, model, grant] = words.try_into().ok()?;
     Some(UsageKey {
         day: word(day)?,
         user: word(user)?,
@@ -103,6 +104,7 @@ fn read_cursor(text: &str) -> Option<UsageKey> {
         team: word(team)?,
         feature: word(feature)?,
         model: word(model)?,
+        grant: word(grant)?,
     })
 }
 
@@ -119,8 +121,8 @@ fn report_json(index: u64, report: UsageReport, limit: usize) -> json::UsageRepo
 }
 
 fn group_json(group: UsageGroup) -> json::UsageGroup {
-    let UsageGroup { key: UsageKey { day, user, owner, team, feature, model }, metered } = group;
-    let Metered { credits, calls, units } = metered;
+    let UsageGroup { key: UsageKey { day, user, owner, team, feature, model, grant }, metered } = group;
+    let Metered { credits, calls, units, .. } = metered;
     json::UsageGroup {
         day: day.map(Text),
         user: user.map(Text),
@@ -128,6 +130,7 @@ fn group_json(group: UsageGroup) -> json::UsageGroup {
         team: team.map(Text),
         feature: feature.map(Text),
         model: model.map(Text),
+        grant: grant.map(Text),
         credits: Text(credits),
         calls,
         units: UnitCounts(units.into_iter().map(|(unit, count)| (unit.to_string(), count)).collect()),
@@ -201,13 +204,14 @@ mod tests {
                 team: Some(TeamId::parse("design").unwrap()),
                 feature: Some(Feature::parse("chat").unwrap()),
                 model: Some(Model::parse("m-1").unwrap()),
+                grant: Some(GrantId::parse("pack-1").unwrap()),
             },
         ];
         for key in keys {
             let (query, limit) = paged([None; 4], Some(&cursor_of(&key)), Some("500")).unwrap();
             assert_eq!((query.after, query.limit, limit), (Some(key), 501, 500));
         }
-        for cursor in ["", "ann", ",,,,", ",,,,,,", "1970-02-30,,,,,", ",b ad,,,,"] {
+        for cursor in ["", "ann", ",,,,,", ",,,,,,,", "1970-02-30,,,,,,", ",b ad,,,,,"] {
             let detail = paged([None; 4], Some(cursor), None).expect_err(cursor);
             assert!(detail.starts_with("cursor: "), "{cursor}: {detail}");
         }
@@ -230,6 +234,7 @@ mod tests {
                 credits: Credits::whole(3).unwrap(),
                 calls: 2,
                 units: vec![(Unit::parse("a").unwrap(), 7), (Unit::parse("b").unwrap(), u64::MAX)],
+                by_grant: types::ByGrant::default(),
             },
         };
         let rows = vec![group.clone(), group];
@@ -237,7 +242,7 @@ mod tests {
         let report = UsageReport { rows, unattributed, at: Timestamp::from_millis(1_500), uncovered };
         let golden = concat!(
             r#"{"rows":[{"day":"1970-01-01","feature":"chat","credits":"3","calls":2,"#,
-            r#""units":{"a":7,"b":18446744073709551615}}],"cursor":"1970-01-01,,,,chat,","unattributed":"0","uncovered":"1","#,
+            r#""units":{"a":7,"b":18446744073709551615}}],"cursor":"1970-01-01,,,,chat,,","unattributed":"0","uncovered":"1","#,
             r#""as_of":{"index":9,"time":"1970-01-01T00:00:01.5Z"}}"#
         );
         assert_eq!(String::from_utf8(json::write(&report_json(9, report, 1))).unwrap(), golden);

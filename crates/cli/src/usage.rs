@@ -15,7 +15,7 @@ pub struct Usage {
     what: Option<UsageCommand>,
     #[arg(required = true)]
     workspace: Option<WorkspaceId>,
-    /// Of user, owner, team, feature, model; separated by commas
+    /// Of user, owner, team, feature, model, grant; separated by commas
     #[arg(long, value_delimiter = ',', value_parser = word::<GroupBy>, default_value = "user")]
     group_by: Vec<GroupBy>,
     /// day or month; left out: one row over all days
@@ -52,6 +52,7 @@ fn report(report: &json::UsageReport) -> String {
         ("team", Side::Left),
         ("feature", Side::Left),
         ("model", Side::Left),
+        ("grant", Side::Left),
         ("credits", Side::Right),
         ("calls", Side::Right),
         ("units", Side::Left),
@@ -65,6 +66,7 @@ fn report(report: &json::UsageReport) -> String {
             or_dash(row.team.as_ref().map(|team| &team.0)),
             or_dash(row.feature.as_ref().map(|feature| &feature.0)),
             or_dash(row.model.as_ref().map(|model| &model.0)),
+            or_dash(row.grant.as_ref().map(|grant| &grant.0)),
             row.credits.0.to_string(),
             row.calls.to_string(),
             units.join(" "),

@@ -459,7 +459,9 @@ pub(crate) fn line_in(line: &shape::Line) -> Parsed<(Slot, Line)> {
     };
     let meter = |m: &shape::MeterNumbers| {
         let (meter, credits) = (meter_in(&m.meter)?, amount(m.credits)?);
-        Ok(MeterTally { meter, credits, calls: m.calls, units: m.units.clone() })
+        let part = |(grant, part): &(u32, u64)| Ok((GrantNo(*grant), amount(*part)?));
+        let by_grant = m.by_grant.iter().map(part).collect::<Parsed<_>>()?;
+        Ok(MeterTally { meter, credits, calls: m.calls, units: m.units.clone(), by_grant })
     };
     let tally = Tally {
         sequence: line.sequence,
@@ -488,6 +490,7 @@ pub(crate) fn line_out(slot: Slot, line: &Line) -> shape::Record {
         credits: m.credits.micros(),
         calls: m.calls,
         units: m.units.clone(),
+        by_grant: m.by_grant.iter().map(|(grant, part)| (grant.0, part.micros())).collect(),
     };
     let tally = &line.tally;
     shape::Record::Line(Box::new(shape::Line {

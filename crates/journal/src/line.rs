@@ -18,7 +18,7 @@ use crate::words::{BackingNumbers, HandleNo, LineKey, LineNumbers, LineView};
 use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
 use types::{
-    Backing, Credits, Feature, METERS_PER_LINE_MAX, Meter, NAMED_METERS_PER_LINE_MAX, Source,
+    Backing, ByGrant, Credits, Feature, METERS_PER_LINE_MAX, Meter, NAMED_METERS_PER_LINE_MAX, Source,
     UNITS_PER_METER_MAX, Unit,
 };
 
@@ -269,6 +269,10 @@ impl Line {
         let at = tally.meter(meter)?;
         tally.meters[at].credits = add(tally.meters[at].credits, amount)?;
         tally.meters[at].calls += 1;
+        for (backing, part) in parts {
+            let grant = tally.backing(*backing)?.numbers.backing.grant;
+            tally.meters[at].by_grant.add(grant, *part);
+        }
         for (unit, count) in units {
             let unit = tally.unit(unit)?;
             let counted = &mut tally.meters[at].units;
@@ -384,13 +388,17 @@ impl Line {
         Ok(())
     }
 
-    /// That usage by meter sums to used; too slow for every charge.
+    /// That usage by meter sums to used, of each grant; too slow for every charge.
     pub fn check_meters(&self) -> Result<(), Unsound> {
         let metered = total(self.tally.meters.iter().map(|meter| meter.credits))?;
-        if metered == self.used() {
+        let by_meter: ByGrant = self.tally.meters.iter().flat_map(|meter| meter.by_grant.iter()).collect();
+        let numbers = self.tally.backings.iter().map(|backing| &backing.numbers);
+        let by_backing: ByGrant = numbers.map(|numbers| (numbers.backing.grant, numbers.used)).collect();
+        if metered == self.used() && by_meter == by_backing {
             return Ok(());
         }
-        Err(self.unsound(&format!("meters sum to {metered}, used is {}", self.used())))
+        let used = self.used();
+        Err(self.unsound(&format!("meters sum to {metered}, {by_meter:?}; used is {used}, {by_backing:?}")))
     }
 
     fn unsound(&self, why: &str) -> Unsound {

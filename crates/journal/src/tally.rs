@@ -3,7 +3,7 @@
 use crate::change::{MeterRef, UnitRef};
 use crate::refused::Unsound;
 use crate::words::BackingNumbers;
-use types::{Backing, Credits, METERS_PER_LINE_MAX, Meter, Metered, Unit};
+use types::{Backing, ByGrant, Credits, METERS_PER_LINE_MAX, Meter, Metered, Unit};
 
 /// Kinds of unit of one line; what comes further is counted as `other`.
 pub(crate) const UNITS_MAX: usize = 64;
@@ -36,6 +36,13 @@ pub(crate) struct MeterTally {
     pub calls: u64,
     /// By the position of the unit.
     pub units: Vec<(u8, u64)>,
+    pub by_grant: ByGrant,
+}
+
+impl MeterTally {
+    fn new(meter: Meter) -> Self {
+        Self { meter, credits: Credits::ZERO, calls: 0, units: Vec::new(), by_grant: ByGrant::default() }
+    }
 }
 
 pub(crate) fn add(a: Credits, b: Credits) -> Result<Credits, Unsound> {
@@ -83,8 +90,7 @@ impl Tally {
         match meter {
             MeterRef::Known(at) if usize::from(*at) < self.meters.len() => Ok(usize::from(*at)),
             MeterRef::New(meter) if self.meters.len() < METERS_PER_LINE_MAX => {
-                let (credits, calls, units) = (Credits::ZERO, 0, Vec::new());
-                self.meters.push(MeterTally { meter: meter.clone(), credits, calls, units });
+                self.meters.push(MeterTally::new(meter.clone()));
                 Ok(self.meters.len() - 1)
             }
             MeterRef::Known(_) | MeterRef::New(_) => {
@@ -109,6 +115,6 @@ impl Tally {
         let named = |(at, count): &(u8, u64)| Some((self.units.get(usize::from(*at))?.clone(), *count));
         let mut units: Vec<_> = meter.units.iter().filter_map(named).collect();
         units.sort();
-        Metered { credits: meter.credits, calls: meter.calls, units }
+        Metered { credits: meter.credits, calls: meter.calls, units, by_grant: meter.by_grant.clone() }
     }
 }

@@ -43,6 +43,8 @@ fn a_line_is_spent_in_order_and_given_back_from_the_other_end() {
     assert_eq!(numbers.meters.len(), 1);
     let metered = &numbers.meters[0].1;
     assert_eq!((metered.credits, metered.calls, metered.units[0].1), (credits(25), 2, 2));
+    let paid: Vec<_> = metered.by_grant.iter().map(|(grant, part)| (grant.0, part.micros())).collect();
+    assert_eq!(paid, [(1, 20), (2, 5)], "of each grant, whatever it was drawn from");
 
     let numbers = holder.run(holder.journal.close(line.clone(), credits(25))).unwrap();
     assert!(numbers.closed);

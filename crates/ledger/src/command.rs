@@ -274,7 +274,9 @@ impl LineMessage {
         let metered = self.used.by_meter.iter().fold(0_usize, |sum, (meter, metered)| {
             let model = meter.model.as_ref().map_or(0, |model| text(model.as_str()));
             let units = metered.units.iter().map(|(unit, _)| text(unit.as_str()).saturating_add(NUMBER));
+            let grants = metered.by_grant.iter().count().saturating_mul(2 * NUMBER);
             sum.saturating_add(text(meter.feature.as_str()))
+                .saturating_add(grants)
                 .saturating_add(model)
                 .saturating_add(5 * NUMBER)
                 .saturating_add(units.sum())

@@ -297,7 +297,8 @@ impl Workspace {
             self.uncovered.entry(cycle).or_insert(Credits::ZERO).grow(uncovered);
         }
         let meter = Meter { feature, model, day: happened_at.day() };
-        self.meter(&user, meter.clone(), Metered { credits: charge, calls: 1, units });
+        let by_grant = takes.iter().map(|take| (take.backing.grant, take.amount)).collect();
+        self.meter(&user, meter.clone(), Metered { credits: charge, calls: 1, units, by_grant });
         self.count_import(&user, &meter, Added { amount: charge, in_cycle, happened_at }, at);
         self.drop_nobody(&user);
         let part = |take: &Take| ImportedFrom {

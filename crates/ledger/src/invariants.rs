@@ -7,7 +7,7 @@ use crate::schedule::{Agenda, Schedule};
 use crate::workspace::Workspace;
 use crate::{GrantBooks, State};
 use std::collections::BTreeMap;
-use types::{Credits, GrantId, GrantNo, Source, WorkspaceId};
+use types::{ByGrant, Credits, GrantId, GrantNo, Source, WorkspaceId};
 
 /// A sentence that turned out to be untrue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,12 +174,21 @@ impl Workspace {
         for (id, line) in &self.lines {
             let used = Credits::checked_sum(line.backings.iter().map(|n| n.used));
             let metered = Credits::checked_sum(line.meters.iter().map(|(_, m)| m.credits));
-            if used != metered {
-                return Some(format!("{id:?}: used {used:?}, metered {metered:?}"));
+            let numbers = line.backings.iter();
+            let by_backing: ByGrant = numbers.map(|numbers| (numbers.backing.grant, numbers.used)).collect();
+            let by_meter: ByGrant = line.meters.iter().flat_map(|(_, metered)| metered.by_grant.iter()).collect();
+            if used != metered || by_backing != by_meter {
+                return Some(format!("{id:?}: used {used:?}, metered {metered:?}: {by_backing:?}, {by_meter:?}"));
             }
         }
         let metered = Credits::checked_sum(self.usage_parts().map(|(_, _, metered)| metered.credits));
         let used = self.totals.used.checked_add(self.uncovered_in_all());
+        let by_grant: ByGrant =
+            self.usage_parts().flat_map(|(_, _, metered)| metered.by_grant.iter()).collect();
+        let books: ByGrant = self.grants.iter().map(|grant| (grant.no, grant.books.used)).collect();
+        if by_grant != books {
+            return Some(format!("grants say {books:?} used, metered {by_grant:?}"));
+        }
         (metered != used).then(|| format!("used and uncovered {used:?}, metered {metered:?}"))
     }
 

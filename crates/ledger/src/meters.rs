@@ -8,7 +8,7 @@ use crate::line::{Growth, Line};
 use crate::outcome::LineRejection;
 use crate::workspace::Workspace;
 use std::borrow::Cow;
-use types::{Credits, Feature, LineId, METERS_PER_LINE_MAX, Meter, Metered, UNITS_PER_METER_MAX};
+use types::{ByGrant, Credits, Feature, LineId, METERS_PER_LINE_MAX, Meter, Metered, UNITS_PER_METER_MAX};
 
 impl Workspace {
     /// Answers by how much each meter grew.
@@ -77,7 +77,7 @@ impl Workspace {
         no
     }
 
-    /// S8 beyond one message: merged into what is known, usage by meter grows by what usage by backing grows.
+    /// S8 beyond one message: merged into what is known, usage by meter grows by what usage by backing grows, of each grant.
     pub(crate) fn check_meters_grow_alike(
         &self,
         line: &Line,
@@ -87,24 +87,41 @@ impl Workspace {
         let known = |meter: &Meter| {
             let no = self.meter_numbers.get(meter)?;
             let i = line.meters.binary_search_by_key(no, |(known, _)| *known).ok()?;
-            Some(line.meters[i].1.credits)
+            Some(&line.meters[i].1)
         };
         let grown = |(meter, metered): &(Meter, Metered)| {
-            metered.credits.saturating_sub(known(meter).unwrap_or(Credits::ZERO))
+            let before = known(meter);
+            let credits = metered.credits.saturating_sub(before.map_or(Credits::ZERO, |known| known.credits));
+            let of = |grant| before.map_or(Credits::ZERO, |known| known.by_grant.of(grant));
+            let parts = metered.by_grant.iter().map(|(grant, part)| (grant, part.saturating_sub(of(grant))));
+            (credits, parts.collect::<Vec<_>>())
         };
-        let by_meter = Credits::checked_sum(self.counted(used).iter().map(grown));
-        let by_backing = Credits::checked_sum(growth.iter().map(|step| step.used));
+        let (credits, parts): (Vec<Credits>, Vec<Vec<_>>) = self.counted(used).iter().map(grown).unzip();
+        let by_meter = (Credits::checked_sum(credits), parts.into_iter().flatten().collect::<ByGrant>());
+        let steps = growth.iter();
+        let by_backing = (
+            Credits::checked_sum(steps.clone().map(|step| step.used)),
+            steps.map(|step| (step.backing.grant, step.used)).collect::<ByGrant>(),
+        );
         if by_meter == by_backing { Ok(()) } else { Err(LineRejection::MetersDisagree) }
     }
 }
 
-/// S8 at the door: usage by meter is the same usage as by backing, once more.
+/// S8 at the door: usage by meter is the same usage as by backing, once more, of each grant.
 pub(crate) fn check_meters(used: &Used) -> Result<(), LineRejection> {
     let by_backing = Credits::checked_sum(used.by_backing.iter().map(|(_, u, _)| *u));
     let by_meter = Credits::checked_sum(used.by_meter.iter().map(|(_, metered)| metered.credits));
     let bounded = used.by_meter.len() <= METERS_PER_LINE_MAX
         && used.by_meter.iter().all(|(_, metered)| metered.units.len() <= UNITS_PER_METER_MAX);
-    if by_backing.is_some() && by_backing == by_meter && bounded {
+    let is_paid = |(_, metered): &(Meter, Metered)| metered.by_grant.sum() == Some(metered.credits);
+    let grants: ByGrant = used.by_backing.iter().map(|(backing, used, _)| (backing.grant, *used)).collect();
+    let same_grants = || used.by_meter.iter().flat_map(|(_, metered)| metered.by_grant.iter()).collect::<ByGrant>() == grants;
+    if by_backing.is_some()
+        && by_backing == by_meter
+        && bounded
+        && used.by_meter.iter().all(is_paid)
+        && same_grants()
+    {
         Ok(())
     } else {
         Err(LineRejection::MetersDisagree)

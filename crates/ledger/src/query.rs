@@ -154,6 +154,9 @@ pub enum GroupBy {
     Team,
     Feature,
     Model,
+    /// Which paid. A call may be paid by several grants, so calls and units are in the row of no grant, as is usage that
+    /// nothing paid for.
+    Grant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +193,7 @@ pub struct UsageKey {
     pub team: Option<TeamId>,
     pub feature: Option<Feature>,
     pub model: Option<Model>,
+    pub grant: Option<GrantId>,
 }
 
 impl UsageQuery {
@@ -307,11 +311,24 @@ impl Workspace {
 
     fn usage_report(&self, query: &UsageQuery, at: Timestamp) -> UsageReport {
         let mut groups: BTreeMap<UsageKey, Metered> = BTreeMap::new();
+        let mut add = |key: UsageKey, metered: &Metered| {
+            if query.after.as_ref().is_none_or(|after| key > *after) {
+                groups.entry(key).or_default().add(metered);
+            }
+        };
         for row in self.usage_rows().into_iter().filter(|row| query.covers(row.meter.day)) {
             let key = self.usage_key(query, &row);
-            if query.after.as_ref().is_none_or(|after| key > *after) {
-                groups.entry(key).or_default().add(&row.metered);
+            if !query.groups_by(GroupBy::Grant) {
+                add(key, &row.metered);
+                continue;
             }
+            let mut rest = row.metered.clone();
+            for (no, paid) in std::mem::take(&mut rest.by_grant).iter() {
+                let grant = Some(self.grant(no).id.clone());
+                add(UsageKey { grant, ..key.clone() }, &Metered { credits: paid, ..Metered::default() });
+                rest.credits.shrink(paid);
+            }
+            add(key, &rest);
         }
         let rows = groups.into_iter().take(query.limit).map(|(key, metered)| UsageGroup { key, metered });
         UsageReport {
@@ -336,6 +353,8 @@ impl Workspace {
             team: if query.groups_by(GroupBy::Team) { team() } else { None },
             feature: query.groups_by(GroupBy::Feature).then(|| feature.clone()),
             model: if query.groups_by(GroupBy::Model) { model.clone() } else { None },
+            // One row of usage may be of several.
+            grant: None,
         }
     }
 }

@@ -335,7 +335,9 @@ fn meters_and_units_of_a_message() {
             let feature = Feature::parse(&format!("f{i}")).unwrap();
             let mut units: Vec<_> = (0..units).map(|i| (Unit::parse(&format!("u{i}")).unwrap(), 1)).collect();
             units.sort();
-            (Meter { feature, model: None, day: AT.day() }, Metered { credits: credits(1), calls: 1, units })
+            let by_grant = [(GrantNo(0), credits(1))].into_iter().collect();
+            let metered = Metered { credits: credits(1), calls: 1, units, by_grant };
+            (Meter { feature, model: None, day: AT.day() }, metered)
         };
         let by_backing = vec![(backing, credits(meters as u64), Credits::ZERO)];
         let used = Used { by_backing, by_meter: (0..meters).map(meter).collect() };

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
     use ledger::{HolderBatch, LineMessage, Used, Wish};
     use types::{
-        Backing, Credits, CycleNumber, Day, DiskId, Feature, GrantNo, HolderId, ID_BYTES_MAX, LineNumber,
+        Backing, ByGrant, Credits, CycleNumber, Day, DiskId, Feature, GrantNo, HolderId, ID_BYTES_MAX, LineNumber,
         METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, Revision, Scope, Source, UNITS_PER_METER_MAX,
         Unit,
     };
@@ -61,7 +61,11 @@ mod tests {
             day: Day(i32::MIN + day),
         };
         let counts = vec![(Unit::parse(name).unwrap(), u64::MAX); units];
-        let metered = || Metered { credits: Credits::MAX, calls: u64::MAX, units: counts.clone() };
+        let by_grant: ByGrant = (0..backings).map(|no| (backing(no).grant, Credits::MAX)).collect();
+        let metered = || {
+            let (units, by_grant) = (counts.clone(), by_grant.clone());
+            Metered { credits: Credits::MAX, calls: u64::MAX, units, by_grant }
+        };
         LineMessage {
             number: LineNumber(u64::MAX),
             user: name.parse().unwrap(),

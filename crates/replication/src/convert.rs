@@ -10,7 +10,7 @@ mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use types::{
-    CivilDate, Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey, ImportId,
+    ByGrant, CivilDate, Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey, ImportId,
     LineNumber, Model, NodeId, OneOrAny, PlanId, ReallocationId, RefundId, Revision, TeamId, Timestamp, Unit,
     UserId, WorkspaceId, ZoneName,
 };
@@ -163,6 +163,19 @@ impl Shaped for Credits {
 
     fn from_shape(shape: u64) -> Result<Self, Misshapen> {
         Self::from_micros(shape).ok_or_else(|| Misshapen(format!("{shape} micro-credits are past the bound")))
+    }
+}
+
+impl Shaped for ByGrant {
+    type Shape = Vec<(u32, u64)>;
+
+    fn shape(&self) -> Self::Shape {
+        self.iter().map(|(grant, part)| (grant.shape(), part.shape())).collect()
+    }
+
+    fn from_shape(shape: Self::Shape) -> Result<Self, Misshapen> {
+        let parts: Vec<(GrantNo, Credits)> = Shaped::from_shape(shape)?;
+        Self::from_sorted(parts).ok_or_else(|| Misshapen("what grants paid is out of order".to_owned()))
     }
 }
 

@@ -8,7 +8,7 @@ use ledger::{
 use pricing::{Minimum, Price, PriceList, Tier};
 use proptest::prelude::*;
 use types::{
-    Backing, Credits, CreditsDelta, CycleNumber, DiskId, Durability, HolderId, LineId, LineNumber, Meter,
+    Backing, ByGrant, Credits, CreditsDelta, CycleNumber, DiskId, Durability, HolderId, LineId, LineNumber, Meter,
     Metered, NodeId, Timestamp, UserId, WorkspaceId,
 };
 
@@ -248,7 +248,7 @@ impl Step {
     }
 
     fn report(&self, line: &ledger::Line, workspace: &ledger::Workspace, message: &mut LineMessage) {
-        let mut fresh = Credits::ZERO;
+        let (mut fresh, mut by_grant) = (Credits::ZERO, ByGrant::default());
         for numbers in &line.backings {
             let out = numbers.outstanding().micros();
             let closing = message.wish == Wish::Close;
@@ -258,6 +258,7 @@ impl Step {
             message.returned.push((backing, sum(numbers.returned, returned)));
             message.used.by_backing.push((backing, sum(numbers.used, used), numbers.unattributed));
             fresh.grow(Credits::from_micros(used).unwrap());
+            by_grant.add(backing.grant, Credits::from_micros(used).unwrap());
         }
         let known = line.meters.iter().map(|(no, m)| (workspace.meters[*no as usize].clone(), m.clone()));
         message.used.by_meter = known.collect();
@@ -266,7 +267,8 @@ impl Step {
             model: self.odd.then(|| "m-1".parse().unwrap()),
             day: Timestamp::from_millis(0).day(),
         };
-        let more = Metered { credits: fresh, calls: 1, units: vec![("u".parse().unwrap(), self.amount)] };
+        let units = vec![("u".parse().unwrap(), self.amount)];
+        let more = Metered { credits: fresh, calls: 1, units, by_grant };
         match message.used.by_meter.iter_mut().find(|(known, _)| *known == meter) {
             Some((_, metered)) => metered.add(&more),
             None => message.used.by_meter.push((meter, more)),

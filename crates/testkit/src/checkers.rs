@@ -21,7 +21,7 @@ use ledger::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use types::{Credits, LineId, Timestamp, UserId, Window};
+use types::{Credits, GrantNo, LineId, Timestamp, UserId, Window};
 
 /// A sentence that turned out to be untrue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -278,6 +278,14 @@ pub fn usage_by_meter_sums_to_used(workspace: &Workspace) -> Verdict {
     let uncovered = workspace.uncovered.values().map(|amount| amount.micros()).sum::<u64>();
     let used = workspace.totals.used.micros() + uncovered;
     holds(sum == used, sentence, || format!("metered {sum}, used and uncovered {used}"))?;
+    let mut by_grant: BTreeMap<GrantNo, u64> = BTreeMap::new();
+    for (grant, part) in workspace.usage_parts().flat_map(|(_, _, part)| part.by_grant.iter()) {
+        *by_grant.entry(grant).or_default() += part.micros();
+    }
+    for grant in &workspace.grants {
+        let (metered, used) = (by_grant.get(&grant.no).copied().unwrap_or(0), grant.books.used.micros());
+        holds(metered == used, sentence, || format!("{}: metered {metered}, used {used}", grant.id))?;
+    }
     for (name, amount) in &metered {
         let used = workspace.user(name).map_or(0, |user| user.charged().micros());
         holds(*amount <= used, sentence, || format!("{name}: metered {amount}, used {used}"))?;

@@ -215,7 +215,8 @@ impl Holder {
         let (feature, model) = (feature_at(price), model_at(price));
         let meter = Meter { feature: feature.clone(), model: model.clone(), day: now.day() };
         let metered = line.meters.entry(meter).or_default();
-        metered.add(&Metered { credits: credits(price), calls: 1, units: Vec::new() });
+        let by_grant = parts.iter().map(|(backing, part)| (backing.grant, credits(*part))).collect();
+        metered.add(&Metered { credits: credits(price), calls: 1, units: Vec::new(), by_grant });
         Some(Charge { line: LineId { holder: self.id, number }, user: user.clone(), feature, model, parts })
     }
 

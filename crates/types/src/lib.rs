@@ -6,6 +6,7 @@ mod credits;
 mod cycle;
 mod id;
 mod line;
+mod meter;
 pub mod planted;
 mod price;
 mod scope;
@@ -20,9 +21,10 @@ pub use id::{
 };
 pub use line::{
     AnyCharge, BACKINGS_PER_LINE_MAX, Backing, ChargeId, CycleNumber, Durability, GrantNo, HoldId,
-    HoldNumber, LineId, LineNumber, METERS_PER_LINE_MAX, Meter, Metered, NAMED_METERS_PER_LINE_MAX, Revision,
+    HoldNumber, LineId, LineNumber, METERS_PER_LINE_MAX, NAMED_METERS_PER_LINE_MAX, Revision,
     Source, UNITS_PER_METER_MAX,
 };
+pub use meter::{ByGrant, Meter, Metered};
 pub use price::{BadPriceVersion, OneOrAny, PriceVersion};
 pub use scope::{Limited, Scope};
 pub use time::{Day, Timestamp};

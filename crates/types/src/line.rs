@@ -1,6 +1,6 @@
-//! The words of the lease protocol that holders and the ledger share: lines, sources, meters, durability.
+//! The words of the lease protocol that holders and the ledger share: lines, sources, durability. Not here: meters (`meter`).
 
-use crate::{BadId, Credits, Day, Feature, HolderId, Model, NodeId, Unit};
+use crate::{BadId, HolderId, NodeId};
 use std::fmt;
 use std::str::FromStr;
 
@@ -71,56 +71,6 @@ pub const NAMED_METERS_PER_LINE_MAX: usize = 64;
 pub const METERS_PER_LINE_MAX: usize = 2 * NAMED_METERS_PER_LINE_MAX;
 /// Kinds of unit in one meter of a line; the last is `other` where there are more.
 pub const UNITS_PER_METER_MAX: usize = 16;
-
-/// What usage is counted by: feature × model × UTC day.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Meter {
-    pub feature: Feature,
-    pub model: Option<Model>,
-    pub day: Day,
-}
-
-/// Usage counted by one meter: credits, calls, and units by kind. Cumulative wherever it travels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metered {
-    pub credits: Credits,
-    pub calls: u64,
-    /// Sorted by unit, no unit twice.
-    pub units: Vec<(Unit, u64)>,
-}
-
-impl Metered {
-    /// Adds another count to this one.
-    pub fn add(&mut self, other: &Self) {
-        self.credits.grow(other.credits);
-        self.calls = self.calls.saturating_add(other.calls);
-        for (unit, count) in &other.units {
-            let sum = self.unit_mut(unit);
-            *sum = sum.saturating_add(*count);
-        }
-    }
-
-    /// Merges a later or earlier reading of the same growing count.
-    pub fn max(&mut self, other: &Self) {
-        self.credits = self.credits.max(other.credits);
-        self.calls = self.calls.max(other.calls);
-        for (unit, count) in &other.units {
-            let known = self.unit_mut(unit);
-            *known = (*known).max(*count);
-        }
-    }
-
-    fn unit_mut(&mut self, unit: &Unit) -> &mut u64 {
-        let i = match self.units.binary_search_by(|(known, _)| known.cmp(unit)) {
-            Ok(i) => i,
-            Err(i) => {
-                self.units.insert(i, (unit.clone(), 0));
-                i
-            }
-        };
-        &mut self.units[i].1
-    }
-}
 
 /// What a consume must have survived before it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

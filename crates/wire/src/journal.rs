@@ -180,6 +180,8 @@ pub struct MeterNumbers {
     pub calls: u64,
     /// By the position of the unit within the line.
     pub units: Vec<(u8, u64)>,
+    /// What each grant paid, by the grant's number.
+    pub by_grant: Vec<(u32, u64)>,
 }
 
 /// One charge; its sequence is the line's next.
@@ -239,8 +241,8 @@ pub struct KeptKey {
 
 impl Frozen for Record {
     const TYPE_ID: u8 = 74;
-    const VERSION: u8 = 2;
-    /// A line with 128 meters of 64 kinds of unit has some 150 KB.
+    const VERSION: u8 = 3;
+    /// A line with 128 meters of 64 kinds of unit that 128 grants paid for has some 400 KB.
     const BYTES_MAX: usize = 1024 * 1024;
 }
 
@@ -460,6 +462,7 @@ mod tests {
                         credits: 8,
                         calls: 4,
                         units: vec![(0, 4)],
+                        by_grant: vec![(1, 8)],
                     }],
                 })),
                 "4a0202030177fb2c0103616e6e02fb2c0101046368617400010a040101010714080a020000010463616c6c01046368617401036d2d31fb409c0804010004",

@@ -285,6 +285,7 @@ shapes! {
         pub credits: u64,
         pub calls: u64,
         pub units: Vec<(String, u64)>,
+        pub by_grant: Vec<(u32, u64)>,
     }
 
     pub enum Wish {
@@ -340,7 +341,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 7;
+    const VERSION: u8 = 8;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

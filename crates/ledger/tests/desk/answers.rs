@@ -331,6 +331,7 @@ fn usage(report: &UsageReport) -> String {
             row.key.team.as_ref().map(ToString::to_string),
             row.key.feature.as_ref().map(ToString::to_string),
             row.key.model.as_ref().map(ToString::to_string),
+            row.key.grant.as_ref().map(|grant| format!("paid by {grant}")),
         ];
         let name: Vec<String> = words.into_iter().flatten().collect();
         let units = row.metered.units.iter().fold(String::new(), |text, (u, n)| format!("{text}, {n} {u}"));

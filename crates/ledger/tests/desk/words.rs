@@ -9,7 +9,7 @@ use ledger::{
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 use types::{
-    Backing, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Feature, GrantNo, HolderId,
+    Backing, ByGrant, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Feature, GrantNo, HolderId,
     Limited, LineNumber, Meter, Metered, Model, Revision, Scope, Source, TeamId, Timestamp, Unit, ZoneClock,
     ZoneName,
 };
@@ -133,6 +133,7 @@ impl Words {
             ("team", GroupBy::Team),
             ("feature", GroupBy::Feature),
             ("model", GroupBy::Model),
+            ("grant", GroupBy::Grant),
         ];
         let by = self.options.remove("by").unwrap_or_default();
         let group = |word: &str| {
@@ -439,14 +440,35 @@ impl Words {
         for (backing, amount) in self.by_backing("lost", grant)? {
             numbers.entry(backing).or_default().1 = amount;
         }
-        let by_backing = numbers.into_iter().map(|(backing, (u, z))| (backing, u, z)).collect();
-        let by_meter = match self.options.remove("meters") {
+        let by_backing: Vec<_> = numbers.into_iter().map(|(backing, (u, z))| (backing, u, z)).collect();
+        let by_meter: Vec<_> = match self.options.remove("meters") {
             Some(text) => text.split(',').map(|part| metered(part, today)).collect::<Result<_, _>>()?,
             None if used.is_zero() => Vec::new(),
             None => vec![metered(&format!("chat/m-1:{used}"), today)?],
         };
+        let by_meter = paid_in_order(by_meter, &by_backing);
         Ok(Used { by_backing, by_meter })
     }
+}
+
+/// Meters are paid one after the other, by one backing after the other, as far as it goes.
+fn paid_in_order(
+    mut meters: Vec<(Meter, Metered)>,
+    by_backing: &[(Backing, Credits, Credits)],
+) -> Vec<(Meter, Metered)> {
+    let mut backings = by_backing.iter().map(|(backing, used, _)| (backing.grant, *used));
+    let mut open = backings.next();
+    for (_, metered) in &mut meters {
+        let mut missing = metered.credits;
+        while let Some((grant, left)) = open.filter(|_| !missing.is_zero()) {
+            let part = missing.min(left);
+            metered.by_grant.add(grant, part);
+            missing = missing.saturating_sub(part);
+            let left = left.saturating_sub(part);
+            open = if left.is_zero() { backings.next() } else { Some((grant, left)) };
+        }
+    }
+    meters
 }
 
 /// `chat/m-1:3` or `image:2`, of today or with `@-1` of yesterday, one call each; `#400` counts tokens.
@@ -461,7 +483,8 @@ fn metered(text: &str, today: Day) -> Result<(Meter, Metered), Bad> {
         day: Day(today.0 + read::<i32>(days)?),
     };
     let tokens = tokens.map(|n| Ok::<_, Bad>((read::<Unit>("token")?, read(n)?))).transpose()?;
-    Ok((meter, Metered { credits: read(credits)?, calls: 1, units: tokens.into_iter().collect() }))
+    let (units, by_grant) = (tokens.into_iter().collect(), ByGrant::default());
+    Ok((meter, Metered { credits: read(credits)?, calls: 1, units, by_grant }))
 }
 
 fn overage_rule(text: &str) -> Result<Option<OverageRule>, Bad> {

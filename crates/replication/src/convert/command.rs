@@ -62,7 +62,7 @@ shaped! {
     struct ledger::Used { by_backing, by_meter }
     struct types::Backing { source, grant }
     struct types::Meter { feature, model, day }
-    struct types::Metered { credits, calls, units }
+    struct types::Metered { credits, calls, units, by_grant }
     struct ledger::PriceCommand { keyed, if_match, change }
     struct pricing::PriceList { prices, minimums }
     struct pricing::Price { feature, model, unit, per, credits, tiers }

@@ -18,7 +18,7 @@ travels! {
     struct WhichMembers as WhichMembers { kind, owner }
     struct ChargeBooks as ChargeBooks { refunded, grants, at }
     struct UsageGroup as UsageGroup { key, metered }
-    struct UsageKey as UsageKey { day, user, owner, team, feature, model }
+    struct UsageKey as UsageKey { day, user, owner, team, feature, model, grant }
 }
 
 travels! {
@@ -27,7 +27,7 @@ travels! {
         Allocation { id, user }, Reallocation { id, reallocation }, Usage { id, query }, Plan { id },
     PlanAfter { id, change }, Pooling { id, after }, Overage { id, user }, Teams { id, team, page }, Limits { id, of }, Refund { id, refund }, Charge { id, charge, grants },
     }
-    enum GroupBy as GroupBy { User, Owner, Team, Feature, Model }
+    enum GroupBy as GroupBy { User, Owner, Team, Feature, Model, Grant }
     enum Interval as Interval { Day, Month }
     enum Answer as ReadAnswer {
         Workspace(view), Grants(grants), Members(members), Allocation(answer), Reallocation(answer),

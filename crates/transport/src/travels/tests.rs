@@ -50,7 +50,7 @@ fn backings() -> Vec<(Backing, Credits)> {
 
 fn lines() -> Vec<ledger::LineMessage> {
     let meter = Meter { feature: id("chat"), model: Some(id("m-1")), day: Day(-1) };
-    let metered = Metered { credits: credits(1), calls: 2, units: vec![(id("token"), u64::MAX)] };
+    let metered = Metered { credits: credits(1), calls: 2, units: vec![(id("token"), u64::MAX)], by_grant: [(GrantNo(7), credits(1))].into_iter().collect() };
     let by_backing = backings().into_iter().map(|(backing, used)| (backing, used, Credits::ZERO)).collect();
     let used = ledger::Used { by_backing, by_meter: vec![(meter, metered)] };
     let wishes = [
@@ -88,6 +88,7 @@ fn usage_key() -> ledger::UsageKey {
         team: Some(id("design")),
         feature: Some(id("chat")),
         model: None,
+        grant: Some(id("pack-1")),
     }
 }
 
@@ -541,7 +542,7 @@ fn pages_and_reports_have_bounds() {
             damage(query);
         });
     };
-    with(&|query| query.group_by = vec![rpc::GroupBy::User; 6]);
+    with(&|query| query.group_by = vec![rpc::GroupBy::User; 7]);
     with(&|query| query.limit = 0);
     with(&|query| query.limit = 1_001);
 }

@@ -93,7 +93,7 @@ choices! {
     ForgetMode { Charge = "charge", Credit = "credit" }
     /// Whether a rate card is to come, in force, or kept for what was opened under it.
     CardState { Scheduled = "scheduled", InForce = "in_force", Replaced = "replaced" }
-    GroupBy { User = "user", Owner = "owner", Team = "team", Feature = "feature", Model = "model" }
+    GroupBy { User = "user", Owner = "owner", Team = "team", Feature = "feature", Model = "model", Grant = "grant" }
     Interval { Day = "day", Month = "month" }
 }
 

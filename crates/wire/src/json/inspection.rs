@@ -88,6 +88,9 @@ pub struct UsageGroup {
     pub feature: Option<FeatureText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelText>,
+    /// Which paid; calls and units are in the row without one, with what nothing paid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantText>,
     pub credits: Amount,
     pub calls: u64,
     pub units: UnitCounts,

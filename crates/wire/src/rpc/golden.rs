@@ -21,7 +21,7 @@ fn backing() -> log::Backing {
 }
 
 fn metered() -> log::Metered {
-    log::Metered { credits: 5, calls: 1, units: vec![("t".into(), 300)] }
+    log::Metered { credits: 5, calls: 1, units: vec![("t".into(), 300)], by_grant: vec![(3, 5)] }
 }
 
 fn scope() -> log::Scope {
@@ -88,7 +88,7 @@ fn what_is_read() {
     golden(&read(Query::Pooling { id: id(), after }, false), "5007 00030a0177010100");
     golden(&read(Query::PlanAfter { id: id(), change }, false), "5007 00030901770100");
     let query = UsageQuery {
-        group_by: vec![GroupBy::User, GroupBy::Owner, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
+        group_by: vec![GroupBy::User, GroupBy::Owner, GroupBy::Team, GroupBy::Feature, GroupBy::Model, GroupBy::Grant],
         interval: Some(Interval::Month),
         from: Some(1),
         to: None,
@@ -216,6 +216,7 @@ fn usage_key() -> UsageKey {
         team: None,
         feature: Some("f".into()),
         model: None,
+        grant: Some("g".into()),
     }
 }
 

@@ -46,7 +46,7 @@ shapes! {
         pub limit: u64,
     }
 
-    pub enum GroupBy { User, Owner, Team, Feature, Model }
+    pub enum GroupBy { User, Owner, Team, Feature, Model, Grant }
 
     pub enum Interval { Day, Month }
 
@@ -95,5 +95,6 @@ shapes! {
         pub team: Option<String>,
         pub feature: Option<String>,
         pub model: Option<String>,
+        pub grant: Option<String>,
     }
 }
