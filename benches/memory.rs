@@ -57,7 +57,9 @@ pub fn measure(size: Size, _target: &Path) -> Result<Vec<Claim>, NotMeasured> {
     let in_workspaces = |count: u64, per: u64| {
         format!("{} of them in workspaces of {}", thousands(count as f64), thousands(per as f64))
     };
-    let of_users = |count| format!("{}, in random order, ids of 11 characters", in_workspaces(count, USERS_PER_WORKSPACE));
+    let of_users = |count| {
+        format!("{}, in random order, ids of 11 characters", in_workspaces(count, USERS_PER_WORKSPACE))
+    };
     let with_units = each(What::LinesWithUnits, lines)?;
     Ok(vec![
         stated("a member without an allocation", each(What::Members, users)?, &of_users(users)),

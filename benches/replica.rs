@@ -1,10 +1,12 @@
 //! One replica's ledger, changed as the log changes it. Not here: what is measured on it.
 
 use ledger::{
-    AdminCommand, Change, Command, GrantKind, HolderBatch, LineMessage, NewGrant, State, Used, Wish, WorkspaceSettings,
+    AdminCommand, Change, Command, GrantKind, HolderBatch, LineMessage, NewGrant, State, Used, Wish,
+    WorkspaceSettings,
 };
 use types::{
-    Credits, CycleNumber, DiskId, GrantId, HolderId, LineNumber, NodeId, Scope, TeamId, Timestamp, UserId, WorkspaceId,
+    Credits, CycleNumber, DiskId, GrantId, HolderId, LineNumber, NodeId, Scope, TeamId, Timestamp, UserId,
+    WorkspaceId,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_770_000_000_000);

@@ -48,7 +48,8 @@ impl Nodes {
     fn start(directory: &Path) -> Result<Self, NotMeasured> {
         // Its nodes listen on the ports after the one it is given.
         let port = free_addresses(1)?.remove(0).port() % 20_000 + 20_000;
-        let apis: Vec<SocketAddr> = (1..=NODES).map(|node| (Ipv4Addr::LOCALHOST, port + node).into()).collect();
+        let apis: Vec<SocketAddr> =
+            (1..=NODES).map(|node| (Ipv4Addr::LOCALHOST, port + node).into()).collect();
         let data = directory.join("data");
         let mut command = Command::new(binary()?);
         command.args(["dev", "--test-clock", "--nodes", &NODES.to_string(), "--port", &port.to_string()]);
@@ -99,7 +100,10 @@ impl Nodes {
     }
 
     /// Consumes until `stop`, and how long each took.
-    async fn spend(&self, stop: &Arc<AtomicBool>) -> Result<JoinSet<Result<Vec<Duration>, NotMeasured>>, NotMeasured> {
+    async fn spend(
+        &self,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<JoinSet<Result<Vec<Duration>, NotMeasured>>, NotMeasured> {
         let mut spenders = JoinSet::new();
         for number in 0..SPENDERS {
             let (mut connection, stop) = (self.connect(number).await?, stop.clone());

@@ -110,7 +110,7 @@ async fn nobody_is_told_too_much_whatever_happens_to_five_nodes() {
     tests::say!("injections {:?}\nrefused {:?}\nadministrators {:?}", sum.kinds, sum.refused, sum.office);
     // A run in which little happened proves little.
     let floors = [
-        ("injections", u64::from(injections), length.rounds * length.faults_in_a_round as u64),
+        ("injections", u64::from(injections), length.injections_min),
         ("kinds", sum.kinds.len() as u64, 12),
         ("acknowledged", sum.acknowledged as u64, length.acknowledged_min as u64),
         ("reallocations", sum.reallocations as u64, 100),

@@ -65,6 +65,29 @@ shuttle           | escrow                                | the same races, larg
 stateright        | simulations                           | the protocol's model
 ";
 
+/// Who declares an atomic, and why no step of anybody spans two of them: what takes several steps lives in `escrow`, is a race of
+/// its tests, and has no row but its own.
+const SHARED: &str = "
+file                                  | why one step is enough
+crates/actors/src/handle.rs           | the ledger's last word, each part read alone and at most an answer old; `put` is its owner's alone
+crates/actors/src/holder.rs           | a number that is given out once; a maximum
+crates/actors/src/sessions.rs         | two maxima; what is set once and never taken back; a swap
+crates/cli/src/replay/drive.rs        | counts for the eye
+crates/client/src/exchange.rs         | whose turn it is: anybody's would do
+crates/escrow/src/sync.rs             | explored under loom and shuttle
+crates/journal/src/keys.rs            | a bound that is taken in one step; the last of what clocks said, read alone
+crates/journal/src/writer.rs          | written by the journal's task alone, each read alone
+crates/platform/src/agreed.rs         | read alone; what must fit together is behind a lock
+crates/platform/src/clock.rs          | two clocks that each is read alone
+crates/platform/src/test_clock.rs     | one number
+crates/quota/src/counts.rs            | counts
+crates/replication/src/log.rs         | counts
+crates/replication/src/machine.rs     | a count
+crates/transport/src/counters.rs      | counts
+crates/transport/src/peer.rs          | a swap
+crates/types/src/planted.rs           | set before anything starts
+";
+
 /// Rooms without runtime, clock, chance, hash order and floats.
 const PURE: [&str; 6] = ["ledger", "leasing", "escrow", "placement", "pricing", "calendar"];
 
@@ -233,4 +256,20 @@ fn no_file_names_folders_of_one_machine() {
     let complaints: Vec<String> =
         texts().iter().flat_map(|(path, text)| rules::foreign_folders(path, text)).collect();
     none(&complaints);
+}
+
+#[test]
+fn what_threads_share_without_a_lock_says_why_one_step_is_enough() {
+    let is_product =
+        |path: &str| in_src(path) && !["seeded-libc", "simulations", "testkit"].contains(&room_of(path));
+    let declares = |(path, text): (String, String)| {
+        (is_product(&path) && rules::declares_an_atomic(&text)).then_some(path)
+    };
+    let found: BTreeSet<String> = sources().filter_map(declares).collect();
+    assert!(found.len() > 10, "only {} were found: the reading is broken", found.len());
+    let rows: BTreeSet<String> = rules::shared(SHARED).map(str::to_owned).collect();
+    let complaints = found.symmetric_difference(&rows);
+    let complaints = complaints
+        .map(|path| format!("`{path}` declares an atomic and has no row in SHARED, or the other way round"));
+    none(&complaints.collect::<Vec<_>>());
 }

@@ -198,7 +198,10 @@ async fn a_pack_that_was_bought_on_the_eve_of_a_renewal_is_still_there() {
     });
     let rows: Vec<_> = rows.collect();
     let paid = |grant, credits: &str| (grant, credits.to_owned(), 0);
-    assert_eq!(rows, [("nothing", "0".into(), 7), paid("pack-1", "500"), paid("plan", "300"), paid("plan", "300")]);
+    assert_eq!(
+        rows,
+        [("nothing", "0".into(), 7), paid("pack-1", "500"), paid("plan", "300"), paid("plan", "300")]
+    );
     platform.end().await;
 }
 

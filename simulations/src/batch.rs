@@ -43,6 +43,14 @@ impl World {
         }
     }
 
+    /// Charges that clients were told of, per simulated hour: hours in which nobody spends show nothing.
+    const fn told_an_hour_min(self) -> u64 {
+        match self {
+            Self::A => 500,
+            Self::B => 1_000,
+        }
+    }
+
     /// Fewer simulated minutes than this cannot be expected to have seen every crossing.
     const fn crossings_from_minutes(self) -> u64 {
         match self {
@@ -96,7 +104,12 @@ pub fn run(scope: Scope, from: u64, to: u64) -> io::Result<Summary> {
         {
             first.broken = first.broken.take().or(other_than(first, &run_one(&program, scope, seed, None)?));
         }
-        summary.lock().unwrap_or_else(PoisonError::into_inner).add(seed, outcome);
+        let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+        summary.add(seed, outcome);
+        let (done, all) = (summary.seeds, to - from);
+        if done * 10 / all != (done - 1) * 10 / all {
+            eprintln!("world {}: {done} of {all} seeds, {} broken", scope.world.name(), summary.broken.len());
+        }
         io::Result::Ok(ControlFlow::Continue(()))
     })?;
     let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -210,6 +223,10 @@ impl Summary {
         self.reallocations_ms.extend(other.reallocations_ms);
     }
 
+    fn told_an_hour(&self) -> u64 {
+        self.told.saturating_mul(3_600_000) / self.simulated_ms.max(1)
+    }
+
     /// In a few words.
     #[must_use]
     pub fn line(&self) -> String {
@@ -248,6 +265,14 @@ impl Summary {
                     .push(format!("{} {what} a minute, at least {least} are asked", count * 60 / seconds));
             }
         }
+        let least = self.scope.world.told_an_hour_min();
+        // One seed has its own load.
+        if self.seeds >= 20 && self.told_an_hour() < least {
+            complaints.push(format!(
+                "{} charges told a simulated hour, at least {least} are asked",
+                self.told_an_hour()
+            ));
+        }
         // One seed has its own few kinds.
         if self.seeds >= 20 && self.faults.len() < FAULT_KINDS_MIN {
             complaints
@@ -281,7 +306,11 @@ impl fmt::Display for Summary {
         )?;
         let faults: u64 = self.faults.values().sum();
         let (operations, told, kinds) = (self.operations, self.told, self.faults.len());
-        write!(f, "{operations} operations, {told} charges told, {faults} faults of {kinds} kinds")?;
+        let an_hour = self.told_an_hour();
+        write!(
+            f,
+            "{operations} operations, {told} charges told ({an_hour} a simulated hour), {faults} faults of {kinds} kinds"
+        )?;
         match self.scope.world {
             World::A => writeln!(
                 f,

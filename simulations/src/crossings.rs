@@ -67,6 +67,7 @@ crossings! {
     GrantEndsWhileOut "ab" "a grant expires or is voided while credits of it are out",
     CycleEnds "a" "a cycle ends",
     CycleEndsWhileOut "a" "a cycle ends while credits are out",
+    CycleEndsWhilePartitioned "a" "a cycle ends while nodes are cut off from each other",
     CycleEndsWhilePending "a" "a cycle ends before what was promised has come back",
     ReturnIsCarried "a" "what a line of an ended cycle gives back goes by its grant's rule",
     LateReport "a" "a line of an ended cycle tells late what was charged on it",

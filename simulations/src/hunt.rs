@@ -3,7 +3,6 @@
 
 use crate::batch::{Scope, World, run_one};
 use crate::cores;
-use crate::outcome::BrokenAt;
 use std::fmt;
 use std::io;
 use std::ops::{ControlFlow, Range};
@@ -20,24 +19,8 @@ pub struct Known {
     pub seed: u64,
 }
 
-/// A seed of a world that found a bug.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mended {
-    pub bug: &'static str,
-    pub world: World,
-    pub seed: u64,
-}
-
-impl Mended {
-    /// What breaks in it again, if anything.
-    ///
-    /// # Errors
-    /// The run could not be started.
-    pub fn again(&self) -> io::Result<Option<BrokenAt>> {
-        let scope = Scope { world: self.world, minutes: minutes(self.world) };
-        Ok(run_one(&std::env::current_exe()?, scope, self.seed, None)?.broken)
-    }
-}
+/// Within so many seeds of a world each mistake is found.
+pub const SEEDS_MAX: u64 = 200;
 
 /// How long things go wrong in a run that hunts.
 pub const fn minutes(world: World) -> u64 {
@@ -53,8 +36,8 @@ pub struct Kill {
     pub mistake: Mistake,
     pub world: World,
     pub seed: u64,
-    /// So many seeds were run, in the order of their numbers.
-    pub seeds: u64,
+    /// So many seeds of the world were run, in the order of their numbers; `None`: this one alone, because it was known.
+    pub seeds: Option<u64>,
     pub took: Duration,
     pub sentence: String,
 }
@@ -71,15 +54,15 @@ impl fmt::Display for Row {
         let (name, rule) = (self.mistake.name(), self.mistake.rule());
         match &self.kill {
             None => write!(f, "{name:<26} {rule:<4} ALIVE"),
-            Some(kill) => write!(
-                f,
-                "{name:<26} {rule:<4} {}  seed {:>4}  {:>3} seeds  {:>6.1} s  {}",
-                kill.world.name(),
-                kill.seed,
-                kill.seeds,
-                kill.took.as_secs_f32(),
-                kill.sentence
-            ),
+            Some(kill) => {
+                let after = kill.seeds.map_or_else(String::new, |seeds| format!("  after {seeds:>3} seeds"));
+                let (world, seed, seconds) = (kill.world.name(), kill.seed, kill.took.as_secs_f32());
+                write!(
+                    f,
+                    "{name:<26} {rule:<4} {world}  seed {seed:>4}{after}  {seconds:>6.1} s  {}",
+                    kill.sentence
+                )
+            }
         }
     }
 }
@@ -95,7 +78,8 @@ pub fn search(mistake: Mistake, worlds: &[World], seeds: Range<u64>) -> io::Resu
         let found = first(&program, *world, mistake, seeds.clone())?;
         if let Some((seed, sentence)) = found {
             let took = platform::Clock::monotonic(&clock);
-            let kill = Kill { mistake, world: *world, seed, seeds: seed - seeds.start + 1, took, sentence };
+            let run = Some(seed - seeds.start + 1);
+            let kill = Kill { mistake, world: *world, seed, seeds: run, took, sentence };
             return Ok(Row { mistake, kill: Some(kill) });
         }
     }
@@ -149,7 +133,7 @@ fn again(program: &Path, known: Known) -> io::Result<Row> {
     let took = platform::Clock::monotonic(&clock);
     let without = run_one(program, scope, seed, None)?;
     let sentence = with.broken.filter(|_| without.broken.is_none()).map(|broken| broken.sentence);
-    let kill = sentence.map(|sentence| Kill { mistake, world, seed, seeds: seed + 1, took, sentence });
+    let kill = sentence.map(|sentence| Kill { mistake, world, seed, seeds: None, took, sentence });
     Ok(Row { mistake, kill })
 }
 

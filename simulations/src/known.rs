@@ -1,9 +1,8 @@
-//! Seeds that are known to find planted mistakes, as `tranche-sim hunt` found them; and those that found other bugs;
-//! `tranche-sim kills` replays them all. Not here: what they find. A change of a world's load moves them: hunt anew, and
+//! Seeds that are known to find planted mistakes, as `tranche-sim hunt` found them; `tranche-sim kills` replays them all. Not here: what they find. A change of a world's load moves them: hunt anew, and
 //! write down what is found.
 
 use crate::batch::World::{A, B};
-use crate::hunt::{Known, Mended};
+use crate::hunt::Known;
 use types::planted::Mistake;
 
 pub const SEEDS: &[Known] = &[
@@ -71,23 +70,4 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::LogFailureIgnored, world: B, seed: 2 },
     Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 36 },
     Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 6 },
-];
-
-/// Seeds that broke because of a bug that no mistake is planted for; they hold now.
-pub const MENDED: &[Mended] = &[
-    Mended {
-        bug: "what many far holders give back is booked one after the other, and the round takes too long",
-        world: A,
-        seed: 2_001_767,
-    },
-    Mended {
-        bug: "a recall passes over a line whose actor ended it a moment ago and is not known any more",
-        world: A,
-        seed: 6_003_407,
-    },
-    Mended {
-        bug: "a recall passes over a line that began to wait for its holds while it was asked for",
-        world: A,
-        seed: 1_586,
-    },
 ];

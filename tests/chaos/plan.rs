@@ -169,6 +169,8 @@ pub struct Length {
     pub name: &'static str,
     pub rounds: u64,
     pub faults_in_a_round: usize,
+    /// Of which so many, over all rounds, must have something to them.
+    pub injections_min: u64,
     /// Between the beginnings of two faults.
     pub gap_ms: (u64, u64),
     /// One pause outlasts even a session.
@@ -180,7 +182,8 @@ impl Length {
     pub const CI: Self = Self {
         name: "ci",
         rounds: 2,
-        faults_in_a_round: 11,
+        faults_in_a_round: 13,
+        injections_min: 20,
         gap_ms: (1_500, 4_500),
         has_long_pause: false,
         acknowledged_min: 10_000,
@@ -188,7 +191,8 @@ impl Length {
     pub const FULL: Self = Self {
         name: "full",
         rounds: 4,
-        faults_in_a_round: 16,
+        faults_in_a_round: 18,
+        injections_min: 60,
         gap_ms: (1_500, 5_500),
         has_long_pause: true,
         acknowledged_min: 100_000,

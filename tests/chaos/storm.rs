@@ -103,7 +103,9 @@ impl<'a> Storm<'a> {
                 self.tick().await;
             }
             println!("{:>7.1} s  {fault}", start.elapsed().as_secs_f64());
-            *self.done.kinds.entry(fault.what.kind()).or_default() += 1;
+            if self.does_something(&fault.what) {
+                *self.done.kinds.entry(fault.what.kind()).or_default() += 1;
+            }
             let before = Instant::now();
             match fault.what {
                 What::BitRot { node, credit } => self.lose(node, credit, Loss::BitRot).await,
@@ -116,6 +118,20 @@ impl<'a> Storm<'a> {
             self.tick().await;
         }
         self.heal().await;
+    }
+
+    /// Whether there is anything to it as things are: who is down does not die.
+    fn does_something(&self, what: &What) -> bool {
+        let runs = |node: &u16| !self.lost.contains(node) && self.cluster.node(*node).runs();
+        match what {
+            What::Crash { node }
+            | What::Pause { node }
+            | What::CrashLoop { node, .. }
+            | What::Drain { node }
+            | What::BackwardsOverRestart { node, .. } => runs(node),
+            What::ColdStart | What::LeaderCrash => self.living().iter().any(runs),
+            _ => true,
+        }
     }
 
     fn living(&self) -> Vec<u16> {

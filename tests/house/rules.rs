@@ -128,6 +128,24 @@ pub(crate) fn says(line: &str, word: &str) -> bool {
 /// The seeds of std's hash maps pass: where order could matter, in the pure rooms, there are no hash maps.
 /// tokio's `Instant::now()` passes: it bounds how long a task waits, enters no book and no answer, and in
 /// simulation stands still with tokio's own clock. So it is std's `Instant` that must not be named.
+/// Whether a type or a static of the file's product has an atomic in it.
+pub(crate) fn declares_an_atomic(text: &str) -> bool {
+    let product = text.split("#[cfg(test)]").next().unwrap_or(text);
+    let declares = |line: &str| {
+        let line = line.trim_start();
+        !line.starts_with("use ")
+            && !line.contains("::new(")
+            && [": Atomic", "<Atomic", "(Atomic"].iter().any(|word| line.contains(word))
+            || line.starts_with("static ") && line.contains(": Atomic")
+    };
+    product.lines().filter(|line| !line.trim_start().starts_with("//")).any(declares)
+}
+
+/// The files of that table.
+pub(crate) fn shared(table: &'static str) -> impl Iterator<Item = &'static str> {
+    cells(table).map(|(cells, _)| cells[0])
+}
+
 pub(crate) fn clocks_and_chance(text: &str) -> Vec<(usize, String)> {
     let words = ["SystemTime", "std::time::Instant", "getrandom", "rand::", "thread_rng"];
     let mut found = Vec::new();
@@ -290,6 +308,22 @@ mod tests {
             import("leasing", "ledger", false),
         ];
         assert_eq!(impure_imports(&planted), ["`ledger` is pure and imports `tokio`"]);
+    }
+
+    #[test]
+    fn an_atomic_that_is_declared_is_found_and_one_that_is_named_is_not() {
+        assert!(declares_an_atomic("struct S {\n    count: AtomicU64,\n}"));
+        assert!(
+            declares_an_atomic("struct S(AtomicU64);") && declares_an_atomic("    turn: Arc<AtomicUsize>,")
+        );
+        assert!(declares_an_atomic("static S: AtomicU8 = AtomicU8::new(0);"));
+        for other in [
+            "use std::sync::atomic::AtomicU64;",
+            "let n = AtomicU64::new(0);",
+            "#[cfg(test)]\nstruct S(AtomicU64);",
+        ] {
+            assert!(!declares_an_atomic(other), "{other}");
+        }
     }
 
     #[test]

@@ -495,6 +495,9 @@ impl Allocation {
     /// Its list is not the one of now: who waits finds the handle that is, and nobody finds this one any more. A recall does
     /// until the pool knows of the close: it is answered with it.
     async fn retire(&mut self) {
+        if is_planted(Mistake::RetiredIsForgotten) {
+            self.holder.directory.drop_handle(&self.handle);
+        }
         self.close().await;
         self.holder.directory.drop_handle(&self.handle);
         self.waiting.deny_all(&Denied::Gone);

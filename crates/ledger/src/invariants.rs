@@ -176,9 +176,12 @@ impl Workspace {
             let metered = Credits::checked_sum(line.meters.iter().map(|(_, m)| m.credits));
             let numbers = line.backings.iter();
             let by_backing: ByGrant = numbers.map(|numbers| (numbers.backing.grant, numbers.used)).collect();
-            let by_meter: ByGrant = line.meters.iter().flat_map(|(_, metered)| metered.by_grant.iter()).collect();
+            let by_meter: ByGrant =
+                line.meters.iter().flat_map(|(_, metered)| metered.by_grant.iter()).collect();
             if used != metered || by_backing != by_meter {
-                return Some(format!("{id:?}: used {used:?}, metered {metered:?}: {by_backing:?}, {by_meter:?}"));
+                return Some(format!(
+                    "{id:?}: used {used:?}, metered {metered:?}: {by_backing:?}, {by_meter:?}"
+                ));
             }
         }
         let metered = Credits::checked_sum(self.usage_parts().map(|(_, _, metered)| metered.credits));

@@ -115,7 +115,9 @@ pub(crate) fn check_meters(used: &Used) -> Result<(), LineRejection> {
         && used.by_meter.iter().all(|(_, metered)| metered.units.len() <= UNITS_PER_METER_MAX);
     let is_paid = |(_, metered): &(Meter, Metered)| metered.by_grant.sum() == Some(metered.credits);
     let grants: ByGrant = used.by_backing.iter().map(|(backing, used, _)| (backing.grant, *used)).collect();
-    let same_grants = || used.by_meter.iter().flat_map(|(_, metered)| metered.by_grant.iter()).collect::<ByGrant>() == grants;
+    let same_grants = || {
+        used.by_meter.iter().flat_map(|(_, metered)| metered.by_grant.iter()).collect::<ByGrant>() == grants
+    };
     if by_backing.is_some()
         && by_backing == by_meter
         && bounded

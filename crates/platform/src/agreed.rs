@@ -18,12 +18,16 @@ pub struct AgreedClock {
     own: Arc<dyn Clock>,
     /// How many other nodes there are.
     others: usize,
-    heard: Mutex<BTreeMap<NodeId, Heard>>,
+    told: Mutex<Told>,
     /// How far the median was ahead of the time since boot; [`ALONE`] until somebody is heard.
     ahead_of_boot_ms: AtomicI64,
-    /// The same of what it is at the earliest and at the latest; [`ALONE`] until most nodes are heard.
-    from_ahead_ms: AtomicI64,
-    to_ahead_ms: AtomicI64,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    heard: BTreeMap<NodeId, Heard>,
+    /// How far ahead of the time since boot it is at the earliest and at the latest; `None` until most nodes are heard.
+    between_ahead_ms: Option<(i64, i64)>,
 }
 
 #[derive(Debug)]
@@ -40,8 +44,7 @@ const ALONE: i64 = i64::MIN;
 impl AgreedClock {
     /// Until others are heard, this node's own; there are so many.
     pub fn new(own: Arc<dyn Clock>, others: usize) -> Self {
-        let [ahead_of_boot_ms, from_ahead_ms, to_ahead_ms] = [(); 3].map(|()| AtomicI64::new(ALONE));
-        Self { own, others, heard: Mutex::default(), ahead_of_boot_ms, from_ahead_ms, to_ahead_ms }
+        Self { own, others, told: Mutex::default(), ahead_of_boot_ms: AtomicI64::new(ALONE) }
     }
 
     /// `node` has just answered that its clock says `wall`, to a question that took `round_trip` there and back.
@@ -49,7 +52,8 @@ impl AgreedClock {
         let half_ms = i64::try_from(round_trip.as_millis() / 2).unwrap_or(i64::MAX);
         let (now_ms, own) = (self.own.boottime_ms(), self.own.now());
         let ahead = |wall: Timestamp| wall.millis().saturating_sub(signed(now_ms));
-        let mut heard = self.heard.lock().expect("nobody panics holding it");
+        let mut told = self.told.lock().expect("nobody panics holding it");
+        let Told { heard, between_ahead_ms } = &mut *told;
         heard.insert(node, Heard { ahead_of_boot_ms: ahead(wall.plus_ms(half_ms)), at_ms: now_ms });
         heard.retain(|_, heard| now_ms.saturating_sub(heard.at_ms) < REMEMBERED_MS);
         let others = heard.values().map(|heard| heard.ahead_of_boot_ms);
@@ -63,8 +67,7 @@ impl AgreedClock {
         // them is right, or the first after them.
         let wrong_at_most = self.others.div_ceil(2);
         if let Some(from) = all.len().checked_sub(wrong_at_most + 1) {
-            self.from_ahead_ms.store(all[from], Ordering::Relaxed);
-            self.to_ahead_ms.store(all[wrong_at_most], Ordering::Relaxed);
+            *between_ahead_ms = Some((all[from], all[wrong_at_most]));
         }
     }
 
@@ -95,14 +98,11 @@ impl Clock for AgreedClock {
     /// since boot since then: also when this node is cut off later. `None` before that: a node that starts alone, with a
     /// clock that is wrong, knows nothing.
     fn surely(&self) -> Option<Surely> {
-        let [from_ms, to_ms] = [&self.from_ahead_ms, &self.to_ahead_ms].map(|ms| ms.load(Ordering::Relaxed));
-        match (from_ms, to_ms) {
-            _ if self.others == 0 || is_planted(Mistake::OwnWallEndsKeys) => {
-                Some(Surely::exactly(self.own.now()))
-            }
-            (ALONE, _) | (_, ALONE) => None,
-            (from_ms, to_ms) => Some(Surely { from: self.since_boot(from_ms), to: self.since_boot(to_ms) }),
+        if self.others == 0 || is_planted(Mistake::OwnWallEndsKeys) {
+            return Some(Surely::exactly(self.own.now()));
         }
+        let (from_ms, to_ms) = self.told.lock().expect("nobody panics holding it").between_ahead_ms?;
+        Some(Surely { from: self.since_boot(from_ms), to: self.since_boot(to_ms) })
     }
 
     fn boottime_ms(&self) -> u64 {

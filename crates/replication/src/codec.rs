@@ -41,9 +41,9 @@ mod tests {
     use super::*;
     use ledger::{HolderBatch, LineMessage, Used, Wish};
     use types::{
-        Backing, ByGrant, Credits, CycleNumber, Day, DiskId, Feature, GrantNo, HolderId, ID_BYTES_MAX, LineNumber,
-        METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, Revision, Scope, Source, UNITS_PER_METER_MAX,
-        Unit,
+        Backing, ByGrant, Credits, CycleNumber, Day, DiskId, Feature, GrantNo, HolderId, ID_BYTES_MAX,
+        LineNumber, METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, Revision, Scope, Source,
+        UNITS_PER_METER_MAX, Unit,
     };
 
     fn bytes_of(messages: Vec<LineMessage>) -> usize {

@@ -10,9 +10,9 @@ mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use types::{
-    ByGrant, CivilDate, Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey, ImportId,
-    LineNumber, Model, NodeId, OneOrAny, PlanId, ReallocationId, RefundId, Revision, TeamId, Timestamp, Unit,
-    UserId, WorkspaceId, ZoneName,
+    ByGrant, CivilDate, Credits, CycleNumber, Day, DiskId, Feature, GrantId, GrantNo, IdempotencyKey,
+    ImportId, LineNumber, Model, NodeId, OneOrAny, PlanId, ReallocationId, RefundId, Revision, TeamId,
+    Timestamp, Unit, UserId, WorkspaceId, ZoneName,
 };
 
 /// A type with a frozen shape.

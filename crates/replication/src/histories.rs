@@ -8,8 +8,8 @@ use ledger::{
 use pricing::{Minimum, Price, PriceList, Tier};
 use proptest::prelude::*;
 use types::{
-    Backing, ByGrant, Credits, CreditsDelta, CycleNumber, DiskId, Durability, HolderId, LineId, LineNumber, Meter,
-    Metered, NodeId, Timestamp, UserId, WorkspaceId,
+    Backing, ByGrant, Credits, CreditsDelta, CycleNumber, DiskId, Durability, HolderId, LineId, LineNumber,
+    Meter, Metered, NodeId, Timestamp, UserId, WorkspaceId,
 };
 
 /// One step as dice: made into a command only when the state it meets is known.

@@ -21,8 +21,8 @@ pub use id::{
 };
 pub use line::{
     AnyCharge, BACKINGS_PER_LINE_MAX, Backing, ChargeId, CycleNumber, Durability, GrantNo, HoldId,
-    HoldNumber, LineId, LineNumber, METERS_PER_LINE_MAX, NAMED_METERS_PER_LINE_MAX, Revision,
-    Source, UNITS_PER_METER_MAX,
+    HoldNumber, LineId, LineNumber, METERS_PER_LINE_MAX, NAMED_METERS_PER_LINE_MAX, Revision, Source,
+    UNITS_PER_METER_MAX,
 };
 pub use meter::{ByGrant, Meter, Metered};
 pub use price::{BadPriceVersion, OneOrAny, PriceVersion};

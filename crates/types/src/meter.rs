@@ -60,7 +60,6 @@ impl Metered {
     }
 }
 
-
 /// What grants paid of a sum, by grant; nothing of what paid nothing. Mostly there is one, and no place on the heap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ByGrant(Parts);
@@ -77,7 +76,8 @@ enum Parts {
 impl ByGrant {
     /// `None` where the grants are out of order, come twice or paid nothing.
     pub fn from_sorted(parts: Vec<(GrantNo, Credits)>) -> Option<Self> {
-        let is_sound = parts.windows(2).all(|pair| pair[0].0 < pair[1].0) && parts.iter().all(|(_, part)| !part.is_zero());
+        let is_sound = parts.windows(2).all(|pair| pair[0].0 < pair[1].0)
+            && parts.iter().all(|(_, part)| !part.is_zero());
         is_sound.then_some(Self(match parts[..] {
             [] => Parts::None,
             [(grant, part)] => Parts::One(grant, part),
@@ -137,7 +137,9 @@ impl ByGrant {
                         Parts::One(other, paid) if other < grant => {
                             Parts::Several(Box::new(vec![(other, paid), (grant, part)]))
                         }
-                        Parts::One(other, paid) => Parts::Several(Box::new(vec![(grant, part), (other, paid)])),
+                        Parts::One(other, paid) => {
+                            Parts::Several(Box::new(vec![(grant, part), (other, paid)]))
+                        }
                         Parts::None | Parts::Several(_) => Parts::One(grant, part),
                     };
                 }
@@ -173,7 +175,10 @@ mod tests {
         let several = parts(&[(9, 1), (4, 2), (6, 3)]);
         let all: Vec<_> = several.iter().collect();
         assert_eq!(all, [(GrantNo(4), credits(2)), (GrantNo(6), credits(3)), (GrantNo(9), credits(1))]);
-        assert_eq!((several.sum(), several.of(GrantNo(6)), several.of(GrantNo(5))), (Some(credits(6)), credits(3), Credits::ZERO));
+        assert_eq!(
+            (several.sum(), several.of(GrantNo(6)), several.of(GrantNo(5))),
+            (Some(credits(6)), credits(3), Credits::ZERO)
+        );
         assert!(!several.is_empty() && ByGrant::default().is_empty());
     }
 

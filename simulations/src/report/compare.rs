@@ -15,7 +15,7 @@ pub(super) fn section(page: &mut String, report: &Report) {
         return;
     }
     let answer = format!(
-        "Same seeds, same traffic, same faults. Differences are to <b>{}</b>; \u{201c}better\u{201d} counts the seeds.",
+        "Same seeds, same traffic, the same plan of faults. Differences are to <b>{}</b>; \u{201c}better\u{201d} counts the seeds.",
         escape(&first.name)
     );
     html::section(page, "Which variant fares better?", &answer);

@@ -105,6 +105,9 @@ impl Allocation {
                     }
                 }
                 AllocationMessage::Retire => {
+                    if is_planted(Mistake::RetiredIsForgotten) {
+                        self.running.drop_handle(&self.handle);
+                    }
                     self.close().await;
                     self.running.drop_handle(&self.handle);
                     mailbox.close();

@@ -64,6 +64,8 @@ impl Storm {
         };
         let mut faults = vec![
             at(2_000, 5_000, Fault::Partition { nodes: vec![node] }),
+            // While a round waits for what it answers.
+            at(8_200, 800, Fault::LeaderCrash),
             at(9_000, 1_500, Fault::Crash { node }),
             at(9_500, 1_500, Fault::LeaderCrash),
         ];

@@ -123,6 +123,11 @@ pub struct WorkspaceConfig {
 }
 
 const CREDIT: u64 = 1_000_000;
+/// Between three requests in two seconds and one in five: many quiet runs meet more faults than few busy ones.
+const QUIET_MS: (u64, u64) = (640, 5_000);
+/// One run of so many is busy: between 25 requests a second and three in two.
+const BUSY_EVERY: u64 = 32;
+const BUSY_MS: (u64, u64) = (40, 640);
 
 impl Config {
     pub fn replica_at(&self, turn: usize) -> Index {
@@ -145,7 +150,8 @@ impl Config {
         let session_ttl_ms =
             if chance.random_bool(0.4) { chance.random_range(5_000..=20_000) } else { 60_000 };
         let count = [1, 1, 1, 2, 2, 3][chance.random_range(0..6)];
-        let workspaces = (0..count).map(|_| workspace(&mut chance, count as u64, run_ms)).collect();
+        let pace_ms = if seed % BUSY_EVERY == BUSY_EVERY / 2 { BUSY_MS } else { QUIET_MS };
+        let workspaces = (0..count).map(|_| workspace(&mut chance, count as u64, run_ms, pace_ms)).collect();
         let every_ms = (chance.random_range(3_000..=10_000), chance.random_range(12_000..=60_000));
         let swarm = Swarm { nodes, until_ms: run_ms, kinds: SUPPORTED.to_vec(), every_ms };
         let sync_us = if chance.random_bool(0.3) { 0 } else { log_uniform(&mut chance, 50, 30_000) };
@@ -181,6 +187,7 @@ impl Config {
         config.rushes.extend(rushes);
         let given_up = GivenUp::draw(&config, seed);
         config.faults.extend(given_up.as_ref().and_then(GivenUp::stands_still));
+        config.rushes.extend(given_up.as_ref().and_then(GivenUp::rush));
         config.faults.sort_by_key(|fault| fault.at_ms);
         config.changes = changes::draw(&config, seed, &storms, given_up.as_ref());
         config
@@ -251,12 +258,16 @@ fn lease_policy(chance: &mut crate::chance::Stream) -> LeasePolicy {
     }
 }
 
-fn workspace(chance: &mut crate::chance::Stream, count: u64, run_ms: u64) -> WorkspaceConfig {
+fn workspace(
+    chance: &mut crate::chance::Stream,
+    count: u64,
+    run_ms: u64,
+    pace_ms: (u64, u64),
+) -> WorkspaceConfig {
     let most = log_uniform(chance, CREDIT / 100, 20 * CREDIT);
     let prices = (chance.random_range(0..=most), most);
-    // Between three requests in two seconds and one in five, over all pools: many quiet runs meet more faults than few busy
-    // ones. And pools that last between a tenth and ten times the run.
-    let every_ms = log_uniform(chance, 640, 5_000) * count;
+    // Over all pools; and pools that last between a tenth and ten times the run.
+    let every_ms = log_uniform(chance, pace_ms.0, pace_ms.1) * count;
     let mean_price = (prices.0 + prices.1) / 2;
     let spent_in_all = mean_price.saturating_mul(run_ms / every_ms).max(CREDIT);
     let granted = log_uniform(chance, spent_in_all / 10, spent_in_all * 10);

@@ -79,9 +79,17 @@ fn ends_after(days: CycleDays, after: Timestamp) -> impl Iterator<Item = Timesta
 }
 
 /// How cycles end.
-pub fn note_rollover(world_saw: &mut impl FnMut(Crossing), before: &Workspace, after: &Workspace) {
+pub fn note_rollover(
+    world_saw: &mut impl FnMut(Crossing),
+    before: &Workspace,
+    after: &Workspace,
+    partitioned: bool,
+) {
     if after.cycle > before.cycle {
         world_saw(Crossing::CycleEnds);
+        if partitioned {
+            world_saw(Crossing::CycleEndsWhilePartitioned);
+        }
         if !before.totals.out.is_zero() {
             world_saw(Crossing::CycleEndsWhileOut);
         }

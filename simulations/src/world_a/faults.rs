@@ -190,7 +190,12 @@ impl World {
             What::Partition { nodes: inside } => {
                 let outside: Vec<Index> = (0..nodes).filter(|node| !inside.contains(node)).collect();
                 let pairs = inside.iter().flat_map(|a| outside.iter().flat_map(|b| [(*a, *b), (*b, *a)]));
-                self.cut(pairs.collect())
+                let heal = self.cut(pairs.collect());
+                self.oracle.borrow_mut().partitions += 1;
+                Box::new(move || {
+                    world.oracle.borrow_mut().partitions -= 1;
+                    heal();
+                })
             }
             What::Ring => {
                 let is_next = |a: Index, b: Index| (a + 1) % nodes == b || (b + 1) % nodes == a;

@@ -2,7 +2,7 @@
 //! whose disks are gone (`start`).
 
 use super::admins::{AdminStep, Wanted};
-use super::config::Config;
+use super::config::{Config, Rush};
 use super::words::Index;
 use crate::chance::stream;
 use crate::fault::{Fault, What};
@@ -20,6 +20,8 @@ pub struct GivenUp {
 
 /// Longer silence is noticed by whoever gives nodes up.
 const SILENT_MS: u64 = 1_500;
+/// Somebody spends there for so long when it wakes.
+const RUSH_MS: u64 = 5_000;
 /// Into its standing still, a node is given up.
 const AFTER_MS: u64 = 50;
 
@@ -52,6 +54,12 @@ impl GivenUp {
     pub fn stands_still(&self) -> Option<Fault> {
         let (at_ms, node) = (self.at_ms - AFTER_MS, self.node);
         self.still_ms.map(|for_ms| Fault { at_ms, for_ms, what: What::Pause { node } })
+    }
+
+    /// Somebody goes on spending there when it wakes: it draws, and is to be refused.
+    pub fn rush(&self) -> Option<Rush> {
+        let (at_ms, node) = (self.at_ms - AFTER_MS + self.still_ms?, Some(self.node));
+        Some(Rush { at_ms, for_ms: RUSH_MS, workspace: 0, user: 0, node })
     }
 
     pub fn forget(&self) -> AdminStep {

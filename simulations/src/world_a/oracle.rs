@@ -26,7 +26,8 @@ use types::{Credits, Durability, HolderId, IdempotencyKey, LineId, Timestamp, Us
 /// Entries between two images that replicas are compared with, and how many are kept.
 const IMAGE_EVERY: u64 = 256;
 const IMAGES_MAX: usize = 32;
-/// Of so many batches and of so many changes one is judged step by step, which costs a copy of the pool.
+/// Of so many batches and of so many changes one is judged step by step, which costs a copy of the pool; in thorough runs
+/// each is.
 const STEP_EVERY: u64 = 64;
 const CHANGE_EVERY: u64 = 4;
 
@@ -72,10 +73,13 @@ pub struct Oracle {
     pub told_local: u64,
     /// What was left in a pool when a client was first refused for want of credits.
     pub stranded: Option<Stranded>,
+    /// That are under way.
+    pub partitions: u32,
+    thorough: bool,
 }
 
 impl Oracle {
-    pub fn new() -> Self {
+    pub fn new(thorough: bool) -> Self {
         Self {
             state: State::new(),
             index: 0,
@@ -93,6 +97,8 @@ impl Oracle {
             told: 0,
             told_local: 0,
             stranded: None,
+            partitions: 0,
+            thorough,
         }
     }
 
@@ -132,7 +138,11 @@ impl Oracle {
             Some(workspace) => vec![workspace.clone()],
             None => self.all_workspaces(),
         };
-        let every = if matches!(**command, Command::Admin(_)) { CHANGE_EVERY } else { STEP_EVERY };
+        let every = match **command {
+            _ if self.thorough => 1,
+            Command::Admin(_) => CHANGE_EVERY,
+            _ => STEP_EVERY,
+        };
         let by_step = index.is_multiple_of(every);
         let mut before: Vec<(WorkspaceId, Finals, Option<Arc<Workspace>>)> = Vec::new();
         for workspace in touched {
@@ -229,7 +239,7 @@ impl Oracle {
         told::nobody_was_told_more_than_the_pool_was_granted(after, told)?;
         told::what_was_told_is_gone_from_the_pool(after, told)?;
         let Some(before) = before else { return Ok(()) };
-        note_rollover(&mut |crossing| self.seen.saw(crossing), before, after);
+        note_rollover(&mut |crossing| self.seen.saw(crossing), before, after, self.partitions > 0);
         checkers::all_of_a_step(before, command, after, self.state.now)
     }
 

@@ -9,9 +9,9 @@ use ledger::{
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 use types::{
-    Backing, ByGrant, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Feature, GrantNo, HolderId,
-    Limited, LineNumber, Meter, Metered, Model, Revision, Scope, Source, TeamId, Timestamp, Unit, ZoneClock,
-    ZoneName,
+    Backing, ByGrant, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Feature, GrantNo,
+    HolderId, Limited, LineNumber, Meter, Metered, Model, Revision, Scope, Source, TeamId, Timestamp, Unit,
+    ZoneClock, ZoneName,
 };
 
 #[derive(Debug, thiserror::Error)]

@@ -50,7 +50,12 @@ fn backings() -> Vec<(Backing, Credits)> {
 
 fn lines() -> Vec<ledger::LineMessage> {
     let meter = Meter { feature: id("chat"), model: Some(id("m-1")), day: Day(-1) };
-    let metered = Metered { credits: credits(1), calls: 2, units: vec![(id("token"), u64::MAX)], by_grant: [(GrantNo(7), credits(1))].into_iter().collect() };
+    let metered = Metered {
+        credits: credits(1),
+        calls: 2,
+        units: vec![(id("token"), u64::MAX)],
+        by_grant: [(GrantNo(7), credits(1))].into_iter().collect(),
+    };
     let by_backing = backings().into_iter().map(|(backing, used)| (backing, used, Credits::ZERO)).collect();
     let used = ledger::Used { by_backing, by_meter: vec![(meter, metered)] };
     let wishes = [

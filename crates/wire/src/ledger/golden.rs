@@ -45,7 +45,12 @@ fn meter() -> Meter {
 }
 
 fn metered() -> Metered {
-    Metered { credits: 1_500_000, calls: 2, units: vec![("u".into(), 70_000)], by_grant: vec![(3, 1_500_000)] }
+    Metered {
+        credits: 1_500_000,
+        calls: 2,
+        units: vec![("u".into(), 70_000)],
+        by_grant: vec![(3, 1_500_000)],
+    }
 }
 
 fn rule(every: Every) -> CycleRule {

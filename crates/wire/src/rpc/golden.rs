@@ -88,7 +88,14 @@ fn what_is_read() {
     golden(&read(Query::Pooling { id: id(), after }, false), "5008 00030a0177010100");
     golden(&read(Query::PlanAfter { id: id(), change }, false), "5008 00030901770100");
     let query = UsageQuery {
-        group_by: vec![GroupBy::User, GroupBy::Owner, GroupBy::Team, GroupBy::Feature, GroupBy::Model, GroupBy::Grant],
+        group_by: vec![
+            GroupBy::User,
+            GroupBy::Owner,
+            GroupBy::Team,
+            GroupBy::Feature,
+            GroupBy::Model,
+            GroupBy::Grant,
+        ],
         interval: Some(Interval::Month),
         from: Some(1),
         to: None,
