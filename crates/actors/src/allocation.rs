@@ -5,7 +5,7 @@
 
 use crate::handle::Handle;
 use crate::holder::HolderInner;
-use crate::messages::{AllocationMessage, Denied, DrawAnswer, Sent};
+use crate::messages::{AllocationMessage, Denied, DrawAnswer, LedgerWord, Sent};
 use crate::pool::{Asked, PoolMessage};
 use crate::waiters::Waiters;
 use escrow::Epoch;
@@ -16,7 +16,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use types::planted::{self, Mistake, is_planted};
-use types::{Credits, LineNumber};
+use types::{Credits, Enforcement, LineNumber};
 
 pub(crate) struct AllocationActor;
 
@@ -379,7 +379,7 @@ impl Allocation {
                     let same = line.lease.returned == sent.returned;
                     line.short = if same { !sent.waits && !denial.elsewhere.is_zero() } else { sent.waits };
                     if same && !line.short {
-                        self.deny_denied(&denial, word.cut_off);
+                        self.deny_denied(&denial, word, sent.target);
                     }
                 }
             }
@@ -551,11 +551,17 @@ impl Allocation {
         self.balance().saturating_add(above)
     }
 
-    fn deny_denied(&mut self, denial: &Denial, cut_off: bool) {
+    fn deny_denied(&mut self, denial: &Denial, word: LedgerWord, target: Credits) {
         // What this node has left counts too.
         let available = denial.available.saturating_add(self.have());
-        let denied = Denied::Ledger { denial: Denial { available, ..denial.clone() }, cut_off };
+        let LedgerWord { cut_off, enforcement, .. } = word;
+        let denied = Denied::Ledger { denial: Denial { available, ..denial.clone() }, cut_off, enforcement };
+        let is_counted = enforcement == Enforcement::Shadow && !target.is_zero();
         match denial.reason {
+            // Who was denied before waits for a line on which that is counted: he is drawn for.
+            DenialReason::AccessDisabled | DenialReason::UnknownUser if is_counted => {
+                self.waiting.deny_above(Credits::ZERO, &denied);
+            }
             DenialReason::AccessDisabled | DenialReason::UnknownUser => self.waiting.deny_all(&denied),
             DenialReason::Exhausted
             | DenialReason::AllocationExhausted

@@ -13,7 +13,7 @@ use quota::{
     PriceList, Rollover, ServiceChange, Shares, Subject, TeamChange, Term, Tier, WorkspaceSettings,
 };
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
-use wire::json::{Durability, Shown, Word};
+use wire::json::{Durability, Enforcement, Shown, Word};
 
 const DOMAIN: &str = "tranche administrator command 1";
 const PRICES_DOMAIN: &str = "tranche price command 1";
@@ -28,6 +28,7 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             name,
             membership,
             durability,
+            enforcement,
             timezone,
             cycle,
             ends: _,
@@ -44,6 +45,9 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             }
             if let Some(CycleDays { every, anchor }) = cycle {
                 print.tag(2).word(&translate::every_json(*every)).word(anchor);
+            }
+            if let Some(enforcement) = enforcement {
+                print.tag(40).word(&Enforcement::from(*enforcement));
             }
         }
         Change::MakeGrant(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }) => {

@@ -8,7 +8,9 @@ use crate::line::{Growth, Line};
 use crate::outcome::LineRejection;
 use crate::workspace::Workspace;
 use std::borrow::Cow;
-use types::{Credits, Feature, LineId, METERS_PER_LINE_MAX, Meter, Metered, UNITS_PER_METER_MAX};
+use types::{
+    Credits, Feature, LineId, METERS_PER_LINE_MAX, Meter, Metered, RESERVED_UNITS, UNITS_PER_METER_MAX,
+};
 
 impl Workspace {
     /// Answers by how much each meter grew.
@@ -103,7 +105,10 @@ pub(crate) fn check_meters(used: &Used) -> Result<(), LineRejection> {
     let by_backing = Credits::checked_sum(used.by_backing.iter().map(|(_, u, _)| *u));
     let by_meter = Credits::checked_sum(used.by_meter.iter().map(|(_, metered)| metered.credits));
     let bounded = used.by_meter.len() <= METERS_PER_LINE_MAX
-        && used.by_meter.iter().all(|(_, metered)| metered.units.len() <= UNITS_PER_METER_MAX);
+        && used
+            .by_meter
+            .iter()
+            .all(|(_, metered)| metered.units.len() <= UNITS_PER_METER_MAX + RESERVED_UNITS);
     if by_backing.is_some() && by_backing == by_meter && bounded {
         Ok(())
     } else {

@@ -235,11 +235,13 @@ pub struct KeptKey {
     pub cycle: u32,
     pub amount: u64,
     pub sources: Vec<(Source, u64)>,
+    /// Why it would have been refused, and what it would have cost.
+    pub shadow: Option<(String, u64)>,
 }
 
 impl Frozen for Record {
     const TYPE_ID: u8 = 74;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
     /// A line with 128 meters of 64 kinds of unit has some 150 KB.
     const BYTES_MAX: usize = 1024 * 1024;
 }

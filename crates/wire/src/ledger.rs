@@ -178,6 +178,7 @@ shapes! {
         pub name: Option<String>,
         pub membership: Option<Membership>,
         pub durability: Option<Durability>,
+        pub enforcement: Option<Enforcement>,
         pub timezone: Option<String>,
         pub cycle: Option<CycleDays>,
         pub ends: Option<CycleEnds>,
@@ -207,6 +208,8 @@ shapes! {
     pub enum Membership { Open, Listed }
 
     pub enum Durability { Local, Disk, Quorum }
+
+    pub enum Enforcement { On, Shadow }
 
     pub enum Role { Owner, Admin, Member }
 
@@ -340,7 +343,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 7;
+    const VERSION: u8 = 8;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

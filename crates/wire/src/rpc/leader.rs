@@ -3,8 +3,8 @@
 use super::{KIB, MIB, Query, ReadAnswer};
 use crate::envelope::Frozen;
 use crate::ledger::{
-    Applied, Backing, Command, Durability, HolderBatch, HolderId, Limited, LineAnswer, LineId, LineMessage,
-    Rejection, Scope,
+    Applied, Backing, Command, Durability, Enforcement, HolderBatch, HolderId, Limited, LineAnswer, LineId,
+    LineMessage, Rejection, Scope,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,7 @@ shapes! {
         pub lines: Vec<LineAnswer>,
         pub elsewhere: Vec<u64>,
         pub durability: Durability,
+        pub enforcement: Enforcement,
         pub cut_off: bool,
         pub limited: Option<Limited>,
     }
@@ -71,9 +72,9 @@ shapes! {
 
 frozen! {
     // The largest command, and a little around it.
-    Ask 80 version 7 at most 2 * MIB + KIB;
+    Ask 80 version 8 at most 2 * MIB + KIB;
     // The largest answer the ledger gives to a command has 4 MiB; a page or a report may be larger.
-    Led 81 version 7 at most 7 * MIB;
+    Led 81 version 8 at most 7 * MIB;
     Recall 82 version 2 at most 7 * MIB;
     RecallAnswer 83 version 2 at most 7 * MIB;
 }
