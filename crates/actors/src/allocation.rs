@@ -11,12 +11,12 @@ use crate::waiters::Waiters;
 use escrow::Epoch;
 use journal::{HandleNo, LineKey, LineView, OpenLine, Refused};
 use leasing::{Facts, Lease, Rate, RecallLine, Step};
-use ledger::{Denial, DenialReason, LineMessage, LineRejection, LineResult, Wish};
+use ledger::{Denial, LineMessage, LineRejection, LineResult, Wish};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use types::planted::{self, Mistake, is_planted};
-use types::{Credits, Enforcement, LineNumber};
+use types::{Credits, LineNumber};
 
 pub(crate) struct AllocationActor;
 
@@ -554,22 +554,7 @@ impl Allocation {
     fn deny_denied(&mut self, denial: &Denial, word: LedgerWord, target: Credits) {
         // What this node has left counts too.
         let available = denial.available.saturating_add(self.have());
-        let LedgerWord { cut_off, enforcement, .. } = word;
-        let denied = Denied::Ledger { denial: Denial { available, ..denial.clone() }, cut_off, enforcement };
-        let is_counted = enforcement == Enforcement::Shadow && !target.is_zero();
-        match denial.reason {
-            // Who was denied before waits for a line on which that is counted: he is drawn for.
-            DenialReason::AccessDisabled | DenialReason::UnknownUser if is_counted => {
-                self.waiting.deny_above(Credits::ZERO, &denied);
-            }
-            DenialReason::AccessDisabled | DenialReason::UnknownUser => self.waiting.deny_all(&denied),
-            DenialReason::Exhausted
-            | DenialReason::AllocationExhausted
-            | DenialReason::LimitReached(_)
-            | DenialReason::OverageCapReached
-            | DenialReason::Frozen
-            | DenialReason::ScopesChanged => self.waiting.deny_above(available, &denied),
-        }
+        self.waiting.deny_denied(Denial { available, ..denial.clone() }, word, target);
     }
 
     /// Until somebody tells it. Answers the balance as [`Handle::rest`] does.

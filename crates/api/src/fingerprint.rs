@@ -320,6 +320,10 @@ mod tests {
 
     /// Commands that differ in one thing each.
     fn commands() -> Vec<Change> {
+        let enforced = |enforcement| {
+            let enforcement = Some(enforcement);
+            Change::PutWorkspace(WorkspaceSettings { enforcement, ..WorkspaceSettings::unchanged() })
+        };
         let settings = |name: Option<&str>, membership, durability| {
             let name = name.map(Into::into);
             Change::PutWorkspace(WorkspaceSettings {
@@ -416,6 +420,8 @@ mod tests {
             settings(None, Some(Membership::Open), None),
             settings(None, Some(Membership::Listed), None),
             settings(None, None, Some(types::Durability::Local)),
+            enforced(types::Enforcement::On),
+            enforced(types::Enforcement::Shadow),
             grant("g", 1, 50, true, None, None),
             grant("h", 1, 50, true, None, None),
             grant("g", 2, 50, true, None, None),

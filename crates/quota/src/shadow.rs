@@ -23,7 +23,7 @@ impl NoCredits {
 
     /// What a denial means under this enforcement.
     pub(crate) fn denied(reason: &DenialReason, enforcement: Enforcement, refusal: Refusal) -> Self {
-        match (enforcement, would_refuse(reason)) {
+        match (enforcement, reason.would_refuse()) {
             (Enforcement::Shadow, Some(code)) => Self::Shadow(code, refusal),
             (Enforcement::On, _) | (Enforcement::Shadow, None) => Self::Refused(refusal),
         }
@@ -33,18 +33,5 @@ impl NoCredits {
 impl From<Refusal> for NoCredits {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
-    }
-}
-
-/// `None`: it says nothing of credits or of who may spend, and may pass.
-fn would_refuse(reason: &DenialReason) -> Option<WouldRefuse> {
-    match reason {
-        DenialReason::Exhausted => Some(WouldRefuse::Exhausted),
-        DenialReason::AllocationExhausted => Some(WouldRefuse::AllocationExhausted),
-        DenialReason::LimitReached(_) => Some(WouldRefuse::LimitReached),
-        DenialReason::OverageCapReached => Some(WouldRefuse::OverageCapReached),
-        DenialReason::AccessDisabled => Some(WouldRefuse::AccessDisabled),
-        DenialReason::UnknownUser => Some(WouldRefuse::UnknownUser),
-        DenialReason::Frozen | DenialReason::ScopesChanged => None,
     }
 }

@@ -438,9 +438,9 @@ mod tests {
                     next_line: 5,
                     previous: vec![Previous { first_sequence: 6, bytes: 7 }],
                 }),
-                "4a02000102030805010607",
+                "4a03000102030805010607",
             ),
-            (Record::Counter { workspace: "w".into(), highest: 300 }, "4a02010177fb2c01"),
+            (Record::Counter { workspace: "w".into(), highest: 300 }, "4a03010177fb2c01"),
             (
                 Record::Line(Box::new(Line {
                     opened: opened.clone(),
@@ -464,7 +464,7 @@ mod tests {
                         units: vec![(0, 4)],
                     }],
                 })),
-                "4a0202030177fb2c0103616e6e02fb2c0101046368617400010a040101010714080a020000010463616c6c01046368617401036d2d31fb409c0804010004",
+                "4a0302030177fb2c0103616e6e02fb2c0101046368617400010a040101010714080a020000010463616c6c01046368617401036d2d31fb409c0804010004",
             ),
             (
                 Record::Kept(Box::new(KeptKey {
@@ -476,25 +476,26 @@ mod tests {
                     cycle: 2,
                     amount: 8,
                     sources: vec![(Source::Allocation, 3), (Source::Overage, 5)],
+                    shadow: Some(("exhausted".into(), 300)),
                 })),
-                "4a0203017703616e6e016b0909090909090909090909090909090909090909090909090909090909090909fbd0070105fafb2c010402080200030305",
+                "4a0303017703616e6e016b0909090909090909090909090909090909090909090909090909090909090909fbd0070105fafb2c0104020802000303050109657868617573746564fb2c01",
             ),
-            (Record::HeadEnd { records: 2 }, "4a020402"),
-            (Record::Opened(Box::new(opened)), "4a0205030177fb2c0103616e6e02fb2c0101046368617400"),
-            (Record::Installed { line: 3, drawn: vec![(backing, 20)] }, "4a0206030101010714"),
-            (Record::Raised { line: 3, watermark: 70_000 }, "4a020703fc70110100"),
+            (Record::HeadEnd { records: 2 }, "4a030402"),
+            (Record::Opened(Box::new(opened)), "4a0305030177fb2c0103616e6e02fb2c0101046368617400"),
+            (Record::Installed { line: 3, drawn: vec![(backing, 20)] }, "4a0306030101010714"),
+            (Record::Raised { line: 3, watermark: 70_000 }, "4a030703fc70110100"),
             (
                 charged(MeterRef::Known(1), UnitRef::Known(2), None),
-                "4a0208030100fc60e316000001010002fbb00400",
+                "4a0308030100fc60e316000001010002fbb00400",
             ),
             (
                 charged(MeterRef::New(meter), UnitRef::New("u".into()), Some(Box::new(keyed))),
-                "4a0208030100fc60e3160001046368617401036d2d31fb409c01010175fbb00401016b0909090909090909090909090909090909090909090909090909090909090909fbd0070105fa",
+                "4a0308030100fc60e3160001046368617401036d2d31fb409c01010175fbb00401016b0909090909090909090909090909090909090909090909090909090909090909fbd0070105fa",
             ),
-            (Record::GaveBack { line: 3, watermark: 9, parts: vec![(1, 2)] }, "4a02090309010102"),
-            (Record::Closed { line: 3, parts: vec![] }, "4a020a0300"),
-            (Record::Forgotten { line: 3 }, "4a020b03"),
-            (Record::Rounded { line: 3, parts: vec![(0, 5)] }, "4a020c03010005"),
+            (Record::GaveBack { line: 3, watermark: 9, parts: vec![(1, 2)] }, "4a03090309010102"),
+            (Record::Closed { line: 3, parts: vec![] }, "4a030a0300"),
+            (Record::Forgotten { line: 3 }, "4a030b03"),
+            (Record::Rounded { line: 3, parts: vec![(0, 5)] }, "4a030c03010005"),
         ]
     }
 

@@ -157,27 +157,27 @@ mod tests {
             (Record::Held(Box::new(held)), HELD),
             (
                 Record::Extended { hold: 300, line: 3, parts: vec![(1, 4)], confirmed: 6, expires_at_ms: -1 },
-                "4a020efb2c010301010406 01",
+                "4a030efb2c010301010406 01",
             ),
-            (Record::HoldEnded(Box::new(ended)), "4a020ffb2c0103000801000501010463686174 00fb409c 01000209"),
-            (Record::HoldEnded(Box::new(expired)), "4a020ffb2c01030208000000"),
-            (Record::SettledLate(Box::new(late)), "4a0210fb2c0103000000"),
-            (Record::Ending { line: 3, watermark: 9, parts: vec![(0, 7)] }, "4a02110309010007"),
+            (Record::HoldEnded(Box::new(ended)), "4a030ffb2c0103000801000501010463686174 00fb409c 01000209"),
+            (Record::HoldEnded(Box::new(expired)), "4a030ffb2c01030208000000"),
+            (Record::SettledLate(Box::new(late)), "4a0310fb2c0103000000"),
+            (Record::Ending { line: 3, watermark: 9, parts: vec![(0, 7)] }, "4a03110309010007"),
             (
                 Record::HoldOver(Box::new(over)),
-                "4a0212fb2c01017703616e6e0402046368617400070109020308050601 0205",
+                "4a0312fb2c01017703616e6e0402046368617400070109020308050601 0205",
             ),
             (Record::KeptHold(Box::new(kept)), KEPT),
-            (Record::Lowered { line: 3, watermark: 9 }, "4a02140309"),
+            (Record::Lowered { line: 3, watermark: 9 }, "4a03140309"),
         ]
     }
 
     const HELD: &str = concat!(
-        "4a020d00030100fc60e31600020463686174 01036d2d31 070109 01 fb60ea fce0220200 01016b",
+        "4a030d00030100fc60e31600020463686174 01036d2d31 070109 01 fb60ea fce0220200 01016b",
         "0909090909090909090909090909090909090909090909090909090909090909fbd007"
     );
     const KEPT: &str = concat!(
-        "4a0213017703616e6e016b0909090909090909090909090909090909090909090909090909090909090909fbd007",
+        "4a0313017703616e6e016b0909090909090909090909090909090909090909090909090909090909090909fbd007",
         "fb2c01040208fce0220200"
     );
 
