@@ -3,10 +3,11 @@
 use platform::{AgreedClock, Clock};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use quota::Quota;
+use quota::{Counts, Quota};
 use replication::Role;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -43,6 +44,7 @@ impl Collector for NodeCollector {
                 "Consumes passed on to the user's home",
                 counts.forwarded(),
             ));
+            would_refuse(counts, &mut encoder)?;
             let holder = quota.holder();
             let replica = holder.shards().replica();
             let log = replica.log_counts();
@@ -89,4 +91,15 @@ impl Collector for NodeCollector {
         }
         Ok(())
     }
+}
+
+/// What would have been refused, by the code of the error table.
+fn would_refuse(counts: &Counts, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Consumes in shadow mode that would have been refused, by code";
+    let name = "tranche_would_refuse";
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (code, count) in counts.would_refuse() {
+        ConstCounter::new(count).encode(family.encode_family(&[("code", code.as_str())])?)?;
+    }
+    Ok(())
 }

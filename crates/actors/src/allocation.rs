@@ -5,13 +5,13 @@
 
 use crate::handle::Handle;
 use crate::holder::HolderInner;
-use crate::messages::{AllocationMessage, Denied, DrawAnswer, Sent};
+use crate::messages::{AllocationMessage, Denied, DrawAnswer, LedgerWord, Sent};
 use crate::pool::{Asked, PoolMessage};
 use crate::waiters::Waiters;
 use escrow::Epoch;
 use journal::{HandleNo, LineKey, LineView, OpenLine, Refused};
 use leasing::{Facts, Lease, Rate, RecallLine, Step};
-use ledger::{Denial, DenialReason, LineMessage, LineRejection, LineResult, Wish};
+use ledger::{Denial, LineMessage, LineRejection, LineResult, Wish};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -379,7 +379,7 @@ impl Allocation {
                     let same = line.lease.returned == sent.returned;
                     line.short = if same { !sent.waits && !denial.elsewhere.is_zero() } else { sent.waits };
                     if same && !line.short {
-                        self.deny_denied(&denial, word.cut_off);
+                        self.deny_denied(&denial, word, sent.target);
                     }
                 }
             }
@@ -554,19 +554,10 @@ impl Allocation {
         self.balance().saturating_add(above)
     }
 
-    fn deny_denied(&mut self, denial: &Denial, cut_off: bool) {
+    fn deny_denied(&mut self, denial: &Denial, word: LedgerWord, target: Credits) {
         // What this node has left counts too.
         let available = denial.available.saturating_add(self.have());
-        let denied = Denied::Ledger { denial: Denial { available, ..denial.clone() }, cut_off };
-        match denial.reason {
-            DenialReason::AccessDisabled | DenialReason::UnknownUser => self.waiting.deny_all(&denied),
-            DenialReason::Exhausted
-            | DenialReason::AllocationExhausted
-            | DenialReason::LimitReached(_)
-            | DenialReason::OverageCapReached
-            | DenialReason::Frozen
-            | DenialReason::ScopesChanged => self.waiting.deny_above(available, &denied),
-        }
+        self.waiting.deny_denied(Denial { available, ..denial.clone() }, word, target);
     }
 
     /// Until somebody tells it. Answers the balance as [`Handle::rest`] does.

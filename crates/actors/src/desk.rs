@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, LineId, LineNumber, NodeId, Timestamp, WorkspaceId};
+use types::{Credits, Durability, Enforcement, LineId, LineNumber, NodeId, Timestamp, WorkspaceId};
 
 #[derive(Debug)]
 pub struct Desk {
@@ -280,9 +280,9 @@ impl Desk {
         let short = answered
             .filter_map(|(message, line)| Short::of(batch.line_id(message), message, &line.result))
             .collect();
-        let (elsewhere, durability, limited) = group.peek(|state| {
+        let (elsewhere, durability, enforcement, limited) = group.peek(|state| {
             let Some(workspace) = state.workspace(&batch.workspace) else {
-                return (vec![Credits::ZERO; batch.lines.len()], Durability::Local, None);
+                return (vec![Credits::ZERO; batch.lines.len()], Durability::Local, Enforcement::On, None);
             };
             let now = self.clock.now();
             let shared = workspace.shared_at(now);
@@ -294,9 +294,10 @@ impl Desk {
             };
             let is_of_another = |message: &LineMessage| message.scope.list != workspace.limited.list();
             let limited = batch.lines.iter().any(is_of_another).then(|| workspace.limited.clone());
-            (batch.lines.iter().map(beyond).collect(), workspace.durability, limited)
+            let elsewhere = batch.lines.iter().map(beyond).collect();
+            (elsewhere, workspace.durability, workspace.enforcement, limited)
         });
-        Ok((BatchAnswer { lines, elsewhere, durability, cut_off: false, limited }, short))
+        Ok((BatchAnswer { lines, elsewhere, durability, enforcement, cut_off: false, limited }, short))
     }
 
     /// One wave of a recall round for the draws that are short. It takes its time whoever began it: the others of

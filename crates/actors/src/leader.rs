@@ -3,7 +3,7 @@
 
 use leasing::RecallLine;
 use ledger::{Answer, Applied, Command, HolderBatch, LineAnswer, LineMessage, Query, Rejection};
-use types::{Credits, Durability, HolderId, Limited, NodeId, WorkspaceId};
+use types::{Credits, Durability, Enforcement, HolderId, Limited, NodeId, WorkspaceId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaderRequest {
@@ -32,6 +32,8 @@ pub struct BatchAnswer {
     pub elsewhere: Vec<Credits>,
     /// What the workspace declares for consumes that declare nothing.
     pub durability: Durability,
+    /// Whether a denial is a refusal.
+    pub enforcement: Enforcement,
     /// A draw was denied while credits are out on holders that could not be asked for them.
     pub cut_off: bool,
     /// What is limited, where a line of the batch is of another list.

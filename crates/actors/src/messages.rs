@@ -4,13 +4,13 @@ use journal::Refused;
 use leasing::RecallLine;
 use ledger::{Denial, LineMessage, LineResult};
 use tokio::sync::oneshot;
-use types::{Credits, Durability, LineNumber};
+use types::{Credits, Durability, Enforcement, LineNumber};
 
 /// Why a consume that waited for credits gets none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
     /// The ledger's word. `cut_off`: credits are out on holders that could not be asked.
-    Ledger { denial: Denial, cut_off: bool },
+    Ledger { denial: Denial, cut_off: bool, enforcement: Enforcement },
     /// No leader could be asked; this node holds `have`.
     Unreachable { have: Credits },
     /// There is no such workspace.
@@ -90,5 +90,6 @@ pub(crate) enum DrawAnswer {
 pub(crate) struct LedgerWord {
     pub elsewhere: Credits,
     pub durability: Durability,
+    pub enforcement: Enforcement,
     pub cut_off: bool,
 }

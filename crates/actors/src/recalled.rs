@@ -150,7 +150,7 @@ async fn who_is_short_at_first_is_served_by_a_round() {
     let bob = holder.activate(&workspace(), &UserId::parse("bob").unwrap()).await.unwrap();
     assert_eq!(tokio::time::timeout(GUARD, bob.want(whole(8))).await, Ok(Ok(())));
     bob.try_spend(whole(8)).unwrap();
-    let Err(Denied::Ledger { denial, cut_off }) = bob.want(whole(8)).await else {
+    let Err(Denied::Ledger { denial, cut_off, .. }) = bob.want(whole(8)).await else {
         panic!("there is not so much")
     };
     assert_eq!((denial.reason, cut_off), (DenialReason::Exhausted, false));

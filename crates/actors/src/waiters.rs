@@ -1,9 +1,10 @@
 //! Consumes that wait for one user's credits, in the order in which they came. Not here: getting credits (`allocation`).
 
-use crate::messages::Denied;
+use crate::messages::{Denied, LedgerWord};
 use leasing::Waiting;
+use ledger::{Denial, DenialReason};
 use tokio::sync::oneshot;
-use types::Credits;
+use types::{Credits, Enforcement};
 
 #[derive(Debug, Default)]
 pub(crate) struct Waiters(Vec<Waiter>);
@@ -69,6 +70,21 @@ impl Waiters {
         }
     }
 
+    /// The ledger has denied a draw to `target`.
+    pub fn deny_denied(&mut self, denial: Denial, word: LedgerWord, target: Credits) {
+        let LedgerWord { cut_off, enforcement, .. } = word;
+        let available = denial.available;
+        let about_user = matches!(denial.reason, DenialReason::AccessDisabled | DenialReason::UnknownUser);
+        let denied = Denied::Ledger { denial, cut_off, enforcement };
+        let is_shadow = enforcement == Enforcement::Shadow && !target.is_zero();
+        match (about_user, is_shadow) {
+            // Who was denied before waits for a line on which that is counted: it is drawn for him.
+            (true, true) => self.deny_above(Credits::ZERO, &denied),
+            (true, false) => self.deny_all(&denied),
+            (false, _) => self.deny_above(available, &denied),
+        }
+    }
+
     pub fn deny_all(&mut self, why: &Denied) {
         for waiter in self.0.drain(..) {
             let _gone = waiter.reply.send(Err(why.clone()));
@@ -82,6 +98,28 @@ mod tests {
 
     fn whole(n: u64) -> Credits {
         Credits::whole(n).unwrap()
+    }
+
+    #[test]
+    fn in_shadow_mode_who_waits_for_nothing_is_not_denied_with_others() {
+        let denied = |enforcement, target| {
+            let mut waiters = Waiters::default();
+            let answers = [0, 5].map(|n| {
+                let (reply, answer) = oneshot::channel();
+                waiters.push(whole(n), reply);
+                answer
+            });
+            let reason = DenialReason::AccessDisabled;
+            let denial = Denial { reason, available: Credits::ZERO, elsewhere: Credits::ZERO };
+            let (elsewhere, durability) = (Credits::ZERO, types::Durability::Local);
+            let word = LedgerWord { elsewhere, durability, enforcement, cut_off: false };
+            waiters.deny_denied(denial, word, target);
+            answers.map(|mut answer| answer.try_recv().is_ok())
+        };
+        assert_eq!(denied(Enforcement::Shadow, whole(5)), [false, true]);
+        // Not even nothing is to be had.
+        assert_eq!(denied(Enforcement::Shadow, Credits::ZERO), [true, true]);
+        assert_eq!(denied(Enforcement::On, whole(5)), [true, true]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::edge::{good, maybe, positive};
 use crate::error::{Code, Refused};
 use crate::extract::{Body, Conditions, One};
 use crate::limits::{BATCH_ITEMS_MAX, BODY_BYTES_MAX, BULK_BODY_BYTES_MAX};
+use crate::shadow::shadowed_json;
 use axum::extract::State;
 use quota::{Charge, Consume, PriceBy, Quote};
 use std::sync::Arc;
@@ -140,6 +141,11 @@ pub(crate) fn units(usage: json::GivenUsage) -> Result<Vec<(Unit, u64)>, Refused
     }
     let unit = |(unit, count)| {
         let unit: Unit = good("usage", unit)?;
+        if unit.is_reserved() {
+            return Err(Refused::invalid(format!(
+                "usage: {unit} is reserved; no unit begins with `shadow:`"
+            )));
+        }
         let count = good(&format!("usage.{unit}"), count)?;
         Ok((unit.singular(), count))
     };
@@ -152,7 +158,7 @@ pub(crate) fn units(usage: json::GivenUsage) -> Result<Vec<(Unit, u64)>, Refused
 }
 
 fn charge_json(charge: Charge) -> json::Charge {
-    let Charge { id, charged, sources, remaining, durability, cycle, price_version } = charge;
+    let Charge { id, charged, sources, remaining, durability, cycle, price_version, shadow } = charge;
     json::Charge {
         id: Text(id),
         charged: Text(charged),
@@ -162,6 +168,7 @@ fn charge_json(charge: Charge) -> json::Charge {
         node: Text(id.node),
         cycle: cycle.0,
         price_version: price_version.map(Text),
+        shadow: shadow.map(shadowed_json),
     }
 }
 
@@ -218,6 +225,7 @@ mod tests {
             durability: Durability::Local,
             cycle: CycleNumber(3),
             price_version: None,
+            shadow: None,
         }
     }
 
@@ -254,6 +262,7 @@ mod tests {
             (r#""usage":{}"#.into(), "usage: it names no unit"),
             (r#""usage":{"token":1,"tokens":2}"#.into(), "usage: token is named twice"),
             (r#""usage":{"a b":1}"#.into(), "usage: an id has only letters"),
+            (r#""usage":{"shadow:exhausted":1}"#.into(), "usage: shadow:exhausted is reserved"),
             (r#""usage":{"a":-1}"#.into(), "usage.a: a count is not negative"),
             (r#""usage":{"a":1.5}"#.into(), "usage.a: a count is a whole number"),
             (r#""amount":1,"model":"""#.into(), "model: an id must not be empty"),
@@ -292,6 +301,19 @@ mod tests {
         let priced = Charge { price_version: Some(PriceVersion { card: 7, own: None }), ..charge() };
         let golden = golden.replace(r#""cycle":3}"#, r#""cycle":3,"price_version":"7"}"#);
         assert_eq!(String::from_utf8(json::write(&charge_json(priced))).unwrap(), golden);
+    }
+
+    #[test]
+    fn what_would_have_been_refused_says_so() {
+        let shadow =
+            types::Shadowed { code: types::WouldRefuse::AccessDisabled, would_have_cost: credits("1.5") };
+        let nothing = Charge { charged: credits("0"), sources: Vec::new(), shadow: Some(shadow), ..charge() };
+        let golden = concat!(
+            r#"{"id":"n1.42.7","charged":"0","sources":[],"remaining":{"at_least":"98.5","at_most":"998.5"},"#,
+            r#""durability":"local","node":"n1","cycle":3,"shadow":{"code":"access_disabled","#,
+            r#""title":"AI access is switched off","would_have_cost":"1.5"}}"#
+        );
+        assert_eq!(String::from_utf8(json::write(&charge_json(nothing))).unwrap(), golden);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use quota::{
     PriceList, Rollover, ServiceChange, Shares, Subject, TeamChange, Term, Tier, WorkspaceSettings,
 };
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
-use wire::json::{Durability, Shown, Word};
+use wire::json::{Durability, Enforcement, Shown, Word};
 
 const DOMAIN: &str = "tranche administrator command 1";
 const PRICES_DOMAIN: &str = "tranche price command 1";
@@ -28,6 +28,7 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             name,
             membership,
             durability,
+            enforcement,
             timezone,
             cycle,
             ends: _,
@@ -44,6 +45,9 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             }
             if let Some(CycleDays { every, anchor }) = cycle {
                 print.tag(2).word(&translate::every_json(*every)).word(anchor);
+            }
+            if let Some(enforcement) = enforcement {
+                print.tag(40).word(&Enforcement::from(*enforcement));
             }
         }
         Change::MakeGrant(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }) => {
@@ -316,6 +320,10 @@ mod tests {
 
     /// Commands that differ in one thing each.
     fn commands() -> Vec<Change> {
+        let enforced = |enforcement| {
+            let enforcement = Some(enforcement);
+            Change::PutWorkspace(WorkspaceSettings { enforcement, ..WorkspaceSettings::unchanged() })
+        };
         let settings = |name: Option<&str>, membership, durability| {
             let name = name.map(Into::into);
             Change::PutWorkspace(WorkspaceSettings {
@@ -412,6 +420,8 @@ mod tests {
             settings(None, Some(Membership::Open), None),
             settings(None, Some(Membership::Listed), None),
             settings(None, None, Some(types::Durability::Local)),
+            enforced(types::Enforcement::On),
+            enforced(types::Enforcement::Shadow),
             grant("g", 1, 50, true, None, None),
             grant("h", 1, 50, true, None, None),
             grant("g", 2, 50, true, None, None),

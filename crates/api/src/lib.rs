@@ -36,6 +36,7 @@ mod reallocations;
 mod refunds;
 mod routes;
 mod serve;
+mod shadow;
 mod team_limits;
 mod teams;
 mod test_clock;

@@ -4,7 +4,7 @@
 use crate::error::{Code, Row};
 use crate::{
     allocations, cluster, consume, feature_limits, grants, holds, imports, members, model_limits, operation,
-    overage, plans, pooling, prices, reallocations, refunds, team_limits, teams, test_clock, usage,
+    overage, plans, pooling, prices, reallocations, refunds, shadow, team_limits, teams, test_clock, usage,
     user_limits, workspaces,
 };
 use std::fmt::Write;
@@ -38,7 +38,7 @@ use wire::json::{Given, Problem};
         teams::list, teams::put, teams::get, teams::remove, teams::set_reserve, teams::remove_reserve,
         teams::adjust_reserve,
         plans::put, plans::get, plans::cancel, plans::preview, pooling::put, pooling::get,
-        usage::usage, imports::import,
+        usage::usage, shadow::report, imports::import,
         prices::get, prices::put, prices::versions, prices::version, prices::remove, prices::put_own, prices::get_own,
         prices::remove_own,
         cluster::cluster, cluster::forget, cluster::conservation, test_clock::advance,

@@ -6,11 +6,12 @@ use crate::edge::{good, maybe, positive};
 use crate::error::Refused;
 use crate::extract::{Body, Conditions, One, Two};
 use crate::limits::BODY_BYTES_MAX;
+use crate::shadow::shadowed_json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use quota::{Change, ChargeView, FindCharge, Outcome, RefundAnswer, RefundPlace, RefundedTo};
 use std::sync::Arc;
-use types::{AnyCharge, Credits, RefundId, WorkspaceId};
+use types::{AnyCharge, Credits, RefundId, Shadowed, WorkspaceId};
 use wire::json::{self, SourceKind, Text};
 
 /// Gives back what was charged, to the very grants that paid, what burned last first. The charge stays as it is.
@@ -109,7 +110,12 @@ fn charge_json(view: ChargeView) -> Result<json::ChargeRecord, Refused> {
             amount: Text(part.amount),
         });
     }
-    let units = facts.units.into_iter().map(|(unit, count)| (unit.to_string(), count));
+    let shadow = Shadowed::of(facts.units.iter().map(|(unit, count)| (unit, *count)));
+    let units = facts
+        .units
+        .into_iter()
+        .filter(|(unit, _)| !unit.is_reserved())
+        .map(|(unit, count)| (unit.to_string(), count));
     Ok(json::ChargeRecord {
         id: Text(facts.charge),
         user: Text(facts.user),
@@ -120,6 +126,7 @@ fn charge_json(view: ChargeView) -> Result<json::ChargeRecord, Refused> {
         charged: Text(charged),
         refunded: Text(books.refunded),
         units: json::UnitCounts(units.collect()),
+        shadow: shadow.map(shadowed_json),
         paid_by,
         node: Text(facts.holder.node),
     })

@@ -6,7 +6,7 @@ use crate::error::{Code, Refused};
 use crate::extract::forget;
 use crate::{
     allocations, cluster, consume, feature_limits, grants, holds, imports, members, model_limits, operation,
-    overage, plans, pooling, prices, reallocations, refunds, team_limits, teams, test_clock, usage,
+    overage, plans, pooling, prices, reallocations, refunds, shadow, team_limits, teams, test_clock, usage,
     user_limits, workspaces,
 };
 use axum::Router;
@@ -95,6 +95,7 @@ pub(crate) fn all() -> Vec<Route> {
         route("DELETE /v1/workspaces/{ws}/plan", delete(plans::cancel)),
         route("POST /v1/workspaces/{ws}/plan/preview", post(plans::preview)),
         route("GET /v1/workspaces/{ws}/usage", get(usage::usage)),
+        route("GET /v1/workspaces/{ws}/shadow", get(shadow::report)),
         route("POST /v1/workspaces/{ws}/usage/import", post(imports::import)),
         route("PUT /v1/workspaces/{ws}/prices", put(prices::put_own)),
         route("GET /v1/workspaces/{ws}/prices", get(prices::get_own)),

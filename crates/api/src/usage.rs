@@ -47,7 +47,7 @@ pub(crate) async fn usage(
 }
 
 /// The query is for one row more than the page has: whether it exists tells whether a page follows.
-fn parse(parameters: UsageParameters) -> Result<(UsageQuery, usize), Refused> {
+pub(crate) fn parse(parameters: UsageParameters) -> Result<(UsageQuery, usize), Refused> {
     let UsageParameters { group_by, interval, from, to, cursor, limit } = parameters;
     let named = |field: &'static str| move |bad: String| Refused::invalid(format!("{field}: {bad}"));
     let mut groups: Vec<GroupBy> = Vec::new();
@@ -75,7 +75,7 @@ fn parse(parameters: UsageParameters) -> Result<(UsageQuery, usize), Refused> {
 }
 
 /// A row's seven words; none of them has a comma.
-fn cursor_of(key: &UsageKey) -> String {
+pub(crate) fn cursor_of(key: &UsageKey) -> String {
     let UsageKey { day, user, owner, team, feature, model, grant } = key;
     let day = day.map_or_else(String::new, |day| Shown(&day).to_string());
     let word = |word: Option<&str>| word.unwrap_or_default().to_owned();
@@ -112,7 +112,7 @@ fn report_json(index: u64, report: UsageReport, limit: usize) -> json::UsageRepo
     let UsageReport { rows, unattributed, at, uncovered } = report;
     let (rows, cursor) = cut(rows, limit, |row| cursor_of(&row.key));
     json::UsageReport {
-        rows: rows.into_iter().map(group_json).collect(),
+        rows: rows.into_iter().filter_map(group_json).collect(),
         cursor,
         unattributed: Text(unattributed),
         uncovered: Text(uncovered),
@@ -120,10 +120,12 @@ fn report_json(index: u64, report: UsageReport, limit: usize) -> json::UsageRepo
     }
 }
 
-fn group_json(group: UsageGroup) -> json::UsageGroup {
+/// `None` where nothing was used: all of it would have been refused (`shadow`).
+fn group_json(group: UsageGroup) -> Option<json::UsageGroup> {
     let UsageGroup { key: UsageKey { day, user, owner, team, feature, model, grant }, metered } = group;
-    let Metered { credits, calls, units, .. } = metered;
-    json::UsageGroup {
+    let (Metered { credits, calls, units, .. }, shadow) = metered.split();
+    let is_used = calls > 0 || !credits.is_zero() || shadow.calls() == 0;
+    is_used.then(|| json::UsageGroup {
         day: day.map(Text),
         user: user.map(Text),
         owner: owner.map(Text),
@@ -134,7 +136,7 @@ fn group_json(group: UsageGroup) -> json::UsageGroup {
         credits: Text(credits),
         calls,
         units: UnitCounts(units.into_iter().map(|(unit, count)| (unit.to_string(), count)).collect()),
-    }
+    })
 }
 
 #[cfg(test)]

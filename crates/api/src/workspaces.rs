@@ -53,7 +53,7 @@ pub(crate) async fn get(
 }
 
 fn parse(asked: json::PutWorkspace) -> Result<WorkspaceSettings, Refused> {
-    let json::PutWorkspace { name, membership, durability, timezone, cycle } = asked;
+    let json::PutWorkspace { name, membership, durability, enforcement, timezone, cycle } = asked;
     if let Some(name) = &name {
         let fits = (1..=NAME_BYTES_MAX).contains(&name.len());
         if !fits || name.chars().any(char::is_control) || name.trim().is_empty() {
@@ -66,6 +66,7 @@ fn parse(asked: json::PutWorkspace) -> Result<WorkspaceSettings, Refused> {
         name,
         membership: maybe("membership", membership)?.map(translate::membership),
         durability: maybe("durability", durability)?.map(Into::into),
+        enforcement: maybe("enforcement", enforcement)?.map(Into::into),
         timezone: maybe("timezone", timezone)?,
         cycle: cycle.map(cycles::days).transpose()?,
         ends: None,
@@ -90,6 +91,7 @@ fn settings_json(view: &WorkspaceView) -> json::Settings {
         name: view.name.clone(),
         membership: Text(translate::membership_json(view.membership)),
         durability: Text(view.durability.into()),
+        enforcement: Text(view.enforcement.into()),
         timezone: Text(view.timezone.clone()),
         cycle: cycle_json(view),
     }
@@ -103,6 +105,7 @@ fn summary_json(summary: Summary) -> json::Workspace {
         name: view.name,
         membership: Text(translate::membership_json(view.membership)),
         durability: Text(view.durability.into()),
+        enforcement: Text(view.enforcement.into()),
         pooling: Text(translate::pooling_json(view.pooling)),
         timezone: Text(view.timezone),
         granted: Text(view.granted),
@@ -132,8 +135,8 @@ mod tests {
     use quota::{Membership, Pooling};
     use std::collections::BTreeMap;
     use types::{
-        CivilDate, Credits, CycleDays, CycleNumber, CycleRule, Durability, Every, Revision, Timestamp,
-        ZoneName,
+        CivilDate, Credits, CycleDays, CycleNumber, CycleRule, Durability, Enforcement, Every, Revision,
+        Timestamp, ZoneName,
     };
 
     fn monthly() -> CycleDays {
@@ -147,6 +150,7 @@ mod tests {
             name: "Acme".into(),
             membership: Membership::Listed,
             durability: Durability::Disk,
+            enforcement: Enforcement::Shadow,
             pooling: Pooling::Pooled,
             cycle: CycleNumber(3),
             cycle_starts_at: Timestamp::from_millis(0),
@@ -179,7 +183,7 @@ mod tests {
         let summary = Summary { view: view(), unreachable: Credits::whole(4).unwrap(), index: 99 };
         let golden = concat!(
             r#"{"workspace":"acme","name":"Acme","membership":"listed","durability":"disk","#,
-            r#""pooling":"pooled","timezone":"UTC","cycle":{"number":3,"starts_at":"1970-01-01T00:00:00Z","#,
+            r#""enforcement":"shadow","pooling":"pooled","timezone":"UTC","cycle":{"number":3,"starts_at":"1970-01-01T00:00:00Z","#,
             r#""ends_at":"1970-01-31T00:00:00Z","every":"month","anchor":"2026-01-31"},"#,
             r#""granted":"100","used":"10","refunded":"3","held":"5","remaining":"85","available":"65","leased":"20","#,
             r#""unreachable":"4","allocated":"40","short":"3","reserved":"0","shared":"30","unattributed":"1","#,
@@ -211,8 +215,9 @@ mod tests {
     #[test]
     fn a_name_at_its_bounds() {
         let name = |name: &str| {
-            let (membership, durability, timezone, cycle) = (None, None, None, None);
-            parse(json::PutWorkspace { name: Some(name.into()), membership, durability, timezone, cycle })
+            let (membership, durability, enforcement, timezone, cycle) = Default::default();
+            let name = Some(name.into());
+            parse(json::PutWorkspace { name, membership, durability, enforcement, timezone, cycle })
         };
         assert!(name("a").is_ok());
         assert!(name(&"ü".repeat(100)).is_ok());

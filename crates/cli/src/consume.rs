@@ -78,8 +78,13 @@ pub(crate) async fn run(target: &Target, command: Consume) -> Result<(), Failure
             ("durability", charge.durability.0.as_str().into()),
             ("cycle", charge.cycle.to_string()),
             ("price version", or_dash(charge.price_version.map(|version| version.0))),
+            ("would be refused", or_dash(charge.shadow.as_ref().map(would_refuse))),
         ])
     })
+}
+
+pub(crate) fn would_refuse(shadow: &json::Shadowed) -> String {
+    format!("{}: {}; it would have cost {}", shadow.code, shadow.title, shadow.would_have_cost.0)
 }
 
 pub(crate) async fn quote(target: &Target, command: Quote) -> Result<(), Failure> {

@@ -19,6 +19,7 @@ mod pooling;
 mod prices;
 mod refund;
 mod replay;
+mod shadow;
 mod table;
 mod target;
 mod team;
@@ -39,6 +40,7 @@ pub use pooling::PoolingCommand;
 pub use prices::PricesCommand;
 pub use refund::{Charge, Refund};
 pub use replay::Replay;
+pub use shadow::ShadowCommand;
 pub use target::{Group, Single, Target, When};
 pub use team::TeamCommand;
 pub use usage::{Usage, UsageCommand};
@@ -73,6 +75,8 @@ pub enum Command {
     Limit(Group<LimitCommand>),
     /// Credits, calls and units used
     Usage(Single<Usage>),
+    /// Shadow mode: what would have been refused, was enforcement on
+    Shadow(Group<ShadowCommand>),
     /// Prices: the rate card by its versions, and workspaces' own prices
     Prices(Group<PricesCommand>),
     /// The nodes of the cluster
@@ -121,6 +125,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Reallocate(Single { target, what }) => Box::pin(allocation::reallocate(&target, what)).await,
         Command::Limit(Group { target, what }) => Box::pin(limit::run(&target, what)).await,
         Command::Usage(Single { target, what }) => Box::pin(usage::run(&target, what)).await,
+        Command::Shadow(Group { target, what }) => Box::pin(shadow::run(&target, what)).await,
         Command::Prices(Group { target, what }) => Box::pin(prices::run(&target, what)).await,
         Command::Node(Group { target, what }) => Box::pin(node::run(&target, what)).await,
         Command::Consume(Single { target, what }) => Box::pin(consume::run(&target, what)).await,
@@ -157,7 +162,7 @@ mod tests {
     fn every_command_is_read() {
         for line in [
             "workspace show acme --fresh",
-            "workspace set acme --name Acme --membership listed --durability disk",
+            "workspace set acme --name Acme --membership listed --durability disk --enforcement shadow",
             "grant add acme plan-1 --kind plan --amount 350000 --expires-at 2027-01-01T00:00:00Z",
             "grant list acme --json",
             "grant show acme plan-1",
@@ -192,6 +197,7 @@ mod tests {
             "limit lift acme ann --per hour",
             "limit show acme ann",
             "usage acme --group-by user,feature --interval day --from 2026-11-01 --to 2026-12-01",
+            "shadow show acme --group-by user,feature --interval day --from 2026-11-01 --to 2026-12-01 --json",
             "usage import acme bill.csv",
             "usage import acme bill.jsonl --json",
             "prices get",

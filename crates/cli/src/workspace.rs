@@ -4,7 +4,7 @@ use crate::table::{fields, or_dash};
 use crate::target::{Failure, Target, When, word};
 use clap::Subcommand;
 use types::{CivilDate, WorkspaceId, ZoneName};
-use wire::json::{self, Durability, Every, Membership, PutCycle, Shown};
+use wire::json::{self, Durability, Enforcement, Every, Membership, PutCycle, Shown};
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum WorkspaceCommand {
@@ -26,6 +26,9 @@ pub enum WorkspaceCommand {
         /// What a consume must have survived: local, disk or quorum
         #[arg(long, value_parser = word::<Durability>)]
         durability: Option<Durability>,
+        /// on, or shadow: decisions are made and counted, and nothing is refused
+        #[arg(long, value_parser = word::<Enforcement>)]
+        enforcement: Option<Enforcement>,
         /// Where its cycles' days are: an IANA name such as Europe/Berlin
         #[arg(long, value_parser = word::<ZoneName>)]
         timezone: Option<ZoneName>,
@@ -46,11 +49,22 @@ pub(crate) async fn run(target: &Target, command: WorkspaceCommand) -> Result<()
         WorkspaceCommand::Show { workspace, fresh } => {
             target.print(&client.workspace(&workspace, fresh).await?.value, summary)
         }
-        WorkspaceCommand::Set { workspace, name, membership, durability, timezone, cycle, anchor, when } => {
+        WorkspaceCommand::Set {
+            workspace,
+            name,
+            membership,
+            durability,
+            enforcement,
+            timezone,
+            cycle,
+            anchor,
+            when,
+        } => {
             let settings = json::PutWorkspace {
                 name,
                 membership: membership.map(Into::into),
                 durability: durability.map(Into::into),
+                enforcement: enforcement.map(Into::into),
                 timezone: timezone.map(Into::into),
                 cycle: cycle
                     .zip(anchor)
@@ -63,6 +77,7 @@ pub(crate) async fn run(target: &Target, command: WorkspaceCommand) -> Result<()
                     ("name", set.name.clone()),
                     ("membership", set.membership.0.as_str().into()),
                     ("durability", set.durability.0.as_str().into()),
+                    ("enforcement", set.enforcement.0.as_str().into()),
                     ("timezone", set.timezone.0.to_string()),
                     ("cycle", self::cycle(&set.cycle)),
                 ])
@@ -85,6 +100,7 @@ fn summary(pool: &json::Workspace) -> String {
     let mut lines = vec![
         ("workspace", pool.workspace.0.to_string()),
         ("name", pool.name.clone()),
+        ("enforcement", pool.enforcement.0.as_str().into()),
         ("cycle", cycle(&pool.cycle)),
         amount("granted", pool.granted),
         amount("used", pool.used),

@@ -37,21 +37,34 @@ impl Client {
         query: &UsageQuery,
         cursor: Option<&str>,
     ) -> Result<json::UsageReport, Error> {
-        let UsageQuery { group_by, interval, from, to } = query;
-        let mut ask = Ask::read(path(&["v1", "workspaces", workspace.as_str(), "usage"])?);
-        if !group_by.is_empty() {
-            let names: Vec<&str> = group_by.iter().map(|by| by.as_str()).collect();
-            ask = ask.with("group_by", names.join(","));
+        let ask = Ask::read(path(&["v1", "workspaces", workspace.as_str(), "usage"])?);
+        self.page(grouped(ask, query), cursor).await
+    }
+
+    /// What was allowed in shadow mode, and what would have been refused: one page.
+    pub async fn shadow(
+        &self,
+        workspace: &WorkspaceId,
+        query: &UsageQuery,
+        cursor: Option<&str>,
+    ) -> Result<json::ShadowReport, Error> {
+        let ask = Ask::read(path(&["v1", "workspaces", workspace.as_str(), "shadow"])?);
+        self.page(grouped(ask, query), cursor).await
+    }
+
+    /// The same with all rows.
+    pub async fn all_shadow(
+        &self,
+        workspace: &WorkspaceId,
+        query: &UsageQuery,
+    ) -> Result<json::ShadowReport, Error> {
+        let mut all = self.shadow(workspace, query, None).await?;
+        while let Some(cursor) = all.cursor.take() {
+            let page = self.shadow(workspace, query, Some(&cursor)).await?;
+            all.rows.extend(page.rows);
+            (all.cursor, all.as_of) = (page.cursor, page.as_of);
         }
-        if let Some(interval) = interval {
-            ask = ask.with("interval", interval.as_str());
-        }
-        for (name, day) in [("from", from), ("to", to)] {
-            if let Some(day) = day {
-                ask = ask.with(name, Shown(day).to_string());
-            }
-        }
-        self.page(ask, cursor).await
+        Ok(all)
     }
 
     /// The same with all rows. A page shows what was used when it was read.
@@ -95,4 +108,21 @@ impl Client {
     pub async fn metrics(&self) -> Result<String, Error> {
         self.ask_text(&Ask::read(path(&["metrics"])?)).await.map(|(_, text)| text)
     }
+}
+
+fn grouped(mut ask: Ask, query: &UsageQuery) -> Ask {
+    let UsageQuery { group_by, interval, from, to } = query;
+    if !group_by.is_empty() {
+        let names: Vec<&str> = group_by.iter().map(|by| by.as_str()).collect();
+        ask = ask.with("group_by", names.join(","));
+    }
+    if let Some(interval) = interval {
+        ask = ask.with("interval", interval.as_str());
+    }
+    for (name, day) in [("from", from), ("to", to)] {
+        if let Some(day) = day {
+            ask = ask.with(name, Shown(day).to_string());
+        }
+    }
+    ask
 }

@@ -237,6 +237,7 @@ impl Book {
             remaining_at_most: about.remaining_at_most,
             durability: about.durability,
             cycle: line.opened.cycle,
+            shadow: line.shadowed(&change.units),
             position,
         })
     }

@@ -9,7 +9,8 @@ use crate::words::{BackingNumbers, Charged};
 use std::sync::Arc;
 use types::{
     Backing, BadId, Credits, CycleNumber, Day, Durability, Feature, GrantNo, HoldNumber, IdempotencyKey,
-    LineNumber, Meter, Model, Revision, Scope, Source, Timestamp, Unit, UserId, WorkspaceId,
+    LineNumber, Meter, Model, Revision, Scope, Shadowed, Source, Timestamp, Unit, UserId, WorkspaceId,
+    WouldRefuse,
 };
 use wire::journal as shape;
 
@@ -100,6 +101,8 @@ pub(crate) enum BadRecord {
     Id(#[from] BadId),
     #[error("an amount of {0} micro-credits is out of range")]
     Amount(u64),
+    #[error("{0:?} is no reason to refuse")]
+    WouldRefuse(String),
     #[error("this kind of record does not stand here")]
     Misplaced,
 }
@@ -116,6 +119,11 @@ pub(crate) fn parts_in(parts: &[(u8, u64)]) -> Parsed<Vec<Part>> {
 
 pub(crate) fn parts_out(parts: &[Part]) -> shape::Parts {
     parts.iter().map(|(at, part)| (*at, part.micros())).collect()
+}
+
+fn shadow_in((code, cost): &(String, u64)) -> Parsed<Shadowed> {
+    let read = WouldRefuse::read(code).ok_or_else(|| BadRecord::WouldRefuse(code.clone()))?;
+    Ok(Shadowed { code: read, would_have_cost: amount(*cost)? })
 }
 
 pub(crate) fn source_in(source: shape::Source) -> Source {
@@ -369,6 +377,7 @@ impl KeptKey {
             remaining_at_most: keyed.remaining_at_most,
             durability: keyed.durability,
             cycle: CycleNumber(kept.cycle),
+            shadow: kept.shadow.as_ref().map(shadow_in).transpose()?,
             position: 0,
         };
         Ok(Self {
@@ -427,6 +436,7 @@ impl KeptKey {
             cycle: charged.cycle.0,
             amount: charged.amount.micros(),
             sources: charged.sources.iter().map(|(from, part)| (source_out(*from), part.micros())).collect(),
+            shadow: charged.shadow.map(|it| (it.code.to_string(), it.would_have_cost.micros())),
         }))
     }
 

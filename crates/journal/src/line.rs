@@ -18,8 +18,8 @@ use crate::words::{BackingNumbers, HandleNo, LineKey, LineNumbers, LineView};
 use std::sync::Arc;
 use types::planted::{Mistake, is_planted};
 use types::{
-    Backing, ByGrant, Credits, Feature, METERS_PER_LINE_MAX, Meter, NAMED_METERS_PER_LINE_MAX, Source,
-    UNITS_PER_METER_MAX, Unit,
+    Backing, ByGrant, Credits, Feature, METERS_PER_LINE_MAX, Meter, NAMED_METERS_PER_LINE_MAX, Shadowed,
+    Source, UNITS_PER_METER_MAX, Unit,
 };
 
 #[derive(Clone, Debug)]
@@ -190,14 +190,18 @@ impl Line {
             MeterRef::Known(at) => self.tally.meters.get(usize::from(*at)).map_or(&[][..], |m| &m.units),
             MeterRef::New(_) => &[],
         };
-        let mut free_on_line = UNITS_MAX.saturating_sub(known.len());
-        let mut free_on_meter = (UNITS_PER_METER_MAX - 1).saturating_sub(counted.len());
+        // Reserved ones have places of their own.
+        let own_on_line = known.iter().filter(|unit| !unit.is_reserved()).count();
+        let is_own = |at: &u8| known.get(usize::from(*at)).is_some_and(|unit| !unit.is_reserved());
+        let own_on_meter = counted.iter().filter(|(at, _)| is_own(at)).count();
+        let mut free_on_line = UNITS_MAX.saturating_sub(own_on_line);
+        let mut free_on_meter = (UNITS_PER_METER_MAX - 1).saturating_sub(own_on_meter);
         let mut refs: Vec<(UnitRef, u64)> = Vec::with_capacity(units.len());
         for (unit, count) in units {
             let at = find(unit);
             let is_counted = at.is_some_and(|at| counted.iter().any(|(there, _)| *there == at));
             let mut name = at.map_or_else(|| UnitRef::New(unit.clone()), UnitRef::Known);
-            if !is_counted && !refs.iter().any(|(there, _)| *there == name) {
+            if !is_counted && !unit.is_reserved() && !refs.iter().any(|(there, _)| *there == name) {
                 let is_new = at.is_none();
                 if free_on_meter > 0 && (free_on_line > 0 || !is_new) {
                     free_on_meter -= 1;
@@ -213,6 +217,15 @@ impl Line {
             }
         }
         refs
+    }
+
+    /// Whether a charge with these units would have been refused.
+    pub fn shadowed(&self, units: &[(UnitRef, u64)]) -> Option<Shadowed> {
+        let named = units.iter().filter_map(|(unit, count)| match unit {
+            UnitRef::Known(at) => Some((self.tally.units.get(usize::from(*at))?, *count)),
+            UnitRef::New(unit) => Some((unit, *count)),
+        });
+        Shadowed::of(named)
     }
 
     /// What each source pays of a charge, in spending order.

@@ -3,9 +3,9 @@
 use crate::change::{MeterRef, UnitRef};
 use crate::refused::Unsound;
 use crate::words::BackingNumbers;
-use types::{Backing, ByGrant, Credits, METERS_PER_LINE_MAX, Meter, Metered, Unit};
+use types::{Backing, ByGrant, Credits, METERS_PER_LINE_MAX, Meter, Metered, RESERVED_UNITS, Unit};
 
-/// Kinds of unit of one line; what comes further is counted as `other`.
+/// Kinds of unit of one line, beside the reserved ones; what comes further is counted as `other`.
 pub(crate) const UNITS_MAX: usize = 64;
 
 pub(crate) const OTHER: &str = "other";
@@ -103,7 +103,7 @@ impl Tally {
         let wrong = || Unsound("a charge names a unit that cannot be".into());
         match unit {
             UnitRef::Known(at) if usize::from(*at) < self.units.len() => Ok(*at),
-            UnitRef::New(unit) if self.units.len() <= UNITS_MAX => {
+            UnitRef::New(unit) if self.units.len() <= UNITS_MAX + RESERVED_UNITS => {
                 self.units.push(unit.clone());
                 u8::try_from(self.units.len() - 1).map_err(|_| wrong())
             }

@@ -2,8 +2,8 @@
 
 use crate::keys::KeyGuard;
 use types::{
-    Backing, Credits, CycleNumber, Durability, LineNumber, Meter, Metered, Scope, Source, Timestamp, Unit,
-    UserId, WorkspaceId,
+    Backing, Credits, CycleNumber, Durability, LineNumber, Meter, Metered, Scope, Shadowed, Source,
+    Timestamp, Unit, UserId, WorkspaceId,
 };
 
 /// The holder's entry for one user of one workspace; a number in memory, given by the holder.
@@ -59,6 +59,8 @@ pub struct Charged {
     pub remaining_at_most: Credits,
     pub durability: Durability,
     pub cycle: CycleNumber,
+    /// It would have been refused: then it is of nothing.
+    pub shadow: Option<Shadowed>,
     /// Which record of the journal holds it; compare with [`crate::Journal::sequence`].
     pub position: u64,
 }

@@ -41,8 +41,10 @@ fn living_keys_keep_their_segment_or_are_carried() {
     holder.keys.expire(Some(Surely::exactly(machine.clock.now())));
     let keyed = |key: &str| {
         let Begun::Fresh(guard) = holder.begin("w", key, 1) else { panic!("{key} is new") };
-        let charge = Charge { key: Some(guard), at: machine.clock.now(), ..chat(1, 2, Durability::Local) };
-        holder.charge(charge).unwrap()
+        let shadowed = types::Shadowed { code: types::WouldRefuse::Exhausted, would_have_cost: credits(9) };
+        let (amount, units) = if key == "lonely" { (0, shadowed.units()) } else { (2, Vec::new()) };
+        let charge = chat(1, amount, Durability::Local);
+        holder.charge(Charge { key: Some(guard), at: machine.clock.now(), units, ..charge }).unwrap()
     };
     // One key in a segment of plain charges is carried; segments full of keys stay.
     let lonely = keyed("lonely");
@@ -55,10 +57,13 @@ fn living_keys_keep_their_segment_or_are_carried() {
     machine.power_loss(holder, Unsynced::Lost);
     let holder = machine.start();
     let replayed = |key: &str| match holder.begin("w", key, 1) {
-        Begun::Replay(again) => Some((again.line, again.sequence, again.amount, again.sources.clone())),
+        Begun::Replay(again) => {
+            Some((again.line, again.sequence, again.amount, again.sources.clone(), again.shadow))
+        }
         _ => None,
     };
-    let told = |c: &journal::Charged| Some((c.line, c.sequence, c.amount, c.sources.clone()));
+    let told = |c: &journal::Charged| Some((c.line, c.sequence, c.amount, c.sources.clone(), c.shadow));
+    assert!(lonely.shadow.is_some());
     assert_eq!(replayed("lonely"), told(&lonely));
     for (n, charged) in many.iter().enumerate() {
         assert_eq!(replayed(&format!("k{n}")), told(charged), "k{n}");

@@ -8,8 +8,8 @@ use platform::{Surely, Unsynced};
 use std::collections::BTreeSet;
 use tokio::task::JoinHandle;
 use types::{
-    CycleNumber, Durability, Feature, LineNumber, METERS_PER_LINE_MAX, Metered, Revision, Scope, Source,
-    Timestamp, UNITS_PER_METER_MAX, Unit,
+    CycleNumber, Durability, Feature, LineNumber, METERS_PER_LINE_MAX, Metered, RESERVED_UNITS, Revision,
+    Scope, Shadowed, Source, Timestamp, UNITS_PER_METER_MAX, Unit, WouldRefuse,
 };
 
 #[test]
@@ -280,6 +280,42 @@ fn meters_and_units_beyond_their_bounds_are_other() {
     assert_eq!(sum, numbers.used().micros());
 }
 
+/// A meter and a line that are full of units have room for what is reserved, and only for that.
+#[test]
+fn reserved_units_have_places_of_their_own() {
+    let machine = Machine::new(options());
+    let holder = machine.start();
+    let line = holder.line_with(1, "w", &[(shared(), credits(1_000))]);
+    let charge = |holder: &Holder, feature: &str, amount, units| {
+        let meter = meter(feature, Timestamp::from_millis(0));
+        holder.charge(Charge { meter, units, ..chat(1, amount, Durability::Local) }).unwrap()
+    };
+    let own =
+        |n: std::ops::Range<u64>| n.map(|n| (Unit::parse(&format!("u{n}")).unwrap(), 1)).collect::<Vec<_>>();
+    for feature in 0..6 {
+        charge(&holder, &format!("f{feature}"), 1, own(100 * feature..100 * feature + 20));
+    }
+    for code in WouldRefuse::ALL {
+        let shadowed = Shadowed { code, would_have_cost: credits(5) };
+        assert_eq!(charge(&holder, "f0", 0, shadowed.units()).shadow, Some(shadowed));
+        assert_eq!(charge(&holder, "f0", 0, shadowed.units()).shadow, Some(shadowed), "{code} once more");
+    }
+    assert_eq!(charge(&holder, "f0", 1, own(900..901)).shadow, None);
+    let holder = {
+        machine.kill(holder);
+        machine.start()
+    };
+    let numbers = holder.run(holder.journal.numbers(vec![line], true)).unwrap().remove(0);
+    let f0 = &numbers.meters.iter().find(|(meter, _)| meter.feature.as_str() == "f0").unwrap().1;
+    assert_eq!(f0.units.len(), UNITS_PER_METER_MAX + RESERVED_UNITS);
+    let (used, shadow) = f0.clone().split();
+    assert_eq!((used.calls, used.units.len()), (2, UNITS_PER_METER_MAX));
+    let other = used.units.iter().find(|(unit, _)| unit.as_str() == "other");
+    assert_eq!(other.map(|(_, count)| *count), Some(5 + 1), "one past the bound is `other`");
+    assert_eq!(shadow.by_code, WouldRefuse::ALL.map(|code| (code, 2)));
+    assert_eq!(shadow.would_have_cost, credits(2 * 5 * WouldRefuse::ALL.len() as u64));
+}
+
 #[test]
 fn lines_backings_and_attachments_have_bounds() {
     let machine = Machine::new(journal::Options { lines_max: 2, ..options() });
@@ -313,8 +349,13 @@ fn a_key_answers_again_what_it_was_answered() {
         assert!(matches!(holder.begin("w", key, 2), Begun::Conflict));
         answers.push(holder.charge(Charge { key: Some(guard), ..chat(1, 5, durability) }).unwrap());
     }
+    let shadowed = Shadowed { code: WouldRefuse::LimitReached, would_have_cost: credits(7) };
+    let Begun::Fresh(guard) = holder.begin("w", "c", 1) else { panic!("a new key") };
+    let nothing = Charge { key: Some(guard), units: shadowed.units(), ..chat(1, 0, Durability::Local) };
+    answers.push(holder.charge(nothing).unwrap());
+    assert_eq!(answers[2].shadow, Some(shadowed));
     for life in 0..2 {
-        for (key, answer) in ["a", "b"].iter().zip(&answers) {
+        for (key, answer) in ["a", "b", "c"].iter().zip(&answers) {
             let Begun::Replay(again) = holder.begin("w", key, 1) else {
                 panic!("life {life}: {key} was used")
             };

@@ -21,8 +21,8 @@ use crate::workspace::{Member, Workspace};
 use std::collections::BTreeMap;
 use types::planted::{Mistake, is_planted};
 use types::{
-    Credits, CreditsDelta, GrantId, GrantNo, LineId, ReallocationId, Revision, Source, TeamId, Timestamp,
-    UserId, Window,
+    Credits, CreditsDelta, Enforcement, GrantId, GrantNo, LineId, ReallocationId, Revision, Source, TeamId,
+    Timestamp, UserId, Window,
 };
 
 /// A decided change: nothing in it can be refused any more.
@@ -236,8 +236,13 @@ impl Workspace {
         // Once membership is listed, strangers hold no lines.
         let lists = settings.membership == Some(Membership::Listed);
         let is_stranger = |line: &crate::Line| self.user(&line.user).is_none_or(|u| u.member.is_none());
-        let strangers = self.lines.iter().filter(|(_, line)| lists && is_stranger(line));
-        Ok(Decided::Settings { settings: settings.clone(), freeze: strangers.map(|(id, _)| *id).collect() })
+        // What was counted for who may not spend is counted no more once he is refused.
+        let enforces =
+            settings.enforcement == Some(Enforcement::On) && self.enforcement == Enforcement::Shadow;
+        let may_not = |line: &crate::Line| !self.is_member(&line.user) || !self.may_spend(&line.user);
+        let ends = |line: &crate::Line| lists && is_stranger(line) || enforces && may_not(line);
+        let freeze = self.lines.iter().filter(|(_, line)| ends(line)).map(|(id, _)| *id).collect();
+        Ok(Decided::Settings { settings: settings.clone(), freeze })
     }
 
     fn decide_grant(&self, new: &NewGrant, at: Timestamp) -> Decision {

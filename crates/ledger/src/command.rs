@@ -11,9 +11,9 @@ use crate::service::ServiceChange;
 use crate::team::TeamChange;
 use crate::window::Subject;
 use types::{
-    Backing, Credits, CreditsDelta, CycleDays, CycleNumber, CycleRule, Durability, GrantId, HolderId,
-    IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, Scope, TeamId, Timestamp,
-    UserId, Window, WorkspaceId, ZoneClock, ZoneName,
+    Backing, Credits, CreditsDelta, CycleDays, CycleNumber, CycleRule, Durability, Enforcement, GrantId,
+    HolderId, IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, Scope, TeamId,
+    Timestamp, UserId, Window, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +135,7 @@ pub struct WorkspaceSettings {
     pub name: Option<String>,
     pub membership: Option<Membership>,
     pub durability: Option<Durability>,
+    pub enforcement: Option<Enforcement>,
     /// Where its cycles' days are.
     pub timezone: Option<ZoneName>,
     /// Other cycles than there were: this one ends with the first day that they begin on.
@@ -161,7 +162,17 @@ impl WorkspaceSettings {
     pub fn unchanged() -> Self {
         let (timezone, cycle, ends, began) = (None, None, None, None);
         let clock = None;
-        Self { name: None, membership: None, durability: None, timezone, cycle, ends, began, clock }
+        Self {
+            name: None,
+            membership: None,
+            durability: None,
+            enforcement: None,
+            timezone,
+            cycle,
+            ends,
+            began,
+            clock,
+        }
     }
 
     /// The rule of cycles that these settings make of what there was.

@@ -90,10 +90,11 @@ impl Workspace {
 
     fn commit_settings(&mut self, settings: WorkspaceSettings, at: Timestamp) -> Outcome {
         self.commit_cycles(&settings, at);
-        let WorkspaceSettings { name, membership, durability, .. } = settings;
+        let WorkspaceSettings { name, membership, durability, enforcement, .. } = settings;
         self.name = name.unwrap_or_else(|| std::mem::take(&mut self.name));
         self.membership = membership.unwrap_or(self.membership);
         self.durability = durability.unwrap_or(self.durability);
+        self.enforcement = enforcement.unwrap_or(self.enforcement);
         self.settings = self.next_revision();
         Outcome::Workspace(Box::new(self.view(at)))
     }

@@ -12,7 +12,7 @@ use crate::outcome::{Denial, DenialReason, LineAnswer, LineRejection, LineResult
 use crate::window::LimitHit;
 use crate::workspace::Workspace;
 use types::planted::{Mistake, is_planted};
-use types::{Backing, Credits, LineId, LineNumber, Source, Timestamp};
+use types::{Backing, Credits, Enforcement, LineId, LineNumber, Source, Timestamp};
 
 impl Workspace {
     /// Takes one message. `fenced`: the holder was declared lost, so only final closes count, as evidence.
@@ -352,10 +352,12 @@ impl Workspace {
         }
         let user = self.user(&message.user);
         let is_one_too_many = user.is_none() && self.users.len() >= limits::USERS_MAX;
-        if !self.is_member(&message.user) || is_one_too_many {
+        // What would have been refused to who may not spend is counted on a line of his own that has nothing.
+        let is_counted = self.enforcement == Enforcement::Shadow && is_to_nothing(message);
+        if !self.is_member(&message.user) && !is_counted || is_one_too_many {
             return no(DenialReason::UnknownUser);
         }
-        if !self.may_spend(&message.user) {
+        if !self.may_spend(&message.user) && !is_counted {
             return no(DenialReason::AccessDisabled);
         }
         Ok(())
@@ -400,8 +402,7 @@ impl Workspace {
 
     /// A draw to nothing at all wants the line to be there: what costs nothing is counted on it.
     fn opens(&self, id: LineId, message: &LineMessage) -> bool {
-        let is_to_nothing = matches!(message.wish, Wish::Draw { target, .. } if target.is_zero());
-        is_to_nothing && !self.lines.contains_key(&id)
+        is_to_nothing(message) && !self.lines.contains_key(&id)
     }
 
     fn commit_draw(
@@ -542,6 +543,10 @@ impl Workspace {
             self.lines.iter().filter(|(_, line)| wrongly(line)).map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.taken_for_returned(id, at));
     }
+}
+
+fn is_to_nothing(message: &LineMessage) -> bool {
+    matches!(message.wish, Wish::Draw { target, .. } if target.is_zero())
 }
 
 enum LineStep {

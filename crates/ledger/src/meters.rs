@@ -8,7 +8,10 @@ use crate::line::{Growth, Line};
 use crate::outcome::LineRejection;
 use crate::workspace::Workspace;
 use std::borrow::Cow;
-use types::{ByGrant, Credits, Feature, LineId, METERS_PER_LINE_MAX, Meter, Metered, UNITS_PER_METER_MAX};
+use types::{
+    ByGrant, Credits, Feature, LineId, METERS_PER_LINE_MAX, Meter, Metered, RESERVED_UNITS,
+    UNITS_PER_METER_MAX,
+};
 
 impl Workspace {
     /// Answers by how much each meter grew.
@@ -112,7 +115,10 @@ pub(crate) fn check_meters(used: &Used) -> Result<(), LineRejection> {
     let by_backing = Credits::checked_sum(used.by_backing.iter().map(|(_, u, _)| *u));
     let by_meter = Credits::checked_sum(used.by_meter.iter().map(|(_, metered)| metered.credits));
     let bounded = used.by_meter.len() <= METERS_PER_LINE_MAX
-        && used.by_meter.iter().all(|(_, metered)| metered.units.len() <= UNITS_PER_METER_MAX);
+        && used
+            .by_meter
+            .iter()
+            .all(|(_, metered)| metered.units.len() <= UNITS_PER_METER_MAX + RESERVED_UNITS);
     let is_paid = |(_, metered): &(Meter, Metered)| metered.by_grant.sum() == Some(metered.credits);
     let grants: ByGrant = used.by_backing.iter().map(|(backing, used, _)| (backing.grant, *used)).collect();
     let same_grants = || {

@@ -13,7 +13,7 @@ use crate::window::{LimitHit, LimitsAnswer};
 use crate::{Grant, Overflow};
 use types::{
     Backing, Credits, CycleNumber, DiskId, HolderId, LineId, LineNumber, NodeId, ReallocationId, Revision,
-    Timestamp, UserId,
+    Timestamp, UserId, WouldRefuse,
 };
 
 /// The answer to a command that was accepted.
@@ -158,6 +158,19 @@ pub enum DenialReason {
 }
 
 impl DenialReason {
+    /// What it refuses where enforcement is on; `None`: it says nothing of credits or of who may spend, and may pass.
+    pub const fn would_refuse(&self) -> Option<WouldRefuse> {
+        Some(match self {
+            Self::Exhausted => WouldRefuse::Exhausted,
+            Self::AllocationExhausted => WouldRefuse::AllocationExhausted,
+            Self::LimitReached(_) => WouldRefuse::LimitReached,
+            Self::OverageCapReached => WouldRefuse::OverageCapReached,
+            Self::AccessDisabled => WouldRefuse::AccessDisabled,
+            Self::UnknownUser => WouldRefuse::UnknownUser,
+            Self::Frozen | Self::ScopesChanged => return None,
+        })
+    }
+
     /// Whether the line that asked draws no more at all.
     pub const fn ends_the_line(&self) -> bool {
         matches!(self, Self::Frozen | Self::ScopesChanged)

@@ -9,8 +9,8 @@ use crate::workspace::Workspace;
 use crate::{IntentNo, Membership, Overflow, Role};
 use std::collections::BTreeMap;
 use types::{
-    Credits, CycleNumber, CycleRule, Durability, GrantNo, LineId, Meter, Metered, NodeId, Revision, Source,
-    TeamId, Timestamp, UserId, Window, WorkspaceId, ZoneName,
+    Credits, CycleNumber, CycleRule, Durability, Enforcement, GrantNo, LineId, Meter, Metered, NodeId,
+    Revision, Source, TeamId, Timestamp, UserId, Window, WorkspaceId, ZoneName,
 };
 
 /// The summary of a pool. `granted + refunded = used + held + remaining`, `remaining = available + leased`.
@@ -20,6 +20,7 @@ pub struct WorkspaceView {
     pub name: String,
     pub membership: Membership,
     pub durability: Durability,
+    pub enforcement: Enforcement,
     pub pooling: Pooling,
     pub cycle: CycleNumber,
     pub cycle_starts_at: Timestamp,
@@ -126,6 +127,7 @@ impl Workspace {
             name: self.name.clone(),
             membership: self.membership,
             durability: self.durability,
+            enforcement: self.enforcement,
             pooling: self.pooling,
             cycle: self.cycle,
             cycle_starts_at: self.cycle_starts_at,

@@ -19,9 +19,9 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{
-    AnyCharge, Backing, Credits, CycleNumber, CycleRule, Durability, Feature, GrantId, GrantNo, HolderId,
-    IdempotencyKey, ImportId, Limited, LineId, LineNumber, Meter, Metered, Model, ReallocationId, RefundId,
-    Revision, Source, TeamId, Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
+    AnyCharge, Backing, Credits, CycleNumber, CycleRule, Durability, Enforcement, Feature, GrantId, GrantNo,
+    HolderId, IdempotencyKey, ImportId, Limited, LineId, LineNumber, Meter, Metered, Model, ReallocationId,
+    RefundId, Revision, Source, TeamId, Timestamp, UserId, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub struct Workspace {
     pub name: String,
     pub membership: Membership,
     pub durability: Durability,
+    pub enforcement: Enforcement,
     pub created_at: Timestamp,
     /// Revision of the settings above.
     pub settings: Revision,
@@ -198,6 +199,7 @@ impl Workspace {
             id,
             membership: Membership::Open,
             durability: Durability::Local,
+            enforcement: Enforcement::On,
             created_at: at,
             settings: Revision(0),
             revision: Revision(0),

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use types::{
     BACKINGS_PER_LINE_MAX, Backing, CivilDate, Credits, CycleDays, CycleNumber, CycleRule, DiskId, Every,
     Feature, GrantId, GrantNo, HolderId, LineNumber, METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId,
-    Scope, Source, Timestamp, UNITS_PER_METER_MAX, Unit, UserId, Window, WorkspaceId, ZoneName,
+    RESERVED_UNITS, Scope, Source, Timestamp, UNITS_PER_METER_MAX, Unit, UserId, Window, WorkspaceId,
+    ZoneName,
 };
 
 const AT: Timestamp = Timestamp::from_millis(1_000);
@@ -343,7 +344,7 @@ fn meters_and_units_of_a_message() {
         let used = Used { by_backing, by_meter: (0..meters).map(meter).collect() };
         line(&mut state, 1, "ann", used, Wish::Report).contains("MetersDisagree")
     };
-    let (meters, units) = (METERS_PER_LINE_MAX, UNITS_PER_METER_MAX);
+    let (meters, units) = (METERS_PER_LINE_MAX, UNITS_PER_METER_MAX + RESERVED_UNITS);
     assert!(report(meters + 1, 1));
     assert!(report(1, units + 1));
     assert!(!report(meters, units));

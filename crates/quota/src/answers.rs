@@ -3,8 +3,8 @@
 use ledger::WorkspaceView;
 use pricing::PriceList;
 use types::{
-    ChargeId, Credits, CycleNumber, Durability, HoldId, HolderId, NodeId, PriceVersion, Source, Timestamp,
-    Unit,
+    ChargeId, Credits, CycleNumber, Durability, HoldId, HolderId, NodeId, PriceVersion, Shadowed, Source,
+    Timestamp, Unit,
 };
 
 /// The record of a consume.
@@ -20,6 +20,8 @@ pub struct Charge {
     /// By which prices it was priced. `None`: by none, as its amount was given; or it has a key, under which this is not
     /// kept, and an answer again is the same.
     pub price_version: Option<PriceVersion>,
+    /// It would have been refused, was enforcement on: nothing is charged.
+    pub shadow: Option<Shadowed>,
 }
 
 /// What the user has left over the whole chain.

@@ -4,6 +4,7 @@
 //! (`actors`), prices themselves (`pricing`).
 
 use crate::route::Route;
+use crate::shadow::NoCredits;
 use crate::{Charge, Consume, PriceBy, Quota, Quote, Refusal, Remaining};
 use actors::{Denied, Handle, PeerFault};
 use escrow::{NoSpend, Spent};
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use types::{
-    ChargeId, Credits, Durability, Feature, LineNumber, Meter, Model, PriceVersion, Unit, UserId, WorkspaceId,
+    ChargeId, Credits, Durability, Feature, LineNumber, Meter, Model, PriceVersion, Shadowed, Unit, UserId,
+    WorkspaceId,
 };
 
 /// Largest single charge: what fits on one word.
@@ -90,7 +92,7 @@ impl Quota {
         Ok(quote)
     }
 
-    async fn decide(&self, consume: Consume, mut handle: Option<Arc<Handle>>) -> Result<Charge, Refusal> {
+    async fn decide(&self, consume: Consume, handle: Option<Arc<Handle>>) -> Result<Charge, Refusal> {
         // The key first: what was answered under it stands, whatever it would cost now.
         let key = match self.begin_key(&consume) {
             KeyState::None => None,
@@ -99,25 +101,49 @@ impl Quota {
             KeyState::Refused(refusal) => return Err(refusal),
         };
         let price = self.price_of(&consume, None)?;
+        let mut key = key;
+        let mut spending = Spending {
+            amount: price.charge,
+            units: usage_of(&consume),
+            price_version: price.price_version,
+            consume: &consume,
+        };
+        match self.spend(&spending, handle, &mut key).await {
+            // Asked again for nothing, and counted.
+            Err(NoCredits::Shadow(code, _)) => {
+                let shadowed = Shadowed { code, would_have_cost: price.charge };
+                (spending.amount, spending.units) = (Credits::ZERO, shadowed.units());
+                let charge = self.spend(&spending, None, &mut key).await.map_err(NoCredits::refusal)?;
+                self.counts().note_would_refuse(code);
+                Ok(charge)
+            }
+            decided => decided.map_err(NoCredits::refusal),
+        }
+    }
+
+    async fn spend(
+        &self,
+        spending: &Spending<'_>,
+        mut handle: Option<Arc<Handle>>,
+        key: &mut Option<KeyGuard>,
+    ) -> Result<Charge, NoCredits> {
         let end = Instant::now() + Duration::from_millis(self.holder().options().wait_ms);
-        let (mut key, mut has_waited) = (key, false);
+        let consume = spending.consume;
+        let (feature, model) = (&consume.feature, consume.model.as_ref());
+        let mut has_waited = false;
         loop {
             let handle = match handle.take() {
                 Some(handle) => handle,
-                None => {
-                    let (feature, model) = (&consume.feature, consume.model.as_ref());
-                    self.active_handle(&consume.workspace, &consume.user, feature, model).await?
-                }
+                None => self.active_handle(&consume.workspace, &consume.user, feature, model).await?,
             };
-            match self.try_here(&handle, &consume, &price, &mut key).await {
+            match self.try_here(&handle, spending, key).await {
                 Ok(charge) => return Ok(charge),
-                Err(Attempt::Refused(refusal)) => return Err(refusal),
+                Err(Attempt::Refused(refusal)) => return Err(refusal.into()),
                 Err(Attempt::Short) => {
                     if !std::mem::replace(&mut has_waited, true) {
                         self.counts().note_waited();
                     }
-                    let (feature, model) = (&consume.feature, consume.model.as_ref());
-                    self.wait_for_credits(&handle, feature, model, price.charge, end).await?;
+                    self.wait_for_credits(&handle, feature, model, spending.amount, end).await?;
                 }
             }
         }
@@ -157,11 +183,10 @@ impl Quota {
     async fn try_here(
         &self,
         handle: &Handle,
-        consume: &Consume,
-        price: &Quote,
+        spending: &Spending<'_>,
         key: &mut Option<KeyGuard>,
     ) -> Result<Charge, Attempt> {
-        let amount = price.charge;
+        let Spending { consume, amount, .. } = *spending;
         let (permit, spent) = self.win(handle, amount)?;
         let (at_least, at_most) = handle.remaining(spent.left);
         let now = self.clock().now();
@@ -172,7 +197,7 @@ impl Quota {
             epoch: spent.epoch.number(),
             amount,
             meter,
-            units: usage_of(consume),
+            units: spending.units.clone(),
             at: now,
             key: key.take(),
             durability,
@@ -182,7 +207,7 @@ impl Quota {
         let charged = permit.charge(charge).await.map_err(|why| Attempt::Refused(not_charged(why)))?;
         self.confirmed(consume, &charged).await.map_err(Attempt::Refused)?;
         // What is answered under a key is answered again from what the journal keeps of it.
-        let price_version = price.price_version.filter(|_| consume.key.is_none());
+        let price_version = spending.price_version.filter(|_| consume.key.is_none());
         Ok(Charge { price_version, ..self.charge_of(&charged) })
     }
 
@@ -222,6 +247,7 @@ impl Quota {
             durability: charged.durability,
             cycle: charged.cycle,
             price_version: None,
+            shadow: charged.shadow,
         }
     }
 
@@ -233,8 +259,10 @@ impl Quota {
         model: Option<&Model>,
         amount: Credits,
         end: Instant,
-    ) -> Result<(), Refusal> {
-        let unreachable = |available| Refusal::CreditsUnreachable { user: handle.user.clone(), available };
+    ) -> Result<(), NoCredits> {
+        let unreachable = |available| {
+            NoCredits::Refused(Refusal::CreditsUnreachable { user: handle.user.clone(), available })
+        };
         let wait = async {
             if !self.holder().may_spend(handle) && !self.holder().renew(handle).await {
                 return Err(unreachable(handle.have()));
@@ -246,9 +274,9 @@ impl Quota {
                     // again, or another one is made.
                     let (workspace, user) = (&handle.workspace, &handle.user);
                     let again = self.holder().activate_for(workspace, user, feature, model).await;
-                    again.map(|_| ()).ok_or(Refusal::Overloaded)
+                    again.map(|_| ()).ok_or(Refusal::Overloaded.into())
                 }
-                Err(Denied::Ledger { denial, cut_off }) => {
+                Err(Denied::Ledger { denial, cut_off, enforcement }) => {
                     let about_credits = match denial.reason {
                         DenialReason::Exhausted
                         | DenialReason::AllocationExhausted
@@ -262,12 +290,13 @@ impl Quota {
                     if cut_off && about_credits {
                         return Err(unreachable(denial.available));
                     }
-                    Err(Refusal::from_denial(denial.reason, &handle.user, denial.available))
+                    let refusal = Refusal::from_denial(denial.reason.clone(), &handle.user, denial.available);
+                    Err(NoCredits::denied(&denial.reason, enforcement, refusal))
                 }
                 Err(Denied::Unreachable { have }) => Err(unreachable(have)),
-                Err(Denied::UnknownWorkspace) => Err(Refusal::UnknownWorkspace),
-                Err(Denied::Overloaded) => Err(Refusal::Overloaded),
-                Err(Denied::Storage(why)) => Err(Refusal::StorageUnavailable(why)),
+                Err(Denied::UnknownWorkspace) => Err(Refusal::UnknownWorkspace.into()),
+                Err(Denied::Overloaded) => Err(Refusal::Overloaded.into()),
+                Err(Denied::Storage(why)) => Err(Refusal::StorageUnavailable(why).into()),
             }
         };
         let left = end.saturating_duration_since(Instant::now());
@@ -290,6 +319,14 @@ impl Quota {
             Begun::Full => KeyState::Refused(Refusal::KeyWindowFull),
         }
     }
+}
+
+/// What is spent for a consume: its price, or nothing where it would have been refused.
+struct Spending<'a> {
+    consume: &'a Consume,
+    amount: Credits,
+    units: Vec<(Unit, u64)>,
+    price_version: Option<PriceVersion>,
 }
 
 pub(crate) enum Attempt {

@@ -6,6 +6,7 @@
 
 use crate::consume::{Attempt, command_hash, not_booked, not_charged};
 use crate::route::Route;
+use crate::shadow::NoCredits;
 use crate::{
     Consume, EndOfHold, ExtendHold, HoldAnswer, HoldCommand, HoldEnd, HoldOpened, HoldState, OpenHold,
     PriceBy, Quota, Refusal, SettleHold, Shortfall, UsedBy,
@@ -174,7 +175,8 @@ impl Quota {
                     if !std::mem::replace(&mut has_waited, true) {
                         self.counts().note_waited();
                     }
-                    self.wait_for_credits(&handle, feature, model, amount, end).await?;
+                    let waited = self.wait_for_credits(&handle, feature, model, amount, end).await;
+                    waited.map_err(NoCredits::refusal)?;
                 }
             }
         }

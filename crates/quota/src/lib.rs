@@ -18,6 +18,7 @@ mod refusal;
 mod requests;
 mod route;
 mod service;
+mod shadow;
 
 pub use administer::RegisterFault;
 pub use answers::{

@@ -42,8 +42,8 @@ mod tests {
     use ledger::{HolderBatch, LineMessage, Used, Wish};
     use types::{
         Backing, ByGrant, Credits, CycleNumber, Day, DiskId, Feature, GrantNo, HolderId, ID_BYTES_MAX,
-        LineNumber, METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, Revision, Scope, Source,
-        UNITS_PER_METER_MAX, Unit,
+        LineNumber, METERS_PER_LINE_MAX, Meter, Metered, Model, NodeId, RESERVED_UNITS, Revision, Scope,
+        Source, UNITS_PER_METER_MAX, Unit,
     };
 
     fn bytes_of(messages: Vec<LineMessage>) -> usize {
@@ -94,7 +94,7 @@ mod tests {
             (0, 0, 0, "u"),
             (128, 0, 0, "u"),
             (2, 5, 2, "u"),
-            (128, METERS_PER_LINE_MAX, UNITS_PER_METER_MAX, longest.as_str()),
+            (128, METERS_PER_LINE_MAX, UNITS_PER_METER_MAX + RESERVED_UNITS, longest.as_str()),
         ] {
             let message = message(backings, meters, units, name);
             let said = message.bytes_at_most();

@@ -8,8 +8,8 @@ use ledger::{
 use pricing::{Minimum, Price, PriceList, Tier};
 use proptest::prelude::*;
 use types::{
-    Backing, ByGrant, Credits, CreditsDelta, CycleNumber, DiskId, Durability, HolderId, LineId, LineNumber,
-    Meter, Metered, NodeId, Timestamp, UserId, WorkspaceId,
+    Backing, ByGrant, Credits, CreditsDelta, CycleNumber, DiskId, Durability, Enforcement, HolderId, LineId,
+    LineNumber, Meter, Metered, NodeId, Timestamp, UserId, WorkspaceId,
 };
 
 /// One step as dice: made into a command only when the state it meets is known.
@@ -156,6 +156,7 @@ impl Step {
             name: Some(format!("name {}", self.amount)),
             membership: self.odd.then_some(Membership::Open),
             durability: Some(Durability::Disk),
+            enforcement: self.odd.then_some(Enforcement::Shadow),
             ..WorkspaceSettings::unchanged()
         }
     }

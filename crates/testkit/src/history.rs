@@ -6,6 +6,7 @@
 mod imports;
 mod refunds;
 mod rest;
+mod shadow;
 mod sums;
 
 use crate::checkers::{self, Broken, Verdict};
@@ -23,8 +24,8 @@ use ledger::{
 use refunds::Refunds;
 use std::collections::BTreeMap;
 use types::{
-    Credits, CycleNumber, Day, DiskId, GrantId, HolderId, Limited, LineNumber, NodeId, Timestamp, UserId,
-    WorkspaceId,
+    Credits, CycleNumber, Day, DiskId, GrantId, HolderId, Limited, LineNumber, NodeId, ShadowCounts,
+    Timestamp, UserId, WorkspaceId,
 };
 
 /// When histories begin.
@@ -61,6 +62,8 @@ pub struct History {
     charged: BTreeMap<(UserId, GrantId, u32), u64>,
     refunds: Refunds,
     imports: Imports,
+    /// What clients were told would have been refused.
+    would_refuse: BTreeMap<UserId, ShadowCounts>,
     /// Nothing was rounded up: no crash, nobody lost.
     is_exact: bool,
     /// Of each consume that a client asked for, in order: whether it was allowed.
@@ -124,6 +127,7 @@ impl History {
             charged: BTreeMap::new(),
             refunds: Refunds::default(),
             imports: Imports::default(),
+            would_refuse: BTreeMap::new(),
             is_exact: true,
             allowed: Vec::new(),
             seen: Seen::new(),
@@ -252,6 +256,8 @@ impl History {
                     self.ghost.acknowledged(&charge);
                     self.note_charge(&charge, (None, 0));
                     self.saw("spent locally");
+                } else if self.is_shadow() {
+                    self.count_racily(*node, user, *price);
                 }
                 Ok(())
             }
@@ -383,7 +389,7 @@ impl History {
         self.holders[node].hear_limited(&limited);
         let message = self.holders[node].draw(user, price, price);
         let number = message.number;
-        self.exchange(node, message)?;
+        let answers = self.exchange(node, message)?;
         let charge = self.holders[node].spend(user, price, self.at);
         let parts = charge.as_ref().map(|charge| {
             let part = |(backing, amount): &(types::Backing, u64)| {
@@ -398,20 +404,23 @@ impl History {
             self.note_charge(charge, allocation);
         }
         self.saw(if charge.is_some() { "spent as predicted" } else { "refused as predicted" });
+        if charge.is_none() && self.is_shadow() {
+            self.count_promptly(node, user, price, &answers)?;
+        }
         let message = self.holders[node].close(number);
         self.exchange(node, message)?;
         self.compare()
     }
 
     /// There and back without a network.
-    fn exchange(&mut self, node: usize, message: LineMessage) -> Verdict {
+    fn exchange(&mut self, node: usize, message: LineMessage) -> Result<Vec<LineAnswer>, Broken> {
         let batch = self.holders[node].batch(vec![message]);
         let applied = self.apply(Command::Holder(batch))?;
         let Ok(Outcome::Lines(answers)) = applied.result else {
             return Err(broken("a registered holder is heard", format!("{:?}", applied.result)));
         };
         answers.iter().for_each(|answer| self.holders[node].hear(answer));
-        Ok(())
+        Ok(answers)
     }
 
     fn line_step(

@@ -8,7 +8,7 @@ use ledger::{HolderBatch, LineAnswer, LineMessage, LineRejection, LineResult, Us
 use std::collections::BTreeMap;
 use types::{
     Backing, Credits, CycleNumber, Feature, HolderId, Limited, LineId, LineNumber, Meter, Metered, Model,
-    Scope, Timestamp, UserId, WorkspaceId,
+    Scope, Shadowed, Timestamp, UserId, WorkspaceId,
 };
 
 #[derive(Clone, Debug)]
@@ -179,17 +179,38 @@ impl Holder {
 
     /// For what costs so much: asks for `more` than was drawn so far, on a new line if there is none; half of what is beyond the floor is needed.
     pub fn draw(&mut self, user: &UserId, more: u64, floor: u64) -> LineMessage {
-        let number = self.open_line(user, more).unwrap_or_else(|| {
-            self.last_line = LineNumber(self.last_line.0 + 1);
-            let scope = self.limited.scope_of(&feature_at(more), model_at(more).as_ref());
-            self.lines.insert(self.last_line, HeldLine::new(user.clone(), self.cycle, scope));
-            self.last_line
-        });
+        let number = self.line_for(user, more);
         let drawn = self.lines[&number].drawn();
         let floor = floor.min(more);
         let need = credits(drawn + floor + (more - floor) / 2);
         let wish = Wish::Draw { target: credits(drawn + more), floor: credits(drawn + floor), need };
         self.message(number, wish)
+    }
+
+    fn line_for(&mut self, user: &UserId, price: u64) -> LineNumber {
+        self.open_line(user, price).unwrap_or_else(|| {
+            self.last_line = LineNumber(self.last_line.0 + 1);
+            let scope = self.limited.scope_of(&feature_at(price), model_at(price).as_ref());
+            self.lines.insert(self.last_line, HeldLine::new(user.clone(), self.cycle, scope));
+            self.last_line
+        })
+    }
+
+    /// A line for what costs so much, to count on: nothing is asked for.
+    pub fn draw_nothing(&mut self, user: &UserId, price: u64) -> LineMessage {
+        let number = self.line_for(user, price);
+        let zero = Credits::ZERO;
+        self.message(number, Wish::Draw { target: zero, floor: zero, need: zero })
+    }
+
+    /// Counts what would have been refused on the open line, if there is one. The ledger has to know it.
+    pub fn count(&mut self, user: &UserId, price: u64, shadowed: Shadowed, now: Timestamp) -> bool {
+        let number = self.open_line(user, price);
+        let Some(line) = number.and_then(|number| self.lines.get_mut(&number)) else { return false };
+        let meter = Meter { feature: feature_at(price), model: model_at(price), day: now.day() };
+        let counted = Metered { calls: 1, units: shadowed.units(), ..Metered::default() };
+        line.meters.entry(meter).or_default().add(&counted);
+        true
     }
 
     /// Decides a consume: out of the open line or not at all.

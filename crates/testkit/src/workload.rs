@@ -12,8 +12,8 @@ use ledger::{
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use types::{
-    CivilDate, Credits, CreditsDelta, CycleDays, Every, Feature, GrantId, Model, ReallocationId, TeamId,
-    Timestamp, UserId, Window,
+    CivilDate, Credits, CreditsDelta, CycleDays, Enforcement, Every, Feature, GrantId, Model, ReallocationId,
+    TeamId, Timestamp, UserId, Window,
 };
 
 pub const NODES: usize = 3;
@@ -164,7 +164,24 @@ pub fn steps(seed: u64, pace: Pace, count: usize, start: Timestamp) -> Vec<Step>
             Pace::Racy => racy_step(&mut rng, start),
         });
     }
+    if seed % 4 == 1 {
+        switch_enforcement(&mut steps, seed);
+    }
     steps
+}
+
+/// Begins in shadow mode; every now and then enforcement is switched on, or off again.
+fn switch_enforcement(steps: &mut Vec<Step>, seed: u64) {
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0x5AD0_3E5A);
+    let (mut at, mut enforcement) = (0, Enforcement::Shadow);
+    while at < steps.len() {
+        let settings = WorkspaceSettings { enforcement: Some(enforcement), ..WorkspaceSettings::unchanged() };
+        steps.insert(at, Step::Admin(Change::PutWorkspace(settings)));
+        (at, enforcement) = match enforcement {
+            Enforcement::Shadow => (at + rng.random_range(1..200), Enforcement::On),
+            Enforcement::On => (at + rng.random_range(1..40), Enforcement::Shadow),
+        };
+    }
 }
 
 fn prompt_step(rng: &mut SmallRng, start: Timestamp) -> Step {

@@ -92,6 +92,9 @@ fn prompt_holders_make_the_ledger_a_pool_without_leases() {
         "overage was drawn",
         "pooling was switched",
         "a reserve was short",
+        "counted for a stranger",
+        "counted for who has no access",
+        "counted for who has not enough",
         "refund asked again",
         "refund refused",
         "refunded",
@@ -164,6 +167,7 @@ fn racing_holders_leave_the_books_right() {
         "spent by a holder declared lost",
         "spent locally",
         "stale line",
+        "would have been refused",
         "written off",
     ];
     run_seeds(Pace::Racy, "racy", RACY_SEEDS, &sometimes);

@@ -4,11 +4,11 @@
 //!
 //! Refunds are left out: they pick charges by their place, and a history told otherwise has other places.
 
-use ledger::{Change, OverageRule, PlanChange, Shares, Subject, TeamChange};
+use ledger::{Change, OverageRule, PlanChange, Shares, Subject, TeamChange, WorkspaceSettings};
 use std::collections::BTreeMap;
 use testkit::history::{self, History, START};
 use testkit::workload::{self, Pace, Step};
-use types::UserId;
+use types::{Enforcement, UserId};
 
 const STEPS: usize = 300;
 const SEEDS: u64 = 60;
@@ -155,6 +155,35 @@ fn the_order_of_two_users_consumes_does_not_matter_where_both_are_allowed() {
         same(seed, &books(&told, as_it_is), &books(&run(seed, &otherwise), as_it_is));
     }
     assert!(swapped >= 500, "only {swapped} were swapped");
+}
+
+fn is_enforcement(step: &Step) -> bool {
+    matches!(step, Step::Admin(Change::PutWorkspace(settings)) if settings.enforcement.is_some())
+}
+
+/// In shadow mode nothing is refused, and the books are those of the same consumes with enforcement on.
+#[test]
+fn shadow_mode_leaves_the_books_as_enforcement_does() {
+    let mut refused = 0;
+    for seed in seeds() {
+        let mut steps = steps(seed);
+        steps.retain(|step| !is_enforcement(step));
+        let enforced = run(seed, &steps);
+        let shadow =
+            WorkspaceSettings { enforcement: Some(Enforcement::Shadow), ..WorkspaceSettings::unchanged() };
+        steps.insert(0, Step::Admin(Change::PutWorkspace(shadow)));
+        let shadow = run(seed, &steps);
+        assert_eq!(enforced.allowed, shadow.allowed, "SEED={seed}");
+        let (enforced, mut counted) = (books(&enforced, as_it_is), books(&shadow, as_it_is));
+        // Who was only counted is known in shadow mode alone, and has used nothing.
+        let nobody = |of: &String, user: &String| {
+            of.starts_with("user ") && !enforced.contains_key(of) && user.contains("used 0 late 0 past 0")
+        };
+        counted.retain(|of, user| !nobody(of, user));
+        same(seed, &enforced, &counted);
+        refused += shadow.allowed.iter().filter(|allowed| !**allowed).count();
+    }
+    assert!(refused >= 500, "only {refused} would have been refused");
 }
 
 /// Other names, that sort the other way round.

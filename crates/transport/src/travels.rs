@@ -14,7 +14,7 @@ use actors::{LeaderAnswer, LeaderRefusal};
 use bytes::Bytes;
 use replication::Shaped;
 use types::{
-    Backing, Credits, CycleNumber, Day, DiskId, Durability, Feature, GrantId, GrantNo, HolderId,
+    Backing, Credits, CycleNumber, Day, DiskId, Durability, Enforcement, Feature, GrantId, GrantNo, HolderId,
     IdempotencyKey, LineId, LineNumber, Metered, Model, NodeId, ReallocationId, RefundId, Revision, Source,
     TeamId, Timestamp, Unit, UserId, WorkspaceId,
 };
@@ -165,7 +165,7 @@ macro_rules! as_in_the_log {
 as_in_the_log! {
     bool, u32, u64, String, GrantNo, NodeId, DiskId, HolderId, LineId, LineNumber, Revision, CycleNumber, Day,
     WorkspaceId, UserId, TeamId, GrantId, ReallocationId, RefundId, Feature, Model, Unit, IdempotencyKey,
-    Credits, Backing, Source, Durability, Metered, Timestamp,
+    Credits, Backing, Source, Durability, Enforcement, Metered, Timestamp,
     ledger::Command, ledger::HolderBatch, ledger::LineMessage,
     ledger::Applied, ledger::LineAnswer, ledger::Rejection,
     ledger::WorkspaceView, ledger::MemberView, ledger::GrantAnswer, ledger::AllocationAnswer,

@@ -10,6 +10,7 @@ mod meter;
 pub mod planted;
 mod price;
 mod scope;
+mod shadow;
 mod time;
 mod window;
 
@@ -27,5 +28,6 @@ pub use line::{
 pub use meter::{ByGrant, Meter, Metered};
 pub use price::{BadPriceVersion, OneOrAny, PriceVersion};
 pub use scope::{Limited, Scope};
+pub use shadow::{Enforcement, RESERVED_UNITS, ShadowCounts, Shadowed, WouldRefuse};
 pub use time::{Day, Timestamp};
 pub use window::{BadClock, BadWindow, CLOCK_CHANGES_MAX, Span, Window, ZoneClock, hour_of};

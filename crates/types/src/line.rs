@@ -69,7 +69,7 @@ pub const BACKINGS_PER_LINE_MAX: usize = 128;
 pub const NAMED_METERS_PER_LINE_MAX: usize = 64;
 /// Meters of one line, those named `other` included: of them there may be as many.
 pub const METERS_PER_LINE_MAX: usize = 2 * NAMED_METERS_PER_LINE_MAX;
-/// Kinds of unit in one meter of a line; the last is `other` where there are more.
+/// Kinds of unit in one meter of a line, beside the reserved ones; the last is `other` where there are more.
 pub const UNITS_PER_METER_MAX: usize = 16;
 
 /// What a consume must have survived before it is answered.

@@ -237,6 +237,8 @@ pub struct KeptKey {
     pub cycle: u32,
     pub amount: u64,
     pub sources: Vec<(Source, u64)>,
+    /// Why it would have been refused, and what it would have cost.
+    pub shadow: Option<(String, u64)>,
 }
 
 impl Frozen for Record {
@@ -477,8 +479,9 @@ mod tests {
                     cycle: 2,
                     amount: 8,
                     sources: vec![(Source::Allocation, 3), (Source::Overage, 5)],
+                    shadow: Some(("exhausted".into(), 300)),
                 })),
-                "4a0303017703616e6e016b0909090909090909090909090909090909090909090909090909090909090909fbd0070105fafb2c010402080200030305",
+                "4a0303017703616e6e016b0909090909090909090909090909090909090909090909090909090909090909fbd0070105fafb2c0104020802000303050109657868617573746564fb2c01",
             ),
             (Record::HeadEnd { records: 2 }, "4a030402"),
             (Record::Opened(Box::new(opened)), "4a0305030177fb2c0103616e6e02fb2c0101046368617400"),

@@ -178,6 +178,7 @@ shapes! {
         pub name: Option<String>,
         pub membership: Option<Membership>,
         pub durability: Option<Durability>,
+        pub enforcement: Option<Enforcement>,
         pub timezone: Option<String>,
         pub cycle: Option<CycleDays>,
         pub ends: Option<CycleEnds>,
@@ -207,6 +208,8 @@ shapes! {
     pub enum Membership { Open, Listed }
 
     pub enum Durability { Local, Disk, Quorum }
+
+    pub enum Enforcement { On, Shadow }
 
     pub enum Role { Owner, Admin, Member }
 

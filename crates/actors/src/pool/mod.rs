@@ -350,11 +350,11 @@ impl Pool {
         let in_flight = if waits { &mut self.short_in_flight } else { &mut self.in_flight };
         *in_flight -= 1;
         match result {
-            Ok(BatchAnswer { lines, elsewhere, durability, cut_off, limited }) => {
+            Ok(BatchAnswer { lines, elsewhere, durability, enforcement, cut_off, limited }) => {
                 limited.into_iter().for_each(|limited| self.hear_limited(limited));
                 let answers = lines.into_iter().zip(elsewhere);
                 for (outgoing, (answer, elsewhere)) in sent.into_iter().zip(answers) {
-                    let word = LedgerWord { elsewhere, durability, cut_off };
+                    let word = LedgerWord { elsewhere, durability, enforcement, cut_off };
                     self.settle(outgoing, answer, word).await;
                 }
             }

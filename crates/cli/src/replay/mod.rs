@@ -115,8 +115,8 @@ async fn prepare(target: &Target, replay: &Replay) -> Result<Prepared, Failure> 
     });
     let action = Action { workspace, feature, model: Some(model), input_unit, output_unit };
     let workspace = &action.workspace;
-    let (membership, durability, timezone, cycle) = (None, None, None, None);
-    let unchanged = json::PutWorkspace { name: None, membership, durability, timezone, cycle };
+    let (membership, durability, enforcement, timezone, cycle) = Default::default();
+    let unchanged = json::PutWorkspace { name: None, membership, durability, enforcement, timezone, cycle };
     client.put_workspace(workspace, &unchanged, &Conditions::NONE).await?;
     if let Some(credits) = credits {
         let made = client.make_grant(workspace, &grant(replay.seed, credits), &Conditions::NONE).await;

@@ -9,9 +9,9 @@ use ledger::{
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 use types::{
-    Backing, ByGrant, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Feature, GrantNo,
-    HolderId, Limited, LineNumber, Meter, Metered, Model, Revision, Scope, Source, TeamId, Timestamp, Unit,
-    ZoneClock, ZoneName,
+    Backing, ByGrant, CivilDate, Credits, CycleDays, CycleRule, Day, DiskId, Durability, Enforcement,
+    Feature, GrantNo, HolderId, Limited, LineNumber, Meter, Metered, Model, Revision, Scope, Source, TeamId,
+    Timestamp, Unit, ZoneClock, ZoneName,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -299,7 +299,9 @@ impl Words {
         let durability =
             [("local", Durability::Local), ("disk", Durability::Disk), ("quorum", Durability::Quorum)];
         let durability = self.one_of("durability", &durability)?;
-        Ok(WorkspaceSettings { name, membership, durability, ..WorkspaceSettings::unchanged() })
+        let enforcement =
+            self.one_of("enforcement", &[("on", Enforcement::On), ("shadow", Enforcement::Shadow)])?;
+        Ok(WorkspaceSettings { name, membership, durability, enforcement, ..WorkspaceSettings::unchanged() })
     }
 
     /// `cycles month 2026-01-31 zone=UTC ends=10d,41d began=-21d`: the ends are as scripts please.

@@ -30,7 +30,7 @@ shaped! {
     struct ledger::LineAnswer { number, result }
     struct ledger::Denial { reason, available, elsewhere }
     struct ledger::WorkspaceView {
-        id, name, membership, durability, pooling, cycle, cycle_starts_at, cycle_ends_at, timezone, cycle_rule, granted, used, refunded, held,
+        id, name, membership, durability, enforcement, pooling, cycle, cycle_starts_at, cycle_ends_at, timezone, cycle_rule, granted, used, refunded, held,
         available, leased, leased_by_node, allocated, short, reserved, shared, unattributed, written_off, exposure, pending,
         revision, at, uncovered,
     }

@@ -38,6 +38,7 @@ shaped! {
     enum ledger::Wish { Report, Draw { target, floor, need }, Close }
     enum types::CreditsDelta { Lower(by), Raise(by) }
     enum types::Durability { Local, Disk, Quorum }
+    enum types::Enforcement { On, Shadow }
     enum types::Source { Allocation, Reserve(level), Shared, Overage }
 }
 
@@ -46,7 +47,7 @@ shaped! {
     struct ledger::Service { owner, shares }
     struct ledger::AdminCommand { workspace, keyed, if_match, change }
     struct ledger::KeyedBy { key, command_hash }
-    struct ledger::WorkspaceSettings { name, membership, durability, timezone, cycle, ends, began, clock }
+    struct ledger::WorkspaceSettings { name, membership, durability, enforcement, timezone, cycle, ends, began, clock }
     struct ledger::CycleEnds { rule, ends }
     struct types::CycleDays { every, anchor }
     struct types::CycleRule { every, anchor, zone }

@@ -23,6 +23,7 @@ impl History {
             self.compare_told()?;
         }
         self.compare_books()?;
+        self.what_would_have_been_refused_is_reported_once()?;
         checkers::equal_logs_make_equal_states(self.fresh.clone(), &self.log, &self.state)
     }
 

@@ -3,7 +3,7 @@
 use super::{BadShape, Travels, travels};
 use placement::MembershipEpoch;
 use quota::{Charge, Consume, PriceBy, Refusal, Remaining};
-use types::{ChargeId, Credits, PriceVersion, Unit};
+use types::{ChargeId, Credits, PriceVersion, Shadowed, Unit, WouldRefuse};
 use wire::rpc;
 
 /// Most units one consume counts.
@@ -23,12 +23,16 @@ pub(crate) struct Forwarded(pub(crate) Result<Charge, Refusal>);
 travels! {
     struct Forward as Forward { epoch, consume }
     struct Consume as Consume { workspace, user, feature, model, price, durability, key }
-    struct Charge as Charge { id, charged, sources, remaining, durability, cycle, price_version }
+    struct Charge as Charge { id, charged, sources, remaining, durability, cycle, price_version, shadow }
+    struct Shadowed as Shadowed { code, would_have_cost }
     struct ChargeId as ChargeId { node, line, sequence }
     struct Remaining as Remaining { at_least, at_most }
 }
 
 travels! {
+    enum WouldRefuse as WouldRefuse {
+        Exhausted, AllocationExhausted, LimitReached, OverageCapReached, HoldExceeded, AccessDisabled, UnknownUser,
+    }
     enum Refusal as Refusal {
         Exhausted { user, available }, AllocationExhausted { user, available }, LimitReached { user, available, limit },
         InsufficientShared { available }, InsufficientAllocation { user, available },

@@ -16,7 +16,7 @@ pub(crate) struct Ask {
 
 travels! {
     struct Ask as Ask { group, request }
-    struct BatchAnswer as BatchAnswer { lines, elsewhere, durability, cut_off, limited }
+    struct BatchAnswer as BatchAnswer { lines, elsewhere, durability, enforcement, cut_off, limited }
     struct Recall as Recall { workspace, lines }
     struct RecallLine as RecallLine { line, user, scope, drawn, frozen, keep }
     struct RecallAnswer as RecallAnswer { holder, journal_sequence, lines }

@@ -296,6 +296,7 @@ fn led() -> Vec<Led> {
         lines: vec![ledger::LineAnswer { number: LineNumber(1), result: line }],
         elsewhere: vec![Credits::MAX],
         durability: Durability::Disk,
+        enforcement: types::Enforcement::Shadow,
         cut_off: true,
         limited: Some(limited),
     };
@@ -353,6 +354,7 @@ fn charge() -> Forwarded {
         durability: Durability::Quorum,
         cycle: CycleNumber(2),
         price_version: Some(types::PriceVersion { card: 7, own: Some(9) }),
+        shadow: Some(types::Shadowed { code: types::WouldRefuse::UnknownUser, would_have_cost: credits(9) }),
     }))
 }
 

@@ -2,11 +2,12 @@
 
 use crate::json::object::{not_null, nullable};
 use crate::json::{
-    Amount, Cycle, DurabilityText, GivenAmount, GivenCount, GivenDelta, GivenDurability, GivenForgetMode,
-    GivenGrantId, GivenGrantKind, GivenInstant, GivenMemberKind, GivenMembership, GivenOverflow,
-    GivenReallocationId, GivenRole, GivenTeam, GivenUser, GivenZone, GrantKindText, GrantStateText,
-    GrantText, Instant, MemberKindText, MembershipText, NodeText, OverflowText, PutCycle, PutRollover,
-    ReallocationText, RoleText, Rollover, TeamText, UserText, WorkspaceText, ZoneText,
+    Amount, Cycle, DurabilityText, EnforcementText, GivenAmount, GivenCount, GivenDelta, GivenDurability,
+    GivenEnforcement, GivenForgetMode, GivenGrantId, GivenGrantKind, GivenInstant, GivenMemberKind,
+    GivenMembership, GivenOverflow, GivenReallocationId, GivenRole, GivenTeam, GivenUser, GivenZone,
+    GrantKindText, GrantStateText, GrantText, Instant, MemberKindText, MembershipText, NodeText,
+    OverflowText, PutCycle, PutRollover, ReallocationText, RoleText, Rollover, TeamText, UserText,
+    WorkspaceText, ZoneText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,6 +26,10 @@ pub struct PutWorkspace {
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub durability: Option<GivenDurability>,
+    /// `shadow`: decisions are made and counted, and nothing is refused. `on` where it was never said.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub enforcement: Option<GivenEnforcement>,
     /// Where the days of its cycles are; `UTC` where it was never said. A change ends this cycle where the next one
     /// begins by the new zone.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
@@ -43,6 +48,7 @@ pub struct Settings {
     pub name: String,
     pub membership: MembershipText,
     pub durability: DurabilityText,
+    pub enforcement: EnforcementText,
     pub timezone: ZoneText,
     pub cycle: Cycle,
 }

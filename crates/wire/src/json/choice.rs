@@ -50,6 +50,8 @@ macro_rules! choices {
 choices! {
     /// What a consume must have survived before it is answered.
     Durability { Local = "local", Disk = "disk", Quorum = "quorum" }
+    /// Whether what is decided is done, or nothing is refused and all is counted.
+    Enforcement { On = "on", Shadow = "shadow" }
     /// What happens where a call has cost more than is held for it.
     Shortfall { Reject = "reject", Cap = "cap" }
     /// How a hold has ended; `unknown`: nobody knows it, and whatever it had is free.
@@ -113,6 +115,24 @@ impl From<Durability> for types::Durability {
             Durability::Local => Self::Local,
             Durability::Disk => Self::Disk,
             Durability::Quorum => Self::Quorum,
+        }
+    }
+}
+
+impl From<types::Enforcement> for Enforcement {
+    fn from(enforcement: types::Enforcement) -> Self {
+        match enforcement {
+            types::Enforcement::On => Self::On,
+            types::Enforcement::Shadow => Self::Shadow,
+        }
+    }
+}
+
+impl From<Enforcement> for types::Enforcement {
+    fn from(enforcement: Enforcement) -> Self {
+        match enforcement {
+            Enforcement::On => Self::On,
+            Enforcement::Shadow => Self::Shadow,
         }
     }
 }

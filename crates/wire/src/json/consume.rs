@@ -3,7 +3,8 @@
 use crate::json::object::objects;
 use crate::json::{
     Amount, ChargeText, DurabilityText, GivenAmount, GivenDurability, GivenFeature, GivenKey, GivenModel,
-    GivenPriceVersion, GivenUsage, GivenUser, NodeText, PriceVersionText, Problem, QuotePart, SourceText,
+    GivenPriceVersion, GivenUsage, GivenUser, NodeText, PriceVersionText, Problem, QuotePart, Shadowed,
+    SourceText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -109,6 +110,9 @@ pub struct Charge {
     /// By which prices. Left out where the amount was given, and under an idempotency key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_version: Option<PriceVersionText>,
+    /// In shadow mode: this would have been refused, and nothing is charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadowed>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,8 +1,9 @@
 //! What can be read: summaries, usage, the cluster, the books. Not here: what can be changed, prices (`prices`).
 
 use crate::json::{
-    Amount, Cycle, Date, DurabilityText, FeatureText, GivenSpan, GrantText, Instant, MembershipText,
-    ModelText, NodeText, PoolingText, TeamText, UnitCounts, UnitText, UserText, WorkspaceText, ZoneText,
+    Amount, Cycle, Date, DurabilityText, EnforcementText, FeatureText, GivenSpan, GrantText, Instant,
+    MembershipText, ModelText, NodeText, PoolingText, TeamText, UnitCounts, UnitText, UserText,
+    WorkspaceText, ZoneText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,6 +17,8 @@ pub struct Workspace {
     pub name: String,
     pub membership: MembershipText,
     pub durability: DurabilityText,
+    /// `shadow`: nothing is refused; see `GET /v1/workspaces/{ws}/shadow`.
+    pub enforcement: EnforcementText,
     pub pooling: PoolingText,
     pub timezone: ZoneText,
     pub cycle: Cycle,

@@ -22,6 +22,7 @@ mod pooling;
 mod prices;
 mod problem;
 mod refund;
+mod shadow;
 mod team;
 mod time;
 mod usage;
@@ -32,9 +33,9 @@ pub use administration::{
     PutGrant, PutMember, PutWorkspace, Reallocate, Reallocation, Settings,
 };
 pub use choice::{
-    BadChoice, CardState, Durability, Every, ForgetMode, GrantKind, GrantState, GroupBy, HoldEnd, Interval,
-    Keep, MemberKind, Membership, MidCycle, OverageMode, Overflow, Pooling, RefundPlace, Role, Shortfall,
-    SourceKind, When, Window,
+    BadChoice, CardState, Durability, Enforcement, Every, ForgetMode, GrantKind, GrantState, GroupBy,
+    HoldEnd, Interval, Keep, MemberKind, Membership, MidCycle, OverageMode, Overflow, Pooling, RefundPlace,
+    Role, Shortfall, SourceKind, When, Window,
 };
 pub use consume::{
     AskQuote, Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
@@ -58,6 +59,7 @@ pub use prices::{
 };
 pub use problem::Problem;
 pub use refund::{ChargePaid, ChargeRecord, PutRefund, Refund, RefundPart};
+pub use shadow::{ShadowGroup, ShadowReport, Shadowed};
 pub use team::{PutReserve, PutTeam, Team, Teams};
 pub use time::{BadDay, BadInstant, BadSpan, Span};
 pub use usage::{GivenUsage, USAGE_UNITS_MAX, UnitCounts};
@@ -88,6 +90,7 @@ pub type GivenUnit = Given<Unit>;
 pub type GivenPriceVersion = Given<PriceVersion>;
 pub type GivenKey = Given<IdempotencyKey>;
 pub type GivenDurability = Given<Durability>;
+pub type GivenEnforcement = Given<Enforcement>;
 pub type GivenMembership = Given<Membership>;
 pub type GivenGrantKind = Given<GrantKind>;
 pub type GivenRole = Given<Role>;
@@ -131,6 +134,7 @@ pub type ChargeText = Text<ChargeId>;
 pub type HoldText = Text<HoldId>;
 pub type HoldEndText = Text<HoldEnd>;
 pub type DurabilityText = Text<Durability>;
+pub type EnforcementText = Text<Enforcement>;
 pub type MembershipText = Text<Membership>;
 pub type GrantKindText = Text<GrantKind>;
 pub type GrantStateText = Text<GrantState>;

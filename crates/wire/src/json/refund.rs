@@ -3,7 +3,7 @@
 use crate::json::object::not_null;
 use crate::json::{
     Amount, AnyChargeText, Date, FeatureText, GivenAmount, GivenCharge, GivenRefundId, GrantText, Instant,
-    ModelText, NodeText, RefundPlaceText, RefundText, SourceText, UnitCounts, UserText,
+    ModelText, NodeText, RefundPlaceText, RefundText, Shadowed, SourceText, UnitCounts, UserText,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -66,6 +66,9 @@ pub struct ChargeRecord {
     pub refunded: Amount,
     /// As the usage was counted; empty where the amount was given.
     pub units: UnitCounts,
+    /// In shadow mode: it would have been refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadowed>,
     /// In the order in which they burned; empty where the price was 0.
     pub paid_by: Vec<ChargePaid>,
     pub node: NodeText,

@@ -1,8 +1,8 @@
 //! What the ledger answers, as it travels to another node and is kept under idempotency keys.
 
 use super::{
-    AnyCharge, Backing, CycleRule, Due, Durability, Grant, HolderId, LimitHit, LimitsAnswer, Membership,
-    Next, OverageRule, Overflow, Plan, Pooling, Role, Service, Source,
+    AnyCharge, Backing, CycleRule, Due, Durability, Enforcement, Grant, HolderId, LimitHit, LimitsAnswer,
+    Membership, Next, OverageRule, Overflow, Plan, Pooling, Role, Service, Source,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -304,6 +304,7 @@ shapes! {
         pub name: String,
         pub membership: Membership,
         pub durability: Durability,
+        pub enforcement: Enforcement,
         pub pooling: Pooling,
         pub cycle: u32,
         pub cycle_starts_at: i64,
@@ -353,6 +354,6 @@ shapes! {
 
 impl Frozen for Applied {
     const TYPE_ID: u8 = 42;
-    const VERSION: u8 = 7;
+    const VERSION: u8 = 8;
     const BYTES_MAX: usize = 4 * 1024 * 1024;
 }

@@ -103,6 +103,7 @@ fn commands() -> Vec<(&'static str, Command)> {
             name: some("n"),
             membership,
             durability,
+            enforcement: None,
             timezone,
             cycle,
             ends,
@@ -114,12 +115,14 @@ fn commands() -> Vec<(&'static str, Command)> {
         let ends = Some(CycleEnds { rule: rule(every.clone()), ends: vec![1, 300] });
         let (timezone, cycle) = (some("UTC"), Some(CycleDays { every, anchor: (2026, 1, 31) }));
         let (name, membership, durability) = Default::default();
+        let enforcement = Some(Enforcement::Shadow);
         let began = Some(-3);
         let clock = Some(window::golden::clock());
         Change::PutWorkspace(WorkspaceSettings {
             name,
             membership,
             durability,
+            enforcement,
             timezone,
             cycle,
             ends,
@@ -415,6 +418,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         name: "n".into(),
         membership: Membership::Open,
         durability: Durability::Local,
+        enforcement: Enforcement::Shadow,
         pooling: Pooling::PerSeat,
         cycle: 1,
         cycle_starts_at: 2,

@@ -3,9 +3,9 @@
 //! What can be computed from the rest (burn order, indexes by name, sums over grants) is not stored.
 
 use super::{
-    Backing, CycleRule, Durability, GrantKind, HolderId, Import, KeyedBy, Limited, Limits, LineId,
-    Membership, Meter, Metered, Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer, PriceList,
-    ReallocationAnswer, Recent, RefundAnswer, Role, Scope, Service, Source, Term, ZoneClock,
+    Backing, CycleRule, Durability, Enforcement, GrantKind, HolderId, Import, KeyedBy, Limited, Limits,
+    LineId, Membership, Meter, Metered, Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer,
+    PriceList, ReallocationAnswer, Recent, RefundAnswer, Role, Scope, Service, Source, Term, ZoneClock,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,7 @@ shapes! {
         pub name: String,
         pub membership: Membership,
         pub durability: Durability,
+        pub enforcement: Enforcement,
         pub created_at: i64,
         pub settings: u64,
         pub revision: u64,

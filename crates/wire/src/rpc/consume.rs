@@ -38,6 +38,17 @@ shapes! {
         pub cycle: u32,
         /// Of the rate card, and of the workspace's own prices.
         pub price_version: Option<(u64, Option<u64>)>,
+        pub shadow: Option<Shadowed>,
+    }
+
+    /// What would have been refused.
+    pub struct Shadowed {
+        pub code: WouldRefuse,
+        pub would_have_cost: u64,
+    }
+
+    pub enum WouldRefuse {
+        Exhausted, AllocationExhausted, LimitReached, OverageCapReached, HoldExceeded, AccessDisabled, UnknownUser,
     }
 
     pub struct ChargeId {
@@ -90,5 +101,5 @@ frozen! {
     // Five ids and 16 units, each of at most 128 bytes, have some 3 KiB.
     Forward 84 version 1 at most 4 * KIB;
     // A refusal may quote the operating system.
-    Forwarded 85 version 5 at most 64 * KIB;
+    Forwarded 85 version 6 at most 64 * KIB;
 }

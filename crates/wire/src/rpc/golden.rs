@@ -117,6 +117,7 @@ fn what_a_leader_answers() {
         lines: vec![log::LineAnswer { number: 1, result: line }],
         elsewhere: vec![9],
         durability: log::Durability::Quorum,
+        enforcement: log::Enforcement::Shadow,
         cut_off: true,
         limited: Some(log::Limited { revision: 300, features: vec!["f".into()], models: vec![] }),
     };
@@ -233,6 +234,7 @@ fn workspace() -> log::WorkspaceView {
         name: "W".into(),
         membership: log::Membership::Listed,
         durability: log::Durability::Disk,
+        enforcement: log::Enforcement::On,
         pooling: log::Pooling::OwnFirst,
         cycle: 1,
         cycle_starts_at: 2,
@@ -380,13 +382,14 @@ fn a_consume_and_its_charge() {
         durability: log::Durability::Local,
         cycle: 1,
         price_version: Some((7, Some(9))),
+        shadow: Some(Shadowed { code: WouldRefuse::LimitReached, would_have_cost: 5 }),
     };
     golden(&Forwarded(Ok(charge)), "5505 00012a070502000202030a14000101070109");
 }
 
 #[test]
 fn every_refusal_of_a_consume() {
-    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 05 01 {hex}"));
+    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 06 01 {hex}"));
     let (user, available) = (|| "u".to_owned(), 1);
     refused(Refusal::Exhausted { user: user(), available }, "00 0175 01");
     refused(Refusal::AllocationExhausted { user: user(), available }, "01 0175 01");

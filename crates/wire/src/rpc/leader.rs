@@ -3,8 +3,8 @@
 use super::{KIB, MIB, Query, ReadAnswer};
 use crate::envelope::Frozen;
 use crate::ledger::{
-    Applied, Backing, Command, Durability, HolderBatch, HolderId, Limited, LineAnswer, LineId, LineMessage,
-    Rejection, Scope,
+    Applied, Backing, Command, Durability, Enforcement, HolderBatch, HolderId, Limited, LineAnswer, LineId,
+    LineMessage, Rejection, Scope,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,7 @@ shapes! {
         pub lines: Vec<LineAnswer>,
         pub elsewhere: Vec<u64>,
         pub durability: Durability,
+        pub enforcement: Enforcement,
         pub cut_off: bool,
         pub limited: Option<Limited>,
     }

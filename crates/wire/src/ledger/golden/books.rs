@@ -100,6 +100,7 @@ fn workspace() -> Workspace {
         name: "n".into(),
         membership: Membership::Listed,
         durability: Durability::Quorum,
+        enforcement: Enforcement::Shadow,
         created_at: 1,
         settings: 2,
         revision: 3,
