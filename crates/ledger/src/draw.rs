@@ -347,6 +347,9 @@ impl Workspace {
         if !self.limited.has(&message.scope) && !is_planted(Mistake::FrozenDraws) {
             return no(DenialReason::ScopesChanged);
         }
+        if let Some(plan) = self.plan_without(&message.scope).filter(|_| !is_planted(Mistake::AnyFeature)) {
+            return no(DenialReason::FeatureNotInPlan(plan.clone()));
+        }
         if line.is_some_and(|l| l.frozen) && !is_planted(Mistake::FrozenDraws) {
             return no(DenialReason::Frozen);
         }

@@ -9,7 +9,7 @@ use actors::{Denied, Handle, PeerFault};
 use escrow::{NoSpend, Spent};
 use futures::StreamExt;
 use journal::{Begun, Charged, KeyGuard, Permit, Refused};
-use ledger::DenialReason;
+use ledger::{Denial, DenialReason};
 use placement::MembershipEpoch;
 use std::sync::Arc;
 use std::time::Duration;
@@ -255,6 +255,7 @@ impl Quota {
                         | DenialReason::LimitReached(_)
                         | DenialReason::OverageCapReached => true,
                         DenialReason::AccessDisabled
+                        | DenialReason::FeatureNotInPlan(_)
                         | DenialReason::UnknownUser
                         | DenialReason::Frozen
                         | DenialReason::ScopesChanged => false,
@@ -262,7 +263,12 @@ impl Quota {
                     if cut_off && about_credits {
                         return Err(unreachable(denial.available));
                     }
-                    Err(Refusal::from_denial(denial.reason, &handle.user, denial.available))
+                    let features = || {
+                        let limited = self.holder().limited(&handle.workspace);
+                        limited.iter().flat_map(|limited| limited.allowed.iter().flatten()).cloned().collect()
+                    };
+                    let Denial { reason, available, .. } = denial;
+                    Err(Refusal::from_denial(reason, &handle.user, available, feature, features))
                 }
                 Err(Denied::Unreachable { have }) => Err(unreachable(have)),
                 Err(Denied::UnknownWorkspace) => Err(Refusal::UnknownWorkspace),

@@ -164,6 +164,7 @@ shapes! {
         pub rollover: Rollover,
         pub mid_cycle: MidCycle,
         pub overage: Option<OverageRule>,
+        pub features: Option<Vec<String>>,
     }
 
     pub enum MidCycle { Whole, Prorated }
@@ -340,7 +341,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 7;
+    const VERSION: u8 = 8;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

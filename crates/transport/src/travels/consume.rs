@@ -32,7 +32,7 @@ travels! {
     enum Refusal as Refusal {
         Exhausted { user, available }, AllocationExhausted { user, available }, LimitReached { user, available, limit },
         InsufficientShared { available }, InsufficientAllocation { user, available },
-        AccessDisabled(user), UnknownWorkspace, UnknownUser(user), NotFound(thing),
+        AccessDisabled(user), FeatureNotInPlan { feature, plan, features }, UnknownWorkspace, UnknownUser(user), NotFound(thing),
         KeyConflict, KeyInFlight, IdConflict(thing), Stale { now }, Conflict(why),
         Invalid(why), Unpriced { feature, model, unit },
         Overloaded, KeyWindowFull,

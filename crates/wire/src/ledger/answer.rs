@@ -212,6 +212,7 @@ shapes! {
         AllocationExhausted,
         LimitReached(LimitHit),
         AccessDisabled,
+        FeatureNotInPlan(String),
         UnknownUser,
         Frozen,
         ScopesChanged,
@@ -353,6 +354,6 @@ shapes! {
 
 impl Frozen for Applied {
     const TYPE_ID: u8 = 42;
-    const VERSION: u8 = 7;
+    const VERSION: u8 = 8;
     const BYTES_MAX: usize = 4 * 1024 * 1024;
 }

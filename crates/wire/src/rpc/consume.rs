@@ -58,6 +58,7 @@ shapes! {
         InsufficientShared { available: u64 },
         InsufficientAllocation { user: String, available: u64 },
         AccessDisabled(String),
+        FeatureNotInPlan { feature: String, plan: String, features: Vec<String> },
         UnknownWorkspace,
         UnknownUser(String),
         NotFound(String),
@@ -90,5 +91,5 @@ frozen! {
     // Five ids and 16 units, each of at most 128 bytes, have some 3 KiB.
     Forward 84 version 1 at most 4 * KIB;
     // A refusal may quote the operating system.
-    Forwarded 85 version 5 at most 64 * KIB;
+    Forwarded 85 version 6 at most 64 * KIB;
 }

@@ -49,11 +49,11 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5007 01010002090701770101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c0102030108070600",
+        "5008 01010002090701770101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c0102030108070600",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
-    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5007 0001050177");
-    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5007 00020209");
+    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5008 0001050177");
+    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5008 00020209");
 }
 
 #[test]
@@ -61,32 +61,32 @@ fn what_is_read() {
     let read = |query, fresh| Ask { group: Group::Meta, request: LeaderRequest::Read { query, fresh } };
     let id = || "w".to_owned();
     let page = || Page { after: Some("x".into()), limit: 9 };
-    golden(&read(Query::Workspace { id: id() }, true), "5007 000300017701");
-    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5007 0003010177016700");
-    golden(&read(Query::Grants { id: id(), page: page() }, false), "5007 00030201770101780900");
-    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5007 0003030177017500");
+    golden(&read(Query::Workspace { id: id() }, true), "5008 000300017701");
+    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5008 0003010177016700");
+    golden(&read(Query::Grants { id: id(), page: page() }, false), "5008 00030201770101780900");
+    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5008 0003030177017500");
     let which = WhichMembers { kind: Some(log::MemberKind::Service), owner: Some("o".into()) };
     golden(
         &read(Query::Members { id: id(), which, page: page() }, false),
-        "5007 0003040177010101016f0101780900",
+        "5008 0003040177010101016f0101780900",
     );
-    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5007 0003050177017500");
-    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5007 0003060177017200");
-    golden(&read(Query::Plan { id: id() }, false), "5007 000308017700");
+    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5008 0003050177017500");
+    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5008 0003060177017200");
+    golden(&read(Query::Plan { id: id() }, false), "5008 000308017700");
     let change = log::PlanChange::Cancel;
-    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5007 00030b017701017500");
+    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5008 00030b017701017500");
     let teams = Query::Teams { id: id(), team: Some("t".into()), page: page() };
-    golden(&read(teams, false), "5007 00030c01770101740101780900");
+    golden(&read(teams, false), "5008 00030c01770101740101780900");
     golden(
         &read(Query::Limits { id: id(), of: log::Subject::User("u".into()) }, false),
-        "5007 00030d017700017500",
+        "5008 00030d017700017500",
     );
-    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5007 00030e0177017200");
+    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5008 00030e0177017200");
     let charge = log::AnyCharge::Hold(log::HoldId { node: 2, number: 9 });
-    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5007 00030f0177010209010500");
+    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5008 00030f0177010209010500");
     let after = Some(log::Pooling::PerSeat);
-    golden(&read(Query::Pooling { id: id(), after }, false), "5007 00030a0177010100");
-    golden(&read(Query::PlanAfter { id: id(), change }, false), "5007 00030901770100");
+    golden(&read(Query::Pooling { id: id(), after }, false), "5008 00030a0177010100");
+    golden(&read(Query::PlanAfter { id: id(), change }, false), "5008 00030901770100");
     let query = UsageQuery {
         group_by: vec![GroupBy::User, GroupBy::Owner, GroupBy::Team, GroupBy::Feature, GroupBy::Model],
         interval: Some(Interval::Month),
@@ -97,7 +97,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5007 0003070177050001020304010101020001010101017501016f00010166000900",
+        "5008 0003070177050001020304010101020001010101017501016f00010166000900",
     );
 }
 
@@ -111,20 +111,25 @@ fn what_a_leader_answers() {
         elsewhere: vec![9],
         durability: log::Durability::Quorum,
         cut_off: true,
-        limited: Some(log::Limited { revision: 300, features: vec!["f".into()], models: vec![] }),
+        limited: Some(log::Limited {
+            revision: 300,
+            features: vec!["f".into()],
+            models: vec![],
+            allowed: None,
+        }),
     };
     golden(
         &Led(Ok(LeaderAnswer::Batch(answer))),
-        "5107 0000010100010101030801010001020109020101fb2c0101016600",
+        "5108 0000010100010101030801010001020109020101fb2c010101660000",
     );
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
-    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5107 0001fb2c01010400");
-    golden(&Led(Ok(LeaderAnswer::Renewed)), "5107 0002");
-    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5107 01000103");
-    golden(&Led(Err(LeaderRefusal::Overloaded)), "5107 0101");
-    golden(&Led(Err(LeaderRefusal::Unknown)), "5107 0102");
-    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5107 01030173");
-    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5107 010410");
+    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5108 0001fb2c01010400");
+    golden(&Led(Ok(LeaderAnswer::Renewed)), "5108 0002");
+    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5108 01000103");
+    golden(&Led(Err(LeaderRefusal::Overloaded)), "5108 0101");
+    golden(&Led(Err(LeaderRefusal::Unknown)), "5108 0102");
+    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5108 01030173");
+    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5108 010410");
 }
 
 #[test]
@@ -133,17 +138,17 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5107 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
+        "5108 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
-        "5107 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
+        "5108 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
     );
     golden(
         &read(ReadAnswer::Members(vec![member()])),
-        "5107 0003010201017501000101740101016f01010101000702080003080405060102",
+        "5108 0003010201017501000101740101016f01010101000702080003080405060102",
     );
-    golden(&read(ReadAnswer::Teams(vec![team()])), "5107 0003010b010174010165010102030405060701020408120102");
+    golden(&read(ReadAnswer::Teams(vec![team()])), "5108 0003010b010174010165010102030405060701020408120102");
     let allocation = log::AllocationAnswer {
         user: "u".into(),
         amount: Some(1),
@@ -156,7 +161,7 @@ fn what_was_read() {
         revision: 5,
         at: 6,
     };
-    golden(&read(ReadAnswer::Allocation(allocation)), "5107 00030103017501010201010307010204050c0102");
+    golden(&read(ReadAnswer::Allocation(allocation)), "5108 00030103017501010201010307010204050c0102");
     let reallocation = log::ReallocationAnswer {
         id: "r".into(),
         from: "a".into(),
@@ -167,15 +172,15 @@ fn what_was_read() {
         pending: pending(),
         at: 6,
     };
-    golden(&read(ReadAnswer::Reallocation(reallocation)), "5107 000301040172016101620903020102040c0102");
+    golden(&read(ReadAnswer::Reallocation(reallocation)), "5108 000301040172016101620903020102040c0102");
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6, uncovered: 8 })),
-        "5107 0003010501010101017501016f00010166000501010174fb2c01070c080102",
+        "5108 0003010501010101017501016f00010166000501010174fb2c01070c080102",
     );
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5107 00030106040102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5107 00030106050102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5107 00030106060102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5108 00030106040102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5108 00030106050102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5108 00030106060102");
     let plan = log::PlanAnswer {
         plan: None,
         next: Some(log::Next::Ends),
@@ -200,12 +205,12 @@ fn what_was_read() {
         revision: 8,
         at: 9,
     };
-    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5107 00030108020102030405060701020408120102");
-    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5107 000301090b0102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5107 00030106070102");
+    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5108 00030108020102030405060701020408120102");
+    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5108 000301090b0102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5108 00030106070102");
     let books = ChargeBooks { refunded: 300, grants: vec![(5, "g".into())], at: 3 };
-    golden(&read(ReadAnswer::Charge(books)), "5107 0003010efb2c0101050167060102");
-    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5107 0003010700010100020304050106070208120102");
+    golden(&read(ReadAnswer::Charge(books)), "5108 0003010efb2c0101050167060102");
+    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5108 0003010700010100020304050106070208120102");
 }
 
 fn usage_key() -> UsageKey {
@@ -373,12 +378,12 @@ fn a_consume_and_its_charge() {
         cycle: 1,
         price_version: Some((7, Some(9))),
     };
-    golden(&Forwarded(Ok(charge)), "5505 00012a070502000202030a14000101070109");
+    golden(&Forwarded(Ok(charge)), "5506 00012a070502000202030a14000101070109");
 }
 
 #[test]
 fn every_refusal_of_a_consume() {
-    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 05 01 {hex}"));
+    let refused = |refusal, hex: &str| golden(&Forwarded(Err(refusal)), &format!("55 06 01 {hex}"));
     let (user, available) = (|| "u".to_owned(), 1);
     refused(Refusal::Exhausted { user: user(), available }, "00 0175 01");
     refused(Refusal::AllocationExhausted { user: user(), available }, "01 0175 01");
@@ -393,32 +398,34 @@ fn every_refusal_of_a_consume() {
     refused(Refusal::InsufficientShared { available }, "03 01");
     refused(Refusal::InsufficientAllocation { user: user(), available }, "04 0175 01");
     refused(Refusal::AccessDisabled(user()), "05 0175");
-    refused(Refusal::UnknownWorkspace, "06");
-    refused(Refusal::UnknownUser(user()), "07 0175");
-    refused(Refusal::NotFound("x".into()), "08 0178");
-    refused(Refusal::KeyConflict, "09");
-    refused(Refusal::KeyInFlight, "0a");
-    refused(Refusal::IdConflict("x".into()), "0b 0178");
-    refused(Refusal::Stale { now: 2 }, "0c 02");
-    refused(Refusal::Conflict("x".into()), "0d 0178");
-    refused(Refusal::Invalid("x".into()), "0e 0178");
+    let (feature, plan, features) = ("f".into(), "p".into(), vec!["g".into()]);
+    refused(Refusal::FeatureNotInPlan { feature, plan, features }, "06 0166 0170 01 0167");
+    refused(Refusal::UnknownWorkspace, "07");
+    refused(Refusal::UnknownUser(user()), "08 0175");
+    refused(Refusal::NotFound("x".into()), "09 0178");
+    refused(Refusal::KeyConflict, "0a");
+    refused(Refusal::KeyInFlight, "0b");
+    refused(Refusal::IdConflict("x".into()), "0c 0178");
+    refused(Refusal::Stale { now: 2 }, "0d 02");
+    refused(Refusal::Conflict("x".into()), "0e 0178");
+    refused(Refusal::Invalid("x".into()), "0f 0178");
     let unpriced = Refusal::Unpriced { feature: "f".into(), model: None, unit: "t".into() };
-    refused(unpriced, "0f 0166 00 0174");
-    refused(Refusal::Overloaded, "10");
-    refused(Refusal::KeyWindowFull, "11");
-    refused(Refusal::CreditsUnreachable { user: user(), available }, "12 0175 01");
-    refused(Refusal::HomeUnreachable, "13");
-    refused(Refusal::NoLeader, "14");
-    refused(Refusal::OutcomeUnknown, "15");
-    refused(Refusal::StorageUnavailable("x".into()), "16 0178");
-    refused(Refusal::OverageCapReached { user: "u".into(), available: 1 }, "17 017501");
-    refused(Refusal::HoldExceeded { held: 1 }, "18 01");
-    refused(Refusal::HoldOver("x".into()), "19 0178");
-    refused(Refusal::HoldEnding, "1a");
-    refused(Refusal::TooManyHolds("x".into()), "1b 0178");
-    refused(Refusal::HolderUnreachable, "1c");
-    refused(Refusal::UnknownCharge("x".into()), "1d 0178");
-    refused(Refusal::BeyondCharge { left: 1 }, "1e 01");
+    refused(unpriced, "10 0166 00 0174");
+    refused(Refusal::Overloaded, "11");
+    refused(Refusal::KeyWindowFull, "12");
+    refused(Refusal::CreditsUnreachable { user: user(), available }, "13 0175 01");
+    refused(Refusal::HomeUnreachable, "14");
+    refused(Refusal::NoLeader, "15");
+    refused(Refusal::OutcomeUnknown, "16");
+    refused(Refusal::StorageUnavailable("x".into()), "17 0178");
+    refused(Refusal::OverageCapReached { user: "u".into(), available: 1 }, "18 017501");
+    refused(Refusal::HoldExceeded { held: 1 }, "19 01");
+    refused(Refusal::HoldOver("x".into()), "1a 0178");
+    refused(Refusal::HoldEnding, "1b");
+    refused(Refusal::TooManyHolds("x".into()), "1c 0178");
+    refused(Refusal::HolderUnreachable, "1d");
+    refused(Refusal::UnknownCharge("x".into()), "1e 0178");
+    refused(Refusal::BeyondCharge { left: 1 }, "1f 01");
 }
 
 #[test]
@@ -500,8 +507,8 @@ fn what_is_asked_of_holds() {
     let open = OpenHold { consume, ttl_ms: 60_000 };
     golden(&ForwardHold { epoch: 1, open }, "5b01 0101770175016601016d00010000fb60ea");
     let opened = HoldOpened { hold: hold(), held: 5, expires_at: -1, cycle: 3 };
-    golden(&ForwardedHold(Ok(opened)), "5c04 0002fb2c01050103");
-    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c04 0114");
+    golden(&ForwardedHold(Ok(opened)), "5c05 0002fb2c01050103");
+    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c05 0115");
     let workspace = || "w".to_owned();
     let extend = ExtendHold { workspace: workspace(), hold: hold(), amount: 5, confirmed: 4 };
     golden(&HoldCommand::Extend(extend), "5d01 00017702fb2c010504");
@@ -517,7 +524,7 @@ fn what_is_asked_of_holds() {
     golden(&HoldCommand::Settle(settle), "5d01 01017702fb2c01000000");
     golden(&HoldCommand::Release { workspace: workspace(), hold: hold() }, "5d01 02017702fb2c01");
     let state = HoldState { hold: hold(), held: 5, confirmed: 4, expires_at: 1 };
-    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e04 000002fb2c01050402");
+    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e05 000002fb2c01050402");
     for (number, end) in [
         EndOfHold::Settled,
         EndOfHold::Released,
@@ -531,7 +538,7 @@ fn what_is_asked_of_holds() {
         let sources = vec![(log::Source::Shared, 3)];
         let durability = log::Durability::Disk;
         let ended = HoldEnd { hold: hold(), end, charged: 3, freed: 2, sources, durability, cycle: Some(1) };
-        let hex = format!("5e04 000102fb2c010{number}0302010203010101");
+        let hex = format!("5e05 000102fb2c010{number}0302010203010101");
         golden(&HoldAnswered(Ok(HoldAnswer::Ended(ended))), &hex);
     }
 }
@@ -552,6 +559,6 @@ fn charges_that_are_looked_up() {
         units: vec![("t".into(), 300)],
         parts: vec![log::ChargePart { line: 300, cycle: 3, backing: backing(), amount: 5 }],
     };
-    golden(&FoundCharge(Ok(facts)), "6001 0002090002fb2c0107017501660001030101 74fb2c0101fb2c0103010103 05");
-    golden(&FoundCharge(Err(Refusal::UnknownCharge("x".into()))), "6001 011d0178");
+    golden(&FoundCharge(Ok(facts)), "6002 0002090002fb2c0107017501660001030101 74fb2c0101fb2c0103010103 05");
+    golden(&FoundCharge(Err(Refusal::UnknownCharge("x".into()))), "6002 011e0178");
 }
