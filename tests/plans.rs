@@ -190,3 +190,56 @@ async fn a_plan_is_changed_as_its_preview_says_and_ends_with_its_cycle() {
         assert!(answer.detail().contains(why), "{body}: {}", answer.text());
     }
 }
+
+async fn consume_for(api: &mut Api, feature: &str) -> tests::Answer {
+    let body = json!({"user": "ann", "feature": feature, "amount": "1"}).to_string();
+    api.answer("POST", &format!("{WORKSPACE}/consume"), Some(&body)).await
+}
+
+/// Leases of before are called back first.
+async fn is_refused(api: &mut Api, feature: &str) -> tests::Answer {
+    eventually("it is not in the plan", PATIENCE, async || {
+        let answer = consume_for(api, feature).await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_plan_does_not_have_is_refused_on_every_node() {
+    let cluster = Cluster::start(3).await;
+    let mut admin = cluster.api(1);
+    admin.make_workspace("acme", "1000").await;
+    for node in cluster.numbers() {
+        consume_for(&mut cluster.api(node), "image").await.expect(200);
+    }
+    let hold = json!({"user": "ann", "feature": "image", "amount": "5", "ttl_ms": 60_000}).to_string();
+    let holds = format!("{WORKSPACE}/holds");
+    let opened = admin.answer("POST", &holds, Some(&hold)).await.expect(201).json();
+
+    let plan = json!({"id": "text", "features": ["search", "chat"]});
+    let shown = put_plan(&mut admin, &plan).await;
+    assert_eq!(shown["plan"]["features"], json!(["chat", "search"]));
+    for node in cluster.numbers() {
+        let mut api = cluster.api(node);
+        let refused = is_refused(&mut api, "image").await;
+        assert_eq!((refused.status, refused.code()), (403, "feature_not_in_plan".into()));
+        let why = "the plan text does not have the feature image; it has chat, search";
+        assert_eq!(refused.detail(), why);
+        consume_for(&mut api, "chat").await.expect(200);
+        consume_for(&mut api, "image").await.expect(403);
+        let refused = api.answer("POST", &holds, Some(&hold)).await.expect(403);
+        assert_eq!(refused.code(), "feature_not_in_plan");
+    }
+    // A hold that was open goes on; a lease that waits for it is no longer drawn on.
+    let settle = format!("{holds}/{}/settle", text(&opened["hold"]));
+    let ended = admin.answer("POST", &settle, Some(r#"{"amount":"5"}"#)).await.expect(200).json();
+    assert_eq!(text(&ended["charged"]), "5", "{ended}");
+
+    // Another plan has it: nobody who has heard of the one before refuses it.
+    put_plan(&mut admin, &json!({"id": "all"})).await;
+    for node in cluster.numbers() {
+        consume_for(&mut cluster.api(node), "image").await.expect(200);
+    }
+    assert_conserved(&mut admin).await;
+}

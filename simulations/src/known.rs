@@ -57,6 +57,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::WindowEndsLate, world: A, seed: 0 },
     Known { mistake: Mistake::TeamLimitCountsItselfOnly, world: A, seed: 48 },
     Known { mistake: Mistake::ScopeForgotten, world: A, seed: 4 },
+    Known { mistake: Mistake::AnyFeature, world: A, seed: 6 },
     Known { mistake: Mistake::ServicePaysItself, world: A, seed: 0 },
     Known { mistake: Mistake::ReserveForAll, world: A, seed: 7 },
     Known { mistake: Mistake::MovedMembersDraw, world: A, seed: 62 },

@@ -322,6 +322,11 @@ impl Holder {
         &self.0.shards
     }
 
+    /// What is limited in a workspace, and what its plan has, as far as this node knows.
+    pub fn limited(&self, workspace: &WorkspaceId) -> Option<Arc<Limited>> {
+        self.0.limited(workspace)
+    }
+
     /// The user's handle for what is not limited, if he is active on this node.
     pub fn find(&self, workspace: &WorkspaceId, user: &UserId) -> Option<Arc<Handle>> {
         self.0.directory.find(workspace, user)

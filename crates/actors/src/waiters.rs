@@ -74,7 +74,10 @@ impl Waiters {
     pub fn deny_denied(&mut self, denial: Denial, word: LedgerWord, target: Credits) {
         let LedgerWord { cut_off, enforcement, .. } = word;
         let available = denial.available;
-        let about_user = matches!(denial.reason, DenialReason::AccessDisabled | DenialReason::UnknownUser);
+        let about_user = matches!(
+            denial.reason,
+            DenialReason::AccessDisabled | DenialReason::FeatureNotInPlan(_) | DenialReason::UnknownUser
+        );
         let denied = Denied::Ledger { denial, cut_off, enforcement };
         let is_shadow = enforcement == Enforcement::Shadow && !target.is_zero();
         match (about_user, is_shadow) {

@@ -70,6 +70,8 @@ table! {
         "Extend the hold first, settle at most what is available, or settle with the shortfall `cap`.";
     AccessDisabled = 403 "access_disabled": "AI access is switched off",
         "Set `ai_access` of the member to true.";
+    FeatureNotInPlan = 403 "feature_not_in_plan": "The plan does not have this feature",
+        "Change to a plan that has it (PUT /v1/workspaces/{ws}/plan), or consume for one that the plan has. Holds that are open go on.";
     UnknownWorkspace = 404 "unknown_workspace": "No such workspace",
         "Make it with PUT /v1/workspaces/{ws}, or check its id.";
     UnknownUser = 404 "unknown_user": "No such member",
@@ -200,6 +202,7 @@ impl From<Refusal> for Refused {
             Refusal::HoldEnding => (Code::HoldEnding, None),
             Refusal::TooManyHolds(_) => (Code::TooManyHolds, None),
             Refusal::HolderUnreachable => (Code::HolderUnreachable, None),
+            Refusal::FeatureNotInPlan { .. } => (Code::FeatureNotInPlan, None),
             Refusal::AccessDisabled(_) => (Code::AccessDisabled, None),
             Refusal::UnknownWorkspace => (Code::UnknownWorkspace, None),
             Refusal::UnknownUser(_) => (Code::UnknownUser, None),
@@ -270,6 +273,9 @@ mod tests {
     fn every_refusal() -> Vec<(Refusal, u16, &'static str)> {
         let user = || UserId::parse("ann").unwrap();
         let available = Credits::from_micros(1_500_000).unwrap();
+        let feature = |name: &str| Feature::parse(name).unwrap();
+        let (plan, features) = ("pro".parse().unwrap(), vec![feature("chat")]);
+        let not_in_plan = Refusal::FeatureNotInPlan { feature: feature("image"), plan, features };
         let unpriced = Refusal::Unpriced {
             feature: Feature::parse("chat").unwrap(),
             model: None,
@@ -283,6 +289,7 @@ mod tests {
             (Refusal::InsufficientShared { available }, 402, "insufficient_shared"),
             (Refusal::InsufficientAllocation { user: user(), available }, 402, "insufficient_allocation"),
             (Refusal::AccessDisabled(user()), 403, "access_disabled"),
+            (not_in_plan, 403, "feature_not_in_plan"),
             (Refusal::UnknownWorkspace, 404, "unknown_workspace"),
             (Refusal::UnknownUser(user()), 404, "unknown_user"),
             (Refusal::NotFound("grant"), 404, "not_found"),

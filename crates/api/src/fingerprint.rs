@@ -138,12 +138,18 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             print.tag(25).word(model);
         }
         Change::Plan(PlanChange::Set { plan, when }) => {
-            let Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage } = plan;
+            let Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage, features } = plan;
             print.tag(10).word(id).credits(*allowance).credits(*per_seat).flag(*paid).rollover(rollover);
             print.word(&translate::mid_cycle_json(*mid_cycle)).word(&translate::when_json(*when));
             // Said after these or not at all: a plan that says nothing of it is what it was.
             if let Some(rule) = overage {
                 print.overage(*rule);
+            }
+            if let Some(features) = features {
+                print.tag(30).number(features.len() as u64);
+                for feature in features {
+                    print.word(feature);
+                }
             }
         }
         Change::SetPooling(mode) => {
@@ -387,7 +393,16 @@ mod tests {
             let rollover = Rollover { keep, cycles: None };
             let (id, allowance, per_seat) = (id.parse().unwrap(), credits(allowance), credits(per_seat));
             Change::Plan(PlanChange::Set {
-                plan: Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage: None },
+                plan: Plan {
+                    id,
+                    allowance,
+                    per_seat,
+                    paid,
+                    rollover,
+                    mid_cycle,
+                    overage: None,
+                    features: None,
+                },
                 when,
             })
         };
@@ -395,6 +410,13 @@ mod tests {
         let with_overage = |rule| match plan("p", 1, 2, true, Keep::None, whole, now) {
             Change::Plan(PlanChange::Set { plan, when }) => {
                 Change::Plan(PlanChange::Set { plan: Plan { overage: Some(rule), ..plan }, when })
+            }
+            other => other,
+        };
+        let with_features = |names: &[&str]| match plan("p", 1, 2, true, Keep::None, whole, now) {
+            Change::Plan(PlanChange::Set { plan, when }) => {
+                let features = Some(names.iter().map(|name| name.parse().unwrap()).collect());
+                Change::Plan(PlanChange::Set { plan: Plan { features, ..plan }, when })
             }
             other => other,
         };
@@ -411,6 +433,9 @@ mod tests {
             with_overage(OverageRule::Off),
             with_overage(OverageRule::On),
             with_overage(OverageRule::UpTo(credits(1))),
+            with_features(&[]),
+            with_features(&["chat"]),
+            with_features(&["chat", "image"]),
             Change::SetPooling(Pooling::Pooled),
             Change::SetPooling(Pooling::PerSeat),
             Change::SetPooling(Pooling::OwnFirst),

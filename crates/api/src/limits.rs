@@ -20,6 +20,8 @@ pub const HEADERS_MAX: usize = 64;
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Longest name of a workspace, in bytes.
 pub const NAME_BYTES_MAX: usize = 200;
+/// Features that a plan names.
+pub const PLAN_FEATURES_MAX: usize = 256;
 /// Largest priority of a grant; the smallest burns first.
 pub const PRIORITY_MAX: u64 = 100;
 /// Priority of a grant that names none.

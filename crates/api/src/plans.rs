@@ -6,14 +6,15 @@ use crate::cycles;
 use crate::edge::{good, maybe};
 use crate::error::Refused;
 use crate::extract::{Body, Conditions, One};
-use crate::limits::BODY_BYTES_MAX;
+use crate::limits::{BODY_BYTES_MAX, PLAN_FEATURES_MAX};
 use crate::overage;
 use crate::translate;
 use axum::extract::State;
 use quota::{Change, Due, MidCycle, Next, Outcome, Plan, PlanAnswer, PlanChange, Rollover, Term, When};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use types::{Credits, Revision, WorkspaceId};
-use wire::json::{self, Text};
+use types::{Credits, Feature, Revision, WorkspaceId};
+use wire::json::{self, GivenFeature, Text};
 
 /// Subscribes to a plan or changes to another one, now or with the next cycle. What it brings within a cycle is given at
 /// once; what is too much is taken back as far as nobody uses it.
@@ -73,7 +74,7 @@ async fn change(app: &App, workspace: WorkspaceId, conditions: Conditions, chang
 }
 
 fn parse(asked: json::PutPlan) -> Result<PlanChange, Refused> {
-    let json::PutPlan { id, allowance, per_seat, paid, rollover, mid_cycle, overage, when } = asked;
+    let json::PutPlan { id, allowance, per_seat, paid, rollover, mid_cycle, overage, features, when } = asked;
     let rollover = match cycles::term(rollover)? {
         Term::Lasting => Rollover::NONE,
         Term::Cycle(rollover) => rollover,
@@ -88,8 +89,16 @@ fn parse(asked: json::PutPlan) -> Result<PlanChange, Refused> {
         rollover,
         mid_cycle,
         overage: overage.map(overage::parse).transpose()?,
+        features: features.map(parse_features).transpose()?,
     };
     Ok(PlanChange::Set { plan, when })
+}
+
+fn parse_features(asked: Vec<GivenFeature>) -> Result<BTreeSet<Feature>, Refused> {
+    if asked.len() > PLAN_FEATURES_MAX {
+        return Err(Refused::invalid(format!("features: a plan names at most {PLAN_FEATURES_MAX}")));
+    }
+    asked.into_iter().map(|feature| good("features", feature)).collect()
 }
 
 fn plan_json(answer: PlanAnswer) -> (json::Plan, Revision) {
@@ -112,7 +121,7 @@ fn plan_json(answer: PlanAnswer) -> (json::Plan, Revision) {
 }
 
 fn terms_json(plan: Plan) -> json::PlanTerms {
-    let Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage } = plan;
+    let Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage, features } = plan;
     let rollover = cycles::rollover_json(Term::Cycle(rollover), None).expect("a cycle's term has a rule");
     json::PlanTerms {
         id: Text(id),
@@ -122,6 +131,7 @@ fn terms_json(plan: Plan) -> json::PlanTerms {
         rollover,
         mid_cycle: Text(translate::mid_cycle_json(mid_cycle)),
         overage: overage.map(overage::rule_json),
+        features: features.map(|features| features.into_iter().map(Text).collect()),
     }
 }
 
@@ -147,6 +157,7 @@ mod tests {
             rollover,
             mid_cycle,
             overage: None,
+            features: None,
         }
     }
 
@@ -163,9 +174,10 @@ mod tests {
             rollover: half,
             mid_cycle: MidCycle::Prorated,
             overage: Some(OverageRule::On),
+            features: Some(["chat", "image"].map(|name| name.parse().unwrap()).into()),
             ..plan()
         };
-        let body = r#"{"id":"free","allowance":"10","paid":false,"rollover":{"keep":"percent","percent":50,"cycles":1},"mid_cycle":"prorated","overage":{"mode":"on"},"when":"next_cycle"}"#;
+        let body = r#"{"id":"free","allowance":"10","paid":false,"rollover":{"keep":"percent","percent":50,"cycles":1},"mid_cycle":"prorated","overage":{"mode":"on"},"features":["image","chat","chat"],"when":"next_cycle"}"#;
         assert_eq!(parsed(body), Ok(PlanChange::Set { plan: pro, when: When::NextCycle }));
     }
 
@@ -177,6 +189,7 @@ mod tests {
             (r#"{"id":"p","per_seat":"0.0000001"}"#, "per_seat: "),
             (r#"{"id":"p","mid_cycle":"half"}"#, "mid_cycle: it is one of: whole prorated"),
             (r#"{"id":"p","overage":{"mode":"capped"}}"#, "cap: with the mode `capped`"),
+            (r#"{"id":"p","features":["chat",""]}"#, "features: "),
             (r#"{"id":"p","when":"later"}"#, "when: it is one of: now next_cycle"),
             (r#"{"id":"p","rollover":{"keep":"up_to"}}"#, "rollover: up_to has an amount"),
         ] {
@@ -206,7 +219,7 @@ mod tests {
         assert_eq!(revision, Revision(7));
         assert_eq!(
             String::from_utf8(json::write(&shown)).unwrap(),
-            r#"{"plan":{"id":"free","allowance":"0","per_seat":"0","paid":true,"rollover":{"keep":"none","cycles":null},"mid_cycle":"whole","overage":null},"next":{"plan":null,"starts_at":"1970-01-01T00:00:01Z"},"seats":{"enabled":2,"paid":3},"allowance":{"owed":"10","given":"20"},"for_seats":{"owed":"0","given":"0"}}"#
+            r#"{"plan":{"id":"free","allowance":"0","per_seat":"0","paid":true,"rollover":{"keep":"none","cycles":null},"mid_cycle":"whole","overage":null,"features":null},"next":{"plan":null,"starts_at":"1970-01-01T00:00:01Z"},"seats":{"enabled":2,"paid":3},"allowance":{"owed":"10","given":"20"},"for_seats":{"owed":"0","given":"0"}}"#
         );
     }
 }

@@ -33,6 +33,7 @@ fn code(why: WouldRefuse) -> Code {
         WouldRefuse::OverageCapReached => Code::OverageCapReached,
         WouldRefuse::HoldExceeded => Code::HoldExceeded,
         WouldRefuse::AccessDisabled => Code::AccessDisabled,
+        WouldRefuse::FeatureNotInPlan => Code::FeatureNotInPlan,
         WouldRefuse::UnknownUser => Code::UnknownUser,
     }
 }
@@ -54,7 +55,7 @@ fn report_json(index: u64, report: UsageReport, limit: usize) -> json::ShadowRep
 }
 
 fn group_json(group: UsageGroup) -> json::ShadowGroup {
-    let UsageGroup { key: UsageKey { day, user, owner, team, feature, model }, metered } = group;
+    let UsageGroup { key: UsageKey { day, user, owner, team, feature, model, .. }, metered } = group;
     let (used, shadow) = metered.split();
     let by_code = shadow.by_code.iter().map(|(why, calls)| (code(*why).row().code.to_owned(), *calls));
     json::ShadowGroup {

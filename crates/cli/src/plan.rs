@@ -4,7 +4,7 @@ use crate::grant::{Kept, kept, told};
 use crate::table::{fields, or_dash};
 use crate::target::{Failure, Target, When, word};
 use clap::{Args, Subcommand};
-use types::{Credits, PlanId, WorkspaceId};
+use types::{Credits, Feature, PlanId, WorkspaceId};
 use wire::json::{self, MidCycle, OverageMode, Shown};
 
 #[derive(Subcommand, Clone, Debug)]
@@ -60,6 +60,9 @@ pub struct Terms {
     /// With `--overage capped`: credits in each cycle
     #[arg(long, requires = "overage", value_name = "CAP")]
     overage_cap: Option<Credits>,
+    /// What may be spent on: names with commas between them; left out: anything
+    #[arg(long, value_delimiter = ',', value_name = "FEATURES")]
+    features: Option<Vec<Feature>>,
     /// From the next cycle on; left out: now
     #[arg(long)]
     next_cycle: bool,
@@ -77,6 +80,7 @@ impl From<Terms> for json::PutPlan {
             mid_cycle,
             overage,
             overage_cap,
+            features,
             next_cycle,
         } = terms;
         Self {
@@ -88,6 +92,7 @@ impl From<Terms> for json::PutPlan {
             mid_cycle: mid_cycle.map(Into::into),
             overage: overage
                 .map(|mode| json::PutOverage { mode: mode.into(), cap: overage_cap.map(Into::into) }),
+            features: features.map(|features| features.into_iter().map(Into::into).collect()),
             when: next_cycle.then(|| json::When::NextCycle.into()),
         }
     }
@@ -125,15 +130,19 @@ fn one(plan: &json::Plan) -> String {
 }
 
 fn terms(plan: &json::PlanTerms) -> String {
-    let json::PlanTerms { id, allowance, per_seat, paid, rollover, mid_cycle, overage } = plan;
+    let json::PlanTerms { id, allowance, per_seat, paid, rollover, mid_cycle, overage, features } = plan;
     let overage = overage.as_ref().map_or_else(String::new, |rule| {
         let cap = rule.cap.as_ref().map_or_else(String::new, |cap| format!(" at {}", cap.0));
         format!(", overage {}{cap}", rule.mode.0.as_str())
     });
+    let features = features.as_ref().map_or_else(String::new, |features| {
+        let names: Vec<&str> = features.iter().map(|feature| feature.0.as_str()).collect();
+        format!(", for {}", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") })
+    });
     let paid = if *paid { "" } else { ", not paid" };
     let (id, allowance, per_seat, mid_cycle) = (&id.0, allowance.0, per_seat.0, mid_cycle.0.as_str());
     format!(
-        "{id}: {allowance} and {per_seat} a seat each cycle{paid}, {}, {mid_cycle} in mid-cycle{overage}",
+        "{id}: {allowance} and {per_seat} a seat each cycle{paid}, {}, {mid_cycle} in mid-cycle{overage}{features}",
         told(rollover)
     )
 }

@@ -132,6 +132,7 @@ impl<'a> Wanted<'a> {
                 DenialReason::Exhausted | DenialReason::OverageCapReached => false,
                 DenialReason::AllocationExhausted | DenialReason::LimitReached(_) => true,
                 DenialReason::AccessDisabled
+                | DenialReason::FeatureNotInPlan(_)
                 | DenialReason::UnknownUser
                 | DenialReason::Frozen
                 | DenialReason::ScopesChanged => continue,
@@ -434,6 +435,7 @@ mod tests {
         }
         for reason in [
             DenialReason::AccessDisabled,
+            DenialReason::FeatureNotInPlan("pro".parse().unwrap()),
             DenialReason::UnknownUser,
             DenialReason::Frozen,
             DenialReason::ScopesChanged,

@@ -347,13 +347,17 @@ impl Workspace {
         if !self.limited.has(&message.scope) && !is_planted(Mistake::FrozenDraws) {
             return no(DenialReason::ScopesChanged);
         }
+        // What would have been refused to who may not spend is counted on a line of his own that has nothing.
+        let is_counted = self.enforcement == Enforcement::Shadow && is_to_nothing(message);
+        let plan = self.plan_without(&message.scope).filter(|_| !is_counted);
+        if let Some(plan) = plan.filter(|_| !is_planted(Mistake::AnyFeature)) {
+            return no(DenialReason::FeatureNotInPlan(plan.clone()));
+        }
         if line.is_some_and(|l| l.frozen) && !is_planted(Mistake::FrozenDraws) {
             return no(DenialReason::Frozen);
         }
         let user = self.user(&message.user);
         let is_one_too_many = user.is_none() && self.users.len() >= limits::USERS_MAX;
-        // What would have been refused to who may not spend is counted on a line of his own that has nothing.
-        let is_counted = self.enforcement == Enforcement::Shadow && is_to_nothing(message);
         if !self.is_member(&message.user) && !is_counted || is_one_too_many {
             return no(DenialReason::UnknownUser);
         }

@@ -62,7 +62,7 @@ impl Workspace {
     }
 
     pub fn violations(&self) -> Vec<Violation> {
-        let checks: [(&'static str, Option<String>); 30] = [
+        let checks: [(&'static str, Option<String>); 31] = [
             ("S1 each grant is conserved", self.each_grant_is_conserved()),
             ("S1 what is out is what lines have out", self.what_is_out_is_what_lines_have_out()),
             ("S1 running totals are the sums over grants", self.totals_are_the_sums_over_grants()),
@@ -86,6 +86,7 @@ impl Workspace {
             ("services have owners and share once", self.services_have_owners_and_share_once()),
             ("chains know their services' lines", self.chains_know_their_services_lines()),
             ("a plan gives a cycle no more than its largest one", self.plans_give_no_more_than_the_largest()),
+            ("what the plan has is allowed", self.what_the_plan_has_is_allowed()),
             ("overage is made by draws and paid by returns", self.overage_is_made_by_draws()),
             ("S6 windows count what was charged", self.windows_count_what_was_charged()),
             ("S2 no more is refunded than was charged", self.no_more_is_refunded_than_was_charged()),

@@ -14,6 +14,8 @@ pub const TEAMS_MAX: usize = 1_000;
 pub const TEAM_DEPTH_MAX: usize = 8;
 /// Features of one workspace that have limits.
 pub const LIMITED_FEATURES_MAX: usize = 64;
+/// Features that a plan names.
+pub const PLAN_FEATURES_MAX: usize = 256;
 /// Models of one workspace that have limits.
 pub const LIMITED_MODELS_MAX: usize = 64;
 /// Ends of cycles that are known ahead, this one's included.

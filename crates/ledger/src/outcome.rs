@@ -12,8 +12,8 @@ use crate::view::{MemberView, WorkspaceView};
 use crate::window::{LimitHit, LimitsAnswer};
 use crate::{Grant, Overflow};
 use types::{
-    Backing, Credits, CycleNumber, DiskId, HolderId, LineId, LineNumber, NodeId, ReallocationId, Revision,
-    Timestamp, UserId, WouldRefuse,
+    Backing, Credits, CycleNumber, DiskId, HolderId, LineId, LineNumber, NodeId, PlanId, ReallocationId,
+    Revision, Timestamp, UserId, WouldRefuse,
 };
 
 /// The answer to a command that was accepted.
@@ -147,6 +147,8 @@ pub enum DenialReason {
     LimitReached(LimitHit),
     /// His AI access is off.
     AccessDisabled,
+    /// This plan does not have the feature that the line is for.
+    FeatureNotInPlan(PlanId),
     /// He is no member, and membership is listed; or the workspace knows as many users as it may.
     UnknownUser,
     /// The line is frozen: close it and open another.
@@ -166,6 +168,7 @@ impl DenialReason {
             Self::LimitReached(_) => WouldRefuse::LimitReached,
             Self::OverageCapReached => WouldRefuse::OverageCapReached,
             Self::AccessDisabled => WouldRefuse::AccessDisabled,
+            Self::FeatureNotInPlan(_) => WouldRefuse::FeatureNotInPlan,
             Self::UnknownUser => WouldRefuse::UnknownUser,
             Self::Frozen | Self::ScopesChanged => return None,
         })

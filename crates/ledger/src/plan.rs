@@ -18,7 +18,7 @@ use crate::rollover::{Rollover, Term};
 use crate::workspace::Workspace;
 use std::collections::BTreeSet;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, CycleNumber, GrantId, GrantNo, LineId, PlanId, Revision, Timestamp};
+use types::{Credits, CycleNumber, Feature, GrantId, GrantNo, LineId, PlanId, Revision, Scope, Timestamp};
 
 /// Terms, as they were when they were subscribed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Plan {
     pub mid_cycle: MidCycle,
     /// Whether more may be used than is included, while it runs, unless the workspace has a rule of its own.
     pub overage: Option<OverageRule>,
+    /// What may be spent on; `None`: anything.
+    pub features: Option<BTreeSet<Feature>>,
 }
 
 /// What is owed for a part of a cycle.
@@ -147,6 +149,12 @@ impl For {
     }
 }
 
+impl Plan {
+    fn has_too_many_features(&self) -> bool {
+        self.features.as_ref().is_some_and(|features| features.len() > limits::PLAN_FEATURES_MAX)
+    }
+}
+
 /// As much as a pool can have at most.
 fn times(amount: Credits, count: u64) -> Credits {
     let product = amount.micros().saturating_mul(count);
@@ -158,6 +166,13 @@ impl Workspace {
     pub(crate) fn decide_plan(&self, change: &PlanChange) -> Result<Vec<LineId>, Rejection> {
         match change {
             PlanChange::Set { plan, .. } if !plan.rollover.is_valid() => Err(Rejection::BadRollover),
+            PlanChange::Set { plan, .. } if plan.has_too_many_features() => {
+                Err(Rejection::TooMany { what: "features of a plan", max: limits::PLAN_FEATURES_MAX })
+            }
+            // A line of another list may be spent on what this plan does not have.
+            PlanChange::Set { plan, when: When::Now } if plan.features != self.limited.allowed => {
+                Ok(self.lines.keys().copied().collect())
+            }
             PlanChange::Set { plan, when: When::Now } if self.overage_rule.is_none() => {
                 Ok(self.lines_beyond_rule(plan.overage.unwrap_or(OverageRule::Off)))
             }
@@ -204,6 +219,33 @@ impl Workspace {
             }
         }
         self.subscription = Some(Box::new(subscription));
+        self.plan_allows(revision);
+    }
+
+    /// What may be spent on is what the plan says. Where that is something else than before there is another list of it, and
+    /// lines of the one before draw no more.
+    fn plan_allows(&mut self, now: Revision) {
+        let features = self.plan().and_then(|plan| plan.features.as_ref());
+        if features != self.limited.allowed.as_ref() {
+            (self.limited.allowed, self.limited.revision) = (features.cloned(), now);
+        }
+    }
+
+    /// The plan, where it does not have what a line of that scope is for.
+    pub(crate) fn plan_without(&self, scope: &Scope) -> Option<&PlanId> {
+        scope.feature.as_ref().filter(|feature| !self.limited.allows(feature))?;
+        Some(&self.plan()?.id)
+    }
+
+    /// For `violations`.
+    pub(crate) fn what_the_plan_has_is_allowed(&self) -> Option<String> {
+        let features = self.plan().and_then(|plan| plan.features.as_ref());
+        let allowed = self.limited.allowed.as_ref();
+        (features != allowed).then(|| format!("the plan has {features:?}, {allowed:?} are allowed"))
+    }
+
+    pub fn plan(&self) -> Option<&Plan> {
+        self.subscription.as_deref()?.plan.as_ref()
     }
 
     /// There are more or fewer seats than before. Those that are free stay paid for until the cycle ends.
@@ -228,7 +270,7 @@ impl Workspace {
             subscription.revision = self.next_revision();
             subscription.plan = match next {
                 Next::Plan(plan) => Some(plan),
-                Next::Ends => return,
+                Next::Ends => return self.plan_allows(subscription.revision),
             };
         }
         (subscription.seats, subscription.allowance, subscription.for_seats) =
@@ -240,7 +282,9 @@ impl Workspace {
                 *what.due(&mut subscription) = Due { owed: all, given, most: all };
             }
         }
+        let revision = subscription.revision;
         self.subscription = Some(subscription);
+        self.plan_allows(revision);
     }
 
     /// For the rest of the cycle it is this plan with so many seats. Gives what is missing, takes back what is too much.

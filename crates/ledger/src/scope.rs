@@ -1,7 +1,8 @@
 //! Limits of features and of models: what they count, and on which lines what is limited may be spent.
 //!
-//! A line has a *scope*: what may be spent from it. A workspace has a *list* of the features and models that have limits, and what is
-//! spent on one of them is spent from lines of its scope. A line is of the list it was opened under; where another list
+//! A line has a *scope*: what may be spent from it. A workspace has a *list* of the features and models that have limits, and of the
+//! features that its plan has, and what is spent on a limited one is spent from lines of its scope. For what the plan does not have
+//! nothing is drawn. A line is of the list it was opened under; where another list
 //! holds, lines are frozen and recalled, and none is opened under the old one. So of a feature is out what is out on lines of
 //! its scope, and on lines of older lists on which it did not stand: those may still be spent on anything. However many
 //! holders know of the list, and whenever they hear of it, not a micro-credit above a limit is drawn.

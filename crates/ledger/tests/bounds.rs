@@ -97,7 +97,7 @@ fn grants_of_plans_within_a_cycle_and_with_one() {
         let (per_seat, rollover, mid_cycle) = (Credits::ZERO, Rollover::NONE, MidCycle::Whole);
         let allowance = credits(allowance);
         let id = "p".parse().unwrap();
-        let plan = Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage: None };
+        let plan = Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage: None, features: None };
         let change = Change::Plan(PlanChange::Set { plan, when: When::Now });
         let command = AdminCommand { workspace: workspace(), keyed: None, if_match: None, change };
         match state.apply(later, &Command::Admin(command)).result {
@@ -117,6 +117,22 @@ fn grants_of_plans_within_a_cycle_and_with_one() {
         "a cycle's own come all the same"
     );
     assert_eq!(state.violations(), []);
+}
+
+#[test]
+fn features_of_a_plan() {
+    let mut state = state();
+    let mut put = |count: usize| {
+        let features = (0..count).map(|i| Feature::parse(&format!("f{i}")).unwrap()).collect();
+        let (allowance, per_seat) = (Credits::ZERO, Credits::ZERO);
+        let (rollover, mid_cycle) = (Rollover::NONE, MidCycle::Whole);
+        let (id, features) = ("p".parse().unwrap(), Some(features));
+        let plan = Plan { id, allowance, per_seat, paid: true, rollover, mid_cycle, overage: None, features };
+        admin(&mut state, Change::Plan(PlanChange::Set { plan, when: When::NextCycle })).map(|_| ())
+    };
+    assert_eq!(put(limits::PLAN_FEATURES_MAX), Ok(()));
+    let (what, max) = ("features of a plan", limits::PLAN_FEATURES_MAX);
+    assert_eq!(put(max + 1), Err(Rejection::TooMany { what, max }));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use actors::{Denied, Handle, PeerFault};
 use escrow::{NoSpend, Spent};
 use futures::StreamExt;
 use journal::{Begun, Charged, KeyGuard, Permit, Refused};
-use ledger::DenialReason;
+use ledger::{Denial, DenialReason};
 use placement::MembershipEpoch;
 use std::sync::Arc;
 use std::time::Duration;
@@ -283,6 +283,7 @@ impl Quota {
                         | DenialReason::LimitReached(_)
                         | DenialReason::OverageCapReached => true,
                         DenialReason::AccessDisabled
+                        | DenialReason::FeatureNotInPlan(_)
                         | DenialReason::UnknownUser
                         | DenialReason::Frozen
                         | DenialReason::ScopesChanged => false,
@@ -290,8 +291,14 @@ impl Quota {
                     if cut_off && about_credits {
                         return Err(unreachable(denial.available));
                     }
-                    let refusal = Refusal::from_denial(denial.reason.clone(), &handle.user, denial.available);
-                    Err(NoCredits::denied(&denial.reason, enforcement, refusal))
+                    let features = || {
+                        let limited = self.holder().limited(&handle.workspace);
+                        limited.iter().flat_map(|limited| limited.allowed.iter().flatten()).cloned().collect()
+                    };
+                    let Denial { reason, available, .. } = denial;
+                    let refusal =
+                        Refusal::from_denial(reason.clone(), &handle.user, available, feature, features);
+                    Err(NoCredits::denied(&reason, enforcement, refusal))
                 }
                 Err(Denied::Unreachable { have }) => Err(unreachable(have)),
                 Err(Denied::UnknownWorkspace) => Err(Refusal::UnknownWorkspace.into()),

@@ -1,7 +1,7 @@
 //! Why a client does not get what it asked for: one value per code of the error table.
 
 use ledger::{DenialReason, LimitHit, PriceRejection, Rejection, ServiceRejection, TeamRejection};
-use types::{Credits, Feature, Model, Revision, Unit, UserId};
+use types::{Credits, Feature, Model, PlanId, Revision, Unit, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -31,6 +31,8 @@ pub enum Refusal {
     // 403, 404
     #[error("AI access of {0} is switched off")]
     AccessDisabled(UserId),
+    #[error("the plan {plan} does not have the feature {feature}; it has {}", named(features))]
+    FeatureNotInPlan { feature: Feature, plan: PlanId, features: Vec<Feature> },
     #[error("there is no such workspace")]
     UnknownWorkspace,
     #[error("{0} is no member of this workspace, and its membership is listed")]
@@ -87,6 +89,11 @@ pub enum Refusal {
     OutcomeUnknown,
     #[error("this node cannot write to its disk: {0}")]
     StorageUnavailable(String),
+}
+
+fn named(features: &[Feature]) -> String {
+    let names: Vec<&str> = features.iter().map(Feature::as_str).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 impl Refusal {
@@ -150,7 +157,14 @@ impl Refusal {
     }
 
     /// The refusal a denied draw becomes for the consume that waited for it.
-    pub fn from_denial(reason: DenialReason, user: &UserId, available: Credits) -> Self {
+    /// `feature` is what it was for, `features` what the plan has, as far as is known here.
+    pub fn from_denial(
+        reason: DenialReason,
+        user: &UserId,
+        available: Credits,
+        feature: &Feature,
+        features: impl FnOnce() -> Vec<Feature>,
+    ) -> Self {
         let user = user.clone();
         match reason {
             DenialReason::Exhausted => Self::Exhausted { user, available },
@@ -158,6 +172,9 @@ impl Refusal {
             DenialReason::LimitReached(limit) => Self::LimitReached { user, available, limit },
             DenialReason::OverageCapReached => Self::OverageCapReached { user, available },
             DenialReason::AccessDisabled => Self::AccessDisabled(user),
+            DenialReason::FeatureNotInPlan(plan) => {
+                Self::FeatureNotInPlan { feature: feature.clone(), plan, features: features() }
+            }
             DenialReason::UnknownUser => Self::UnknownUser(user),
             DenialReason::Frozen | DenialReason::ScopesChanged => {
                 Self::CreditsUnreachable { user, available }

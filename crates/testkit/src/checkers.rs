@@ -47,6 +47,7 @@ pub fn all_of_a_state(workspace: &Workspace, state: &State, ghost: &Ghost) -> Ve
     services::lines_draw_on_the_chain_that_is_shared(workspace)?;
     teams::open_lines_have_what_is_for_their_users(workspace)?;
     scopes::what_may_be_spent_on_what_is_limited_counts(workspace)?;
+    scopes::what_the_plan_does_not_have_is_not_spent_on(workspace)?;
     usage_by_meter_sums_to_used(workspace)?;
     nothing_that_was_closed_opens_again(workspace, ghost)?;
     fenced_holders_have_nothing(workspace, ghost)?;

@@ -505,6 +505,7 @@ impl History {
                 ledger::DenialReason::AllocationExhausted => "denied: allocation",
                 ledger::DenialReason::OverageCapReached => "denied: cap on overage",
                 ledger::DenialReason::Exhausted => "denied: exhausted",
+                ledger::DenialReason::FeatureNotInPlan(_) => "denied: not in the plan",
                 ledger::DenialReason::AccessDisabled => "denied: access",
                 ledger::DenialReason::UnknownUser => "denied: stranger",
             },

@@ -24,6 +24,7 @@ pub use teams::Team;
 use limits::{Scoped, scopes_at};
 use parts::{add, take};
 
+use crate::holder::feature_at;
 use crate::windows::Charges;
 use ledger::{
     Change, CycleEnds, Keep, Membership, NewGrant, OverageRule, Owner, Pooling, Subject, Term,
@@ -454,7 +455,12 @@ impl Pool {
         let whose = self.spends_by(user);
         let is_off = self.users.get(&whose).is_some_and(|whose| whose.has_no_access);
         let passes = self.passes_a_limit(user, price, now);
-        if !self.may_be_named(user) || known.has_no_access || is_off || passes {
+        if !self.may_be_named(user)
+            || known.has_no_access
+            || is_off
+            || passes
+            || !self.plan_has(&feature_at(price))
+        {
             return None;
         }
         let (links, mut taken) = self.chain_of(user, price, now);

@@ -176,6 +176,24 @@ pub fn what_may_be_spent_on_what_is_limited_counts(pool: &Workspace) -> Verdict 
     Ok(())
 }
 
+/// S6: for what the plan does not have nothing is drawn, and nothing of it was spent from lines that were opened under the plan.
+pub fn what_the_plan_does_not_have_is_not_spent_on(pool: &Workspace) -> Verdict {
+    let is_named = |feature: &Feature| feature.as_str() != "other";
+    for (id, line) in pool.lines.iter().filter(|(_, line)| line.scope.list == pool.limited.list()) {
+        let spent = line.meters.iter().map(|(no, _)| &pool.meters[*no as usize].feature);
+        let spent = spent.filter(|feature| is_named(feature));
+        if let Some(feature) = line.scope.feature.iter().chain(spent).find(|name| !pool.limited.allows(name))
+        {
+            let sentence = "S6 what the plan does not have is not spent on";
+            return Err(Broken {
+                sentence,
+                what: format!("{id:?}: {feature}, of {:?}", pool.limited.allowed),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// S6 of features and models: outstanding + used ≤ limit in each window where more was drawn; an excess never grows.
 pub fn draws_keep_within_limits(before: &Workspace, after: &Workspace, at: Timestamp) -> Verdict {
     if before.limited != after.limited {

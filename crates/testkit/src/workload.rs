@@ -3,6 +3,7 @@
 //!
 //! Not here: what a step does (`history`).
 
+use crate::holder::feature_at;
 use crate::naive::plan;
 use ledger::{
     Change, ForgetMode, GrantKind, Keep, MemberKind, Membership, MidCycle, NewGrant, OverageRule, Overflow,
@@ -11,6 +12,7 @@ use ledger::{
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use std::collections::BTreeSet;
 use types::{
     CivilDate, Credits, CreditsDelta, CycleDays, Enforcement, Every, Feature, GrantId, Model, ReallocationId,
     TeamId, Timestamp, UserId, Window,
@@ -473,9 +475,15 @@ fn plan_change(rng: &mut SmallRng) -> PlanChange {
         rollover: Rollover { keep, cycles: (keep != Keep::None).then_some(2) },
         mid_cycle: if rng.random() { MidCycle::Whole } else { MidCycle::Prorated },
         overage: if rng.random_bool(0.3) { overage_rule(rng) } else { None },
+        features: rng.random_bool(0.2).then(|| features(rng)),
         ..plan(["basic", "pro"][rng.random_range(0..2)])
     };
     PlanChange::Set { plan, when: if rng.random_bool(0.7) { When::Now } else { When::NextCycle } }
+}
+
+/// Some of those that are spent on.
+fn features(rng: &mut SmallRng) -> BTreeSet<Feature> {
+    (0..3).filter(|_| rng.random_bool(0.7)).map(feature_at).collect()
 }
 
 fn overflow(rng: &mut SmallRng) -> Option<Overflow> {

@@ -159,6 +159,7 @@ fn racing_holders_leave_the_books_right() {
         "what had paid for overage was free again",
         "denied: frozen",
         "denied: limit",
+        "denied: not in the plan",
         "denied: limit of a team",
         "denied: stranger",
         "evidence sent",

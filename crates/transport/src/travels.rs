@@ -164,7 +164,7 @@ macro_rules! as_in_the_log {
 
 as_in_the_log! {
     bool, u32, u64, String, GrantNo, NodeId, DiskId, HolderId, LineId, LineNumber, Revision, CycleNumber, Day,
-    WorkspaceId, UserId, TeamId, GrantId, ReallocationId, RefundId, Feature, Model, Unit, IdempotencyKey,
+    WorkspaceId, UserId, TeamId, types::PlanId, GrantId, ReallocationId, RefundId, Feature, Model, Unit, IdempotencyKey,
     Credits, Backing, Source, Durability, Enforcement, Metered, Timestamp,
     ledger::Command, ledger::HolderBatch, ledger::LineMessage,
     ledger::Applied, ledger::LineAnswer, ledger::Rejection,

@@ -73,6 +73,7 @@ mistakes! {
     WindowEndsLate = "window-ends-late" "S6": "what was charged in the hour, day or week before counts in this one too",
     TeamLimitCountsItselfOnly = "team-limit-counts-itself-only" "S6": "a team's limit is not looked at for members of teams nested in it",
     ScopeForgotten = "scope-forgotten" "S6": "what is out on lines of before a feature or model had limits is not counted under them",
+    AnyFeature = "any-feature" "S6": "what the plan does not have is drawn for as if it had it",
     ServicePaysItself = "service-pays-itself" "S6": "a service that shares draws on its own chain",
     ReserveForAll = "reserve-for-all" "S6": "who is in no team draws on the first one's reserve",
     MovedMembersDraw = "moved-members-draw" "S6": "who leaves a team keeps what he drew from its reserve",

@@ -24,17 +24,19 @@ pub enum WouldRefuse {
     OverageCapReached,
     HoldExceeded,
     AccessDisabled,
+    FeatureNotInPlan,
     UnknownUser,
 }
 
 impl WouldRefuse {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Exhausted,
         Self::AllocationExhausted,
         Self::LimitReached,
         Self::OverageCapReached,
         Self::HoldExceeded,
         Self::AccessDisabled,
+        Self::FeatureNotInPlan,
         Self::UnknownUser,
     ];
 
@@ -46,6 +48,7 @@ impl WouldRefuse {
             Self::OverageCapReached => "overage_cap_reached",
             Self::HoldExceeded => "hold_exceeded",
             Self::AccessDisabled => "access_disabled",
+            Self::FeatureNotInPlan => "feature_not_in_plan",
             Self::UnknownUser => "unknown_user",
         }
     }

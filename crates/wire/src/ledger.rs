@@ -164,6 +164,7 @@ shapes! {
         pub rollover: Rollover,
         pub mid_cycle: MidCycle,
         pub overage: Option<OverageRule>,
+        pub features: Option<Vec<String>>,
     }
 
     pub enum MidCycle { Whole, Prorated }

@@ -43,6 +43,7 @@ pub fn reason(name: &str) -> &'static str {
         "exhausted" => "nothing was left in the pool that this user may take",
         "allocation-exhausted" => "the user's own allocation was used up",
         "limit-reached" => "the user's limit for the cycle was reached",
+        "feature-not-in-plan" => "the plan did not have the feature",
         "access-disabled" => "an administrator had switched AI access off",
         "unknown-user" => "the user was not, or no longer, a member",
         "frozen" => "the workspace was frozen",

@@ -496,7 +496,9 @@ impl Allocation {
         let available = denial.available.saturating_add(self.have());
         let denied = Denied::Ledger { denial: Denial { available, ..denial.clone() }, cut_off };
         match denial.reason {
-            DenialReason::AccessDisabled | DenialReason::UnknownUser => self.deny_all(&denied),
+            DenialReason::AccessDisabled | DenialReason::FeatureNotInPlan(_) | DenialReason::UnknownUser => {
+                self.deny_all(&denied)
+            }
             DenialReason::Exhausted
             | DenialReason::AllocationExhausted
             | DenialReason::LimitReached(_)

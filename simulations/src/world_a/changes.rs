@@ -15,6 +15,7 @@ use ledger::{
     Rollover, Subject, TeamChange, Term, When, WorkspaceSettings,
 };
 use rand::Rng;
+use std::collections::BTreeSet;
 use testkit::naive::plan;
 use types::{
     CivilDate, Credits, CreditsDelta, CycleDays, Durability, Every, Feature, GrantId, ImportId,
@@ -216,6 +217,8 @@ fn plans(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
     let workspace = &config.workspaces[at];
     let most = workspace.granted.micros() / 4 + 2;
     let mut at_ms = log_uniform(&mut chance, 1_000, 60_000);
+    let mut of_features = stream(seed, &format!("features of plans of {at}"));
+    let has_features = of_features.random_bool(0.3);
     while at_ms < config.run_ms {
         let change = if chance.random_bool(0.15) {
             PlanChange::Cancel
@@ -226,6 +229,7 @@ fn plans(config: &Config, seed: u64, at: usize) -> Vec<AdminStep> {
                 rollover: rollover(&mut chance),
                 mid_cycle: if chance.random_bool(0.5) { MidCycle::Whole } else { MidCycle::Prorated },
                 overage: chance.random_bool(0.2).then(|| OverageRule::UpTo(micros(most))),
+                features: Some(features(&mut of_features)).filter(|_| has_features),
                 ..plan(["basic", "pro"][chance.random_range(0..2)])
             };
             let when = if chance.random_bool(0.6) { When::Now } else { When::NextCycle };
@@ -462,6 +466,12 @@ fn team_limits(config: &Config, seed: u64, at: usize, steps: &mut Vec<AdminStep>
         steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
         at_ms += log_uniform(&mut chance, 5_000, 90_000);
     }
+}
+
+/// What a plan has: always what is asked for when all has come to rest.
+fn features(chance: &mut Stream) -> BTreeSet<Feature> {
+    let others = ["image", "search"].into_iter().filter(|_| chance.random_bool(0.6));
+    std::iter::once("chat").chain(others).map(|name| Feature::parse(name).expect("a valid id")).collect()
 }
 
 /// Some workspaces limit features, of their own stream: never the one that is asked for when all has come to rest.

@@ -221,6 +221,7 @@ impl Refusal {
             Self::Denied(DenialReason::LimitReached(_)) => "limit-reached",
             Self::Denied(DenialReason::OverageCapReached) => "overage-cap-reached",
             Self::Denied(DenialReason::AccessDisabled) => "access-disabled",
+            Self::Denied(DenialReason::FeatureNotInPlan(_)) => "feature-not-in-plan",
             Self::Denied(DenialReason::UnknownUser) => "unknown-user",
             Self::Denied(DenialReason::Frozen) => "frozen",
             Self::Denied(DenialReason::ScopesChanged) => "scopes-changed",

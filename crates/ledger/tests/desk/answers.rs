@@ -230,6 +230,7 @@ fn line(workspace: Option<&Workspace>, answer: &LineAnswer) -> String {
                         let ends = hour(*resets_at);
                         format!("LimitReached of {of}{amount} per {window}, which ends at {ends}")
                     }
+                    DenialReason::FeatureNotInPlan(plan) => format!("FeatureNotInPlan {plan}"),
                     reason => format!("{reason:?}"),
                 };
                 format!(", denied: {reason}, available {}, elsewhere {}", d.available, d.elsewhere)

@@ -359,7 +359,7 @@ impl Words {
         Ok(Term::Cycle(Rollover { keep, cycles }))
     }
 
-    /// `pro 1000 seat=50 mid=prorated when=next keep=30% paid=no overage=on`.
+    /// `pro 1000 seat=50 mid=prorated when=next keep=30% paid=no overage=on features=chat,image`.
     pub fn plan(&mut self) -> Result<PlanChange, Bad> {
         let (id, allowance) = (self.parsed("a plan")?, self.parsed("an allowance")?);
         let per_seat = self.option("seat")?.unwrap_or(Credits::ZERO);
@@ -373,7 +373,9 @@ impl Words {
             Term::Cycle(rollover) => rollover,
         };
         let overage = overage_rule(&self.options.remove("overage").unwrap_or_else(|| "none".to_owned()))?;
-        let plan = Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage };
+        let names = |text: String| text.split(',').filter(|name| !name.is_empty()).map(read).collect();
+        let features = self.options.remove("features").map(names).transpose()?;
+        let plan = Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage, features };
         Ok(PlanChange::Set { plan, when })
     }
 

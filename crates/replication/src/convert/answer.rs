@@ -55,7 +55,8 @@ shaped! {
     enum ledger::RefundPlace { Allocation, Shared, Overage, Expired, Voided }
     enum ledger::LineResult { Line { drawn, frozen, denied }, Closed, Rejected(why) }
     enum ledger::DenialReason {
-        Exhausted, AllocationExhausted, LimitReached(limit), AccessDisabled, UnknownUser, Frozen,
+        Exhausted, AllocationExhausted, LimitReached(limit), AccessDisabled, FeatureNotInPlan(plan),
+        UnknownUser, Frozen,
         ScopesChanged, OverageCapReached,
     }
     enum ledger::LineRejection {

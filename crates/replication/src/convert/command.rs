@@ -52,7 +52,7 @@ shaped! {
     struct types::CycleDays { every, anchor }
     struct types::CycleRule { every, anchor, zone }
     struct ledger::Rollover { keep, cycles }
-    struct ledger::Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage }
+    struct ledger::Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage, features }
     struct ledger::NewRefund { id, holder, charge, user, parts, amount }
     struct ledger::ChargePart { line, cycle, backing, amount }
     struct ledger::NewImport { id, user, feature, model, units, charge, happened_at, body }

@@ -10,7 +10,7 @@ shaped! {
 }
 
 shaped! {
-    struct types::Limited { revision, features, models }
+    struct types::Limited { revision, features, models, allowed }
     struct ledger::Limits { by_window, revision }
     struct ledger::Recent { at, hour, day, week }
     struct ledger::LimitHit { of, window, amount, at, resets_at }

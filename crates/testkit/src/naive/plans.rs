@@ -6,7 +6,7 @@ use ledger::{
     Workspace,
 };
 use std::collections::BTreeSet;
-use types::{Credits, GrantId, Timestamp};
+use types::{Credits, Feature, GrantId, Timestamp};
 
 const KINDS: [(&str, GrantKind); 2] = [("plan", GrantKind::Plan), ("seats", GrantKind::Seat)];
 
@@ -70,6 +70,11 @@ impl Pool {
 
     pub(super) fn overage_of_plan(&self) -> Option<OverageRule> {
         self.subscribed.as_ref()?.plan.as_ref()?.overage
+    }
+
+    pub(super) fn plan_has(&self, feature: &Feature) -> bool {
+        let plan = self.subscribed.as_ref().and_then(|known| known.plan.as_ref());
+        plan.and_then(|plan| plan.features.as_ref()).is_none_or(|features| features.contains(feature))
     }
 
     pub(super) fn pay_for_new_seats(&mut self, now: Timestamp) {
@@ -213,5 +218,5 @@ pub fn plan(id: &str) -> Plan {
     let (allowance, per_seat) = (Credits::ZERO, Credits::ZERO);
     let (rollover, mid_cycle) = (Rollover::NONE, MidCycle::Whole);
     let id = id.parse().expect("a valid id");
-    Plan { id, allowance, per_seat, paid: true, rollover, mid_cycle, overage: None }
+    Plan { id, allowance, per_seat, paid: true, rollover, mid_cycle, overage: None, features: None }
 }

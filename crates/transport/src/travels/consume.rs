@@ -31,12 +31,12 @@ travels! {
 
 travels! {
     enum WouldRefuse as WouldRefuse {
-        Exhausted, AllocationExhausted, LimitReached, OverageCapReached, HoldExceeded, AccessDisabled, UnknownUser,
+        Exhausted, AllocationExhausted, LimitReached, OverageCapReached, HoldExceeded, AccessDisabled, FeatureNotInPlan, UnknownUser,
     }
     enum Refusal as Refusal {
         Exhausted { user, available }, AllocationExhausted { user, available }, LimitReached { user, available, limit },
         InsufficientShared { available }, InsufficientAllocation { user, available },
-        AccessDisabled(user), UnknownWorkspace, UnknownUser(user), NotFound(thing),
+        AccessDisabled(user), FeatureNotInPlan { feature, plan, features }, UnknownWorkspace, UnknownUser(user), NotFound(thing),
         KeyConflict, KeyInFlight, IdConflict(thing), Stale { now }, Conflict(why),
         Invalid(why), Unpriced { feature, model, unit },
         Overloaded, KeyWindowFull,

@@ -247,6 +247,7 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         rollover: ledger::Rollover::NONE,
         mid_cycle: ledger::MidCycle::Whole,
         overage: Some(ledger::OverageRule::On),
+        features: Some([id("chat"), id("image")].into()),
     };
     for change in [
         ledger::Change::PutWorkspace(settings),
@@ -291,7 +292,8 @@ fn answers_of_a_ledger() -> Vec<Answer> {
 fn led() -> Vec<Led> {
     let line = ledger::LineResult::Line { drawn: backings(), frozen: true, denied: None };
     let (features, models) = ([id("chat")].into(), [id("opus")].into());
-    let limited = types::Limited { revision: types::Revision(7), features, models };
+    let allowed = Some([id("chat")].into());
+    let limited = types::Limited { revision: types::Revision(7), features, models, allowed };
     let batch = BatchAnswer {
         lines: vec![ledger::LineAnswer { number: LineNumber(1), result: line }],
         elsewhere: vec![Credits::MAX],
@@ -379,6 +381,7 @@ fn refusals() -> Vec<Forwarded> {
         Refusal::InsufficientShared { available },
         Refusal::InsufficientAllocation { user: user(), available },
         Refusal::AccessDisabled(user()),
+        Refusal::FeatureNotInPlan { feature: id("image"), plan: id("pro"), features: vec![id("chat")] },
         Refusal::UnknownWorkspace,
         Refusal::UnknownUser(user()),
         Refusal::KeyConflict,

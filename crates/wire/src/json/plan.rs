@@ -2,8 +2,8 @@
 
 use crate::json::object::not_null;
 use crate::json::{
-    Amount, GivenAmount, GivenMidCycle, GivenPlan, GivenWhen, Instant, MidCycleText, OverageRule, PlanText,
-    PutOverage, PutRollover, Rollover,
+    Amount, FeatureText, GivenAmount, GivenFeature, GivenMidCycle, GivenPlan, GivenWhen, Instant,
+    MidCycleText, OverageRule, PlanText, PutOverage, PutRollover, Rollover,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -39,6 +39,10 @@ pub struct PutPlan {
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub overage: Option<PutOverage>,
+    /// What may be spent on while the plan runs, at most 256; left out: anything.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub features: Option<Vec<GivenFeature>>,
     /// Left out: `now`.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -67,6 +71,8 @@ pub struct PlanTerms {
     pub mid_cycle: MidCycleText,
     /// `null`: the plan says nothing of it.
     pub overage: Option<OverageRule>,
+    /// `null`: anything may be spent on.
+    pub features: Option<Vec<FeatureText>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -101,7 +107,7 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        let body = r#"{"id":"pro","allowance":"1000","per_seat":"50","paid":true,"rollover":{"keep":"percent","percent":50},"mid_cycle":"prorated","overage":{"mode":"capped","cap":"5"},"when":"next_cycle"}"#;
+        let body = r#"{"id":"pro","allowance":"1000","per_seat":"50","paid":true,"rollover":{"keep":"percent","percent":50},"mid_cycle":"prorated","overage":{"mode":"capped","cap":"5"},"features":["chat"],"when":"next_cycle"}"#;
         let asked: PutPlan = read(body.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(write(&asked)).unwrap(), body);
         let short: PutPlan = read(br#"{"id":"free"}"#).unwrap();

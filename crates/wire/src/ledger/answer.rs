@@ -212,6 +212,7 @@ shapes! {
         AllocationExhausted,
         LimitReached(LimitHit),
         AccessDisabled,
+        FeatureNotInPlan(String),
         UnknownUser,
         Frozen,
         ScopesChanged,

@@ -60,7 +60,16 @@ fn rule(every: Every) -> CycleRule {
 fn plan(mid_cycle: MidCycle) -> Plan {
     let rollover = Rollover { keep: Keep::None, cycles: None };
     let overage = Some(OverageRule::UpTo(300));
-    Plan { id: "p".into(), allowance: 1, per_seat: 2, paid: true, rollover, mid_cycle, overage }
+    Plan {
+        id: "p".into(),
+        allowance: 1,
+        per_seat: 2,
+        paid: true,
+        rollover,
+        mid_cycle,
+        overage,
+        features: Some(vec!["chat".into()]),
+    }
 }
 
 fn plan_answer() -> PlanAnswer {
@@ -486,6 +495,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         denial(DenialReason::AllocationExhausted),
         denial(DenialReason::LimitReached(window::golden::hit())),
         denial(DenialReason::AccessDisabled),
+        denial(DenialReason::FeatureNotInPlan("p".into())),
         denial(DenialReason::UnknownUser),
         denial(DenialReason::Frozen),
         denial(DenialReason::ScopesChanged),

@@ -23,6 +23,7 @@ shapes! {
         pub revision: u64,
         pub features: Vec<String>,
         pub models: Vec<String>,
+        pub allowed: Option<Vec<String>>,
     }
 
     pub struct LimitHit {
@@ -85,7 +86,12 @@ pub(super) mod golden {
     }
 
     pub fn limited() -> Limited {
-        Limited { revision: 300, features: vec!["chat".into()], models: vec!["m-1".into()] }
+        Limited {
+            revision: 300,
+            features: vec!["chat".into()],
+            models: vec!["m-1".into()],
+            allowed: Some(vec!["chat".into()]),
+        }
     }
 
     pub fn answer() -> LimitsAnswer {

@@ -31,5 +31,5 @@ shapes! {
 frozen! {
     FindCharge 95 version 1 at most KIB;
     // The parts of two lines of 128 backings, and 64 kinds of unit.
-    FoundCharge 96 version 1 at most 64 * KIB;
+    FoundCharge 96 version 2 at most 64 * KIB;
 }

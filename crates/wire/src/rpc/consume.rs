@@ -48,7 +48,8 @@ shapes! {
     }
 
     pub enum WouldRefuse {
-        Exhausted, AllocationExhausted, LimitReached, OverageCapReached, HoldExceeded, AccessDisabled, UnknownUser,
+        Exhausted, AllocationExhausted, LimitReached, OverageCapReached, HoldExceeded, AccessDisabled, FeatureNotInPlan,
+        UnknownUser,
     }
 
     pub struct ChargeId {
@@ -69,6 +70,7 @@ shapes! {
         InsufficientShared { available: u64 },
         InsufficientAllocation { user: String, available: u64 },
         AccessDisabled(String),
+        FeatureNotInPlan { feature: String, plan: String, features: Vec<String> },
         UnknownWorkspace,
         UnknownUser(String),
         NotFound(String),

@@ -49,7 +49,7 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5008 01010002090701770101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c0101030502030108070600",
+        "5008 01010002090701770101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c0102030108070600",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
     golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5008 0001050177");
@@ -104,7 +104,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5008 000307017706000102030405010101020001010101017501016f00010166000101670900",
+        "5008 0003070177050001020304010101020001010101017501016f00010166000900",
     );
 }
 
@@ -119,11 +119,16 @@ fn what_a_leader_answers() {
         durability: log::Durability::Quorum,
         enforcement: log::Enforcement::Shadow,
         cut_off: true,
-        limited: Some(log::Limited { revision: 300, features: vec!["f".into()], models: vec![] }),
+        limited: Some(log::Limited {
+            revision: 300,
+            features: vec!["f".into()],
+            models: vec![],
+            allowed: None,
+        }),
     };
     golden(
         &Led(Ok(LeaderAnswer::Batch(answer))),
-        "5108 0000010100010101030801010001020109020101fb2c0101016600",
+        "5108 0000010100010101030801010001020109020101fb2c010101660000",
     );
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
     golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5108 0001fb2c01010400");
@@ -179,7 +184,7 @@ fn what_was_read() {
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6, uncovered: 8 })),
-        "5108 0003010501010101017501016f00010166000101670501010174fb2c01010305070c080102",
+        "5108 0003010501010101017501016f00010166000501010174fb2c01070c080102",
     );
     golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5108 00030106040102");
     golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5108 00030106050102");
@@ -384,7 +389,7 @@ fn a_consume_and_its_charge() {
         price_version: Some((7, Some(9))),
         shadow: Some(Shadowed { code: WouldRefuse::LimitReached, would_have_cost: 5 }),
     };
-    golden(&Forwarded(Ok(charge)), "5505 00012a070502000202030a14000101070109");
+    golden(&Forwarded(Ok(charge)), "5506 00012a070502000202030a14000101070109");
 }
 
 #[test]
@@ -404,32 +409,34 @@ fn every_refusal_of_a_consume() {
     refused(Refusal::InsufficientShared { available }, "03 01");
     refused(Refusal::InsufficientAllocation { user: user(), available }, "04 0175 01");
     refused(Refusal::AccessDisabled(user()), "05 0175");
-    refused(Refusal::UnknownWorkspace, "06");
-    refused(Refusal::UnknownUser(user()), "07 0175");
-    refused(Refusal::NotFound("x".into()), "08 0178");
-    refused(Refusal::KeyConflict, "09");
-    refused(Refusal::KeyInFlight, "0a");
-    refused(Refusal::IdConflict("x".into()), "0b 0178");
-    refused(Refusal::Stale { now: 2 }, "0c 02");
-    refused(Refusal::Conflict("x".into()), "0d 0178");
-    refused(Refusal::Invalid("x".into()), "0e 0178");
+    let (feature, plan, features) = ("f".into(), "p".into(), vec!["g".into()]);
+    refused(Refusal::FeatureNotInPlan { feature, plan, features }, "06 0166 0170 01 0167");
+    refused(Refusal::UnknownWorkspace, "07");
+    refused(Refusal::UnknownUser(user()), "08 0175");
+    refused(Refusal::NotFound("x".into()), "09 0178");
+    refused(Refusal::KeyConflict, "0a");
+    refused(Refusal::KeyInFlight, "0b");
+    refused(Refusal::IdConflict("x".into()), "0c 0178");
+    refused(Refusal::Stale { now: 2 }, "0d 02");
+    refused(Refusal::Conflict("x".into()), "0e 0178");
+    refused(Refusal::Invalid("x".into()), "0f 0178");
     let unpriced = Refusal::Unpriced { feature: "f".into(), model: None, unit: "t".into() };
-    refused(unpriced, "0f 0166 00 0174");
-    refused(Refusal::Overloaded, "10");
-    refused(Refusal::KeyWindowFull, "11");
-    refused(Refusal::CreditsUnreachable { user: user(), available }, "12 0175 01");
-    refused(Refusal::HomeUnreachable, "13");
-    refused(Refusal::NoLeader, "14");
-    refused(Refusal::OutcomeUnknown, "15");
-    refused(Refusal::StorageUnavailable("x".into()), "16 0178");
-    refused(Refusal::OverageCapReached { user: "u".into(), available: 1 }, "17 017501");
-    refused(Refusal::HoldExceeded { held: 1 }, "18 01");
-    refused(Refusal::HoldOver("x".into()), "19 0178");
-    refused(Refusal::HoldEnding, "1a");
-    refused(Refusal::TooManyHolds("x".into()), "1b 0178");
-    refused(Refusal::HolderUnreachable, "1c");
-    refused(Refusal::UnknownCharge("x".into()), "1d 0178");
-    refused(Refusal::BeyondCharge { left: 1 }, "1e 01");
+    refused(unpriced, "10 0166 00 0174");
+    refused(Refusal::Overloaded, "11");
+    refused(Refusal::KeyWindowFull, "12");
+    refused(Refusal::CreditsUnreachable { user: user(), available }, "13 0175 01");
+    refused(Refusal::HomeUnreachable, "14");
+    refused(Refusal::NoLeader, "15");
+    refused(Refusal::OutcomeUnknown, "16");
+    refused(Refusal::StorageUnavailable("x".into()), "17 0178");
+    refused(Refusal::OverageCapReached { user: "u".into(), available: 1 }, "18 017501");
+    refused(Refusal::HoldExceeded { held: 1 }, "19 01");
+    refused(Refusal::HoldOver("x".into()), "1a 0178");
+    refused(Refusal::HoldEnding, "1b");
+    refused(Refusal::TooManyHolds("x".into()), "1c 0178");
+    refused(Refusal::HolderUnreachable, "1d");
+    refused(Refusal::UnknownCharge("x".into()), "1e 0178");
+    refused(Refusal::BeyondCharge { left: 1 }, "1f 01");
 }
 
 #[test]
@@ -511,8 +518,8 @@ fn what_is_asked_of_holds() {
     let open = OpenHold { consume, ttl_ms: 60_000 };
     golden(&ForwardHold { epoch: 1, open }, "5b01 0101770175016601016d00010000fb60ea");
     let opened = HoldOpened { hold: hold(), held: 5, expires_at: -1, cycle: 3 };
-    golden(&ForwardedHold(Ok(opened)), "5c04 0002fb2c01050103");
-    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c04 0114");
+    golden(&ForwardedHold(Ok(opened)), "5c05 0002fb2c01050103");
+    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c05 0115");
     let workspace = || "w".to_owned();
     let extend = ExtendHold { workspace: workspace(), hold: hold(), amount: 5, confirmed: 4 };
     golden(&HoldCommand::Extend(extend), "5d01 00017702fb2c010504");
@@ -528,7 +535,7 @@ fn what_is_asked_of_holds() {
     golden(&HoldCommand::Settle(settle), "5d01 01017702fb2c01000000");
     golden(&HoldCommand::Release { workspace: workspace(), hold: hold() }, "5d01 02017702fb2c01");
     let state = HoldState { hold: hold(), held: 5, confirmed: 4, expires_at: 1 };
-    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e04 000002fb2c01050402");
+    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e05 000002fb2c01050402");
     for (number, end) in [
         EndOfHold::Settled,
         EndOfHold::Released,
@@ -542,7 +549,7 @@ fn what_is_asked_of_holds() {
         let sources = vec![(log::Source::Shared, 3)];
         let durability = log::Durability::Disk;
         let ended = HoldEnd { hold: hold(), end, charged: 3, freed: 2, sources, durability, cycle: Some(1) };
-        let hex = format!("5e04 000102fb2c010{number}0302010203010101");
+        let hex = format!("5e05 000102fb2c010{number}0302010203010101");
         golden(&HoldAnswered(Ok(HoldAnswer::Ended(ended))), &hex);
     }
 }
@@ -563,6 +570,6 @@ fn charges_that_are_looked_up() {
         units: vec![("t".into(), 300)],
         parts: vec![log::ChargePart { line: 300, cycle: 3, backing: backing(), amount: 5 }],
     };
-    golden(&FoundCharge(Ok(facts)), "6001 0002090002fb2c0107017501660001030101 74fb2c0101fb2c0103010103 05");
-    golden(&FoundCharge(Err(Refusal::UnknownCharge("x".into()))), "6001 011d0178");
+    golden(&FoundCharge(Ok(facts)), "6002 0002090002fb2c0107017501660001030101 74fb2c0101fb2c0103010103 05");
+    golden(&FoundCharge(Err(Refusal::UnknownCharge("x".into()))), "6002 011e0178");
 }

@@ -96,8 +96,8 @@ shapes! {
 
 frozen! {
     ForwardHold 91 version 1 at most 4 * KIB;
-    ForwardedHold 92 version 4 at most 64 * KIB;
+    ForwardedHold 92 version 5 at most 64 * KIB;
     // Two ids and 16 units.
     HoldCommand 93 version 1 at most 4 * KIB;
-    HoldAnswered 94 version 4 at most 64 * KIB;
+    HoldAnswered 94 version 5 at most 64 * KIB;
 }
