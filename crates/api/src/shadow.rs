@@ -3,11 +3,11 @@
 use crate::answer::{Answer, ok};
 use crate::app::App;
 use crate::edge::cut;
-use crate::error::Code;
+use crate::error::{Code, Refused};
 use crate::extract::{Asked, One};
 use crate::usage::{UsageParameters, cursor_of, parse};
 use axum::extract::State;
-use quota::{UsageGroup, UsageKey, UsageReport};
+use quota::{GroupBy, UsageGroup, UsageKey, UsageReport};
 use std::sync::Arc;
 use types::{Shadowed, WorkspaceId, WouldRefuse};
 use wire::json::{self, Text};
@@ -21,6 +21,9 @@ pub(crate) async fn report(
     Asked(parameters): Asked<UsageParameters>,
 ) -> Answer {
     let (query, limit) = parse(parameters)?;
+    if query.group_by.contains(&GroupBy::Grant) {
+        return Err(Refused::invalid("group_by: no grant pays for what would have been refused"));
+    }
     let (index, report) = app.read(Box::pin(app.quota()?.usage(&workspace, query))).await?;
     Ok(ok(&report_json(index, report, limit)))
 }
