@@ -11,7 +11,6 @@ use crate::rounds::Rounds;
 use crate::sealed::Sealed;
 use crate::shards::Shards;
 use crate::watch::{ToSee, Watch};
-use futures::StreamExt;
 use leasing::{LeasePolicy, RecallLine, Short, Wave, choose, frozen_lines, leased_lines, shared_lines};
 use ledger::{
     Applied, Command, HolderBatch, HolderStatus, Line, LineMessage, LineResult, Outcome, Query, Rejection,
@@ -366,9 +365,7 @@ impl Desk {
                 (node, asked.difference(&booked).copied().collect())
             }
         };
-        let at_once = if is_planted(Mistake::BookedInTurn) { 1 } else { usize::MAX };
-        let asks = by_node.into_iter().flat_map(in_parts).map(ask);
-        let owed: Vec<_> = futures::stream::iter(asks).buffer_unordered(at_once).collect().await;
+        let owed = futures::future::join_all(by_node.into_iter().flat_map(in_parts).map(ask)).await;
         let mut silent = BTreeSet::new();
         for (node, asked) in owed {
             // A line the ledger has folded meanwhile has nothing more to say.

@@ -100,7 +100,6 @@ mistakes! {
     NobodyWoken = "nobody-woken" "L": "who waits for credits is not woken when they come",
     LogFailureIgnored = "log-failure-ignored" "L": "a node whose log cannot be written stays up and does nothing",
     RetiredIsForgotten = "retired-is-forgotten" "L": "a handle of an older list of limits is forgotten before its line is closed",
-    BookedInTurn = "booked-in-turn" "L": "what the nodes of a recall round answer is asked for and booked one node after the other",
     ClosedUnsaid = "closed-unsaid" "L": "a line that an actor closed and did not live to say so is forgotten",
     FrozenNeverRecalled = "frozen-never-recalled" "L": "nobody recalls lines that were taken away",
 }

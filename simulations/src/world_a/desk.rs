@@ -12,7 +12,6 @@ use super::words::{
     id_of, index_of,
 };
 use crate::crossings::Crossing;
-use futures::StreamExt;
 use leasing::{RecallLine, Short, Wave, choose, frozen_lines, shared_lines};
 use ledger::{
     Applied, Command, HolderBatch, HolderStatus, Line, LineMessage, LineResult, Outcome, Rejection, State,
@@ -324,9 +323,7 @@ async fn recall_lines(
             (node, asked.difference(&booked).copied().collect())
         }
     };
-    let at_once = if is_planted(Mistake::BookedInTurn) { 1 } else { usize::MAX };
-    let asks = by_node.into_iter().flat_map(in_parts).map(ask);
-    let owed: Vec<_> = futures::stream::iter(asks).buffer_unordered(at_once).collect().await;
+    let owed = futures::future::join_all(by_node.into_iter().flat_map(in_parts).map(ask)).await;
     let mut silent = BTreeSet::new();
     for (node, asked) in owed {
         let is_there = |w: &Workspace| asked.iter().any(|line| w.lines.contains_key(line));

@@ -49,7 +49,7 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5008 01010002090701770101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c0102030108070600",
+        "5008 01010002090701770101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c0101030502030108070600",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
     golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5008 0001050177");
@@ -104,7 +104,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5008 0003070177050001020304010101020001010101017501016f00010166000900",
+        "5008 000307017706000102030405010101020001010101017501016f00010166000101670900",
     );
 }
 
@@ -128,7 +128,7 @@ fn what_a_leader_answers() {
     };
     golden(
         &Led(Ok(LeaderAnswer::Batch(answer))),
-        "5108 0000010100010101030801010001020109020101fb2c010101660000",
+        "5108 000001010001010103080101000102010902010101fb2c010101660000",
     );
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
     golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5108 0001fb2c01010400");
@@ -146,7 +146,7 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5108 000301000177015701010201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
+        "5108 00030100017701570101000201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
@@ -184,7 +184,7 @@ fn what_was_read() {
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6, uncovered: 8 })),
-        "5108 0003010501010101017501016f00010166000501010174fb2c01070c080102",
+        "5108 0003010501010101017501016f00010166000101670501010174fb2c01010305070c080102",
     );
     golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5108 00030106040102");
     golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5108 00030106050102");
@@ -389,7 +389,7 @@ fn a_consume_and_its_charge() {
         price_version: Some((7, Some(9))),
         shadow: Some(Shadowed { code: WouldRefuse::LimitReached, would_have_cost: 5 }),
     };
-    golden(&Forwarded(Ok(charge)), "5506 00012a070502000202030a14000101070109");
+    golden(&Forwarded(Ok(charge)), "5506 00012a070502000202030a14000101070109010205");
 }
 
 #[test]
