@@ -79,14 +79,17 @@ const CONSUME: &str = "POST /v1/workspaces/acme/consume";
 const BODY: &str = r#"{"user":"ann","feature":"chat","amount":"1.5"}"#;
 
 /// Each route with a request that is in order.
-const IN_ORDER: [(&str, &str); 54] = [
+const IN_ORDER: [(&str, &str); 55] = [
     (CONSUME, BODY),
     ("POST /v1/workspaces/acme/quote", BODY),
     (
         "POST /v1/workspaces/acme/consume/batch",
         r#"{"items":[{"key":"k","user":"a","feature":"f","amount":1}]}"#,
     ),
-    ("PUT /v1/workspaces/acme", r#"{"name":"Acme","membership":"listed","durability":"disk"}"#),
+    (
+        "PUT /v1/workspaces/acme",
+        r#"{"name":"Acme","membership":"listed","durability":"disk","enforcement":"shadow"}"#,
+    ),
     ("GET /v1/workspaces/acme?fresh=true", ""),
     ("POST /v1/workspaces/acme/grants", r#"{"id":"g","kind":"plan","amount":"100"}"#),
     ("GET /v1/workspaces/acme/grants?limit=500&cursor=g", ""),
@@ -125,6 +128,7 @@ const IN_ORDER: [(&str, &str); 54] = [
     ("GET /v1/workspaces/acme/limits/models/opus", ""),
     ("DELETE /v1/workspaces/acme/limits/models/opus?window=day", ""),
     ("GET /v1/workspaces/acme/usage?group_by=user,team&interval=day&from=2026-11-01&to=2026-12-01", ""),
+    ("GET /v1/workspaces/acme/shadow?group_by=user,team&interval=day&from=2026-11-01&to=2026-12-01", ""),
     (
         "POST /v1/workspaces/acme/usage/import",
         r#"{"items":[{"id":"i","user":"a","feature":"f","amount":1,"happened_at":"2026-11-01T00:00:00Z"}]}"#,
