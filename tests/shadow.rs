@@ -227,3 +227,110 @@ async fn every_reason_is_named_and_what_is_no_decision_is_refused() {
         assert_conserved(&mut cluster.api(node)).await;
     }
 }
+
+const HOLDS: &str = "/v1/workspaces/acme/holds";
+
+async fn ask_hold(api: &mut Api, hold: &Value, verb: &str, body: Value) -> Value {
+    let path = format!("{HOLDS}/{}/{verb}", text(hold));
+    api.answer("POST", &path, Some(&body.to_string())).await.expect(200).json()
+}
+
+fn shadow(answer: &Value) -> (String, String) {
+    (text(&answer["shadow"]["code"]), text(&answer["shadow"]["would_have_cost"]))
+}
+
+fn would(code: &str, cost: &str) -> (String, String) {
+    (code.to_owned(), cost.to_owned())
+}
+
+fn open_body(user: &str, amount: &str) -> String {
+    json!({"user": user, "feature": "chat", "amount": amount, "ttl_ms": 300_000}).to_string()
+}
+
+async fn holds_are_refused_with_enforcement_on(api: &mut Api) {
+    enforce(api, "on").await;
+    let opened = api.answer("POST", HOLDS, Some(&open_body("dee", "1"))).await.expect(201).json();
+    let path = format!("{HOLDS}/{}/settle", text(&opened["hold"]));
+    let refused = api.answer("POST", &path, Some(r#"{"amount":"2"}"#)).await.expect(402);
+    assert_eq!(refused.code(), "hold_exceeded");
+    assert_eq!(
+        api.answer("POST", HOLDS, Some(&open_body("ann", "12"))).await.expect(402).code(),
+        "exhausted"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_stream_is_cut_and_each_is_counted_once_when_it_ends() {
+    let mut cluster = Cluster::start(3).await;
+    let mut admin = cluster.api(1);
+    admin.make_workspace("acme", "10").await;
+    enforce(&mut admin, "shadow").await;
+    // More than there is: opened with nothing, under a key the same again, gone on with, settled.
+    let (key, body) = ("h-1", open_body("ann", "12"));
+    let first = admin.write_keyed("POST", HOLDS, key, &body).await.expect(201);
+    let opened = first.json();
+    assert_eq!((text(&opened["held"]), shadow(&opened)), ("0".into(), would("exhausted", "12")), "{opened}");
+    for node in cluster.numbers() {
+        let again = cluster.api(node).write_keyed("POST", HOLDS, key, &body).await.expect(201);
+        assert_eq!(again.body, first.body);
+    }
+    let extended =
+        ask_hold(&mut admin, &opened["hold"], "extend", json!({"amount": "15", "confirmed": "14"})).await;
+    let said = [&extended["held"], &extended["confirmed"]].map(text);
+    assert_eq!((said, shadow(&extended)), (["0".into(), "0".into()], would("exhausted", "15")), "{extended}");
+
+    // The node that has it is killed: it is still known.
+    let by = text(&opened["hold"]);
+    let by: u16 =
+        by.split_once('.').expect("a node and a number").0.trim_start_matches('n').parse().expect("a node");
+    cluster.node(by).kill();
+    cluster.node(by).restart().await;
+    cluster.ready().await;
+    let other = cluster.numbers().find(|node| *node != by).expect("three nodes");
+    let mut api = cluster.api(other);
+    let ended = ask_hold(&mut api, &opened["hold"], "settle", json!({"amount": "14.5"})).await;
+    assert_eq!(
+        (text(&ended["charged"]), shadow(&ended)),
+        ("0".into(), would("exhausted", "14.5")),
+        "{ended}"
+    );
+    assert_eq!(ask_hold(&mut api, &opened["hold"], "settle", json!({"amount": "14.5"})).await, ended);
+
+    // What there is is held; more is not, and what the call has cost beyond it is counted.
+    let opened = api.answer("POST", HOLDS, Some(&open_body("bob", "8"))).await.expect(201).json();
+    assert_eq!((text(&opened["held"]), opened.get("shadow")), ("8".into(), None), "{opened}");
+    let extended = ask_hold(&mut api, &opened["hold"], "extend", json!({"amount": "11"})).await;
+    assert_eq!(
+        (text(&extended["held"]), shadow(&extended)),
+        ("8".into(), would("exhausted", "3")),
+        "{extended}"
+    );
+    let ended = ask_hold(&mut api, &opened["hold"], "settle", json!({"amount": "10"})).await;
+    assert_eq!((text(&ended["charged"]), shadow(&ended)), ("8".into(), would("exhausted", "2")), "{ended}");
+
+    // Beyond a hold that was given all it asked for.
+    let opened = api.answer("POST", HOLDS, Some(&open_body("cid", "1"))).await.expect(201).json();
+    let ended = ask_hold(&mut api, &opened["hold"], "settle", json!({"amount": "1.25"})).await;
+    assert_eq!(
+        (text(&ended["charged"]), shadow(&ended)),
+        ("1".into(), would("hold_exceeded", "0.25")),
+        "{ended}"
+    );
+
+    let cost = |text: &str| credits(&json!(text));
+    for (user, charged, code, rest) in [
+        ("ann", "0", "exhausted", "14.5"),
+        ("bob", "8", "exhausted", "2"),
+        ("cid", "1", "hold_exceeded", "0.25"),
+    ] {
+        let expected = (0, cost(charged), BTreeMap::from([(code.to_owned(), 1)]), cost(rest));
+        let what = format!("{user}: {expected:?} is reported");
+        eventually(&what, PATIENCE, async || (reported(&mut api, user).await == expected).then_some(()))
+            .await;
+    }
+
+    holds_are_refused_with_enforcement_on(&mut api).await;
+    for node in cluster.numbers() {
+        assert_conserved(&mut cluster.api(node)).await;
+    }
+}

@@ -41,6 +41,7 @@ async fn hold(holder: &Holder, amount: Credits, ttl_ms: u32) -> Held {
             ttl_ms,
             at: SystemClock::new().now(),
             key: None,
+            shadow: None,
         };
         return permit.hold(wish).await.unwrap();
     }
@@ -48,7 +49,7 @@ async fn hold(holder: &Holder, amount: Credits, ttl_ms: u32) -> Held {
 
 async fn settle(holder: &Holder, held: &Held, amount: Credits) {
     let day = SystemClock::new().now().day();
-    let settle = Settle { amount, cap: false, units: Vec::new(), day };
+    let settle = Settle { amount, cap: false, shadow: None, units: Vec::new(), day };
     holder.end_hold(held.number, Ending::Settle(settle)).await.unwrap();
 }
 

@@ -10,6 +10,7 @@ use crate::edge::{good, maybe};
 use crate::error::Refused;
 use crate::extract::{Body, Conditions, One, Two};
 use crate::limits::BODY_BYTES_MAX;
+use crate::shadow::shadowed_json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use quota::{EndOfHold, HoldAnswer, HoldCommand, HoldEnd, HoldState, Shortfall, UsedBy};
@@ -34,8 +35,12 @@ pub(crate) async fn open(
     let ttl_ms = u32::try_from(ttl_ms).ok().filter(|ms| (least..=most).contains(ms));
     let ttl_ms = ttl_ms.ok_or_else(|| Refused::invalid(format!("ttl_ms: it is {least} to {most}")))?;
     let opened = app.change(Box::pin(app.quota()?.open_hold(quota::OpenHold { consume, ttl_ms }))).await?;
-    let hold =
-        json::Hold { hold: Text(opened.hold), held: Text(opened.held), expires_at: Text(opened.expires_at) };
+    let hold = json::Hold {
+        hold: Text(opened.hold),
+        held: Text(opened.held),
+        expires_at: Text(opened.expires_at),
+        shadow: opened.shadow.map(shadowed_json),
+    };
     Ok(with_status(StatusCode::CREATED, &hold))
 }
 
@@ -116,11 +121,12 @@ fn state_json(state: &HoldState) -> json::HeldCredits {
         held: Text(state.held),
         confirmed: Text(state.confirmed),
         expires_at: Text(state.expires_at),
+        shadow: state.shadow.map(shadowed_json),
     }
 }
 
 fn end_json(end: HoldEnd) -> json::EndedHold {
-    let HoldEnd { hold, end, charged, freed, sources, durability, cycle } = end;
+    let HoldEnd { hold, end, charged, freed, sources, durability, cycle, shadow } = end;
     let end = match end {
         EndOfHold::Settled => json::HoldEnd::Settled,
         EndOfHold::Released => json::HoldEnd::Released,
@@ -136,6 +142,7 @@ fn end_json(end: HoldEnd) -> json::EndedHold {
         sources: paid(sources),
         durability: Text(durability.into()),
         cycle: cycle.map(|cycle| cycle.0),
+        shadow: shadow.map(shadowed_json),
     }
 }
 
@@ -184,6 +191,7 @@ mod tests {
             sources: vec![(Source::Shared, one)],
             durability: Durability::Disk,
             cycle: Some(CycleNumber(3)),
+            shadow: None,
         };
         let golden = concat!(
             r#"{"hold":"n1.h42","end":"settled_late","charged":"1","freed":"0","#,

@@ -1,7 +1,7 @@
 //! `tranche hold …`. Not here: what becomes of holds.
 
-use crate::consume::Action;
-use crate::table::fields;
+use crate::consume::{Action, would_refuse};
+use crate::table::{fields, or_dash};
 use crate::target::{Failure, Target, word};
 use clap::Subcommand;
 use types::{Credits, HoldId, IdempotencyKey, Unit, WorkspaceId};
@@ -62,6 +62,7 @@ pub(crate) async fn run(target: &Target, command: HoldCommand) -> Result<(), Fai
                 fields(&[
                     ("hold", hold.hold.0.to_string()),
                     ("held", hold.held.0.to_string()),
+                    ("would be refused", or_dash(hold.shadow.as_ref().map(would_refuse))),
                     ("expires", json::Shown(&hold.expires_at.0).to_string()),
                 ])
             })
@@ -74,6 +75,7 @@ pub(crate) async fn run(target: &Target, command: HoldCommand) -> Result<(), Fai
                     ("hold", state.hold.0.to_string()),
                     ("held", state.held.0.to_string()),
                     ("confirmed", state.confirmed.0.to_string()),
+                    ("would be refused", or_dash(state.shadow.as_ref().map(would_refuse))),
                     ("expires", json::Shown(&state.expires_at.0).to_string()),
                 ])
             })
@@ -101,5 +103,6 @@ fn ended(end: &json::EndedHold) -> String {
         ("freed", end.freed.0.to_string()),
         ("sources", sources.collect::<Vec<_>>().join(", ")),
         ("durability", end.durability.0.as_str().into()),
+        ("would be refused", or_dash(end.shadow.as_ref().map(would_refuse))),
     ])
 }

@@ -121,9 +121,13 @@ pub(crate) fn parts_out(parts: &[Part]) -> shape::Parts {
     parts.iter().map(|(at, part)| (*at, part.micros())).collect()
 }
 
-fn shadow_in((code, cost): &(String, u64)) -> Parsed<Shadowed> {
+pub(crate) fn shadow_in((code, cost): &(String, u64)) -> Parsed<Shadowed> {
     let read = WouldRefuse::read(code).ok_or_else(|| BadRecord::WouldRefuse(code.clone()))?;
     Ok(Shadowed { code: read, would_have_cost: amount(*cost)? })
+}
+
+pub(crate) fn shadow_out(shadow: Shadowed) -> (String, u64) {
+    (shadow.code.to_string(), shadow.would_have_cost.micros())
 }
 
 pub(crate) fn source_in(source: shape::Source) -> Source {
@@ -399,6 +403,7 @@ impl KeptKey {
             cycle: CycleNumber(kept.cycle),
             amount: amount(kept.held)?,
             expires_at: Timestamp::from_millis(kept.expires_at_ms),
+            shadow: kept.shadow.as_ref().map(shadow_in).transpose()?,
         };
         Ok(Self {
             workspace: WorkspaceId::parse(&kept.workspace)?,
@@ -436,7 +441,7 @@ impl KeptKey {
             cycle: charged.cycle.0,
             amount: charged.amount.micros(),
             sources: charged.sources.iter().map(|(from, part)| (source_out(*from), part.micros())).collect(),
-            shadow: charged.shadow.map(|it| (it.code.to_string(), it.would_have_cost.micros())),
+            shadow: charged.shadow.map(shadow_out),
         }))
     }
 
@@ -451,6 +456,7 @@ impl KeptKey {
             cycle: held.cycle.0,
             held: held.amount.micros(),
             expires_at_ms: held.expires_at.millis(),
+            shadow: held.shadow.map(shadow_out),
         }))
     }
 }

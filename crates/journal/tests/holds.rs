@@ -4,9 +4,9 @@
 mod holder;
 
 use holder::*;
-use journal::{Begun, EndOfHold, Ending, OpenHold, Refused, Settle, SettleLate};
+use journal::{Begun, EndOfHold, Ending, ExtendHold, OpenHold, Refused, Settle, SettleLate};
 use platform::{Clock, Unsynced};
-use types::{Credits, Durability, HoldNumber, IdempotencyKey, Source};
+use types::{Credits, Durability, HoldNumber, IdempotencyKey, Shadowed, Source, Unit, WouldRefuse};
 
 /// How a hold that is over ended, and what it was charged.
 fn over<T: std::fmt::Debug>(answer: Result<T, Refused>) -> (EndOfHold, u64) {
@@ -60,7 +60,7 @@ fn settling_at_the_bounds_of_a_hold() {
     assert_eq!(told(&holder.end(hold, machine.settle(10)).unwrap()), (EndOfHold::Settled, 10, 0));
     let hold = held(10);
     let (units, day) = (Vec::new(), machine.clock.now().day());
-    let capped = Ending::Settle(Settle { amount: credits(11), cap: true, units, day });
+    let capped = Ending::Settle(Settle { amount: credits(11), cap: true, shadow: None, units, day });
     assert_eq!(told(&holder.end(hold, capped).unwrap()), (EndOfHold::Settled, 10, 0));
     let hold = held(10);
     assert_eq!(
@@ -251,7 +251,8 @@ fn a_key_and_its_hold_are_one_record_and_live_through_segments() {
     let begin =
         |holder: &holder::Holder, hash| holder.keys.begin(&workspace("w"), &user("ann"), &key, [hash; 32]);
     let Begun::Fresh(guard) = begin(&holder, 1) else { panic!("it is new") };
-    let held = holder.hold(OpenHold { key: Some(guard), ..machine.wish(1, 10) }).unwrap();
+    let shadow = Some(Shadowed { code: WouldRefuse::AccessDisabled, would_have_cost: credits(3) });
+    let held = holder.hold(OpenHold { key: Some(guard), shadow, ..machine.wish(1, 10) }).unwrap();
     assert!(matches!(begin(&holder, 2), Begun::Conflict));
     for _ in 0..6_000 {
         holder.charge(chat(1, 1, Durability::Local)).unwrap();
@@ -269,4 +270,89 @@ fn a_key_and_its_hold_are_one_record_and_live_through_segments() {
     assert_eq!(holder.look(held.number).unwrap().facts.held, credits(10));
     assert_eq!(holder.look(held.number).unwrap().facts.prices.to_string(), "7.9");
     assert_eq!(over(holder.look(over_before)), (EndOfHold::Settled, 4), "how it ended is known too");
+}
+
+/// What a line reports of what would have been refused: calls, and what they would have cost.
+fn counted(holder: &holder::Holder, line: &journal::LineKey) -> (u64, u64, u64) {
+    let numbers = holder.run(holder.journal.numbers(vec![line.clone()], true)).unwrap().remove(0);
+    let Some((_, metered)) = numbers.meters.into_iter().next() else { return (0, 0, 0) };
+    let (used, shadow) = metered.split();
+    (used.calls, shadow.calls(), shadow.would_have_cost.micros())
+}
+
+#[test]
+fn a_hold_that_would_have_been_refused_is_counted_once_when_it_ends() {
+    let (machine, holder, line) = started(100);
+    let shadow = Some(Shadowed { code: WouldRefuse::Exhausted, would_have_cost: credits(40) });
+    let open = |holder: &holder::Holder| {
+        let held = holder.hold(OpenHold { shadow, ..machine.wish(1, 0) }).unwrap();
+        assert_eq!((held.amount, held.shadow), (Credits::ZERO, shadow));
+        held.number
+    };
+    let hold = open(&holder);
+    assert_eq!(counted(&holder, &line), (0, 0, 0), "it has not ended");
+    // It gets no more, though somebody has won credits for it; what it has not is not confirmed.
+    let view = holder.extend(machine.more(hold, Some(spend_of(1, 10)), 50, 45)).unwrap();
+    assert_eq!((view.facts.held, view.confirmed, view.freed), (Credits::ZERO, Credits::ZERO, credits(10)));
+    assert_eq!(view.facts.shadow.map(|shadow| shadow.would_have_cost), Some(credits(50)));
+    let beyond = holder.extend(machine.more(hold, None, 0, 51));
+    assert_eq!(beyond, Err(Refused::BeyondHold { held: Credits::ZERO }));
+    let ended = holder.end(hold, machine.settle(47)).unwrap();
+    assert_eq!(told(&ended), (EndOfHold::Settled, 0, 0));
+    let settled = Some(Shadowed { code: WouldRefuse::Exhausted, would_have_cost: credits(47) });
+    assert_eq!(ended.over.facts.shadow, settled, "what it would have cost is known now");
+    assert_eq!(counted(&holder, &line), (0, 1, 47));
+
+    // Released: nobody went on. Expired: somebody may have.
+    let (released, expired) = (open(&holder), open(&holder));
+    holder.end(released, machine.release()).unwrap();
+    assert_eq!(counted(&holder, &line), (0, 2, 47));
+    machine.kill(holder);
+    let holder = machine.start();
+    let Err(Refused::HoldOver(again)) = holder.end(hold, machine.settle(47)) else { panic!("it has ended") };
+    assert_eq!(again.facts.shadow, settled);
+    machine.clock.advance_ms(TTL_MS);
+    assert_eq!(over(holder.look(expired)), (EndOfHold::Expired, 0));
+    assert_eq!(counted(&holder, &line), (0, 3, 87));
+}
+
+#[test]
+fn a_hold_keeps_what_it_has_where_more_would_have_been_refused() {
+    let (machine, holder, line) = started(100);
+    let open = || holder.hold(machine.wish(1, 10)).unwrap().number;
+    let more = |hold, to, confirmed| {
+        let shadow = Some(WouldRefuse::LimitReached);
+        holder.extend(ExtendHold { shadow, ..machine.more(hold, None, to, confirmed) }).unwrap()
+    };
+    let hold = open();
+    let view = more(hold, 25, 12);
+    assert_eq!(
+        (view.facts.held, view.confirmed),
+        (credits(10), credits(10)),
+        "confirmed is what is set aside"
+    );
+    assert_eq!(holder.end(hold, machine.settle(9)), Err(Refused::BelowConfirmed { confirmed: credits(10) }));
+    let ended = holder.end(hold, machine.settle(24)).unwrap();
+    assert_eq!(told(&ended), (EndOfHold::Settled, 10, 0));
+    assert_eq!(counted(&holder, &line), (0, 1, 14));
+    // Time is up with a part confirmed: that is charged, and the rest was lacking.
+    let hold = open();
+    more(hold, 25, 4);
+    machine.clock.advance_ms(TTL_MS);
+    assert_eq!(over(holder.look(hold)), (EndOfHold::Expired, 4));
+    assert_eq!(counted(&holder, &line), (0, 2, 29));
+    // Beyond a hold that nobody has refused anything.
+    let settle = |amount, shadow| {
+        let (units, day) = (vec![(Unit::parse("token").unwrap(), 7)], machine.clock.now().day());
+        Ending::Settle(Settle { amount: credits(amount), cap: false, shadow, units, day })
+    };
+    let exceeded = Some(WouldRefuse::HoldExceeded);
+    let ended = holder.end(open(), settle(13, exceeded)).unwrap();
+    assert_eq!((told(&ended), counted(&holder, &line)), ((EndOfHold::Settled, 10, 0), (0, 3, 32)));
+    let ended = holder.end(open(), settle(10, exceeded)).unwrap();
+    assert_eq!(
+        (ended.over.facts.shadow, counted(&holder, &line)),
+        (None, (1, 3, 32)),
+        "at its bound it is none"
+    );
 }

@@ -144,6 +144,8 @@ pub struct HoldOpened {
     pub held: Credits,
     pub expires_at: Timestamp,
     pub cycle: CycleNumber,
+    /// It would have been refused: nothing is held.
+    pub shadow: Option<Shadowed>,
 }
 
 /// A hold that is open.
@@ -153,6 +155,8 @@ pub struct HoldState {
     pub held: Credits,
     pub confirmed: Credits,
     pub expires_at: Timestamp,
+    /// It would have been refused, then or before: what the hold lacks.
+    pub shadow: Option<Shadowed>,
 }
 
 /// A hold that has ended.
@@ -168,6 +172,8 @@ pub struct HoldEnd {
     pub durability: Durability,
     /// The one it was opened in; `None` where nobody knows it.
     pub cycle: Option<CycleNumber>,
+    /// It would have been refused, or a part of it: what the call would have cost beyond what is charged.
+    pub shadow: Option<Shadowed>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

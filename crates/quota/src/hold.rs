@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use types::planted::{Mistake, is_planted};
-use types::{Credits, Durability, Feature, HoldId, Model, UserId, WorkspaceId};
+use types::{
+    Credits, Durability, Enforcement, Feature, HoldId, Model, Shadowed, UserId, WorkspaceId, WouldRefuse,
+};
 
 /// The shortest time to live of a hold: it ends with the first tick after it, of one second each.
 pub const HOLD_TTL_MS_MIN: u32 = 1_000;
@@ -112,8 +114,8 @@ impl Quota {
         let prices = self.prices_for(&consume.workspace, None)?.version();
         let price = self.price_of(&consume, Some(prices))?;
         let Consume { workspace, user, feature, model, .. } = &consume;
-        let (handle, permit, spend) =
-            self.won(workspace, user, feature, model.as_ref(), price.charge).await?;
+        let Won { handle, permit, spend, shadow } =
+            self.won_or_counted(workspace, user, feature, model.as_ref(), price.charge).await?;
         let durability = consume.durability.unwrap_or_else(|| handle.durability());
         let wish = journal::OpenHold {
             spend,
@@ -124,9 +126,13 @@ impl Quota {
             ttl_ms,
             at: self.clock().now(),
             key,
+            shadow: shadow.map(|code| Shadowed { code, would_have_cost: price.charge }),
         };
         match permit.hold(wish).await {
-            Ok(held) => Ok(self.opened(&held)),
+            Ok(held) => {
+                shadow.into_iter().for_each(|code| self.counts().note_would_refuse(code));
+                Ok(self.opened(&held))
+            }
             Err(why) => {
                 handle.hold_freed();
                 Err(self.refused(why))
@@ -149,7 +155,8 @@ impl Quota {
 
     fn opened(&self, held: &journal::Held) -> HoldOpened {
         let hold = HoldId { node: self.node(), number: held.number };
-        HoldOpened { hold, held: held.amount, expires_at: held.expires_at, cycle: held.cycle }
+        let journal::Held { amount, expires_at, cycle, shadow, .. } = *held;
+        HoldOpened { hold, held: amount, expires_at, cycle, shadow }
     }
 
     /// Wins credits on the user's word, and waits for them where it must.
@@ -160,7 +167,7 @@ impl Quota {
         feature: &Feature,
         model: Option<&Model>,
         amount: Credits,
-    ) -> Result<(Arc<Handle>, Permit<'_>, Spend), Refusal> {
+    ) -> Result<Won<'_>, NoCredits> {
         let end = Instant::now() + Duration::from_millis(self.holder().options().wait_ms);
         let mut has_waited = false;
         loop {
@@ -168,17 +175,34 @@ impl Quota {
             match self.win(&handle, amount) {
                 Ok((permit, Spent { epoch, .. })) => {
                     let spend = Spend { handle: handle.no, epoch: epoch.number(), amount };
-                    return Ok((handle, permit, spend));
+                    return Ok(Won { handle, permit, spend, shadow: None });
                 }
-                Err(Attempt::Refused(refusal)) => return Err(refusal),
+                Err(Attempt::Refused(refusal)) => return Err(refusal.into()),
                 Err(Attempt::Short) => {
                     if !std::mem::replace(&mut has_waited, true) {
                         self.counts().note_waited();
                     }
-                    let waited = self.wait_for_credits(&handle, feature, model, amount, end).await;
-                    waited.map_err(NoCredits::refusal)?;
+                    self.wait_for_credits(&handle, feature, model, amount, end).await?;
                 }
             }
+        }
+    }
+
+    /// The same; in shadow mode nothing is won where it would have been refused.
+    async fn won_or_counted(
+        &self,
+        workspace: &WorkspaceId,
+        user: &UserId,
+        feature: &Feature,
+        model: Option<&Model>,
+        amount: Credits,
+    ) -> Result<Won<'_>, Refusal> {
+        match self.won(workspace, user, feature, model, amount).await {
+            Err(NoCredits::Shadow(code, _)) => {
+                let nothing = self.won(workspace, user, feature, model, Credits::ZERO).await;
+                nothing.map(|won| Won { shadow: Some(code), ..won }).map_err(NoCredits::refusal)
+            }
+            won => won.map_err(NoCredits::refusal),
         }
     }
 
@@ -205,23 +229,29 @@ impl Quota {
         if amount.micros() > crate::CHARGE_MICROS_MAX {
             return Err(Refusal::Invalid("a single hold has at most what a single charge may cost".into()));
         }
-        let lacking = amount.saturating_sub(view.facts.held);
-        if confirmed > view.facts.held.max(amount) {
+        let lacked = view.facts.shadow.map_or(Credits::ZERO, |shadow| shadow.would_have_cost);
+        let most = view.facts.held.saturating_add(lacked).max(amount);
+        if confirmed > most {
             return Err(Refusal::Invalid(format!(
-                "{confirmed} are confirmed, and the hold has {}: raise its amount with it",
-                view.facts.held.max(amount)
+                "{confirmed} are confirmed, and the hold has {most}: raise its amount with it"
             )));
         }
+        // What would have been refused before gets no more: with enforcement on it would have gone no further.
+        let is_shadow = view.facts.shadow.is_some();
+        let lacking = if is_shadow { Credits::ZERO } else { amount.saturating_sub(view.facts.held) };
         if view.is_ending && !lacking.is_zero() {
             return Err(Refusal::HoldEnding);
         }
-        let (permit, won) = if lacking.is_zero() {
-            (self.holder().journal().reserve().map_err(not_booked)?, None)
+        let HoldFacts { user, feature, model, .. } = &view.facts;
+        let reserve = || self.holder().journal().reserve().map_err(not_booked);
+        let (permit, won, shadow) = if lacking.is_zero() {
+            (reserve()?, None, None)
         } else {
-            let HoldFacts { user, feature, model, .. } = &view.facts;
-            let (handle, permit, spend) =
-                self.won(&workspace, user, feature, model.as_ref(), lacking).await?;
-            (permit, Some((handle, spend)))
+            match self.won(&workspace, user, feature, model.as_ref(), lacking).await {
+                Ok(Won { handle, permit, spend, .. }) => (permit, Some((handle, spend)), None),
+                Err(NoCredits::Shadow(code, _)) => (reserve()?, None, Some(code)),
+                Err(NoCredits::Refused(refusal)) => return Err(refusal),
+            }
         };
         let more = journal::ExtendHold {
             hold: hold.number,
@@ -230,6 +260,7 @@ impl Quota {
             confirmed,
             refresh: self.holder().has_session(&workspace),
             at: self.clock().now(),
+            shadow,
         };
         let extended = permit.extend(more).await;
         if let Some((handle, _)) = won
@@ -238,8 +269,9 @@ impl Quota {
             handle.hold_freed();
         }
         let view = extended.map_err(|why| self.refused(why))?;
+        shadow.into_iter().for_each(|code| self.counts().note_would_refuse(code));
         let HoldView { facts, confirmed, expires_at, .. } = view;
-        Ok(HoldState { hold, held: facts.held, confirmed, expires_at })
+        Ok(HoldState { hold, held: facts.held, confirmed, expires_at, shadow: facts.shadow })
     }
 
     async fn settle(&self, settle: SettleHold) -> Result<HoldEnd, Refusal> {
@@ -248,17 +280,33 @@ impl Quota {
             Ok(view) => view,
             Err(over) => return self.settle_again(hold, over, &used, shortfall).await,
         };
+        let amount = self.cost_of(&view.facts, &used)?;
+        let shadow = self.exceeded(&view.facts, amount, shortfall).await;
         let wish = journal::Settle {
-            amount: self.cost_of(&view.facts, &used)?,
+            amount,
             cap: shortfall == Shortfall::Cap,
+            shadow,
             units: units_of(&used),
             day: self.clock().now().day(),
         };
         match self.holder().end_hold(hold.number, Ending::Settle(wish)).await {
-            Ok(ended) => self.ended(hold, &ended).await,
+            Ok(ended) => {
+                shadow.into_iter().for_each(|code| self.counts().note_would_refuse(code));
+                self.ended(hold, &ended).await
+            }
             Err(Refused::HoldOver(over)) => self.settle_again(hold, *over, &used, shortfall).await,
             Err(why) => Err(self.refused(why)),
         }
+    }
+
+    /// Whether it costs more than is held, where that is refused with enforcement on and counted in shadow mode. Where the
+    /// leader does not say which it is, it is refused: it can still be settled.
+    async fn exceeded(&self, facts: &HoldFacts, cost: Credits, shortfall: Shortfall) -> Option<WouldRefuse> {
+        if cost <= facts.held || shortfall == Shortfall::Cap || facts.shadow.is_some() {
+            return None;
+        }
+        let summary = self.workspace(&facts.workspace, false).await.ok()?;
+        (summary.view.enforcement == Enforcement::Shadow).then_some(WouldRefuse::HoldExceeded)
     }
 
     /// Settled twice is the same answer; what had expired is settled late.
@@ -276,28 +324,37 @@ impl Quota {
                 Ok(end_of(hold, &over))
             }
             journal::EndOfHold::Released => Err(over_already(&over)),
-            journal::EndOfHold::Expired => {
-                self.settle_late(hold, &over.facts, over.charged, used, shortfall).await
-            }
+            journal::EndOfHold::Expired => self.settle_late(hold, &over, used, shortfall).await,
         }
     }
 
     async fn settle_late(
         &self,
         hold: HoldId,
-        facts: &HoldFacts,
-        charged: Credits,
+        over: &HoldOver,
         used: &UsedBy,
         shortfall: Shortfall,
     ) -> Result<HoldEnd, Refusal> {
+        let HoldOver { facts, charged, .. } = over;
         let cost = self.cost_of(facts, used)?;
-        if cost > facts.held && shortfall == Shortfall::Reject {
+        let exceeded = self.exceeded(facts, cost, shortfall).await;
+        let is_counted = exceeded.is_some() || facts.shadow.is_some();
+        if cost > facts.held && shortfall == Shortfall::Reject && !is_counted {
             return Err(Refusal::HoldExceeded { held: facts.held });
         }
-        let rest = cost.min(facts.held).saturating_sub(charged);
+        let rest = cost.min(facts.held).saturating_sub(*charged);
+        if rest.is_zero() && facts.shadow.is_some() {
+            // What it would have cost was counted when its time was up.
+            return Ok(end_of(hold, over));
+        }
         let HoldFacts { workspace, user, feature, model, .. } = facts;
-        let (handle, permit, spend) = self.won(workspace, user, feature, model.as_ref(), rest).await?;
-        let (units, day) = (units_of(used), self.clock().now().day());
+        let won = self.won_or_counted(workspace, user, feature, model.as_ref(), rest).await?;
+        let Won { handle, permit, spend, shadow } = won;
+        let code = shadow.or(exceeded).filter(|_| facts.shadow.is_none());
+        let would_have_cost = cost.saturating_sub(*charged).saturating_sub(spend.amount);
+        let counted = code.map(|code| Shadowed { code, would_have_cost }.units());
+        let (units, day) = (counted.unwrap_or_else(|| units_of(used)), self.clock().now().day());
+        code.into_iter().for_each(|code| self.counts().note_would_refuse(code));
         match permit.settle_late(journal::SettleLate { hold: hold.number, spend, units, day }).await {
             Ok(ended) => self.ended(hold, &ended).await,
             Err(why) => {
@@ -378,6 +435,14 @@ impl Quota {
     }
 }
 
+/// Credits that were won on a user's word, and a place in the journal; nothing of them where it would have been refused.
+struct Won<'a> {
+    handle: Arc<Handle>,
+    permit: Permit<'a>,
+    spend: Spend,
+    shadow: Option<WouldRefuse>,
+}
+
 enum HoldKey {
     None,
     Fresh(KeyGuard),
@@ -432,6 +497,7 @@ fn end_of(hold: HoldId, over: &HoldOver) -> HoldEnd {
         sources: over.sources.clone(),
         durability: over.facts.durability.max(Durability::Disk),
         cycle: Some(over.facts.cycle),
+        shadow: over.facts.shadow,
     }
 }
 
@@ -445,5 +511,6 @@ fn unknown(hold: HoldId) -> HoldAnswer {
         sources: Vec::new(),
         durability: Durability::Disk,
         cycle: None,
+        shadow: None,
     })
 }

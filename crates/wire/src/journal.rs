@@ -65,6 +65,8 @@ pub enum Record {
         parts: Parts,
         confirmed: u64,
         expires_at_ms: i64,
+        /// Of the hold in all: why it would have been refused, and what it lacks.
+        shadow: Option<(String, u64)>,
     },
     HoldEnded(Box<HoldEnded>),
     /// A hold that had expired is settled all the same.

@@ -96,6 +96,7 @@ pub async fn decide(me: &Rc<Running>, open: &OpenHold) -> Opening {
         ttl_ms: *ttl_ms,
         at: now,
         key: None,
+        shadow: None,
     };
     let world = me.world();
     world.asked_to_charge(workspace, user, *price);
@@ -132,7 +133,9 @@ pub async fn hold_here(me: &Rc<Running>, asked: HoldAsked) -> Saying {
         HoldWish::Extend { to, confirmed } => {
             return extend(me, &workspace, hold, &view, (to, confirmed)).await;
         }
-        HoldWish::Settle { amount, cap } => Ending::Settle(Settle { amount, cap, units: Vec::new(), day }),
+        HoldWish::Settle { amount, cap } => {
+            Ending::Settle(Settle { amount, cap, shadow: None, units: Vec::new(), day })
+        }
         HoldWish::Release => Ending::Release { day },
     };
     me.world().oracle.borrow_mut().holds_of(&workspace).1.asked_to_end(hold);
@@ -212,6 +215,7 @@ async fn extend(
         confirmed,
         refresh: me.may_spend(),
         at: me.clock.now(),
+        shadow: None,
     };
     let extended = permit.extend(more).await;
     me.disk_is_slow().await;

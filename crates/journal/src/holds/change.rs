@@ -5,7 +5,7 @@ use super::{Hold, HoldChange};
 use crate::change::{MeterRef, UnitRef};
 use crate::change::{
     Parsed, Part, Slot, amount, durability_in, durability_out, meter_ref_in, meter_ref_out, parts_in,
-    parts_out, source_in, source_out, units_in, units_out,
+    parts_out, shadow_in, shadow_out, source_in, source_out, units_in, units_out,
 };
 use types::{
     Credits, CycleNumber, Feature, HoldNumber, IdempotencyKey, LineNumber, Model, PriceVersion, Timestamp,
@@ -79,12 +79,13 @@ impl HoldChange {
                 let key = held.key.as_deref().map(HoldKey::parse).transpose()?;
                 Self::Opened { number: held.number, hold: Hold::parse(held)?, key }
             }
-            Record::Extended { hold, line, parts, confirmed, expires_at_ms } => Self::Extended {
+            Record::Extended { hold, line, parts, confirmed, expires_at_ms, shadow } => Self::Extended {
                 hold: HoldNumber(*hold),
                 slot: Slot(*line),
                 parts: parts_in(parts)?,
                 confirmed: amount(*confirmed)?,
                 expires_at: Timestamp::from_millis(*expires_at_ms),
+                shadow: shadow.as_ref().map(shadow_in).transpose()?,
             },
             Record::HoldEnded(ended) => Self::Ended {
                 hold: HoldNumber(ended.hold),
@@ -112,12 +113,13 @@ impl HoldChange {
         use shape::Record;
         match self {
             Self::Opened { number, hold, key } => Record::Held(Box::new(hold.shape(*number, key.as_ref()))),
-            Self::Extended { hold, slot, parts, confirmed, expires_at } => Record::Extended {
+            Self::Extended { hold, slot, parts, confirmed, expires_at, shadow } => Record::Extended {
                 hold: hold.0,
                 line: slot.0,
                 parts: parts_out(parts),
                 confirmed: confirmed.micros(),
                 expires_at_ms: expires_at.millis(),
+                shadow: shadow.map(shadow_out),
             },
             Self::Ended { hold, slot, end, watermark, used } => {
                 Record::HoldEnded(Box::new(shape::HoldEnded {
@@ -155,6 +157,7 @@ impl Hold {
             durability: durability_in(held.durability),
             ttl_ms: held.ttl_ms,
             expires_at: Timestamp::from_millis(held.expires_at_ms),
+            shadow: held.shadow.as_ref().map(shadow_in).transpose()?,
         })
     }
 
@@ -170,6 +173,7 @@ impl Hold {
             durability: durability_out(self.durability),
             ttl_ms: self.ttl_ms,
             expires_at_ms: self.expires_at.millis(),
+            shadow: self.shadow.map(shadow_out),
             key: key.map(|key| Box::new(key.shape())),
         }
     }
@@ -197,6 +201,7 @@ pub(crate) fn over_in(over: &shape::HoldOver) -> Parsed<HoldOver> {
         prices: prices_in(over.prices),
         durability: durability_in(over.durability),
         held: amount(over.held)?,
+        shadow: over.shadow.as_ref().map(shadow_in).transpose()?,
     };
     Ok(HoldOver {
         facts,
@@ -225,5 +230,6 @@ pub(crate) fn over_out(over: &HoldOver) -> shape::Record {
         charged: charged.micros(),
         charged_on: charged_on.0,
         sources: sources.collect(),
+        shadow: facts.shadow.map(shadow_out),
     }))
 }

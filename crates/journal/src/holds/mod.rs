@@ -18,6 +18,7 @@
 
 pub(crate) mod change;
 mod perform;
+mod shadow;
 pub(crate) mod words;
 
 use crate::book::Book;
@@ -28,8 +29,8 @@ use change::{HoldKey, Use};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::planted::{Mistake, is_planted};
 use types::{
-    Credits, Day, Durability, Feature, HoldNumber, Meter, Model, PriceVersion, Source, Timestamp, Unit,
-    UserId, WorkspaceId,
+    Credits, Day, Durability, Feature, HoldNumber, Meter, Model, PriceVersion, Shadowed, Source, Timestamp,
+    Unit, UserId, WorkspaceId,
 };
 use words::{
     EndOfHold, Ended, ExtendHold, HOLDS_REMEMBERED_MAX, Held, HoldFacts, HoldOver, HoldView, OpenHold,
@@ -49,6 +50,8 @@ pub(crate) struct Hold {
     pub durability: Durability,
     pub ttl_ms: u32,
     pub expires_at: Timestamp,
+    /// What it lacks, where it would have been refused. It is counted when the hold ends, once.
+    pub shadow: Option<Shadowed>,
 }
 
 impl Hold {
@@ -75,6 +78,7 @@ pub(crate) enum HoldChange {
         parts: Vec<Part>,
         confirmed: Credits,
         expires_at: Timestamp,
+        shadow: Option<Shadowed>,
     },
     Ended {
         hold: HoldNumber,
@@ -236,6 +240,7 @@ impl Book {
             prices: hold.prices,
             durability: hold.durability,
             held: hold.held(),
+            shadow: hold.shadow,
         })
     }
 
@@ -311,6 +316,7 @@ impl Book {
             durability: wish.durability,
             ttl_ms: wish.ttl_ms,
             expires_at: wish.at.plus_ms(i64::from(wish.ttl_ms)),
+            shadow: wish.shadow,
         };
         let key = wish.key.as_ref().map(|key| HoldKey {
             key: key.key().clone(),
@@ -324,8 +330,8 @@ impl Book {
     pub fn held(&self, number: HoldNumber) -> Result<Held, Unsound> {
         let hold = self.holds.get(number).ok_or_else(|| unknown(number))?;
         let facts = self.facts(number, hold)?;
-        let HoldFacts { line, cycle, held, .. } = facts;
-        Ok(Held { number, line, cycle, amount: held, expires_at: hold.expires_at })
+        let HoldFacts { line, cycle, held, shadow, .. } = facts;
+        Ok(Held { number, line, cycle, amount: held, expires_at: hold.expires_at, shadow })
     }
 
     /// Of the spend only what the hold lacks is taken.
@@ -335,6 +341,11 @@ impl Book {
             Err(why) => return Ok(Err(why)),
         };
         let is_ending = self.line(hold.slot).is_none_or(|line| line.is_ending);
+        let refreshed = wish.at.plus_ms(i64::from(hold.ttl_ms));
+        let expires_at = if wish.refresh && !is_ending { refreshed } else { hold.expires_at };
+        if let Some(code) = hold.shadow.map(|shadow| shadow.code).or(wish.shadow) {
+            return Ok(hold.extended_in_shadow(wish, code, expires_at));
+        }
         let lacking = wish.to.saturating_sub(hold.held());
         let spent = wish.spend.map_or(Credits::ZERO, |spend| spend.amount);
         let is_elsewhere =
@@ -347,27 +358,32 @@ impl Book {
             return Ok(Err(Refused::BeyondHold { held }));
         }
         let parts = self.spend_for_hold(hold.slot, lacking)?;
-        let refreshed = wish.at.plus_ms(i64::from(hold.ttl_ms));
         Ok(Ok(Change::Hold(HoldChange::Extended {
             hold: wish.hold,
             slot: hold.slot,
             parts,
             confirmed: hold.confirmed.max(wish.confirmed),
-            expires_at: if wish.refresh && !is_ending { refreshed } else { hold.expires_at },
+            expires_at,
+            shadow: None,
         })))
     }
 
     pub fn decide_settle(&self, number: HoldNumber, wish: &Settle) -> Result<Change, Refused> {
         let hold = self.open_hold(number)?;
         let held = hold.held();
-        if wish.amount > held && !wish.cap {
+        let is_beyond = wish.amount > held;
+        let code = hold.shadow.map(|shadow| shadow.code).or(wish.shadow.filter(|_| is_beyond));
+        if is_beyond && !wish.cap && code.is_none() {
             return Err(Refused::BeyondHold { held });
         }
         if wish.amount < hold.confirmed {
             return Err(Refused::BelowConfirmed { confirmed: hold.confirmed });
         }
         let amount = wish.amount.min(held);
-        self.decide_end(number, EndOfHold::Settled, amount, &wish.units, wish.day)
+        let rest = wish.amount.saturating_sub(amount);
+        let counted = code.map(|code| Shadowed { code, would_have_cost: rest }.units());
+        let units = counted.as_ref().unwrap_or(&wish.units);
+        self.decide_end(number, EndOfHold::Settled, amount, units, wish.day)
     }
 
     /// A release, and the end of its time: what is confirmed is charged.
@@ -375,7 +391,8 @@ impl Book {
         let hold = self.open_hold(number)?;
         let is_mistaken = end == EndOfHold::Expired && is_planted(Mistake::ExpiryChargesAll);
         let charged = if is_mistaken { hold.held() } else { hold.confirmed };
-        self.decide_end(number, end, charged, &[], day)
+        let units = hold.counted_at(end);
+        self.decide_end(number, end, charged, &units, day)
     }
 
     fn decide_end(
@@ -388,7 +405,7 @@ impl Book {
     ) -> Result<Change, Refused> {
         let hold = self.open_hold(number)?;
         let line = self.line(hold.slot).ok_or(Refused::NoLine)?;
-        let is_use = end == EndOfHold::Settled || !amount.is_zero();
+        let is_use = end == EndOfHold::Settled || !amount.is_zero() || !units.is_empty();
         let meter = is_use.then(|| line.meter_ref(&hold.meter(day)));
         let units = meter.as_ref().map(|meter| line.unit_refs(meter, units)).unwrap_or_default();
         let freed = hold.held().saturating_sub(amount);
@@ -457,12 +474,12 @@ impl Book {
             }
             // In a snapshot the line counts it already.
             HoldChange::Opened { number, hold, .. } => self.insert_hold(HoldNumber(*number), hold),
-            HoldChange::Extended { hold, slot, parts, confirmed, expires_at } => {
+            HoldChange::Extended { hold, slot, parts, confirmed, expires_at, shadow } => {
                 let known = self.holds.open.get_mut(hold).filter(|known| known.slot == *slot);
                 let known = known.ok_or_else(|| unknown(*hold))?;
                 let before = first(&known.parts, known.confirmed);
                 known.parts = merged(&known.parts, parts);
-                (known.confirmed, known.expires_at) = (*confirmed, *expires_at);
+                (known.confirmed, known.expires_at, known.shadow) = (*confirmed, *expires_at, *shadow);
                 let after = first(&known.parts, *confirmed);
                 let line = self.line_mut(*slot)?;
                 line.hold(parts)?;
@@ -475,8 +492,10 @@ impl Book {
                 let line = self.line_mut(*slot)?;
                 line.use_held(used)?;
                 let (more, charged_on) = (line.sources(&used.parts), line.opened.number);
+                let shadow = line.shadowed(&used.units);
                 let over = self.holds.over.get_mut(hold).ok_or_else(|| unknown(*hold))?;
                 (over.end, over.charged_on) = (EndOfHold::SettledLate, charged_on);
+                over.facts.shadow = over.facts.shadow.or(shadow);
                 over.charged = add(over.charged, total(used.parts.iter().map(|(_, part)| *part))?)?;
                 over.sources = joined(&over.sources, &more);
                 Ok(())
@@ -507,7 +526,7 @@ impl Book {
         used: &Use,
     ) -> Result<(), Unsound> {
         let known = self.holds.get(number).filter(|hold| hold.slot == slot).ok_or_else(|| unknown(number))?;
-        let facts = self.facts(number, known)?;
+        let mut facts = self.facts(number, known)?;
         let hold = self.holds.remove(number, &(facts.workspace.clone(), facts.user.clone()))?;
         let charged = total(used.parts.iter().map(|(_, part)| *part))?;
         let line = self.line_mut(slot)?;
@@ -518,6 +537,7 @@ impl Book {
         line.watermark = watermark;
         line.freed = line.freed.saturating_add(facts.held.saturating_sub(charged));
         let (sources, charged_on) = (line.sources(&used.parts), line.opened.number);
+        facts.shadow = line.shadowed(&used.units);
         self.holds.remember(HoldOver { facts, end, charged, charged_on, sources });
         Ok(())
     }

@@ -3,8 +3,8 @@
 use crate::keys::KeyGuard;
 use crate::words::HandleNo;
 use types::{
-    Credits, CycleNumber, Day, Durability, Feature, HoldNumber, LineNumber, Model, PriceVersion, Source,
-    Timestamp, Unit, UserId, WorkspaceId,
+    Credits, CycleNumber, Day, Durability, Feature, HoldNumber, LineNumber, Model, PriceVersion, Shadowed,
+    Source, Timestamp, Unit, UserId, WorkspaceId, WouldRefuse,
 };
 
 /// Holds that have ended and are still known, by holder; past it the oldest is forgotten. Nothing is charged to a hold that
@@ -32,6 +32,8 @@ pub struct OpenHold {
     pub ttl_ms: u32,
     pub at: Timestamp,
     pub key: Option<KeyGuard>,
+    /// It would have been refused: nothing is set aside, and what it lacks is remembered.
+    pub shadow: Option<Shadowed>,
 }
 
 /// A hold that was opened; under a key this is what is answered again.
@@ -42,6 +44,7 @@ pub struct Held {
     pub cycle: CycleNumber,
     pub amount: Credits,
     pub expires_at: Timestamp,
+    pub shadow: Option<Shadowed>,
 }
 
 /// Lets a hold have `to` in all, and says what of it is used for certain. Both only grow: asked again it is the same.
@@ -55,6 +58,8 @@ pub struct ExtendHold {
     /// Whether it lasts anew from `at`. Never where its line draws no more.
     pub refresh: bool,
     pub at: Timestamp,
+    /// It would have been refused: the hold keeps what it has, and lacks the rest.
+    pub shadow: Option<WouldRefuse>,
 }
 
 /// How a hold ends by its client's word.
@@ -72,6 +77,8 @@ pub struct Settle {
     pub amount: Credits,
     /// More than is held is charged as what is held; else it is refused.
     pub cap: bool,
+    /// Where more would have been refused: what is held is charged, and the rest is counted.
+    pub shadow: Option<WouldRefuse>,
     pub units: Vec<(Unit, u64)>,
     pub day: Day,
 }
@@ -108,6 +115,9 @@ pub struct HoldFacts {
     pub prices: PriceVersion,
     pub durability: Durability,
     pub held: Credits,
+    /// It would have been refused, or a part of it: what it lacks; at its end what the call would have cost beyond what it was
+    /// charged.
+    pub shadow: Option<Shadowed>,
 }
 
 /// An open hold.

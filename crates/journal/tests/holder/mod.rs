@@ -198,17 +198,18 @@ impl Machine {
             ttl_ms: TTL_MS,
             at: self.clock.now(),
             key: None,
+            shadow: None,
         }
     }
 
     pub fn more(&self, hold: HoldNumber, spend: Option<Spend>, to: u64, confirmed: u64) -> ExtendHold {
         let (to, confirmed) = (credits(to), credits(confirmed));
-        ExtendHold { hold, spend, to, confirmed, refresh: true, at: self.clock.now() }
+        ExtendHold { hold, spend, to, confirmed, refresh: true, at: self.clock.now(), shadow: None }
     }
 
     pub fn settle(&self, amount: u64) -> Ending {
         let (units, day) = (Vec::new(), self.clock.now().day());
-        Ending::Settle(Settle { amount: credits(amount), cap: false, units, day })
+        Ending::Settle(Settle { amount: credits(amount), cap: false, shadow: None, units, day })
     }
 
     pub fn release(&self) -> Ending {

@@ -29,11 +29,11 @@ travels! {
     struct ForwardHold as ForwardHold { epoch, open }
     struct OpenHold as OpenHold { consume, ttl_ms }
     struct HoldId as HoldId { node, number }
-    struct HoldOpened as HoldOpened { hold, held, expires_at, cycle }
+    struct HoldOpened as HoldOpened { hold, held, expires_at, cycle, shadow }
     struct ExtendHold as ExtendHold { workspace, hold, amount, confirmed }
     struct SettleHold as SettleHold { workspace, hold, used, shortfall }
-    struct HoldState as HoldState { hold, held, confirmed, expires_at }
-    struct HoldEnd as HoldEnd { hold, end, charged, freed, sources, durability, cycle }
+    struct HoldState as HoldState { hold, held, confirmed, expires_at, shadow }
+    struct HoldEnd as HoldEnd { hold, end, charged, freed, sources, durability, cycle, shadow }
 }
 
 travels! {
@@ -88,6 +88,10 @@ mod tests {
         HoldId { node: NodeId(3), number: HoldNumber(u64::MAX) }
     }
 
+    fn shadow() -> types::Shadowed {
+        types::Shadowed { code: types::WouldRefuse::HoldExceeded, would_have_cost: Credits::MAX }
+    }
+
     fn workspace() -> WorkspaceId {
         WorkspaceId::parse(&"w".repeat(128)).unwrap()
     }
@@ -108,7 +112,8 @@ mod tests {
             open: OpenHold { consume, ttl_ms: u32::MAX },
         });
         let expires_at = Timestamp::from_millis(-1);
-        let opened = HoldOpened { hold: hold(), held: Credits::MAX, expires_at, cycle: CycleNumber(2) };
+        let (cycle, shadow) = (CycleNumber(2), Some(shadow()));
+        let opened = HoldOpened { hold: hold(), held: Credits::MAX, expires_at, cycle, shadow };
         there_and_back(&ForwardedHold(Ok(opened)));
         there_and_back(&ForwardedHold(Err(Refusal::NoLeader)));
     }
@@ -136,7 +141,8 @@ mod tests {
             2,
         );
         let expires_at = Timestamp::from_millis(1);
-        let state = HoldState { hold: hold(), held: Credits::MAX, confirmed: Credits::ZERO, expires_at };
+        let (confirmed, shadow) = (Credits::ZERO, Some(shadow()));
+        let state = HoldState { hold: hold(), held: Credits::MAX, confirmed, expires_at, shadow };
         there_and_back(&HoldAnswered(Ok(HoldAnswer::Extended(state))));
         there_and_back(&HoldAnswered(Err(Refusal::HoldEnding)));
         for end in [
@@ -154,6 +160,7 @@ mod tests {
                 sources: vec![(Source::Shared, Credits::MAX)],
                 durability: Durability::Disk,
                 cycle: (end != EndOfHold::Unknown).then_some(CycleNumber(1)),
+                shadow: None,
             };
             there_and_back(&HoldAnswered(Ok(HoldAnswer::Ended(ended))));
         }

@@ -17,6 +17,8 @@ pub struct Held {
     pub durability: Durability,
     pub ttl_ms: u32,
     pub expires_at_ms: i64,
+    /// Why it would have been refused, and what it lacks.
+    pub shadow: Option<(String, u64)>,
     /// Only in the record that opens it.
     pub key: Option<Box<HoldKey>>,
 }
@@ -81,6 +83,7 @@ pub struct HoldOver {
     /// Of the line that was charged last: another one than its own, if it was settled late.
     pub charged_on: u64,
     pub sources: Vec<(Source, u64)>,
+    pub shadow: Option<(String, u64)>,
 }
 
 /// A key with the answer to the hold that was opened under it.
@@ -94,6 +97,7 @@ pub struct KeptHold {
     pub cycle: u32,
     pub held: u64,
     pub expires_at_ms: i64,
+    pub shadow: Option<(String, u64)>,
 }
 
 #[cfg(test)]
@@ -115,6 +119,7 @@ mod tests {
             durability: Durability::Disk,
             ttl_ms: 60_000,
             expires_at_ms: 70_000,
+            shadow: Some(("exhausted".into(), 5)),
             key: Some(Box::new(key())),
         };
         let meter = Meter { feature: "chat".into(), model: None, day: 20_000 };
@@ -140,6 +145,7 @@ mod tests {
             charged: 5,
             charged_on: 6,
             sources: vec![(Source::Shared, 5)],
+            shadow: None,
         };
         let kept = KeptHold {
             workspace: "w".into(),
@@ -150,14 +156,22 @@ mod tests {
             cycle: 2,
             held: 8,
             expires_at_ms: 70_000,
+            shadow: Some(("exhausted".into(), 5)),
         };
         let late = LateCharge { hold: 300, line: 3, charged: nothing.clone() };
         let expired = HoldEnded { end: EndOfHold::Expired, charged: nothing, ..ended.clone() };
         vec![
             (Record::Held(Box::new(held)), HELD),
             (
-                Record::Extended { hold: 300, line: 3, parts: vec![(1, 4)], confirmed: 6, expires_at_ms: -1 },
-                "4a030efb2c010301010406 01",
+                Record::Extended {
+                    hold: 300,
+                    line: 3,
+                    parts: vec![(1, 4)],
+                    confirmed: 6,
+                    expires_at_ms: -1,
+                    shadow: None,
+                },
+                "4a030efb2c010301010406 01 00",
             ),
             (Record::HoldEnded(Box::new(ended)), "4a030ffb2c0103000801000501010463686174 00fb409c 01000209"),
             (Record::HoldEnded(Box::new(expired)), "4a030ffb2c01030208000000"),
@@ -165,7 +179,7 @@ mod tests {
             (Record::Ending { line: 3, watermark: 9, parts: vec![(0, 7)] }, "4a03110309010007"),
             (
                 Record::HoldOver(Box::new(over)),
-                "4a0312fb2c01017703616e6e0402046368617400070109020308050601 0205",
+                "4a0312fb2c01017703616e6e0402046368617400070109020308050601 0205 00",
             ),
             (Record::KeptHold(Box::new(kept)), KEPT),
             (Record::Lowered { line: 3, watermark: 9 }, "4a03140309"),
@@ -173,12 +187,12 @@ mod tests {
     }
 
     const HELD: &str = concat!(
-        "4a030d00030100fc60e31600020463686174 01036d2d31 070109 01 fb60ea fce0220200 01016b",
+        "4a030d00030100fc60e31600020463686174 01036d2d31 070109 01 fb60ea fce0220200 010965786861757374656405 01016b",
         "0909090909090909090909090909090909090909090909090909090909090909fbd007"
     );
     const KEPT: &str = concat!(
         "4a0313017703616e6e016b0909090909090909090909090909090909090909090909090909090909090909fbd007",
-        "fb2c01040208fce0220200"
+        "fb2c01040208fce0220200010965786861757374656405"
     );
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::json::{
     Amount, DurabilityText, GivenAmount, GivenCount, GivenDurability, GivenFeature, GivenModel,
-    GivenShortfall, GivenUsage, GivenUser, HoldEndText, HoldText, Instant, Paid,
+    GivenShortfall, GivenUsage, GivenUser, HoldEndText, HoldText, Instant, Paid, Shadowed,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -33,6 +33,9 @@ pub struct Hold {
     pub hold: HoldText,
     pub held: Amount,
     pub expires_at: Instant,
+    /// In shadow mode: it would have been refused, and nothing is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadowed>,
 }
 
 /// Hold so much in all, and say what of it is used for certain. Both only grow: asked again, nothing more changes.
@@ -54,6 +57,9 @@ pub struct HeldCredits {
     pub held: Amount,
     pub confirmed: Amount,
     pub expires_at: Instant,
+    /// In shadow mode: it would have been refused, now or before; what the hold lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadowed>,
 }
 
 /// What the call has cost: an `amount`, zero too, or the `usage` that the rate card prices.
@@ -88,6 +94,9 @@ pub struct EndedHold {
     /// The cycle it was opened in; not there where nobody knows the hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycle: Option<u32>,
+    /// In shadow mode: it would have been refused, or a part of it; what it would have cost beyond what is charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadowed>,
 }
 
 #[cfg(test)]

@@ -517,9 +517,9 @@ fn what_is_asked_of_holds() {
     };
     let open = OpenHold { consume, ttl_ms: 60_000 };
     golden(&ForwardHold { epoch: 1, open }, "5b01 0101770175016601016d00010000fb60ea");
-    let opened = HoldOpened { hold: hold(), held: 5, expires_at: -1, cycle: 3 };
-    golden(&ForwardedHold(Ok(opened)), "5c05 0002fb2c01050103");
-    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c05 0115");
+    let opened = HoldOpened { hold: hold(), held: 5, expires_at: -1, cycle: 3, shadow: None };
+    golden(&ForwardedHold(Ok(opened)), "5c05 0002fb2c0105010300");
+    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c05 0114");
     let workspace = || "w".to_owned();
     let extend = ExtendHold { workspace: workspace(), hold: hold(), amount: 5, confirmed: 4 };
     golden(&HoldCommand::Extend(extend), "5d01 00017702fb2c010504");
@@ -534,8 +534,8 @@ fn what_is_asked_of_holds() {
     };
     golden(&HoldCommand::Settle(settle), "5d01 01017702fb2c01000000");
     golden(&HoldCommand::Release { workspace: workspace(), hold: hold() }, "5d01 02017702fb2c01");
-    let state = HoldState { hold: hold(), held: 5, confirmed: 4, expires_at: 1 };
-    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e05 000002fb2c01050402");
+    let state = HoldState { hold: hold(), held: 5, confirmed: 4, expires_at: 1, shadow: None };
+    golden(&HoldAnswered(Ok(HoldAnswer::Extended(state))), "5e05 000002fb2c0105040200");
     for (number, end) in [
         EndOfHold::Settled,
         EndOfHold::Released,
@@ -548,8 +548,10 @@ fn what_is_asked_of_holds() {
     {
         let sources = vec![(log::Source::Shared, 3)];
         let durability = log::Durability::Disk;
-        let ended = HoldEnd { hold: hold(), end, charged: 3, freed: 2, sources, durability, cycle: Some(1) };
-        let hex = format!("5e05 000102fb2c010{number}0302010203010101");
+        let shadow = Some(Shadowed { code: WouldRefuse::HoldExceeded, would_have_cost: 5 });
+        let (charged, freed, cycle) = (3, 2, Some(1));
+        let ended = HoldEnd { hold: hold(), end, charged, freed, sources, durability, cycle, shadow };
+        let hex = format!("5e05 000102fb2c010{number}0302010203010101010405");
         golden(&HoldAnswered(Ok(HoldAnswer::Ended(ended))), &hex);
     }
 }

@@ -1,6 +1,6 @@
 //! Holds on their way to the node that has them, and what it says. Not here: what clients send (`json`).
 
-use super::{Consume, KIB, Refusal};
+use super::{Consume, KIB, Refusal, Shadowed};
 use crate::envelope::Frozen;
 use crate::ledger::{Durability, Source};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,7 @@ shapes! {
         pub held: u64,
         pub expires_at: i64,
         pub cycle: u32,
+        pub shadow: Option<Shadowed>,
     }
 
     pub enum HoldCommand {
@@ -73,6 +74,7 @@ shapes! {
         pub held: u64,
         pub confirmed: u64,
         pub expires_at: i64,
+        pub shadow: Option<Shadowed>,
     }
 
     pub struct HoldEnd {
@@ -83,6 +85,7 @@ shapes! {
         pub sources: Vec<(Source, u64)>,
         pub durability: Durability,
         pub cycle: Option<u32>,
+        pub shadow: Option<Shadowed>,
     }
 
     pub enum EndOfHold {
