@@ -519,7 +519,7 @@ fn what_is_asked_of_holds() {
     golden(&ForwardHold { epoch: 1, open }, "5b01 0101770175016601016d00010000fb60ea");
     let opened = HoldOpened { hold: hold(), held: 5, expires_at: -1, cycle: 3, shadow: None };
     golden(&ForwardedHold(Ok(opened)), "5c05 0002fb2c0105010300");
-    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c05 0114");
+    golden(&ForwardedHold(Err(Refusal::NoLeader)), "5c05 0115");
     let workspace = || "w".to_owned();
     let extend = ExtendHold { workspace: workspace(), hold: hold(), amount: 5, confirmed: 4 };
     golden(&HoldCommand::Extend(extend), "5d01 00017702fb2c010504");
