@@ -407,19 +407,16 @@ mod tests {
             })
         };
         let (whole, now) = (MidCycle::Whole, When::Now);
-        let with_overage = |rule| match plan("p", 1, 2, true, Keep::None, whole, now) {
-            Change::Plan(PlanChange::Set { plan, when }) => {
-                Change::Plan(PlanChange::Set { plan: Plan { overage: Some(rule), ..plan }, when })
+        let with = |change: &dyn Fn(&mut Plan)| match plan("p", 1, 2, true, Keep::None, whole, now) {
+            Change::Plan(PlanChange::Set { mut plan, when }) => {
+                change(&mut plan);
+                Change::Plan(PlanChange::Set { plan, when })
             }
             other => other,
         };
-        let with_features = |names: &[&str]| match plan("p", 1, 2, true, Keep::None, whole, now) {
-            Change::Plan(PlanChange::Set { plan, when }) => {
-                let features = Some(names.iter().map(|name| name.parse().unwrap()).collect());
-                Change::Plan(PlanChange::Set { plan: Plan { features, ..plan }, when })
-            }
-            other => other,
-        };
+        let with_overage = |rule| with(&|plan| plan.overage = Some(rule));
+        let named = |names: &[&str]| Some(names.iter().map(|name| name.parse().unwrap()).collect());
+        let with_features = |names: &[&str]| with(&|plan| plan.features = named(names));
         vec![
             plan("p", 1, 2, true, Keep::None, whole, now),
             plan("q", 1, 2, true, Keep::None, whole, now),

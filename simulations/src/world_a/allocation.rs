@@ -497,7 +497,7 @@ impl Allocation {
         let denied = Denied::Ledger { denial: Denial { available, ..denial.clone() }, cut_off };
         match denial.reason {
             DenialReason::AccessDisabled | DenialReason::FeatureNotInPlan(_) | DenialReason::UnknownUser => {
-                self.deny_all(&denied)
+                self.deny_all(&denied);
             }
             DenialReason::Exhausted
             | DenialReason::AllocationExhausted
