@@ -21,6 +21,7 @@ mod film;
 mod given_up;
 mod handle;
 mod holds;
+mod images;
 mod messages;
 mod network;
 mod node;

@@ -2,6 +2,7 @@
 //! of `testkit`. Not here: the sentences themselves.
 
 use super::dues::note_rollover;
+use super::images::Images;
 use super::shard::Entry;
 use super::words::{Charge, Consume};
 use crate::crossings::{Crossing, Seen};
@@ -23,9 +24,6 @@ use testkit::told::{self, Told};
 use testkit::windows::{Charges, Clock};
 use types::{Credits, Durability, HolderId, IdempotencyKey, LineId, Timestamp, UserId, WorkspaceId};
 
-/// Entries between two images that replicas are compared with, and how many are kept.
-const IMAGE_EVERY: u64 = 256;
-const IMAGES_MAX: usize = 32;
 /// Of so many batches and of so many changes one is judged step by step, which costs a copy of the pool; in thorough runs
 /// each is.
 const STEP_EVERY: u64 = 64;
@@ -60,7 +58,7 @@ pub struct Oracle {
     pub order: RealTime,
     pub broken: Option<BrokenAt>,
     pub seen: Seen,
-    images: BTreeMap<u64, State>,
+    images: Images,
     intents: BTreeMap<(WorkspaceId, IntentNo), Fire>,
     pub moved_ms: Vec<u64>,
     applied_keys: BTreeMap<IdempotencyKey, u32>,
@@ -87,7 +85,7 @@ impl Oracle {
             order: RealTime::default(),
             broken: None,
             seen: Seen::default(),
-            images: BTreeMap::new(),
+            images: Images::default(),
             intents: BTreeMap::new(),
             moved_ms: Vec::new(),
             applied_keys: BTreeMap::new(),
@@ -192,12 +190,7 @@ impl Oracle {
             *weakest = (*weakest).min(workspace.durability);
         }
         self.note_crossings(command, &applied, now_ms);
-        if index.is_multiple_of(IMAGE_EVERY) {
-            self.images.insert(index, self.state.clone());
-            if self.images.len() > IMAGES_MAX {
-                self.images.pop_first();
-            }
-        }
+        self.images.keep(index, &self.state);
         applied
     }
 
@@ -255,12 +248,12 @@ impl Oracle {
 
     /// The last state that is kept of those up to `index`.
     pub fn image_up_to(&self, index: u64) -> Option<(u64, &State)> {
-        self.images.range(..=index).next_back().map(|(index, image)| (*index, image))
+        self.images.up_to(index)
     }
 
     /// S13: a replica has applied up to `index`.
     pub fn compare(&mut self, index: u64, replica: usize, state: &State, now_ms: u64) {
-        let same = self.images.get(&index).is_none_or(|image| image == state);
+        let same = self.images.at(index).is_none_or(|image| image == state);
         if !same {
             let what = format!("replica {replica} differs at index {index}");
             self.judge(Err(Broken { sentence: "S13 equal index means equal state", what }), now_ms);

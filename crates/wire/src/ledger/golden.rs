@@ -45,12 +45,8 @@ fn meter() -> Meter {
 }
 
 fn metered() -> Metered {
-    Metered {
-        credits: 1_500_000,
-        calls: 2,
-        units: vec![("u".into(), 70_000)],
-        by_grant: vec![(3, 1_500_000)],
-    }
+    let (units, by_grant) = (vec![("u".into(), 70_000)], vec![(3, 1_500_000)]);
+    Metered { credits: 1_500_000, calls: 2, units, by_grant }
 }
 
 fn rule(every: Every) -> CycleRule {
@@ -60,16 +56,8 @@ fn rule(every: Every) -> CycleRule {
 fn plan(mid_cycle: MidCycle) -> Plan {
     let rollover = Rollover { keep: Keep::None, cycles: None };
     let overage = Some(OverageRule::UpTo(300));
-    Plan {
-        id: "p".into(),
-        allowance: 1,
-        per_seat: 2,
-        paid: true,
-        rollover,
-        mid_cycle,
-        overage,
-        features: Some(vec!["chat".into()]),
-    }
+    let features = Some(vec!["chat".into()]);
+    Plan { id: "p".into(), allowance: 1, per_seat: 2, paid: true, rollover, mid_cycle, overage, features }
 }
 
 fn plan_answer() -> PlanAnswer {
