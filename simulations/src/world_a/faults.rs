@@ -191,9 +191,9 @@ impl World {
                 let outside: Vec<Index> = (0..nodes).filter(|node| !inside.contains(node)).collect();
                 let pairs = inside.iter().flat_map(|a| outside.iter().flat_map(|b| [(*a, *b), (*b, *a)]));
                 let heal = self.cut(pairs.collect());
-                self.oracle.borrow_mut().partitions += 1;
+                self.oracle.borrow_mut().partitions_under_way += 1;
                 Box::new(move || {
-                    world.oracle.borrow_mut().partitions -= 1;
+                    world.oracle.borrow_mut().partitions_under_way -= 1;
                     heal();
                 })
             }

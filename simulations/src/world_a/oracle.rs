@@ -24,8 +24,7 @@ use testkit::told::{self, Told};
 use testkit::windows::{Charges, Clock};
 use types::{Credits, Durability, HolderId, IdempotencyKey, LineId, Timestamp, UserId, WorkspaceId};
 
-/// Of so many batches and of so many changes one is judged step by step, which costs a copy of the pool; in thorough runs
-/// each is.
+/// Of so many batches and changes one is judged step by step, which costs a copy of the pool; in thorough runs each is.
 const STEP_EVERY: u64 = 64;
 const CHANGE_EVERY: u64 = 4;
 
@@ -71,8 +70,7 @@ pub struct Oracle {
     pub told_local: u64,
     /// What was left in a pool when a client was first refused for want of credits.
     pub stranded: Option<Stranded>,
-    /// That are under way.
-    pub partitions: u32,
+    pub partitions_under_way: u32,
     thorough: bool,
 }
 
@@ -95,7 +93,7 @@ impl Oracle {
             told: 0,
             told_local: 0,
             stranded: None,
-            partitions: 0,
+            partitions_under_way: 0,
             thorough,
         }
     }
@@ -232,7 +230,7 @@ impl Oracle {
         told::nobody_was_told_more_than_the_pool_was_granted(after, told)?;
         told::what_was_told_is_gone_from_the_pool(after, told)?;
         let Some(before) = before else { return Ok(()) };
-        note_rollover(&mut |crossing| self.seen.saw(crossing), before, after, self.partitions > 0);
+        note_rollover(&mut |crossing| self.seen.saw(crossing), before, after, self.partitions_under_way > 0);
         checkers::all_of_a_step(before, command, after, self.state.now)
     }
 
