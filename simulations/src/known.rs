@@ -69,6 +69,7 @@ pub const SEEDS: &[Known] = &[
     Known { mistake: Mistake::RecallMeetsClose, world: A, seed: 14 },
     Known { mistake: Mistake::NobodyWoken, world: B, seed: 0 },
     Known { mistake: Mistake::LogFailureIgnored, world: B, seed: 2 },
+    Known { mistake: Mistake::RetiredIsForgotten, world: A, seed: 189 },
     Known { mistake: Mistake::ClosedUnsaid, world: B, seed: 36 },
     Known { mistake: Mistake::FrozenNeverRecalled, world: B, seed: 6 },
 ];
