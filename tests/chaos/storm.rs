@@ -121,15 +121,16 @@ impl<'a> Storm<'a> {
     }
 
     /// Whether there is anything to it as things are: who is down does not die.
-    fn does_something(&self, what: &What) -> bool {
-        let runs = |node: &u16| !self.lost.contains(node) && self.cluster.node(*node).runs();
+    fn does_something(&mut self, what: &What) -> bool {
+        let living = self.living();
+        let mut runs = |node: &u16| living.contains(node) && self.cluster.node(*node).runs();
         match what {
             What::Crash { node }
             | What::Pause { node }
             | What::CrashLoop { node, .. }
             | What::Drain { node }
             | What::BackwardsOverRestart { node, .. } => runs(node),
-            What::ColdStart | What::LeaderCrash => self.living().iter().any(runs),
+            What::ColdStart | What::LeaderCrash => living.iter().any(runs),
             _ => true,
         }
     }

@@ -236,10 +236,13 @@ impl Workspace {
         // Once membership is listed, strangers hold no lines.
         let lists = settings.membership == Some(Membership::Listed);
         let is_stranger = |line: &crate::Line| self.user(&line.user).is_none_or(|u| u.member.is_none());
-        // What was counted for who may not spend is counted no more once he is refused.
+        // What was counted for who may not spend, or for what the plan does not have, is counted no more once it is refused.
         let enforces =
             settings.enforcement == Some(Enforcement::On) && self.enforcement == Enforcement::Shadow;
-        let may_not = |line: &crate::Line| !self.is_member(&line.user) || !self.may_spend(&line.user);
+        let may_not = |line: &crate::Line| {
+            let is_in_plan = self.plan_without(&line.scope).is_none();
+            !self.is_member(&line.user) || !self.may_spend(&line.user) || !is_in_plan
+        };
         let ends = |line: &crate::Line| lists && is_stranger(line) || enforces && may_not(line);
         let freeze = self.lines.iter().filter(|(_, line)| ends(line)).map(|(id, _)| *id).collect();
         Ok(Decided::Settings { settings: settings.clone(), freeze })

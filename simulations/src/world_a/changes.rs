@@ -477,7 +477,7 @@ fn features(chance: &mut Stream) -> BTreeSet<Feature> {
 /// Some workspaces limit features, of their own stream: never the one that is asked for when all has come to rest.
 fn feature_limits(config: &Config, seed: u64, at: usize, steps: &mut Vec<AdminStep>) {
     let mut chance = stream(seed, &format!("limits of features of {at}"));
-    if !chance.random_bool(0.4) {
+    if !chance.random_bool(0.6) {
         return;
     }
     let most = config.workspaces[at].granted.micros() / 2 + 2;
@@ -490,7 +490,7 @@ fn feature_limits(config: &Config, seed: u64, at: usize, steps: &mut Vec<AdminSt
         let change = Change::SetLimit { of, window, amount };
         let node = chance.random_range(0..config.nodes);
         steps.push(AdminStep { at_ms, node, what: Wanted::Change { workspace: at, change } });
-        at_ms += log_uniform(&mut chance, 1_000, 30_000);
+        at_ms += log_uniform(&mut chance, 300, 20_000);
     }
 }
 
