@@ -130,7 +130,7 @@ pub(crate) fn says(line: &str, word: &str) -> bool {
 /// simulation stands still with tokio's own clock. So it is std's `Instant` that must not be named.
 /// Whether a type or a static of the file's product has an atomic in it.
 pub(crate) fn declares_an_atomic(text: &str) -> bool {
-    let product = text.split("#[cfg(test)]").next().unwrap_or(text);
+    let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
     let declares = |line: &str| {
         let line = line.trim_start();
         !line.starts_with("use ")
@@ -320,7 +320,7 @@ mod tests {
         for other in [
             "use std::sync::atomic::AtomicU64;",
             "let n = AtomicU64::new(0);",
-            "#[cfg(test)]\nstruct S(AtomicU64);",
+            "#[cfg(test)]\nmod tests {\n    struct S(AtomicU64);\n}",
         ] {
             assert!(!declares_an_atomic(other), "{other}");
         }

@@ -6,7 +6,7 @@ use crate::imports::items_of;
 use crate::windows::{Charges, Clock, charged_on_lines};
 use ledger::{Applied, Command, Line, OfScope, Subject, Wish, Workspace};
 use std::collections::BTreeMap;
-use types::{Feature, LineId, Meter, Model, Timestamp, Window};
+use types::{Enforcement, Feature, LineId, Meter, Metered, Model, Timestamp, Window};
 
 #[derive(Clone, Debug, Default)]
 pub struct Scopes {
@@ -176,19 +176,23 @@ pub fn what_may_be_spent_on_what_is_limited_counts(pool: &Workspace) -> Verdict 
     Ok(())
 }
 
-/// S6: for what the plan does not have nothing is drawn, and nothing of it was spent from lines that were opened under the plan.
+/// S6: for what the plan does not have nothing is drawn, and nothing of it was spent from lines that were opened under the plan. In
+/// shadow mode it is counted there, on lines that have nothing.
 pub fn what_the_plan_does_not_have_is_not_spent_on(pool: &Workspace) -> Verdict {
-    let is_named = |feature: &Feature| feature.as_str() != "other";
+    let is_not_in_plan = |feature: &Feature| feature.as_str() != "other" && !pool.limited.allows(feature);
+    let is_shadow = pool.enforcement == Enforcement::Shadow;
     for (id, line) in pool.lines.iter().filter(|(_, line)| line.scope.list == pool.limited.list()) {
-        let spent = line.meters.iter().map(|(no, _)| &pool.meters[*no as usize].feature);
-        let spent = spent.filter(|feature| is_named(feature));
-        if let Some(feature) = line.scope.feature.iter().chain(spent).find(|name| !pool.limited.allows(name))
-        {
+        let of = line.scope.feature.as_ref().filter(|feature| is_not_in_plan(feature));
+        // Nobody spends from what is frozen or written off.
+        let may_go_on = !line.frozen && !line.written_off && !is_shadow;
+        let of = of.filter(|_| may_go_on || !line.drawn().is_zero());
+        let is_spent = |metered: &Metered| !metered.credits.is_zero() || metered.clone().split().0.calls > 0;
+        let spent = line.meters.iter().filter(|(_, metered)| is_spent(metered));
+        let mut spent = spent.map(|(no, _)| &pool.meters[*no as usize].feature);
+        if let Some(feature) = of.or_else(|| spent.find(|feature| is_not_in_plan(feature))) {
             let sentence = "S6 what the plan does not have is not spent on";
-            return Err(Broken {
-                sentence,
-                what: format!("{id:?}: {feature}, of {:?}", pool.limited.allowed),
-            });
+            let what = format!("{id:?}: {feature}, of {:?}", pool.limited.allowed);
+            return Err(Broken { sentence, what });
         }
     }
     Ok(())
