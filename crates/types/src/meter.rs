@@ -65,6 +65,10 @@ impl Metered {
 pub struct ByGrant(Parts);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::box_collection,
+    reason = "with a vector in it each meter would be larger, and hardly any has several"
+)]
 enum Parts {
     #[default]
     None,
