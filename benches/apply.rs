@@ -66,7 +66,6 @@ pub fn measure(size: Size, _target: &Path) -> Result<Vec<Claim>, NotMeasured> {
 struct Pool {
     replica: Replica,
     users: u64,
-    teams: usize,
     /// How many credits each user's line was asked to have last.
     target: u64,
 }
@@ -92,7 +91,7 @@ impl Pool {
             change(Change::SetAllocation { user: user.clone(), amount, overflow });
             change(limit(Subject::User(user)));
         }
-        Self { replica, users, teams, target: 0 }
+        Self { replica, users, target: 0 }
     }
 
     /// Each user's line is raised once more; nanoseconds each.

@@ -175,7 +175,8 @@ fn open_line(replica: &mut Replica, at: &WorkspaceId, user: &UserId, number: u64
             model: Some(Model::parse(&format!("m-{number}")).expect("an id")),
             day: Day(20_000),
         };
-        (meter, Metered { credits: credits(1), calls: 1, units: units.clone() })
+        let by_grant = [(GrantNo(0), credits(1))].into_iter().collect();
+        (meter, Metered { credits: credits(1), calls: 1, units: units.clone(), by_grant })
     };
     let backing = Backing { source: Source::Allocation, grant: GrantNo(0) };
     let used = Used {

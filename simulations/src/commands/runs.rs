@@ -248,7 +248,7 @@ pub fn kills() -> Verdict {
     let alive = rows.iter().filter(|row| row.kill.is_none()).count();
     let late = known::SEEDS.iter().filter(|known| known.seed >= hunt::SEEDS_MAX);
     let late = late.inspect(|known| {
-        println!("{}: seed {} is none of the first {}", known.mistake, known.seed, hunt::SEEDS_MAX)
+        println!("{}: seed {} is none of the first {}", known.mistake, known.seed, hunt::SEEDS_MAX);
     });
     let late = late.count();
     println!(
