@@ -7,7 +7,7 @@ use crate::error::{Code, Refused};
 use crate::extract::{Asked, One};
 use crate::usage::{UsageParameters, cursor_of, parse};
 use axum::extract::State;
-use quota::{GroupBy, UsageGroup, UsageKey, UsageReport};
+use quota::{GroupBy, UsageGroup, UsageKey, UsageQuery, UsageReport};
 use std::sync::Arc;
 use types::{Shadowed, WorkspaceId, WouldRefuse};
 use wire::json::{self, Text};
@@ -21,11 +21,17 @@ pub(crate) async fn report(
     Asked(parameters): Asked<UsageParameters>,
 ) -> Answer {
     let (query, limit) = parse(parameters)?;
+    let query = by_no_grant(query)?;
+    let (index, report) = app.read(Box::pin(app.quota()?.usage(&workspace, query))).await?;
+    Ok(ok(&report_json(index, report, limit)))
+}
+
+/// It is grouped as usage is, but by no grant.
+fn by_no_grant(query: UsageQuery) -> Result<UsageQuery, Refused> {
     if query.group_by.contains(&GroupBy::Grant) {
         return Err(Refused::invalid("group_by: no grant pays for what would have been refused"));
     }
-    let (index, report) = app.read(Box::pin(app.quota()?.usage(&workspace, query))).await?;
-    Ok(ok(&report_json(index, report, limit)))
+    Ok(query)
 }
 
 fn code(why: WouldRefuse) -> Code {
@@ -87,6 +93,16 @@ fn share(refused: u64, allowed: u64) -> String {
 mod tests {
     use super::*;
     use types::{Credits, Day, Metered, Timestamp, Unit, UserId};
+
+    #[test]
+    fn no_grant_pays_for_what_would_have_been_refused() {
+        let by = |group_by| {
+            let (interval, from, to, after, limit) = (None, None, None, None, 2);
+            by_no_grant(UsageQuery { group_by, interval, from, to, after, limit })
+        };
+        assert!(by(vec![GroupBy::User, GroupBy::Feature]).is_ok());
+        assert!(by(vec![GroupBy::User, GroupBy::Grant]).unwrap_err().detail.starts_with("group_by: "));
+    }
 
     #[test]
     fn the_golden_report() {

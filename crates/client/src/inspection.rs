@@ -41,6 +41,22 @@ impl Client {
         self.page(grouped(ask, query), cursor).await
     }
 
+    /// The same with all rows. A page shows what was used when it was read.
+    pub async fn all_usage(
+        &self,
+        workspace: &WorkspaceId,
+        query: &UsageQuery,
+    ) -> Result<json::UsageReport, Error> {
+        let mut all = self.usage(workspace, query, None).await?;
+        while let Some(cursor) = all.cursor.take() {
+            let page = self.usage(workspace, query, Some(&cursor)).await?;
+            all.rows.extend(page.rows);
+            (all.cursor, all.as_of) = (page.cursor, page.as_of);
+            (all.unattributed, all.uncovered) = (page.unattributed, page.uncovered);
+        }
+        Ok(all)
+    }
+
     /// What was allowed in shadow mode, and what would have been refused: one page.
     pub async fn shadow(
         &self,
@@ -63,22 +79,6 @@ impl Client {
             let page = self.shadow(workspace, query, Some(&cursor)).await?;
             all.rows.extend(page.rows);
             (all.cursor, all.as_of) = (page.cursor, page.as_of);
-        }
-        Ok(all)
-    }
-
-    /// The same with all rows. A page shows what was used when it was read.
-    pub async fn all_usage(
-        &self,
-        workspace: &WorkspaceId,
-        query: &UsageQuery,
-    ) -> Result<json::UsageReport, Error> {
-        let mut all = self.usage(workspace, query, None).await?;
-        while let Some(cursor) = all.cursor.take() {
-            let page = self.usage(workspace, query, Some(&cursor)).await?;
-            all.rows.extend(page.rows);
-            (all.cursor, all.as_of) = (page.cursor, page.as_of);
-            (all.unattributed, all.uncovered) = (page.unattributed, page.uncovered);
         }
         Ok(all)
     }

@@ -92,21 +92,20 @@ impl Workspace {
             let i = line.meters.binary_search_by_key(no, |(known, _)| *known).ok()?;
             Some(&line.meters[i].1)
         };
-        let grown = |(meter, metered): &(Meter, Metered)| {
+        let (mut by_meter, mut paid) = (Vec::with_capacity(used.by_meter.len()), ByGrant::default());
+        for (meter, metered) in self.counted(used).iter() {
             let before = known(meter);
-            let credits = metered.credits.saturating_sub(before.map_or(Credits::ZERO, |known| known.credits));
-            let of = |grant| before.map_or(Credits::ZERO, |known| known.by_grant.of(grant));
-            let parts = metered.by_grant.iter().map(|(grant, part)| (grant, part.saturating_sub(of(grant))));
-            (credits, parts.collect::<Vec<_>>())
-        };
-        let (credits, parts): (Vec<Credits>, Vec<Vec<_>>) = self.counted(used).iter().map(grown).unzip();
-        let by_meter = (Credits::checked_sum(credits), parts.into_iter().flatten().collect::<ByGrant>());
-        let steps = growth.iter();
-        let by_backing = (
-            Credits::checked_sum(steps.clone().map(|step| step.used)),
-            steps.map(|step| (step.backing.grant, step.used)).collect::<ByGrant>(),
-        );
-        if by_meter == by_backing { Ok(()) } else { Err(LineRejection::MetersDisagree) }
+            by_meter
+                .push(metered.credits.saturating_sub(before.map_or(Credits::ZERO, |known| known.credits)));
+            for (grant, part) in metered.by_grant.iter() {
+                let before = before.map_or(Credits::ZERO, |known| known.by_grant.of(grant));
+                paid.add(grant, part.saturating_sub(before));
+            }
+        }
+        let grants: ByGrant = growth.iter().map(|step| (step.backing.grant, step.used)).collect();
+        let by_backing = Credits::checked_sum(growth.iter().map(|step| step.used));
+        let by_meter = Credits::checked_sum(by_meter);
+        if by_meter == by_backing && paid == grants { Ok(()) } else { Err(LineRejection::MetersDisagree) }
     }
 }
 

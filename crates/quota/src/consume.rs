@@ -104,7 +104,7 @@ impl Quota {
         let mut key = key;
         let mut spending = Spending {
             amount: price.charge,
-            units: usage_of(&consume),
+            shadow: None,
             price_version: price.price_version,
             consume: &consume,
         };
@@ -112,7 +112,7 @@ impl Quota {
             // Asked again for nothing, and counted.
             Err(NoCredits::Shadow(code, _)) => {
                 let shadowed = Shadowed { code, would_have_cost: price.charge };
-                (spending.amount, spending.units) = (Credits::ZERO, shadowed.units());
+                (spending.amount, spending.shadow) = (Credits::ZERO, Some(shadowed));
                 let charge = self.spend(&spending, None, &mut key).await.map_err(NoCredits::refusal)?;
                 self.counts().note_would_refuse(code);
                 Ok(charge)
@@ -197,7 +197,7 @@ impl Quota {
             epoch: spent.epoch.number(),
             amount,
             meter,
-            units: spending.units.clone(),
+            units: spending.units(),
             at: now,
             key: key.take(),
             durability,
@@ -332,8 +332,19 @@ impl Quota {
 struct Spending<'a> {
     consume: &'a Consume,
     amount: Credits,
-    units: Vec<(Unit, u64)>,
+    shadow: Option<Shadowed>,
     price_version: Option<PriceVersion>,
+}
+
+impl Spending<'_> {
+    /// What it is counted in.
+    fn units(&self) -> Vec<(Unit, u64)> {
+        match (&self.shadow, &self.consume.price) {
+            (Some(shadowed), _) => shadowed.units(),
+            (None, PriceBy::Amount(_)) => Vec::new(),
+            (None, PriceBy::Usage(usage)) => usage.clone(),
+        }
+    }
 }
 
 pub(crate) enum Attempt {
@@ -347,13 +358,6 @@ enum KeyState {
     Fresh(KeyGuard),
     Replay(Arc<Charged>),
     Refused(Refusal),
-}
-
-fn usage_of(consume: &Consume) -> Vec<(Unit, u64)> {
-    match &consume.price {
-        PriceBy::Amount(_) => Vec::new(),
-        PriceBy::Usage(usage) => usage.clone(),
-    }
 }
 
 /// After the spend. A journal that stopped has written the charge or not; only a restart shows it.
