@@ -5,7 +5,12 @@ use super::worlds::World;
 use super::{Event, Protocol, State, rules};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// Searches at a time. Each runs on one thread: two threads in one search wait for each other.
+const AT_A_TIME: usize = 2;
 
 /// What a search of a whole world found.
 #[derive(Debug)]
@@ -24,13 +29,12 @@ pub struct Searched {
 /// A way from the beginning: each state with the event that happens in it, the last with none.
 pub type Walk = Vec<(State, Option<Event>)>;
 
-/// Visits every state of the correct protocol in this world, on `threads` threads. Ends early only
-/// where a sentence breaks.
+/// Visits every state of the correct protocol in this world. Ends early only where a sentence breaks.
 #[expect(clippy::disallowed_methods, reason = "a tool that measures itself; nothing is decided by it")]
-pub fn search(world: World, threads: usize) -> Searched {
+pub fn search(world: World) -> Searched {
     let started = Instant::now();
     let protocol = Protocol { world, mistake: None };
-    let builder = protocol.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
+    let builder = protocol.checker().threads(1).finish_when(HasDiscoveries::AnyFailures);
     let checker = builder.spawn_bfs().join();
     let mut broken = Vec::new();
     let mut seen = BTreeSet::new();
@@ -62,4 +66,23 @@ pub fn hunt(planted: &Planted) -> Option<Walk> {
         fewer_than = walk.len();
         shortest = Some(walk);
     }
+}
+
+/// What `search` finds for each, in their order.
+pub fn each<T: Sync, F: Send>(all: &[T], search: impl Fn(&T) -> F + Sync) -> Vec<F> {
+    let next = Mutex::new(all.iter().enumerate());
+    let take = || next.lock().expect("no search panics while it takes its next").next();
+    let some = || {
+        let mut found = Vec::new();
+        while let Some((i, one)) = take() {
+            found.push((i, search(one)));
+        }
+        found
+    };
+    let mut found: Vec<_> = thread::scope(|scope| {
+        let searches: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(some)).collect();
+        searches.into_iter().flat_map(|some| some.join().expect("a search does not panic")).collect()
+    });
+    found.sort_unstable_by_key(|(i, _)| *i);
+    found.into_iter().map(|(_, found)| found).collect()
 }
