@@ -25,7 +25,11 @@ fn steps(seed: u64) -> Vec<Step> {
 }
 
 fn run(seed: u64, steps: &[Step]) -> History {
-    let days = [None, Some(20), Some(5)][usize::try_from(seed % 3).expect("below three")];
+    run_with(seed, steps, [None, Some(20), Some(5)][usize::try_from(seed % 3).expect("below three")])
+}
+
+/// With cycles of so many days.
+fn run_with(seed: u64, steps: &[Step], days: Option<i64>) -> History {
     let history = history::run(steps, Pace::Prompt, days);
     history.unwrap_or_else(|broken| panic!("SEED={seed}: {}: {}", broken.sentence, broken.what))
 }
@@ -193,15 +197,23 @@ fn shadow_mode_leaves_the_books_as_enforcement_does() {
     assert!(refused >= 500, "only {refused} would have been refused");
 }
 
-/// Other names, that sort the other way round.
-fn renamed(user: &UserId) -> UserId {
+/// Another name for each.
+type Renamed = fn(&UserId) -> UserId;
+
+/// They sort as before.
+fn alike(user: &UserId) -> UserId {
+    UserId::parse(&format!("renamed-{user}")).expect("a valid id")
+}
+
+/// They sort the other way round.
+fn mirrored(user: &UserId) -> UserId {
     let name: &str = user.as_str();
     let first = name.bytes().next().expect("no empty id");
     let mirrored = char::from(b'a' + b'z' - first);
     UserId::parse(&format!("{mirrored}{name}@example.org")).expect("a valid id")
 }
 
-fn rename_change(change: &mut Change) {
+fn rename_change(change: &mut Change, renamed: Renamed) {
     match change {
         Change::PutMember { user, service, .. } => {
             *user = renamed(user);
@@ -221,28 +233,41 @@ fn rename_change(change: &mut Change) {
     }
 }
 
-fn rename(step: &mut Step) {
+fn rename(step: &mut Step, renamed: Renamed) {
     match step {
-        Step::Admin(change) => rename_change(change),
+        Step::Admin(change) => rename_change(change, renamed),
         Step::Spend { user, .. } => *user = renamed(user),
         Step::Import { items } => items.iter_mut().for_each(|item| item.user = renamed(&item.user)),
         _ => {}
     }
 }
 
+/// How many consumes were allowed.
+fn leaves_the_same_books(seed: u64, steps: &[Step], renamed: Renamed, days: Option<i64>) -> usize {
+    let mut otherwise = steps.to_vec();
+    otherwise.iter_mut().for_each(|step| rename(step, renamed));
+    let (told, otherwise) = (run_with(seed, steps, days), run_with(seed, &otherwise, days));
+    assert_eq!(told.allowed, otherwise.allowed, "SEED={seed}");
+    same(seed, &books(&told, |user| renamed(user).to_string()), &books(&otherwise, as_it_is));
+    told.allowed.iter().filter(|allowed| **allowed).count()
+}
+
 #[test]
 fn names_do_not_matter() {
-    let mut allowed = 0;
-    for seed in seeds() {
+    let of = |seed| leaves_the_same_books(seed, &steps(seed), alike, Some(5));
+    let allowed: usize = seeds().map(of).sum();
+    assert!(allowed >= 1_000, "only {allowed} were allowed");
+}
+
+#[test]
+fn how_names_sort_does_not_matter_within_a_cycle() {
+    let of = |seed| {
         let mut steps = steps(seed);
-        // Seats get their credits by name, one after the other: which grants theirs are of goes by that.
-        steps.retain(|step| !matches!(step, Step::Admin(Change::SetPooling(_))));
-        let mut otherwise = steps.clone();
-        otherwise.iter_mut().for_each(rename);
-        let (told, otherwise) = (run(seed, &steps), run(seed, &otherwise));
-        assert_eq!(told.allowed, otherwise.allowed, "SEED={seed}");
-        same(seed, &books(&told, |user| renamed(user).to_string()), &books(&otherwise, as_it_is));
-        allowed += told.allowed.iter().filter(|allowed| **allowed).count();
-    }
+        // Seats get their credits by name, one after the other, and so do allocations with a new cycle: whose are of
+        // which grant goes by that.
+        steps.retain(|step| !matches!(step, Step::Admin(Change::SetPooling(_) | Change::Plan(_))));
+        leaves_the_same_books(seed, &steps, mirrored, None)
+    };
+    let allowed: usize = seeds().map(of).sum();
     assert!(allowed >= 1_000, "only {allowed} were allowed");
 }

@@ -120,8 +120,8 @@ pub struct Running {
     /// Lines of which something is durably given back, on a recall that is not answered yet.
     pub unsaid: RefCell<BTreeSet<(WorkspaceId, LineNumber)>>,
     batches: Cell<u64>,
-    /// Since when, and how often, all that it says is rejected, because it was forgotten.
-    rejected: Cell<Option<(u64, u32)>>,
+    /// Since when, when last, and how often, all that it says is rejected, because it was forgotten.
+    rejected: Cell<Option<(u64, u64, u32)>>,
 }
 
 /// Why a batch was not taken.
@@ -478,9 +478,12 @@ impl Running {
         if !nothing_taken || !is_fenced {
             return self.rejected.set(None);
         }
-        let (since_ms, times) = self.rejected.get().unwrap_or((self.time.now_ms(), 0));
-        self.rejected.set(Some((since_ms, times + 1)));
-        let for_ms = self.time.now_ms() - since_ms;
+        let now_ms = self.time.now_ms();
+        // What it is not answered for so long that a renewal is due meanwhile, it could not learn.
+        let is_answered = |(_, last_ms, _): &(u64, u64, u32)| now_ms - last_ms <= RENEW_EVERY_MS;
+        let (since_ms, _, times) = self.rejected.get().filter(is_answered).unwrap_or((now_ms, now_ms, 0));
+        self.rejected.set(Some((since_ms, now_ms, times + 1)));
+        let for_ms = now_ms - since_ms;
         if for_ms > LEARNS_WITHIN_MS && times > REJECTED_MAX {
             let what = format!("{times} of its batches were rejected as a whole in {for_ms} ms");
             self.broken("a forgotten holder that is answered learns that it is", &what);
