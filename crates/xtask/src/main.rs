@@ -23,7 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Format, lints, the binary, every test of the workspace, simulations, loom, shuttle; prints what ran
+    /// Format, lints, the product alone, every test of the workspace, simulations, loom, shuttle; prints what ran
     Test {
         /// Leave out simulations, loom, shuttle and the black-box tests (the house rules stay)
         #[arg(long)]

@@ -1,6 +1,5 @@
 //! The steps of `test` and `lint`, in their order. Not here: how a step's output is read or reported.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -12,7 +11,8 @@ use crate::suites;
 
 const FORMAT: &str = "fmt --all --check";
 const LINTS: &str = "clippy --workspace --all-targets --locked -- -D warnings";
-const BINARY: &str = "build --locked --package cluster --bin tranche";
+/// With the features that users get; the tests ask for more, of our own rooms and of others.
+const PRODUCT: &str = "check --locked --package cluster --bin tranche";
 const TESTS: &str = "test --workspace --locked --no-fail-fast";
 const TESTS_BUT_BLACK_BOX: &str = "test --workspace --exclude tests --locked --no-fail-fast";
 /// With `--workspace`, so that the parts are built with the same features as above and not a second time.
@@ -49,12 +49,12 @@ pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
         suites(&mut report, "house", 1, || cargo.command(HOUSE));
         println!("\nleft out by --quick: black-box tests, simulations, loom, shuttle");
     } else {
-        let binary = binary(cargo, &mut report)?;
-        let simulator = simulator(cargo)?;
+        plain(&mut report, "product", cargo.command(PRODUCT));
+        let simulator = built(cargo, "tranche-sim")?;
+        let binary = built(cargo, "tranche")?;
         suites(&mut report, "tests", TESTS_MIN, || {
             let mut command = cargo.command(TESTS);
-            command.envs(binary.iter().map(|binary| ("TRANCHE_BIN", binary)));
-            command.env("TRANCHE_SIM_BIN", &simulator);
+            command.env("TRANCHE_BIN", &binary).env("TRANCHE_SIM_BIN", &simulator);
             command
         });
         simulations(&simulator, &mut report);
@@ -68,11 +68,10 @@ pub(crate) fn test(cargo: &Cargo, quick: bool) -> Result<bool, String> {
     Ok(report.print())
 }
 
-/// The simulator as the tests build it: asked for alone it would be built with fewer features, and everything below it a
-/// second time.
-fn simulator(cargo: &Cargo) -> Result<PathBuf, String> {
-    let name = format!("tranche-sim{}", std::env::consts::EXE_SUFFIX);
-    Ok(cargo.target()?.join("debug").join(name))
+/// A binary as the tests build it, since a test beside it runs it: asked for alone it would be built with fewer features, and
+/// everything below it a second time. Of what simulations alone plant in the product nothing is chosen in it.
+fn built(cargo: &Cargo, name: &str) -> Result<PathBuf, String> {
+    Ok(cargo.target()?.join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// A part of every tier of the proof.
@@ -124,23 +123,6 @@ pub(crate) fn lint(cargo: &Cargo) -> Result<bool, String> {
 fn check(cargo: &Cargo, report: &mut Report) {
     plain(report, "format", cargo.command(FORMAT));
     plain(report, "lints", cargo.command(LINTS));
-}
-
-/// The binary as users build it. A copy, because `cargo test` builds `target/debug/tranche` anew with the
-/// features that the tests of all rooms ask for.
-fn binary(cargo: &Cargo, report: &mut Report) -> Result<Option<PathBuf>, String> {
-    if !plain(report, "binary", cargo.command(BINARY)) {
-        return Ok(None);
-    }
-    let target = cargo.target()?;
-    let name = format!("tranche{}", std::env::consts::EXE_SUFFIX);
-    let copy = target.join("xtask").join(&name);
-    // Removed first: a file that is being executed can't be written, but its name can be given away.
-    let _ = fs::remove_file(&copy);
-    let copied = fs::create_dir_all(target.join("xtask"))
-        .and_then(|()| fs::copy(target.join("debug").join(&name), &copy))
-        .map_err(|why| format!("the binary can't be copied to {}: {why}", copy.display()));
-    copied.map(|_| Some(copy))
 }
 
 fn plain(report: &mut Report, name: &'static str, mut command: Command) -> bool {
