@@ -89,10 +89,11 @@ impl Round {
     pub fn end_wave(&self, all_answered: bool) {
         let mut progress = held(&self.progress);
         progress.ended += 1;
-        progress.cut_off |= !all_answered;
+        // Who was silent is asked again with all others: what counts is the last that was heard.
+        progress.cut_off = !all_answered;
     }
 
-    /// Somebody who may hold credits did not answer.
+    /// Somebody who may hold credits did not answer when he was asked last.
     pub fn is_cut_off(&self) -> bool {
         held(&self.progress).cut_off
     }
@@ -156,16 +157,28 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_remembered_for_everybody_of_the_round_and_for_nobody_else() {
+    fn silence_is_that_of_everybody_in_the_round_and_of_nobody_else() {
         let rounds = PoolRounds::default();
         let (mine, yours) = (rounds.join(vec![short(1)]), rounds.join(vec![short(2)]));
-        rounds.next_wave(&mine, NOW, 50).unwrap();
-        mine.end_wave(false);
-        rounds.next_wave(&mine, NOW, 50).unwrap();
-        mine.end_wave(true);
+        for _wave in 0..2 {
+            rounds.next_wave(&mine, NOW, 50).unwrap();
+            mine.end_wave(false);
+        }
         assert!(yours.is_cut_off());
         assert_eq!(rounds.next_wave(&yours, NOW, 50), None, "who was silent is not asked a third time");
         assert!(!rounds.join(vec![short(3)]).is_cut_off());
+    }
+
+    #[test]
+    fn who_answers_late_is_not_taken_for_silent() {
+        let rounds = PoolRounds::default();
+        let round = rounds.join(vec![short(1)]);
+        for (all_answered, then) in [(false, true), (true, false), (true, false)] {
+            rounds.next_wave(&round, NOW, 50).unwrap();
+            round.end_wave(all_answered);
+            assert_eq!(round.is_cut_off(), then);
+        }
+        assert_eq!(rounds.next_wave(&round, NOW, 50), None);
     }
 
     #[test]

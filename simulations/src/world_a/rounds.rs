@@ -74,7 +74,7 @@ impl PoolRounds {
 impl Round {
     pub fn end_wave(&self, all_answered: bool) {
         self.ended.set(self.ended.get() + 1);
-        self.cut_off.set(self.cut_off.get() || !all_answered);
+        self.cut_off.set(!all_answered);
     }
 
     pub fn is_cut_off(&self) -> bool {
