@@ -57,6 +57,7 @@ pub enum MidCycle {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one of them is made with each change of a plan, and no more")]
 pub enum PlanChange {
     /// Also takes back what was to come with the next cycle.
     Set { plan: Plan, when: When },
@@ -88,6 +89,7 @@ pub struct Subscription {
 
 /// From the next cycle on; what ends, from the end of the term on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one for each workspace that has a plan")]
 pub enum Next {
     Plan(Plan),
     Ends,

@@ -149,6 +149,7 @@ shapes! {
 
     pub enum OverageRule { Off, On, UpTo(u64) }
 
+    #[expect(clippy::large_enum_variant, reason = "one of them is made with each change of a plan, and no more")]
     pub enum PlanChange {
         Set { plan: Plan, when: When },
         Cancel,

@@ -133,6 +133,7 @@ shapes! {
         pub revision: u64,
     }
 
+    #[expect(clippy::large_enum_variant, reason = "one for each workspace that has a plan")]
     pub enum Next { Plan(Plan), Ends }
 
     pub struct Due {
