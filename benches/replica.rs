@@ -49,6 +49,7 @@ impl Replica {
             paid: true,
             starts_at: None,
             expires_at: None,
+            price: None,
             term: ledger::Term::Lasting,
         };
         self.change(workspace, Change::MakeGrant(grant));

@@ -1,5 +1,5 @@
 //! A platform's workspace from its first plan to the end of it, on three real nodes: seats, allocations, changes with their
-//! previews, a month's end. Not here: every corner of what a plan owes (`ledger`'s scripts), cycles without plans (`cycles`).
+//! previews and what they cost, a month's end, a year's. Not here: every corner of what a plan owes (`ledger`'s scripts), cycles without plans (`cycles`).
 
 use serde_json::{Value, json};
 use tests::{Api, Cluster, PATIENCE, Real, assert_conserved, cycle_is, eventually, instant_ms, text};
@@ -181,6 +181,16 @@ async fn a_plan_is_changed_as_its_preview_says_and_ends_with_its_cycle() {
         ),
         ("PUT", "plan", r#"{"id":"p","allowance":"-1"}"#, 422, "allowance: "),
         ("PUT", "plan", r#"{"id":"p","mid_cycle":"half"}"#, 422, "mid_cycle: it is one of: whole prorated"),
+        ("PUT", "plan", r#"{"id":"p","term":"month"}"#, 422, "term: it is one of: cycle year"),
+        (
+            "PUT",
+            "plan",
+            r#"{"id":"p","price":{"amount":"1","currency":"eur"}}"#,
+            422,
+            "price: a currency is three",
+        ),
+        ("PUT", "plan", r#"{"id":"p","price":{"amount":"0.0000001","currency":"EUR"}}"#, 422, "price: "),
+        ("PUT", "plan", r#"{"id":"p","price":{"amount":"1"}}"#, 400, "missing field"),
         ("PUT", "plan", r#"{"allowance":"1"}"#, 400, "missing field"),
         ("PUT", "plan", r#"{"id":"p","seats":3}"#, 400, "unknown field"),
         ("POST", "plan/preview", r#"{"id":"p","when":"later"}"#, 422, "when: it is one of: now next_cycle"),
@@ -241,5 +251,114 @@ async fn what_the_plan_does_not_have_is_refused_on_every_node() {
     for node in cluster.numbers() {
         consume_for(&mut cluster.api(node), "image").await.expect(200);
     }
+    assert_conserved(&mut admin).await;
+}
+
+fn euros(amount: &str) -> Value {
+    json!({"amount": amount, "currency": "EUR"})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_plan_costs_is_shown_and_previewed() {
+    let cluster = Cluster::start(3).await;
+    let mut admin = cluster.api(1);
+    admin.write("PUT", WORKSPACE, r#"{"cycle":{"every":"month","anchor":"2026-01-15"}}"#).await.expect(200);
+    let team = json!({
+        "id": "team", "name": "Team of five", "allowance": "10", "price": euros("49.00"), "seat_price": euros("5.50"),
+        "overage_price": euros("0.002"), "overage": {"mode": "on"},
+    });
+    let shown = put_plan(&mut admin, &team).await;
+    assert_eq!(
+        (&shown["cost"], &shown["plan"]["name"], &shown["plan"]["term"], &shown["term_ends_at"]),
+        (&euros("49"), &json!("Team of five"), &json!("cycle"), &Value::Null)
+    );
+    for user in ["ann", "bob"] {
+        access(&mut admin, user, true).await;
+    }
+    access(&mut admin, "bob", false).await;
+    let plan = admin.read(PLAN).await;
+    assert_eq!((&plan["cost"], &plan["seats"]), (&euros("60"), &json!({"enabled": 1, "paid": 2})));
+    let max = json!({"id": "max", "allowance": "10", "price": euros("99"), "overage": {"mode": "on"}});
+    let max = preview_and_put(&cluster, &mut admin, &max).await;
+    assert_eq!((&max["cost"], &max["plan"]["seat_price"]), (&euros("99"), &Value::Null));
+    let dear = json!({"id": "max", "price": {"amount": "99", "currency": "USD"}}).to_string();
+    let refused = admin.answer("PUT", PLAN, Some(&dear)).await.expect(409);
+    assert!(refused.detail().contains("one currency"), "{}", refused.text());
+    admin.answer("POST", PREVIEW, Some(&dear)).await.expect(409);
+    // One without a price for seats paid for none: those that there are now count.
+    assert_eq!(preview_and_put(&cluster, &mut admin, &team).await["cost"], euros("54.5"));
+
+    // Overage is priced, and what it has cost so far is shown.
+    cluster.api(2).consume("acme", "ann", "1010").await.allowed();
+    leases_are_back(&mut admin).await;
+    let overage = eventually("overage is billed", PATIENCE, async || {
+        let overage = admin.read(&format!("{WORKSPACE}/overage")).await;
+        (overage["cycles"][0]["billed"] == "1000").then_some(overage)
+    })
+    .await;
+    let cycle = &overage["cycles"][0];
+    assert_eq!((&cycle["price"], &cycle["cost"]), (&euros("0.002"), &euros("2")), "{overage}");
+
+    // A pack is what it is at its price.
+    let grants = format!("{WORKSPACE}/grants");
+    let pack = |price: &str| {
+        json!({"id": "pack", "kind": "pack", "amount": "40", "price": euros(price)}).to_string()
+    };
+    let made = admin.write("POST", &grants, &pack("9.99")).await.expect(201).json();
+    assert_eq!(made["price"], euros("9.99"));
+    let listed = admin.read(&grants).await;
+    let price_of = |id: &str| {
+        let grants = listed["items"].as_array().expect("grants");
+        grants.iter().find(|grant| grant["id"] == id).map(|grant| grant["price"].clone())
+    };
+    assert_eq!(
+        ["pack", "plan:1", "overage:1"].map(price_of),
+        [Some(euros("9.99")), Some(Value::Null), Some(euros("0.002"))]
+    );
+    admin.answer("POST", &grants, Some(&pack("9.98"))).await.expect(409);
+    assert_conserved(&mut admin).await;
+}
+
+/// Since the year 0.
+fn months(instant: &Value) -> u32 {
+    let text = text(instant);
+    let part = |range: std::ops::Range<usize>| text[range].parse::<u32>().expect("digits");
+    part(0..4) * 12 + part(5..7)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_for_a_year_ends_with_it() {
+    let mut cluster = Cluster::start_with_clocks(3).await;
+    let mut admin = cluster.api(1);
+    let cycles = r#"{"cycle":{"every":"month","anchor":"2026-01-15"}}"#;
+    let set = admin.write("PUT", WORKSPACE, cycles).await.expect(200).json();
+    let real = Real::of(&mut admin, WORKSPACE).await;
+    let pro = json!({"id": "pro", "allowance": "100", "term": "year"});
+    let term_ends_at = put_plan(&mut admin, &pro).await["term_ends_at"].clone();
+    assert_eq!(months(&term_ends_at), months(&set["cycle"]["ends_at"]) + 11);
+    assert_eq!(text(&term_ends_at)[7..], text(&set["cycle"]["ends_at"])[7..]);
+    let cancelled = admin.answer("DELETE", PLAN, None).await.expect(200).json();
+    assert_eq!(cancelled["next"], json!({"plan": null, "starts_at": term_ends_at}));
+
+    // A month is over, the year is not.
+    real.put_clocks_before(&mut cluster, instant_ms(&set["cycle"]["ends_at"]), 1_500);
+    cycle_is(&mut admin, WORKSPACE, 2).await;
+    let plan = admin.read(PLAN).await;
+    assert_eq!(
+        (&plan["plan"]["id"], &plan["next"], &plan["term_ends_at"], &plan["allowance"]["given"]),
+        (&json!("pro"), &cancelled["next"], &term_ends_at, &json!("100"))
+    );
+    let back = put_plan(&mut admin, &pro).await;
+    assert_eq!((&back["next"], &back["term_ends_at"]), (&Value::Null, &term_ends_at));
+    admin.answer("DELETE", PLAN, None).await.expect(200);
+
+    // Cycles end one by one, and the plan with the last.
+    for cycle in 3..=13 {
+        let pool = admin.read(WORKSPACE).await;
+        let ends_at = instant_ms(&pool["cycle"]["ends_at"]);
+        real.put_clocks_before(&mut cluster, ends_at, 1_500);
+        cycle_is(&mut admin, WORKSPACE, cycle).await;
+    }
+    admin.answer("GET", PLAN, None).await.expect(404);
     assert_conserved(&mut admin).await;
 }

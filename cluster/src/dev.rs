@@ -159,6 +159,7 @@ async fn make_example(node: &Node) -> Result<(), Refusal> {
         starts_at: None,
         expires_at: None,
         term: Term::Lasting,
+        price: None,
     };
     for change in [Change::PutWorkspace(settings), Change::MakeGrant(grant)] {
         quota.administer(AdminCommand { workspace: id.clone(), keyed: None, if_match: None, change }).await?;

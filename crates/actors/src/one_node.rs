@@ -197,6 +197,7 @@ pub(crate) fn grant(amount: Credits) -> NewGrant {
         starts_at: None,
         expires_at: None,
         term: ledger::Term::Lasting,
+        price: None,
     }
 }
 

@@ -1,11 +1,11 @@
 //! From given values to good ones: each mistake is refused by the name of its field. Not here: the shape of a body.
 
 use crate::error::Refused;
-use crate::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use crate::limits::{NAME_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use quota::Page;
 use serde::Deserialize;
-use types::Credits;
-use wire::json::{Given, GivenAmount, Word};
+use types::{Credits, Money};
+use wire::json::{self, Given, GivenAmount, Word};
 
 pub(crate) fn good<T: Word>(field: &str, given: Given<T>) -> Result<T, Refused> {
     given.value().map_err(|bad| Refused::invalid(format!("{field}: {bad}")))
@@ -13,6 +13,27 @@ pub(crate) fn good<T: Word>(field: &str, given: Given<T>) -> Result<T, Refused> 
 
 pub(crate) fn maybe<T: Word>(field: &str, given: Option<Given<T>>) -> Result<Option<T>, Refused> {
     given.map(|given| good(field, given)).transpose()
+}
+
+/// What people are shown of something.
+pub(crate) fn shown_name(name: Option<String>) -> Result<Option<String>, Refused> {
+    if let Some(name) = &name {
+        let fits = (1..=NAME_BYTES_MAX).contains(&name.len());
+        if !fits || name.chars().any(char::is_control) || name.trim().is_empty() {
+            return Err(Refused::invalid(format!(
+                "name: it has 1 to {NAME_BYTES_MAX} bytes, not all of them spaces, and no control characters"
+            )));
+        }
+    }
+    Ok(name)
+}
+
+/// An amount of money.
+pub(crate) fn money(field: &str, asked: json::PutMoney) -> Result<Money, Refused> {
+    let json::PutMoney { amount, currency } = asked;
+    let amount = good(field, amount)?;
+    let currency = currency.parse().map_err(|why| Refused::invalid(format!("{field}: {why}")))?;
+    Ok(Money::up_to_most(amount.micros(), currency))
 }
 
 /// An amount that is not zero.

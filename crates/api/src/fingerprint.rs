@@ -9,8 +9,9 @@
 
 use crate::translate;
 use quota::{
-    Change, Keep, Minimum, NewGrant, NewImport, NewRefund, OverageRule, Plan, PlanChange, Price, PriceChange,
-    PriceList, Rollover, ServiceChange, Shares, Subject, TeamChange, Term, Tier, WorkspaceSettings,
+    Change, Keep, Minimum, NewGrant, NewImport, NewRefund, OverageRule, Plan, PlanChange, PlanTerm, Price,
+    PriceChange, PriceList, Prices, Rollover, ServiceChange, Shares, Subject, TeamChange, Term, Tier,
+    WorkspaceSettings,
 };
 use types::{Credits, CreditsDelta, CycleDays, Timestamp, WorkspaceId};
 use wire::json::{Durability, Enforcement, Shown, Word};
@@ -50,13 +51,26 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
                 print.tag(40).word(&Enforcement::from(*enforcement));
             }
         }
-        Change::MakeGrant(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }) => {
+        Change::MakeGrant(NewGrant {
+            id,
+            kind,
+            amount,
+            priority,
+            paid,
+            starts_at,
+            expires_at,
+            term,
+            price,
+        }) => {
             print.tag(2).word(id).word(&translate::grant_kind_json(*kind)).credits(*amount);
             print.number(u64::from(*priority)).flag(*paid);
             print.maybe(starts_at.as_ref(), |print, at| print.instant(*at));
             print.maybe(expires_at.as_ref(), |print, at| print.instant(*at));
             if let Term::Cycle(rollover) = term {
                 print.rollover(rollover);
+            }
+            if let Some(price) = price {
+                print.tag(36).text(&price.to_string());
             }
         }
         Change::VoidGrant { grant } => {
@@ -138,7 +152,19 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
             print.tag(25).word(model);
         }
         Change::Plan(PlanChange::Set { plan, when }) => {
-            let Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage, features } = plan;
+            let Plan {
+                id,
+                name,
+                allowance,
+                per_seat,
+                paid,
+                rollover,
+                mid_cycle,
+                overage,
+                features,
+                prices,
+                term,
+            } = plan;
             print.tag(10).word(id).credits(*allowance).credits(*per_seat).flag(*paid).rollover(rollover);
             print.word(&translate::mid_cycle_json(*mid_cycle)).word(&translate::when_json(*when));
             // Said after these or not at all: a plan that says nothing of it is what it was.
@@ -150,6 +176,18 @@ pub(crate) fn of(workspace: &WorkspaceId, change: &Change) -> [u8; 32] {
                 for feature in features {
                     print.word(feature);
                 }
+            }
+            if let Some(name) = name {
+                print.tag(31).text(name);
+            }
+            let Prices { cycle, seat, overage } = prices;
+            for (tag, price) in [(32, cycle), (33, seat), (34, overage)] {
+                if let Some(price) = price {
+                    print.tag(tag).text(&price.to_string());
+                }
+            }
+            if *term == PlanTerm::Year {
+                print.tag(35);
             }
         }
         Change::SetPooling(mode) => {

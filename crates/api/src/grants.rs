@@ -3,7 +3,7 @@
 use crate::answer::{Answer, changed, ok, other_outcome, pending, with_etag, with_status};
 use crate::app::App;
 use crate::cycles;
-use crate::edge::{ListQuery, cut, good, maybe, positive};
+use crate::edge::{ListQuery, cut, good, maybe, money, positive};
 use crate::error::Refused;
 use crate::extract::{Asked, Body, Conditions, One, Two};
 use crate::limits::{BODY_BYTES_MAX, PRIORITY_DEFAULT, PRIORITY_MAX};
@@ -86,7 +86,7 @@ pub(crate) async fn void(
 }
 
 fn parse(asked: json::PutGrant) -> Result<NewGrant, Refused> {
-    let json::PutGrant { id, kind, amount, priority, paid, starts_at, expires_at, rollover } = asked;
+    let json::PutGrant { id, kind, amount, priority, paid, starts_at, expires_at, rollover, price } = asked;
     let kind = translate::grant_kind(good("kind", kind)?);
     let priority = match maybe("priority", priority)? {
         None => PRIORITY_DEFAULT,
@@ -104,6 +104,7 @@ fn parse(asked: json::PutGrant) -> Result<NewGrant, Refused> {
         starts_at: maybe("starts_at", starts_at)?,
         expires_at: maybe("expires_at", expires_at)?,
         term: cycles::term(rollover)?,
+        price: price.map(|price| money("price", price)).transpose()?,
     })
 }
 
@@ -123,6 +124,7 @@ fn grant_json(answer: GrantAnswer, session_ttl_ms: i64) -> json::Grant {
         starts_at: Text(grant.starts_at),
         expires_at: grant.expires_at.map(Text),
         rollover: cycles::rollover_json(grant.term, grant.rolled),
+        price: grant.price.map(Into::into),
         available: Text(books.available),
         leased: Text(books.out),
         used: Text(used.unwrap_or(Credits::MAX)),

@@ -142,7 +142,8 @@ fn shown(answer: OverageAnswer) -> Response {
 }
 
 fn cycle_json(overage: CycleOverage) -> json::CycleOverage {
-    let CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered } = overage;
+    let CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered, price } = overage;
+    let cost = price.map(|price| price.for_credits(billed.saturating_add(uncovered)));
     json::CycleOverage {
         cycle: cycle.0,
         charged: Text(charged),
@@ -151,6 +152,8 @@ fn cycle_json(overage: CycleOverage) -> json::CycleOverage {
         paid: Text(paid),
         billed: Text(billed),
         uncovered: Text(uncovered),
+        price: price.map(Into::into),
+        cost: cost.map(Into::into),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use quota::{
     ForgetMode, GrantKind, GrantState, GroupBy, Interval, MemberKind, Membership, MidCycle, Overflow,
-    Pooling, Role, Subject, When,
+    PlanTerm, Pooling, Role, Subject, When,
 };
 use types::{Every, Window};
 use wire::json;
@@ -32,6 +32,7 @@ both_ways! {
     every, every_json: Every { Month, Year }
     mid_cycle, mid_cycle_json: MidCycle { Whole, Prorated }
     pooling, pooling_json: Pooling { Pooled, PerSeat, OwnFirst }
+    plan_term, plan_term_json: PlanTerm { Cycle, Year }
     when, when_json: When { Now, NextCycle }
     window, window_json: Window { Hour, Day, Week, Cycle }
 }

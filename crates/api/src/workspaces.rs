@@ -3,10 +3,10 @@
 use crate::answer::{Answer, ok, other_outcome, with_etag};
 use crate::app::App;
 use crate::cycles;
-use crate::edge::maybe;
+use crate::edge::{maybe, shown_name};
 use crate::error::Refused;
 use crate::extract::{Asked, Body, Conditions, One};
-use crate::limits::{BODY_BYTES_MAX, NAME_BYTES_MAX};
+use crate::limits::BODY_BYTES_MAX;
 use crate::translate;
 use axum::extract::State;
 use quota::{Change, Outcome, Summary, WorkspaceSettings, WorkspaceView};
@@ -54,16 +54,8 @@ pub(crate) async fn get(
 
 fn parse(asked: json::PutWorkspace) -> Result<WorkspaceSettings, Refused> {
     let json::PutWorkspace { name, membership, durability, enforcement, timezone, cycle } = asked;
-    if let Some(name) = &name {
-        let fits = (1..=NAME_BYTES_MAX).contains(&name.len());
-        if !fits || name.chars().any(char::is_control) || name.trim().is_empty() {
-            return Err(Refused::invalid(format!(
-                "name: it has 1 to {NAME_BYTES_MAX} bytes, not all of them spaces, and no control characters"
-            )));
-        }
-    }
     Ok(WorkspaceSettings {
-        name,
+        name: shown_name(name)?,
         membership: maybe("membership", membership)?.map(translate::membership),
         durability: maybe("durability", durability)?.map(Into::into),
         enforcement: maybe("enforcement", enforcement)?.map(Into::into),

@@ -3,7 +3,7 @@
 use crate::table::{Side, Table, fields, or_dash};
 use crate::target::{Failure, Target, When, word};
 use clap::Subcommand;
-use types::{Credits, GrantId, Timestamp, WorkspaceId};
+use types::{Credits, GrantId, Money, Timestamp, WorkspaceId};
 use wire::json::{self, GrantKind, Keep, Shown};
 
 #[derive(Subcommand, Clone, Debug)]
@@ -36,6 +36,9 @@ pub enum GrantCommand {
         /// What is kept is kept for so many cycles more; left out: until it is used
         #[arg(long, requires = "rollover", value_name = "CYCLES")]
         rollover_cycles: Option<u64>,
+        /// What was asked for it in money, such as 49EUR: shown, never collected
+        #[arg(long)]
+        price: Option<Money>,
         #[command(flatten)]
         when: When,
     },
@@ -66,6 +69,7 @@ pub(crate) async fn run(target: &Target, command: GrantCommand) -> Result<(), Fa
             expires_at,
             rollover,
             rollover_cycles,
+            price,
             when,
         } => {
             let grant = json::PutGrant {
@@ -77,6 +81,7 @@ pub(crate) async fn run(target: &Target, command: GrantCommand) -> Result<(), Fa
                 starts_at: starts_at.map(Into::into),
                 expires_at: expires_at.map(Into::into),
                 rollover: rollover.map(|kept| kept.asked(rollover_cycles)),
+                price: price.map(Into::into),
             };
             target.print(&client.make_grant(&workspace, &grant, &when.into()).await?.value, one)
         }

@@ -1,5 +1,6 @@
 //! `tranche overage`: whether more may be used than is included.
 
+use crate::plan::money;
 use crate::table::{Side, Table, fields, or_dash};
 use crate::target::{Failure, Target, When, word};
 use clap::{Args, Subcommand};
@@ -95,13 +96,26 @@ fn of_workspace(overage: &json::Overage) -> String {
         ("the plan's", or_dash(plan.as_ref().map(|of_plan| rule(of_plan.mode.0, of_plan.cap.as_ref())))),
     ]);
     if !cycles.is_empty() {
-        let names = ["cycle", "charged", "refunded", "leased", "paid by returns", "billed", "uncovered"];
+        let names =
+            ["cycle", "charged", "refunded", "leased", "paid by returns", "billed", "uncovered", "cost"];
         let mut table = Table::new(&names.map(|name| (name, Side::Right)));
-        for json::CycleOverage { cycle, charged, refunded, leased, paid, billed, uncovered } in cycles {
+        for json::CycleOverage {
+            cycle,
+            charged,
+            refunded,
+            leased,
+            paid,
+            billed,
+            uncovered,
+            price: _,
+            cost,
+        } in cycles
+        {
             let amounts = [charged, refunded, leased, paid, billed, uncovered];
             let [charged, refunded, leased, paid, billed, uncovered] =
                 amounts.map(|amount| amount.0.to_string());
-            table.row([cycle.to_string(), charged, refunded, leased, paid, billed, uncovered]);
+            let cost = or_dash(cost.as_ref().map(money));
+            table.row([cycle.to_string(), charged, refunded, leased, paid, billed, uncovered, cost]);
         }
         text.push_str(&format!("\n{table}"));
     }

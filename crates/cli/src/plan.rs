@@ -4,8 +4,8 @@ use crate::grant::{Kept, kept, told};
 use crate::table::{fields, or_dash};
 use crate::target::{Failure, Target, When, word};
 use clap::{Args, Subcommand};
-use types::{Credits, Feature, PlanId, WorkspaceId};
-use wire::json::{self, MidCycle, OverageMode, Shown};
+use types::{Credits, Feature, Money, PlanId, WorkspaceId};
+use wire::json::{self, MidCycle, OverageMode, PlanTerm, Shown};
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum PlanCommand {
@@ -36,6 +36,9 @@ pub enum PlanCommand {
 #[derive(Args, Clone, Debug)]
 pub struct Terms {
     plan: PlanId,
+    /// What people are shown
+    #[arg(long)]
+    name: Option<String>,
     /// Credits for each cycle; left out: 0
     #[arg(long)]
     allowance: Option<Credits>,
@@ -63,6 +66,18 @@ pub struct Terms {
     /// What may be spent on: names with commas between them; left out: anything
     #[arg(long, value_delimiter = ',', value_name = "FEATURES")]
     features: Option<Vec<Feature>>,
+    /// In money for each cycle, such as 49EUR: shown, never collected
+    #[arg(long)]
+    price: Option<Money>,
+    /// In money for each cycle and each seat
+    #[arg(long)]
+    seat_price: Option<Money>,
+    /// In money for each credit of overage
+    #[arg(long)]
+    overage_price: Option<Money>,
+    /// What it is bought for: cycle or year; left out: cycle
+    #[arg(long, value_parser = word::<PlanTerm>)]
+    term: Option<PlanTerm>,
     /// From the next cycle on; left out: now
     #[arg(long)]
     next_cycle: bool,
@@ -72,6 +87,7 @@ impl From<Terms> for json::PutPlan {
     fn from(terms: Terms) -> Self {
         let Terms {
             plan,
+            name,
             allowance,
             per_seat,
             paid,
@@ -81,10 +97,15 @@ impl From<Terms> for json::PutPlan {
             overage,
             overage_cap,
             features,
+            price,
+            seat_price,
+            overage_price,
+            term,
             next_cycle,
         } = terms;
         Self {
             id: plan.into(),
+            name,
             allowance: allowance.map(Into::into),
             per_seat: per_seat.map(Into::into),
             paid,
@@ -93,6 +114,10 @@ impl From<Terms> for json::PutPlan {
             overage: overage
                 .map(|mode| json::PutOverage { mode: mode.into(), cap: overage_cap.map(Into::into) }),
             features: features.map(|features| features.into_iter().map(Into::into).collect()),
+            price: price.map(Into::into),
+            seat_price: seat_price.map(Into::into),
+            overage_price: overage_price.map(Into::into),
+            term: term.map(Into::into),
             when: next_cycle.then(|| json::When::NextCycle.into()),
         }
     }
@@ -112,7 +137,7 @@ pub(crate) async fn run(target: &Target, command: PlanCommand) -> Result<(), Fai
 }
 
 fn one(plan: &json::Plan) -> String {
-    let json::Plan { plan, next, seats, allowance, for_seats } = plan;
+    let json::Plan { plan, next, seats, allowance, for_seats, cost, term_ends_at } = plan;
     let credits = |given: &json::PlanCredits| match (given.owed.0, given.given.0) {
         (owed, given) if owed == given => owed.to_string(),
         (owed, given) => format!("{owed}, {given} given"),
@@ -126,11 +151,28 @@ fn one(plan: &json::Plan) -> String {
     lines.push(("seats", format!("{}, {} paid in this cycle", seats.enabled, seats.paid)));
     lines.push(("allowance", credits(allowance)));
     lines.push(("for seats", credits(for_seats)));
+    lines.extend(cost.as_ref().map(|cost| ("cost", format!("{} in this cycle", money(cost)))));
+    lines.extend(term_ends_at.as_ref().map(|at| ("term ends", Shown(&at.0).to_string())));
     fields(&lines)
 }
 
+pub(crate) fn money(money: &json::Money) -> String {
+    format!("{} {}", money.amount.0, money.currency)
+}
+
 fn terms(plan: &json::PlanTerms) -> String {
-    let json::PlanTerms { id, allowance, per_seat, paid, rollover, mid_cycle, overage, features } = plan;
+    let json::PlanTerms {
+        id, name, allowance, per_seat, paid, rollover, mid_cycle, overage, features, ..
+    } = plan;
+    let json::PlanTerms { price, seat_price, overage_price, term, .. } = plan;
+    let prices = [(price, "cycle"), (seat_price, "seat"), (overage_price, "credit of overage")];
+    let priced = |(price, what): (&Option<json::Money>, &str)| {
+        let price = price.as_ref()?;
+        Some(format!(", {} a {what}", money(price)))
+    };
+    let prices: String = prices.into_iter().filter_map(priced).collect();
+    let term = if term.0 == PlanTerm::Year { ", for a year" } else { "" };
+    let name = name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
     let overage = overage.as_ref().map_or_else(String::new, |rule| {
         let cap = rule.cap.as_ref().map_or_else(String::new, |cap| format!(" at {}", cap.0));
         format!(", overage {}{cap}", rule.mode.0.as_str())
@@ -142,7 +184,7 @@ fn terms(plan: &json::PlanTerms) -> String {
     let paid = if *paid { "" } else { ", not paid" };
     let (id, allowance, per_seat, mid_cycle) = (&id.0, allowance.0, per_seat.0, mid_cycle.0.as_str());
     format!(
-        "{id}: {allowance} and {per_seat} a seat each cycle{paid}, {}, {mid_cycle} in mid-cycle{overage}{features}",
+        "{id}{name}: {allowance} and {per_seat} a seat each cycle{paid}, {}, {mid_cycle} in mid-cycle{overage}{features}{prices}{term}",
         told(rollover)
     )
 }

@@ -267,6 +267,7 @@ mod tests {
             starts_at: None,
             expires_at: None,
             term: ledger::Term::Lasting,
+            price: None,
         })));
         changes.into_iter().for_each(|change| {
             apply(admin(change));

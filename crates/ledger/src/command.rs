@@ -12,8 +12,8 @@ use crate::team::TeamChange;
 use crate::window::Subject;
 use types::{
     Backing, Credits, CreditsDelta, CycleDays, CycleNumber, CycleRule, Durability, Enforcement, GrantId,
-    HolderId, IdempotencyKey, LineId, LineNumber, Meter, Metered, ReallocationId, Revision, Scope, TeamId,
-    Timestamp, UserId, Window, WorkspaceId, ZoneClock, ZoneName,
+    HolderId, IdempotencyKey, LineId, LineNumber, Meter, Metered, Money, ReallocationId, Revision, Scope,
+    TeamId, Timestamp, UserId, Window, WorkspaceId, ZoneClock, ZoneName,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,6 +233,8 @@ pub struct NewGrant {
     pub expires_at: Option<Timestamp>,
     /// Whether it ends with its cycle, whichever comes first.
     pub term: Term,
+    /// What was asked for it in money; of overage, for each credit.
+    pub price: Option<Money>,
 }
 
 /// Draws, reports and returns of all users of one workspace on one node.

@@ -292,6 +292,7 @@ impl Workspace {
         }
         if rule != self.cycle_rule {
             self.cycle_rule = rule;
+            self.term_goes_by_rule();
             self.cycle_ends = settings.ends.as_ref().expect("decided with its ends").ends.clone();
             self.calendar_starts_at = settings.began.unwrap_or(self.cycle_starts_at).min(at);
             self.ends_changed();

@@ -5,7 +5,7 @@
 use crate::rollover::{Keep, Rolled, Term};
 use crate::{GrantAnswer, GrantKind, NewGrant};
 use types::planted::{Mistake, is_planted};
-use types::{Credits, CycleNumber, GrantId, GrantNo, Revision, Timestamp};
+use types::{Credits, CycleNumber, GrantId, GrantNo, Money, Revision, Timestamp};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -19,6 +19,8 @@ pub struct Grant {
     /// Valid before this instant; `None`: for ever.
     pub expires_at: Option<Timestamp>,
     pub term: Term,
+    /// What was asked for it in money; of overage, for each credit.
+    pub price: Option<Money>,
     /// Set once its own cycle has ended and something of it is or may be kept.
     pub rolled: Option<Rolled>,
     pub state: GrantState,
@@ -99,7 +101,7 @@ impl GrantBooks {
 
 impl Grant {
     pub(crate) fn new(no: GrantNo, new: NewGrant, at: Timestamp, revision: Revision) -> Self {
-        let NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term } = new;
+        let NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term, price } = new;
         Self {
             no,
             id,
@@ -110,6 +112,7 @@ impl Grant {
             starts_at: starts_at.unwrap_or(at),
             expires_at,
             term,
+            price,
             rolled: None,
             state: GrantState::Live,
             made: revision,
@@ -120,7 +123,7 @@ impl Grant {
 
     /// Whether making it again would mean the same. A start left open was the instant of its entry.
     pub fn was_made_as(&self, new: &NewGrant) -> bool {
-        let NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term } = new;
+        let NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term, price } = new;
         self.id == *id
             && self.kind == *kind
             && self.books.amount == *amount
@@ -129,6 +132,7 @@ impl Grant {
             && self.starts_at == starts_at.unwrap_or(self.created_at)
             && self.expires_at == *expires_at
             && self.term == *term
+            && self.price == *price
     }
 
     /// The answer its maker got.

@@ -36,6 +36,7 @@ mod outcome;
 mod overage;
 mod plan;
 mod pooling;
+mod price;
 mod query;
 mod refund;
 mod reserve;
@@ -45,6 +46,7 @@ mod scope;
 mod service;
 mod state;
 mod team;
+mod term;
 mod view;
 mod window;
 mod workspace;
@@ -72,6 +74,7 @@ pub use overage::{
 };
 pub use plan::{Due, MidCycle, Next, Plan, PlanChange, Subscription, When, is_of_plan};
 pub use pooling::{Pooling, PoolingAnswer};
+pub use price::{Cost, Prices};
 pub use query::{
     Answer, GroupBy, Interval, Page, Query, UnknownThing, UsageGroup, UsageKey, UsageQuery, UsageReport,
 };
@@ -82,6 +85,7 @@ pub use scope::OfScope;
 pub use service::{ByServices, MemberKind, Service, ServiceChange, ServiceRejection, Shares, WhichMembers};
 pub use state::{Applied, HolderRecord, HolderStatus, State};
 pub use team::{Team, TeamChange, TeamRejection, TeamView};
+pub use term::PlanTerm;
 pub use view::{MemberView, UsageRow, WorkspaceView};
 pub use window::{Counted, LimitHit, LimitView, Limits, LimitsAnswer, Recent, Subject};
 pub use workspace::{KeyRecord, Member, User, Workspace};

@@ -12,8 +12,8 @@ use crate::view::{MemberView, WorkspaceView};
 use crate::window::{LimitHit, LimitsAnswer};
 use crate::{Grant, Overflow};
 use types::{
-    Backing, Credits, CycleNumber, DiskId, HolderId, LineId, LineNumber, NodeId, PlanId, ReallocationId,
-    Revision, Timestamp, UserId, WouldRefuse,
+    Backing, Credits, CycleNumber, CycleRule, DiskId, HolderId, LineId, LineNumber, Money, NodeId, PlanId,
+    ReallocationId, Revision, Timestamp, UserId, WouldRefuse,
 };
 
 /// The answer to a command that was accepted.
@@ -56,6 +56,12 @@ pub struct PlanAnswer {
     pub seats_paid: u64,
     pub allowance: Due,
     pub for_seats: Due,
+    /// What this cycle costs in money.
+    pub cost: Option<Money>,
+    /// How many cycles of its term come after this one; `None`: it has no term.
+    pub term: Option<u32>,
+    /// By which those cycles end.
+    pub cycle_rule: Option<CycleRule>,
     pub revision: Revision,
     pub at: Timestamp,
 }
@@ -226,6 +232,10 @@ pub enum Rejection {
     ReservedId,
     #[error("overage is drawn, not granted, and cannot be voided; lower its cap, or grant a correction")]
     OverageIsNoGrant,
+    #[error(
+        "the prices of a plan are in one currency, and so is a cycle; a plan in another currency comes with the next cycle"
+    )]
+    OtherCurrency,
     #[error("the workspace has no plan")]
     NoPlan,
     #[error("only {left} credits of this charge can still be refunded")]
@@ -314,6 +324,7 @@ impl Rejection {
             | Self::InsufficientAllocation { .. }
             | Self::NoAllocation(_)
             | Self::NoPlan
+            | Self::OtherCurrency
             | Self::NotCharged
             | Self::GrantBacksAllocations { .. }
             | Self::TooMuch

@@ -21,7 +21,9 @@ use crate::rollover::{Rollover, Term};
 use crate::workspace::Workspace;
 use std::collections::{BTreeMap, BTreeSet};
 use types::planted::{Mistake, is_planted};
-use types::{Backing, Credits, CycleNumber, GrantId, GrantNo, LineId, Revision, Source, Timestamp, UserId};
+use types::{
+    Backing, Credits, CycleNumber, GrantId, GrantNo, LineId, Money, Revision, Source, Timestamp, UserId,
+};
 
 /// Whether more may be used than is included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +114,8 @@ pub struct CycleOverage {
     pub billed: Credits,
     /// Usage of the cycle that was told of later and that nothing paid for: for the bill as well, and not counted above.
     pub uncovered: Credits,
+    /// Of each credit, as the plan had it when the cycle's first overage was drawn.
+    pub price: Option<Money>,
 }
 
 const PREFIX: &str = "overage:";
@@ -312,6 +316,7 @@ impl Workspace {
                 starts_at: Some(self.cycle_starts_at),
                 expires_at: None,
                 term: Term::Cycle(Rollover::NONE),
+                price: self.plan().and_then(|plan| plan.prices.overage),
             };
             self.begun_to = self.begun_to.max(at);
             self.add_grant(Grant::new(backing.grant, new, at, revision));
@@ -520,7 +525,8 @@ impl Workspace {
         let uncovered = self.uncovered.get(&cycle).copied().unwrap_or(Credits::ZERO);
         let Some(overage) = self.overages.get(&cycle) else {
             let (charged, refunded, out, paid, billed) = Default::default();
-            return CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered };
+            let price = None;
+            return CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered, price };
         };
         let books = &self.grant(overage.grant).books;
         // Written off and credited back: that the pool lost, and nobody is billed for.
@@ -529,7 +535,8 @@ impl Workspace {
         let paid = overage.paid();
         let (refunded, out) = (books.refunded, books.out);
         let billed = charged.saturating_sub(refunded).saturating_sub(paid);
-        CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered }
+        let price = self.grant(overage.grant).price;
+        CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered, price }
     }
 
     /// For `violations`.

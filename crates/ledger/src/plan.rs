@@ -14,7 +14,9 @@ use crate::grant::{Grant, GrantState};
 use crate::limits;
 use crate::outcome::Rejection;
 use crate::overage::OverageRule;
+use crate::price::{Cost, Prices};
 use crate::rollover::{Rollover, Term};
+use crate::term::PlanTerm;
 use crate::workspace::Workspace;
 use std::collections::BTreeSet;
 use types::planted::{Mistake, is_planted};
@@ -24,6 +26,8 @@ use types::{Credits, CycleNumber, Feature, GrantId, GrantNo, LineId, PlanId, Rev
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub id: PlanId,
+    /// What people are shown.
+    pub name: Option<String>,
     /// For each cycle, however many seats there are.
     pub allowance: Credits,
     /// For each cycle and each seat.
@@ -36,6 +40,9 @@ pub struct Plan {
     pub overage: Option<OverageRule>,
     /// What may be spent on; `None`: anything.
     pub features: Option<BTreeSet<Feature>>,
+    /// In money.
+    pub prices: Prices,
+    pub term: PlanTerm,
 }
 
 /// What is owed for a part of a cycle.
@@ -50,10 +57,11 @@ pub enum MidCycle {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one of them is made with each change of a plan, and no more")]
 pub enum PlanChange {
     /// Also takes back what was to come with the next cycle.
     Set { plan: Plan, when: When },
-    /// The plan ends with its cycle.
+    /// The plan ends with its term, or with its cycle where it has none.
     Cancel,
 }
 
@@ -72,11 +80,16 @@ pub struct Subscription {
     pub seats: u64,
     pub allowance: Due,
     pub for_seats: Due,
+    /// What this cycle costs in money, where a plan in it has a price.
+    pub cost: Option<Cost>,
+    /// The last cycle of the term.
+    pub term: Option<CycleNumber>,
     pub revision: Revision,
 }
 
-/// From the next cycle on.
+/// From the next cycle on; what ends, from the end of the term on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one for each workspace that has a plan")]
 pub enum Next {
     Plan(Plan),
     Ends,
@@ -150,6 +163,11 @@ impl For {
 }
 
 impl Plan {
+    /// Whether a seat brings credits or costs money: then it is paid for to the end of the cycle.
+    fn has_paid_seats(&self) -> bool {
+        !self.per_seat.is_zero() || self.prices.seat.is_some_and(|seat| seat.micros() > 0)
+    }
+
     fn has_too_many_features(&self) -> bool {
         self.features.as_ref().is_some_and(|features| features.len() > limits::PLAN_FEATURES_MAX)
     }
@@ -164,6 +182,9 @@ fn times(amount: Credits, count: u64) -> Credits {
 impl Workspace {
     /// Answers the lines that have more overage out than the plan's rule allows.
     pub(crate) fn decide_plan(&self, change: &PlanChange) -> Result<Vec<LineId>, Rejection> {
+        if let PlanChange::Set { plan, when } = change {
+            self.check_prices(plan, *when == When::Now)?;
+        }
         match change {
             PlanChange::Set { plan, .. } if !plan.rollover.is_valid() => Err(Rejection::BadRollover),
             PlanChange::Set { plan, .. } if plan.has_too_many_features() => {
@@ -189,6 +210,8 @@ impl Workspace {
             seats: 0,
             allowance: Due::default(),
             for_seats: Due::default(),
+            cost: None,
+            term: None,
             revision,
         };
         let mut subscription = self.subscription.take().map_or_else(none, |known| *known);
@@ -196,8 +219,7 @@ impl Workspace {
         match change {
             PlanChange::Set { plan, when: When::Now } => {
                 subscription.next = None;
-                // Seats are paid for by a plan that has a price for them.
-                let were_paid = subscription.plan.as_ref().is_some_and(|known| !known.per_seat.is_zero());
+                let were_paid = subscription.plan.as_ref().is_some_and(Plan::has_paid_seats);
                 let seats = if were_paid { self.seats.max(subscription.seats) } else { self.seats };
                 // What seats have too much of is free before it is taken back.
                 let due = self.due_after(&mut subscription, For::Seats, plan, seats, at);
@@ -205,7 +227,9 @@ impl Workspace {
                 for what in [For::Cycle, For::Seats] {
                     self.owe(&mut subscription, what, plan, seats, at, At::Change);
                 }
+                subscription.cost = self.cost_after(&subscription, plan, seats, at);
                 (subscription.plan, subscription.seats) = (Some(plan.clone()), seats);
+                subscription.term = self.term_of(&subscription);
             }
             PlanChange::Set { plan, when: When::NextCycle } => {
                 subscription.next =
@@ -257,6 +281,7 @@ impl Workspace {
         if let Some(plan) = subscription.plan.clone()
             && self.seats > subscription.seats
         {
+            subscription.cost = self.cost_after(&subscription, &plan, self.seats, at);
             self.owe(&mut subscription, For::Seats, &plan, self.seats, at, At::Seat);
             subscription.seats = self.seats;
         }
@@ -266,7 +291,13 @@ impl Workspace {
     /// A cycle has begun, with what was to come with it.
     pub(crate) fn renew_plan(&mut self, at: Timestamp) {
         let Some(mut subscription) = self.subscription.take() else { return };
-        if let Some(next) = subscription.next.take() {
+        let has_more = subscription.term.is_some_and(|last| last >= self.cycle);
+        let next = if has_more {
+            subscription.next.take_if(|next| *next != Next::Ends)
+        } else {
+            subscription.next.take()
+        };
+        if let Some(next) = next {
             subscription.revision = self.next_revision();
             subscription.plan = match next {
                 Next::Plan(plan) => Some(plan),
@@ -281,6 +312,8 @@ impl Workspace {
                 let given = self.give(what, &plan, all, at, At::Cycle);
                 *what.due(&mut subscription) = Due { owed: all, given, most: all };
             }
+            subscription.cost = Self::cost_of_cycle(&plan, self.seats);
+            subscription.term = self.term_of(&subscription);
         }
         let revision = subscription.revision;
         self.subscription = Some(subscription);
@@ -337,11 +370,16 @@ impl Workspace {
 
     /// What is owed for the rest of the cycle, of so much for all of it.
     fn part(&self, amount: Credits, at: Timestamp) -> Credits {
+        Credits::from_micros(self.part_of(amount.micros(), at)).unwrap_or(amount)
+    }
+
+    /// The same of millionths of anything.
+    pub(crate) fn part_of(&self, amount: u64, at: Timestamp) -> u64 {
         let Some(end) = self.cycle_ends_at() else { return amount };
         let days = |from: Timestamp| u128::try_from(end.since_ms(from)).unwrap_or(0).div_ceil(DAY_MS);
         let (length, left) = (days(self.calendar_starts_at), days(at));
-        let part = u128::from(amount.micros()).saturating_mul(left).checked_div(length);
-        let part = part.and_then(|part| Credits::from_micros(u64::try_from(part).ok()?));
+        let part = u128::from(amount).saturating_mul(left).checked_div(length);
+        let part = part.and_then(|part| u64::try_from(part).ok());
         part.map_or(amount, |part| part.min(amount))
     }
 
@@ -371,6 +409,7 @@ impl Workspace {
                     starts_at: Some(self.cycle_starts_at),
                     expires_at: None,
                     term: Term::Cycle(plan.rollover),
+                    price: None,
                 };
                 self.begun_to = self.begun_to.max(at);
                 self.add_grant(Grant::new(no, new, at, revision));
@@ -424,6 +463,7 @@ impl Workspace {
             cycle_starts_at: self.cycle_starts_at,
             calendar_starts_at: self.calendar_starts_at,
             cycle_ends: self.cycle_ends.clone(),
+            cycle_rule: self.cycle_rule.clone(),
             subscription: self.subscription.clone(),
             overages: self.overages.clone(),
             seats: self.seats,

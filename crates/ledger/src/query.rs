@@ -296,7 +296,9 @@ impl Workspace {
                 let is_whole = is_due || self.pooling != Pooling::Pooled;
                 let mut copy = if is_whole { self.clone() } else { self.without_users() };
                 copy.settle_due(at, &mut Vec::new());
-                copy.decide_plan(change).map_err(|_| UnknownThing::Plan)?;
+                if let Err(why) = copy.decide_plan(change) {
+                    return Ok(Answer::Refused(Box::new(why)));
+                }
                 copy.commit_plan(change, at);
                 Answer::Plan(Box::new(copy.plan_answer(at)))
             }

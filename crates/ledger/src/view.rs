@@ -259,6 +259,9 @@ impl Workspace {
             seats_paid: known.map_or(0, |s| s.seats),
             allowance: known.map_or_else(Due::default, |s| s.allowance),
             for_seats: known.map_or_else(Due::default, |s| s.for_seats),
+            cost: known.and_then(|s| s.cost).map(|cost| cost.owed),
+            term: self.term_goes_on_for(),
+            cycle_rule: self.cycle_rule.clone(),
             revision: known.map_or(Revision(0), |s| s.revision),
             at,
         }

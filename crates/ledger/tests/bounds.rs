@@ -4,8 +4,8 @@
 
 use ledger::{
     AdminCommand, Change, Command, CycleEnds, GrantKind, HolderBatch, ImportRefusal, ImportResult,
-    LineMessage, MemberKind, MidCycle, NewGrant, NewImport, Outcome, Plan, PlanChange, Rejection, Rollover,
-    ServiceChange, Shares, State, Subject, Used, When, Wish, WorkspaceSettings, limits,
+    LineMessage, MemberKind, MidCycle, NewGrant, NewImport, Outcome, Plan, PlanChange, PlanTerm, Prices,
+    Rejection, Rollover, ServiceChange, Shares, State, Subject, Used, When, Wish, WorkspaceSettings, limits,
 };
 use std::sync::Arc;
 use types::{
@@ -50,6 +50,7 @@ fn new_grant(i: usize) -> NewGrant {
         paid: true,
         starts_at,
         expires_at,
+        price: None,
         term: ledger::Term::Lasting,
     }
 }
@@ -97,7 +98,21 @@ fn grants_of_plans_within_a_cycle_and_with_one() {
         let (per_seat, rollover, mid_cycle) = (Credits::ZERO, Rollover::NONE, MidCycle::Whole);
         let allowance = credits(allowance);
         let id = "p".parse().unwrap();
-        let plan = Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage: None, features: None };
+        let (overage, features, name) = (None, None, None);
+        let (prices, term) = (Prices::NONE, PlanTerm::Cycle);
+        let plan = Plan {
+            id,
+            name,
+            allowance,
+            per_seat,
+            paid,
+            rollover,
+            mid_cycle,
+            overage,
+            features,
+            prices,
+            term,
+        };
         let change = Change::Plan(PlanChange::Set { plan, when: When::Now });
         let command = AdminCommand { workspace: workspace(), keyed: None, if_match: None, change };
         match state.apply(later, &Command::Admin(command)).result {
@@ -127,7 +142,21 @@ fn features_of_a_plan() {
         let (allowance, per_seat) = (Credits::ZERO, Credits::ZERO);
         let (rollover, mid_cycle) = (Rollover::NONE, MidCycle::Whole);
         let (id, features) = ("p".parse().unwrap(), Some(features));
-        let plan = Plan { id, allowance, per_seat, paid: true, rollover, mid_cycle, overage: None, features };
+        let (overage, paid, name) = (None, true, None);
+        let (prices, term) = (Prices::NONE, PlanTerm::Cycle);
+        let plan = Plan {
+            id,
+            name,
+            allowance,
+            per_seat,
+            paid,
+            rollover,
+            mid_cycle,
+            overage,
+            features,
+            prices,
+            term,
+        };
         admin(&mut state, Change::Plan(PlanChange::Set { plan, when: When::NextCycle })).map(|_| ())
     };
     assert_eq!(put(limits::PLAN_FEATURES_MAX), Ok(()));

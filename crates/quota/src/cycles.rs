@@ -6,7 +6,7 @@
 use crate::{AdminCommand, Change, Outcome, Quota, Refusal, WorkspaceSettings};
 use actors::{LeaderAnswer, LeaderRequest};
 use calendar::Calendar;
-use ledger::{Command, CycleEnds, Rejection, limits};
+use ledger::{Command, CycleEnds, PlanAnswer, Rejection, limits};
 use types::{CycleRule, Timestamp, WorkspaceId, ZoneName};
 
 /// Somebody else changed the cycles between the look and the change, so often in turn: then the caller is told.
@@ -52,6 +52,14 @@ impl Quota {
         let Some(next) = settings.rule_after(&timezone, rule.as_ref()) else { return Ok(None) };
         ends_after(next, at.max(self.clock().now())).map(Some)
     }
+}
+
+/// When the term of a plan ends; `None`: it has none, or there is no calendar to say so.
+pub fn term_ends_at(plan: &PlanAnswer) -> Option<Timestamp> {
+    let (cycles, end) = (plan.term?, plan.cycle_ends_at?);
+    let Some(more) = cycles.checked_sub(1) else { return Some(end) };
+    let calendar = Calendar::new(plan.cycle_rule.as_ref()?).ok()?;
+    calendar.starts_after(end).nth(usize::try_from(more).ok()?).map(|start| start.at)
 }
 
 /// The ends to come, and when the calendar's cycle began that ends first.

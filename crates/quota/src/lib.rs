@@ -35,14 +35,15 @@ pub use refusal::Refusal;
 pub use requests::{Consume, ExtendHold, HoldCommand, OpenHold, PriceBy, SettleHold, Shortfall, UsedBy};
 pub use service::{ListedNode, Options, Quota};
 
+pub use cycles::term_ends_at;
 pub use ledger::{
     AdminCommand, AllocationAnswer, Change, ChargeBooks, ChargePart, Conservation, CycleOverage, Due,
     ForgetMode, Grant, GrantAnswer, GrantKind, GrantState, GroupBy, Import, ImportAnswer, ImportRefusal,
     ImportResult, ImportedFrom, Interval, Keep, KeyedBy, LimitHit, LimitView, LimitsAnswer, MemberKind,
     MemberView, Membership, MidCycle, NewGrant, NewImport, NewRefund, Next, Outcome, OverageAnswer,
-    OverageRule, Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, Pooling, PoolingAnswer, PriceAnswer,
-    PriceChange, PriceCommand, ReallocationAnswer, RefundAnswer, RefundPlace, RefundedTo, Role, Rolled,
-    Rollover, Service, ServiceChange, Shares, Subject, TeamChange, TeamView, Term, UsageGroup, UsageKey,
-    UsageQuery, UsageReport, When, WhichMembers, WorkspaceSettings, WorkspaceView,
+    OverageRule, Overflow, Page, Pending, Plan, PlanAnswer, PlanChange, PlanTerm, Pooling, PoolingAnswer,
+    PriceAnswer, PriceChange, PriceCommand, Prices, ReallocationAnswer, RefundAnswer, RefundPlace,
+    RefundedTo, Role, Rolled, Rollover, Service, ServiceChange, Shares, Subject, TeamChange, TeamView, Term,
+    UsageGroup, UsageKey, UsageQuery, UsageReport, When, WhichMembers, WorkspaceSettings, WorkspaceView,
 };
 pub use pricing::{Minimum, Price, PriceList, RateCard, Tier};

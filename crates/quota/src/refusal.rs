@@ -142,6 +142,7 @@ impl Refusal {
             Rejection::GrantBacksAllocations { .. }
             | Rejection::NotCharged
             | Rejection::CyclesChanged
+            | Rejection::OtherCurrency
             | Rejection::Unregistered
             | Rejection::Fenced
             | Rejection::RolledBack { .. }

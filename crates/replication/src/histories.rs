@@ -171,6 +171,7 @@ impl Step {
             starts_at: None,
             expires_at: (self.odd && number > 6).then(|| at.plus_ms(3_000)),
             term: ledger::Term::Lasting,
+            price: None,
         }
     }
 

@@ -144,6 +144,12 @@ impl Reference {
     pub fn compare(&self, workspace: &Workspace, now: Timestamp) -> Verdict {
         let mut pool = self.naive.clone();
         pool.settle(now);
+        let known = workspace.subscription.as_deref().and_then(|known| known.cost);
+        let costs = (known.map(|cost| cost.owed), workspace.term_goes_on_for().map(u64::from));
+        if costs != pool.costs_and_lasts() {
+            let what = format!("the ledger says {costs:?}, expected {:?}", pool.costs_and_lasts());
+            return Err(Broken { sentence: "plans cost as much, and last as long, as without leases", what });
+        }
         let sentence = "at rest grants are as without leases (available, spent, expired, voided)";
         for ((user, grant, cycle), amount) in &self.charged {
             if !pool.grants.contains_key(grant) && !is_of_overage(grant) {

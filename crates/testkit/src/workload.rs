@@ -7,15 +7,15 @@ use crate::holder::feature_at;
 use crate::naive::plan;
 use ledger::{
     Change, ForgetMode, GrantKind, Keep, MemberKind, Membership, MidCycle, NewGrant, OverageRule, Overflow,
-    Plan, PlanChange, Pooling, Rollover, ServiceChange, Shares, Subject, TeamChange, Term, When,
-    WorkspaceSettings, limits,
+    Plan, PlanChange, PlanTerm, Pooling, Prices, Rollover, ServiceChange, Shares, Subject, TeamChange, Term,
+    When, WorkspaceSettings, limits,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeSet;
 use types::{
-    CivilDate, Credits, CreditsDelta, CycleDays, Enforcement, Every, Feature, GrantId, Model, ReallocationId,
-    TeamId, Timestamp, UserId, Window,
+    CivilDate, Credits, CreditsDelta, CycleDays, Enforcement, Every, Feature, GrantId, Model, Money,
+    ReallocationId, TeamId, Timestamp, UserId, Window,
 };
 
 pub const NODES: usize = 3;
@@ -476,9 +476,21 @@ fn plan_change(rng: &mut SmallRng) -> PlanChange {
         mid_cycle: if rng.random() { MidCycle::Whole } else { MidCycle::Prorated },
         overage: if rng.random_bool(0.3) { overage_rule(rng) } else { None },
         features: rng.random_bool(0.2).then(|| features(rng)),
+        term: if rng.random_bool(0.2) { PlanTerm::Year } else { PlanTerm::Cycle },
+        prices: if rng.random_bool(0.3) { prices(rng) } else { Prices::NONE },
         ..plan(["basic", "pro"][rng.random_range(0..2)])
     };
     PlanChange::Set { plan, when: if rng.random_bool(0.7) { When::Now } else { When::NextCycle } }
+}
+
+/// Mostly in one currency.
+fn prices(rng: &mut SmallRng) -> Prices {
+    let currency = if rng.random_bool(0.9) { "EUR" } else { "USD" };
+    let price = |rng: &mut SmallRng| {
+        let micros = rng.random_range(0..4 * AMOUNT_MAX);
+        rng.random_bool(0.7).then(|| Money::up_to_most(micros, currency.parse().expect("letters")))
+    };
+    Prices { cycle: price(rng), seat: price(rng), overage: price(rng) }
 }
 
 /// Some of those that are spent on.
@@ -511,6 +523,7 @@ fn new_grant(rng: &mut SmallRng, start: Timestamp) -> NewGrant {
         starts_at: rng.random_bool(0.2).then(|| day(rng, 0, 10)),
         expires_at: rng.random_bool(0.5).then(|| day(rng, 1, 40)),
         term: if rng.random_bool(0.4) { Term::Cycle(rollover(rng)) } else { Term::Lasting },
+        price: None,
     }
 }
 

@@ -62,6 +62,7 @@ impl Pool {
                 starts_at: Some(starts_at),
                 expires_at: None,
                 term: Term::Cycle(Rollover::NONE),
+                price: None,
             }));
         }
         let rule = cap.map_or(OverageRule::On, |cap| OverageRule::UpTo(credits(cap)));

@@ -7,6 +7,7 @@ mod cycle;
 mod id;
 mod line;
 mod meter;
+mod money;
 pub mod planted;
 mod price;
 mod scope;
@@ -26,6 +27,7 @@ pub use line::{
     UNITS_PER_METER_MAX,
 };
 pub use meter::{ByGrant, Meter, Metered};
+pub use money::{BadCurrency, BadMoney, Currency, Money};
 pub use price::{BadPriceVersion, OneOrAny, PriceVersion};
 pub use scope::{Limited, Scope};
 pub use shadow::{Enforcement, RESERVED_UNITS, ShadowCounts, Shadowed, WouldRefuse};

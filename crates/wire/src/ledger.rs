@@ -149,6 +149,7 @@ shapes! {
 
     pub enum OverageRule { Off, On, UpTo(u64) }
 
+    #[expect(clippy::large_enum_variant, reason = "one of them is made with each change of a plan, and no more")]
     pub enum PlanChange {
         Set { plan: Plan, when: When },
         Cancel,
@@ -158,6 +159,7 @@ shapes! {
 
     pub struct Plan {
         pub id: String,
+        pub name: Option<String>,
         pub allowance: u64,
         pub per_seat: u64,
         pub paid: bool,
@@ -165,6 +167,21 @@ shapes! {
         pub mid_cycle: MidCycle,
         pub overage: Option<OverageRule>,
         pub features: Option<Vec<String>>,
+        pub prices: Prices,
+        pub term: PlanTerm,
+    }
+
+    pub enum PlanTerm { Cycle, Year }
+
+    pub struct Prices {
+        pub cycle: Option<Money>,
+        pub seat: Option<Money>,
+        pub overage: Option<Money>,
+    }
+
+    pub struct Money {
+        pub micros: u64,
+        pub currency: String,
     }
 
     pub enum MidCycle { Whole, Prorated }
@@ -225,6 +242,7 @@ shapes! {
         pub starts_at: Option<i64>,
         pub expires_at: Option<i64>,
         pub term: Term,
+        pub price: Option<Money>,
     }
 
     pub enum Term { Lasting, Cycle(Rollover) }
@@ -345,7 +363,7 @@ impl Frozen for Batch {
 
 impl Frozen for Command {
     const TYPE_ID: u8 = 41;
-    const VERSION: u8 = 8;
+    const VERSION: u8 = 9;
     /// A rate card with 4,096 prices and long names has some 1.6 MB.
     const BYTES_MAX: usize = 2 * 1024 * 1024;
 }

@@ -337,6 +337,7 @@ fn grant(id: &str, amount: u64, ends_ms: Option<u64>) -> NewGrant {
         starts_at: None,
         expires_at: ends_ms.map(|ms| START.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX))),
         term: Term::Lasting,
+        price: None,
     }
 }
 

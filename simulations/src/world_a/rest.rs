@@ -116,6 +116,7 @@ async fn give(world: &Rc<World>, number: u64, workspace: &WorkspaceId) {
         starts_at: None,
         expires_at: None,
         term: ledger::Term::Lasting,
+        price: None,
     };
     let node = up(world).first().copied().unwrap_or(0);
     let gift = administer(world, number, node, workspace.clone(), Change::MakeGrant(grant));

@@ -295,6 +295,7 @@ mod tests {
                 starts_at: None,
                 expires_at: None,
                 term: ledger::Term::Lasting,
+                price: None,
             }));
             desk.apply(&Command::Register { holder: HOLDER, journal_sequence: 0 });
             desk

@@ -63,11 +63,16 @@ fn commands() -> Vec<Change> {
             starts_at: starts_at.map(Timestamp::from_millis),
             expires_at: expires_at.map(Timestamp::from_millis),
             term: Term::Lasting,
+            price: None,
         })
     };
     let rolling = |keep, cycles| {
         let Change::MakeGrant(grant) = grant("g", 1, 50, true, None, None) else { unreachable!() };
         Change::MakeGrant(NewGrant { term: Term::Cycle(Rollover { keep, cycles }), ..grant })
+    };
+    let priced = |price| {
+        let Change::MakeGrant(grant) = grant("g", 1, 50, true, None, None) else { unreachable!() };
+        Change::MakeGrant(NewGrant { price, ..grant })
     };
     let member = |ai_access, team: Option<&str>, role| Change::PutMember {
         user: user("ann"),
@@ -102,7 +107,19 @@ fn commands() -> Vec<Change> {
         let rollover = Rollover { keep, cycles: None };
         let (id, allowance, per_seat) = (id.parse().unwrap(), credits(allowance), credits(per_seat));
         Change::Plan(PlanChange::Set {
-            plan: Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage: None, features: None },
+            plan: Plan {
+                id,
+                allowance,
+                per_seat,
+                paid,
+                rollover,
+                mid_cycle,
+                overage: None,
+                features: None,
+                name: None,
+                prices: Prices::NONE,
+                term: PlanTerm::Cycle,
+            },
             when,
         })
     };
@@ -116,6 +133,8 @@ fn commands() -> Vec<Change> {
     };
     let with_overage = |rule| with(&|plan| plan.overage = Some(rule));
     let named = |names: &[&str]| Some(names.iter().map(|name| name.parse().unwrap()).collect());
+    let (euro, dollar) = (Some("1EUR".parse().unwrap()), Some("1USD".parse().unwrap()));
+    let with_prices = |prices| with(&|plan| plan.prices = prices);
     let with_features = |names: &[&str]| with(&|plan| plan.features = named(names));
     vec![
         plan("p", 1, 2, true, Keep::None, whole, now),
@@ -133,6 +152,13 @@ fn commands() -> Vec<Change> {
         with_features(&[]),
         with_features(&["chat"]),
         with_features(&["chat", "image"]),
+        with(&|plan| plan.name = Some("Pro".to_owned())),
+        with(&|plan| plan.name = Some("Max".to_owned())),
+        with_prices(Prices { cycle: euro, ..Prices::NONE }),
+        with_prices(Prices { seat: euro, ..Prices::NONE }),
+        with_prices(Prices { overage: euro, ..Prices::NONE }),
+        with_prices(Prices { overage: dollar, ..Prices::NONE }),
+        with(&|plan| plan.term = PlanTerm::Year),
         Change::SetPooling(Pooling::Pooled),
         Change::SetPooling(Pooling::PerSeat),
         Change::SetPooling(Pooling::OwnFirst),
@@ -157,6 +183,8 @@ fn commands() -> Vec<Change> {
         cycles(None, Some((Every::Year, "2026-01-31"))),
         cycles(None, Some((Every::Month, "2026-01-30"))),
         cycles(Some("UTC"), Some((Every::Month, "2026-01-31"))),
+        priced(euro),
+        priced(dollar),
         rolling(Keep::None, None),
         rolling(Keep::All, None),
         rolling(Keep::All, Some(1)),

@@ -169,6 +169,7 @@ fn grant(seed: u64, credits: Credits) -> json::PutGrant {
         starts_at: None,
         expires_at: None,
         rollover: None,
+        price: None,
     }
 }
 

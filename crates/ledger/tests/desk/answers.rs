@@ -117,11 +117,12 @@ fn overage(answer: &OverageAnswer) -> String {
     let rule =
         answer.of_plan.map_or(rule.clone(), |of_plan| format!("{rule}, the plan's is {}", said(of_plan)));
     let mut text = format!("overage{whose}: {rule}{}\n", parts(&[("drawn", answer.drawn)]));
-    for CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered } in &answer.cycles {
+    for CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered, price } in &answer.cycles {
         let (charged, refunded) = (("charged", *charged), ("refunded", *refunded));
         let (out, paid) = (("out", *out), ("paid", *paid));
         let known = parts(&[charged, refunded, out, paid, ("billed", *billed), ("uncovered", *uncovered)]);
-        writeln!(text, "  cycle {}{known}", cycle.0).unwrap();
+        let price = price.map_or_else(String::new, |price| format!(", each credit {price}"));
+        writeln!(text, "  cycle {}{known}{price}", cycle.0).unwrap();
     }
     text
 }
@@ -179,7 +180,7 @@ fn plan(answer: &PlanAnswer) -> String {
     let name = answer.plan.as_ref().map_or_else(|| "no plan".to_owned(), id);
     let next = answer.next.as_ref().map_or_else(String::new, |next| match next {
         Next::Plan(plan) => format!(", {} with the next cycle", plan.id),
-        Next::Ends => ", which ends with its cycle".to_owned(),
+        Next::Ends => format!(", which ends with its {}", answer.term.map_or("cycle", |_| "term")),
     });
     let due = |what, Due { owed, given, most: _ }: Due| {
         let given = if owed == given { String::new() } else { format!(", {given} given") };
@@ -191,8 +192,10 @@ fn plan(answer: &PlanAnswer) -> String {
     } else {
         format!("{seats}, {} paid", answer.seats_paid)
     };
+    let cost = answer.cost.map_or_else(String::new, |cost| format!("; costs {cost}"));
+    let term = answer.term.map_or_else(String::new, |more| format!("; its term has {more} more"));
     format!(
-        "{name}{next}; {seats}{}{}\n",
+        "{name}{next}; {seats}{}{}{cost}{term}\n",
         due("allowance", answer.allowance),
         due("for seats", answer.for_seats)
     )

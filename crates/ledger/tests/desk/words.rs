@@ -2,9 +2,9 @@
 
 use ledger::{
     Change, CycleEnds, ForgetMode, GrantKind, GroupBy, Interval, Keep, MemberKind, Membership, MidCycle,
-    NewGrant, NewImport, OverageRule, Overflow, Page, Plan, PlanChange, Pooling, Role, Rollover,
-    ServiceChange, Shares, Subject, TeamChange, Term, UsageKey, UsageQuery, Used, When, WhichMembers,
-    WorkspaceSettings, limits,
+    NewGrant, NewImport, OverageRule, Overflow, Page, Plan, PlanChange, PlanTerm, Pooling, Prices, Role,
+    Rollover, ServiceChange, Shares, Subject, TeamChange, Term, UsageKey, UsageQuery, Used, When,
+    WhichMembers, WorkspaceSettings, limits,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
@@ -359,7 +359,8 @@ impl Words {
         Ok(Term::Cycle(Rollover { keep, cycles }))
     }
 
-    /// `pro 1000 seat=50 mid=prorated when=next keep=30% paid=no overage=on features=chat,image`.
+    /// `pro 1000 seat=50 mid=prorated when=next keep=30% paid=no overage=on features=chat,image price=49EUR
+    /// seat-price=5EUR overage-price=0.01EUR term=year name=Pro`.
     pub fn plan(&mut self) -> Result<PlanChange, Bad> {
         let (id, allowance) = (self.parsed("a plan")?, self.parsed("an allowance")?);
         let per_seat = self.option("seat")?.unwrap_or(Credits::ZERO);
@@ -375,7 +376,24 @@ impl Words {
         let overage = overage_rule(&self.options.remove("overage").unwrap_or_else(|| "none".to_owned()))?;
         let names = |text: String| text.split(',').filter(|name| !name.is_empty()).map(read).collect();
         let features = self.options.remove("features").map(names).transpose()?;
-        let plan = Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage, features };
+        let (cycle, seat) = (self.option("price")?, self.option("seat-price")?);
+        let prices = Prices { cycle, seat, overage: self.option("overage-price")? };
+        let terms = [("cycle", PlanTerm::Cycle), ("year", PlanTerm::Year)];
+        let term = self.one_of("term", &terms)?.unwrap_or(PlanTerm::Cycle);
+        let name = self.options.remove("name");
+        let plan = Plan {
+            id,
+            name,
+            allowance,
+            per_seat,
+            paid,
+            rollover,
+            mid_cycle,
+            overage,
+            features,
+            prices,
+            term,
+        };
         Ok(PlanChange::Set { plan, when })
     }
 
@@ -396,7 +414,8 @@ impl Words {
         let priority = self.option("priority")?.unwrap_or(limits::PRIORITY_DEFAULT);
         let paid = paid.unwrap_or(kind.is_paid_by_default());
         let term = self.term()?;
-        Ok(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term })
+        let price = self.option("price")?;
+        Ok(NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term, price })
     }
 
     /// What a charge drew.

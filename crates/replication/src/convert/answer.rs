@@ -12,13 +12,13 @@ shaped! {
     struct ledger::ReallocationAnswer { id, from, to, asked, moved, lapsed, pending, at }
     struct ledger::PriceAnswer { version, effective_at }
     struct ledger::PlanAnswer {
-        plan, next, cycle_ends_at, seats, seats_paid, allowance, for_seats, revision, at,
+        plan, next, cycle_ends_at, seats, seats_paid, allowance, for_seats, cost, term, cycle_rule, revision, at,
     }
     struct ledger::PoolingAnswer {
         mode, seats, share, parts, set_aside, short, by_hand, shared, pending, revision, at,
     }
     struct ledger::OverageAnswer { user, rule, of_plan, drawn, cycles, revision, at }
-    struct ledger::CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered }
+    struct ledger::CycleOverage { cycle, charged, refunded, out, paid, billed, uncovered, price }
     struct ledger::RefundAnswer { id, charge, user, cycle, charged, asked, amount, refunded, to, at }
     struct ledger::RefundedTo { from, grant, amount, place }
     struct ledger::ImportAnswer { id, result, import }
@@ -68,7 +68,7 @@ shaped! {
         KeyWindowFull { max }, Stale { now }, InsufficientShared { available, elsewhere },
         InsufficientAllocation { user, available }, NoAllocation(user),
         GrantBacksAllocations { earmarked, missing }, TooMuch, TooMany { what, max }, NeverValid, SameUser,
-        Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, CyclesChanged, BadRollover,
+        Unregistered, Fenced, RolledBack { known }, OtherDisk { node, known }, CyclesChanged, BadRollover, OtherCurrency,
         ReservedId, NoPlan, OverageIsNoGrant, Prices(why), Team(why), Service(why),
         BeyondCharge { left }, ChargeTooOld, NotCharged,
     }
@@ -85,8 +85,9 @@ shaped! {
 }
 
 /// Every word a [`ledger::Rejection`] names a kind of thing by.
-const THINGS: [&str; 14] = [
+const THINGS: [&str; 15] = [
     "allocations in a workspace's life",
+    "features of a plan",
     "features with limits",
     "imports at once",
     "models with limits",

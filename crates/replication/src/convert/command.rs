@@ -1,6 +1,8 @@
 //! What is asked of the ledger. Not here: what it answers.
 
-use super::shaped;
+use super::{Misshapen, Shaped, shaped};
+use types::Money;
+use wire::ledger as shape;
 
 shaped! {
     enum ledger::Command {
@@ -28,6 +30,7 @@ shaped! {
     enum ledger::Pooling { Pooled, PerSeat, OwnFirst }
     enum ledger::When { Now, NextCycle }
     enum ledger::MidCycle { Whole, Prorated }
+    enum ledger::PlanTerm { Cycle, Year }
     enum ledger::Term { Lasting, Cycle(rollover) }
     enum ledger::Keep { None, All, UpTo(most), Percent(percent) }
     enum types::Every { Month, Year }
@@ -52,11 +55,14 @@ shaped! {
     struct types::CycleDays { every, anchor }
     struct types::CycleRule { every, anchor, zone }
     struct ledger::Rollover { keep, cycles }
-    struct ledger::Plan { id, allowance, per_seat, paid, rollover, mid_cycle, overage, features }
+    struct ledger::Plan {
+        id, name, allowance, per_seat, paid, rollover, mid_cycle, overage, features, prices, term,
+    }
+    struct ledger::Prices { cycle, seat, overage }
     struct ledger::NewRefund { id, holder, charge, user, parts, amount }
     struct ledger::ChargePart { line, cycle, backing, amount }
     struct ledger::NewImport { id, user, feature, model, units, charge, happened_at, body }
-    struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term }
+    struct ledger::NewGrant { id, kind, amount, priority, paid, starts_at, expires_at, term, price }
     struct ledger::HolderBatch { holder, journal_sequence, workspace, lines, recalled }
     struct ledger::LineMessage { number, user, cycle, scope, returned, used, held, confirmed, wish }
     struct types::Scope { list, feature, model }
@@ -69,4 +75,18 @@ shaped! {
     struct pricing::Price { feature, model, unit, per, credits, tiers }
     struct pricing::Tier { above, credits }
     struct pricing::Minimum { feature, model, credits }
+}
+
+impl Shaped for Money {
+    type Shape = shape::Money;
+
+    fn shape(&self) -> Self::Shape {
+        shape::Money { micros: self.micros(), currency: self.currency().as_str().to_owned() }
+    }
+
+    fn from_shape(shape::Money { micros, currency }: Self::Shape) -> Result<Self, Misshapen> {
+        let bad = |why: &dyn std::fmt::Display| Misshapen(format!("{micros} {currency}: {why}"));
+        let known = currency.parse().map_err(|why| bad(&why))?;
+        Self::from_micros(micros, known).ok_or_else(|| bad(&"more than there is"))
+    }
 }

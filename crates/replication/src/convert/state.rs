@@ -13,7 +13,7 @@ shaped! {
     struct ledger::PriceKey { at, workspace, keyed, answer }
     struct ledger::HolderRecord { journal_sequence, status }
     struct ledger::Grant {
-        no, id, kind, priority, paid, created_at, starts_at, expires_at, term, rolled, state, made, revision, books,
+        no, id, kind, priority, paid, created_at, starts_at, expires_at, term, price, rolled, state, made, revision, books,
     }
     struct ledger::GrantBooks {
         amount, available, earmarked, out, used, unattributed, written_off, expired, voided, refunded, exposure,
@@ -21,7 +21,8 @@ shaped! {
     }
     struct ledger::Rolled { cycle, last, left, kept }
     struct ledger::Spent { used, unattributed, written_off }
-    struct ledger::Subscription { plan, next, seats, allowance, for_seats, revision }
+    struct ledger::Subscription { plan, next, seats, allowance, for_seats, cost, term, revision }
+    struct ledger::Cost { owed, most }
     struct ledger::Due { owed, given, most }
     struct ledger::User {
         member, allocation, limits, recent, used, late, past, refunded, past_refunded, share, of_share, out,

@@ -287,6 +287,7 @@ pub fn make_grant(id: &str) -> Command {
         starts_at: None,
         expires_at: None,
         term: ledger::Term::Lasting,
+        price: None,
     };
     Command::Admin(AdminCommand {
         workspace: "w".parse().unwrap(),

@@ -74,6 +74,10 @@ impl History {
             let naive = user.allocation.as_ref().map(|a| [a.amount(), a.used, a.unused(), a.short]);
             same("allocations are as without leases", name.as_str(), ledger, naive)?;
         }
+        let pool = self.pool();
+        let cost = pool.subscription.as_deref().and_then(|known| known.cost).map(|cost| cost.owed);
+        let ledger = (cost, pool.term_goes_on_for().map(u64::from));
+        same("plans cost as much, and last as long", "", ledger, self.naive.costs_and_lasts())?;
         same("teams are as without leases", "", self.naive.other_teams(self.pool()), None)
     }
 

@@ -62,6 +62,7 @@ impl Pool {
                 starts_at: Some(began),
                 expires_at: None,
                 term: Term::Cycle(Rollover::NONE),
+                price: None,
             },
             created_at: began,
             spent: Default::default(),

@@ -2,11 +2,11 @@
 
 use super::{Allowed, Grant, NotAllowed, Pool};
 use ledger::{
-    GrantKind, GrantState, MidCycle, NewGrant, Next, OverageRule, Plan, PlanChange, Rollover, Term, When,
-    Workspace,
+    GrantKind, GrantState, MidCycle, NewGrant, Next, OverageRule, Plan, PlanChange, PlanTerm, Prices,
+    Rollover, Term, When, Workspace,
 };
 use std::collections::BTreeSet;
-use types::{Credits, Feature, GrantId, Timestamp};
+use types::{Credits, Currency, Feature, GrantId, Money, Timestamp};
 
 const KINDS: [(&str, GrantKind); 2] = [("plan", GrantKind::Plan), ("seats", GrantKind::Seat)];
 
@@ -21,11 +21,23 @@ pub struct Subscribed {
     given: [u64; 2],
     /// What the largest plan of the cycle owes for all of it.
     most: [u64; 2],
+    /// What the cycle costs in money, and what its dearest plan costs for all of it.
+    cost: Option<(Currency, [u64; 2])>,
+    /// So many cycles of a year come after this one.
+    left_of_term: Option<u64>,
 }
 
 impl Subscribed {
     fn paid_seats(&self) -> u64 {
-        self.plan.as_ref().filter(|plan| !plan.per_seat.is_zero()).map_or(0, |_| self.seats)
+        let costs = |price: Option<Money>| price.is_some_and(|price| price.micros() > 0);
+        let are_paid = |plan: &&Plan| !plan.per_seat.is_zero() || costs(plan.prices.seat);
+        self.plan.as_ref().filter(are_paid).map_or(0, |_| self.seats)
+    }
+
+    fn whole_cost(&self) -> u64 {
+        let micros = |price: Option<Money>| price.map_or(0, Money::micros);
+        let of = |plan: &Plan| micros(plan.prices.cycle) + micros(plan.prices.seat) * self.seats;
+        self.plan.as_ref().map_or(0, of)
     }
 
     fn whole(&self) -> [u64; 2] {
@@ -37,6 +49,7 @@ impl Subscribed {
 impl Pool {
     pub(super) fn change_plan(&mut self, change: &PlanChange, now: Timestamp) -> Allowed {
         match change {
+            PlanChange::Set { plan, when } if !self.takes_prices(plan, *when) => return Err(NotAllowed),
             PlanChange::Set { plan, when: When::Now } => {
                 let paid = self.subscribed.get_or_insert_default().paid_seats();
                 self.subscribed.get_or_insert_default().next = None;
@@ -44,6 +57,8 @@ impl Pool {
                 // What seats have too much of is free before it is taken back.
                 self.share_out(&BTreeSet::new());
                 self.give_what_is_owed(plan, now, [0, 1]);
+                let known = self.subscribed.as_mut().expect("as above");
+                known.left_of_term = left_of_term(plan, known.left_of_term);
             }
             PlanChange::Set { plan, when: When::NextCycle } => {
                 let known = self.subscribed.get_or_insert_default();
@@ -56,6 +71,23 @@ impl Pool {
             }
         }
         Ok(())
+    }
+
+    /// One currency a plan, and one a cycle.
+    fn takes_prices(&self, plan: &Plan, when: When) -> bool {
+        let known = self.subscribed.as_ref().and_then(|known| known.cost).filter(|_| when == When::Now);
+        let mut currencies: BTreeSet<Currency> = known.into_iter().map(|(currency, _)| currency).collect();
+        currencies.extend(prices(plan).map(Money::currency));
+        currencies.len() <= 1
+    }
+
+    /// What this cycle costs, and how much longer the term is.
+    pub fn costs_and_lasts(&self) -> (Option<Money>, Option<u64>) {
+        let known = self.subscribed.as_ref();
+        let cost = known
+            .and_then(|known| known.cost)
+            .map(|(currency, [owed, _])| Money::from_micros(owed, currency).expect("small"));
+        (cost, known.and_then(|known| known.left_of_term))
     }
 
     /// Members who may spend.
@@ -87,8 +119,14 @@ impl Pool {
 
     /// A cycle has begun.
     pub(super) fn renew_plan(&mut self, now: Timestamp) {
-        let Some(Subscribed { plan, next, .. }) = self.subscribed.take() else { return };
+        let Some(Subscribed { plan, next, left_of_term: left, .. }) = self.subscribed.take() else { return };
+        let left = left.and_then(|left| left.checked_sub(1));
+        let (mut ends_later, was) = (None, plan.clone());
         let plan = match next {
+            Some(Next::Ends) if left.is_some() => {
+                ends_later = Some(Next::Ends);
+                was
+            }
             None => plan,
             Some(Next::Plan(plan)) => Some(plan),
             Some(Next::Ends) => None,
@@ -98,7 +136,9 @@ impl Pool {
             // All of it is left: prorated or not.
             let whole = Plan { mid_cycle: MidCycle::Whole, ..plan.clone() };
             self.follow(&whole, self.seats(), now, [0, 1]);
-            self.subscribed.as_mut().expect("just put there").plan = Some(plan);
+            let known = self.subscribed.as_mut().expect("just put there");
+            (known.left_of_term, known.next) = (left_of_term(&plan, left), ends_later);
+            known.plan = Some(plan);
         }
     }
 
@@ -110,9 +150,9 @@ impl Pool {
 
     fn owe(&mut self, plan: &Plan, seats: u64, now: Timestamp, what: [usize; 2]) {
         let known = self.subscribed.as_mut().expect("somebody subscribed");
-        let was = known.whole();
+        let (was, cost) = (known.whole(), known.whole_cost());
         (known.plan, known.seats) = (Some(plan.clone()), seats);
-        let is = known.whole();
+        let (is, dearer) = (known.whole(), known.whole_cost());
         let days = |from: Timestamp, to: Timestamp| (to.since_ms(from) + 86_399_999) / 86_400_000;
         let part = |whole: u64| match self.cycle_ends.first() {
             Some(end) => {
@@ -121,6 +161,16 @@ impl Pool {
             }
             None => whole,
         };
+        let currency = known.cost.map(|(currency, _)| currency);
+        if let Some(currency) = currency.or_else(|| prices(plan).next().map(Money::currency)) {
+            let [owed, most] = known.cost.map_or([0; 2], |(_, cost)| cost);
+            let most = most.max(dearer);
+            let owed = match plan.mid_cycle {
+                MidCycle::Whole => dearer,
+                MidCycle::Prorated => most.min(owed.saturating_sub(part(cost)) + part(dearer)),
+            };
+            known.cost = Some((currency, [owed, most]));
+        }
         for what in what[0]..=what[1] {
             known.most[what] = known.most[what].max(is[what]);
             let so_far = known.owed[what].saturating_sub(part(was[what])) + part(is[what]);
@@ -168,6 +218,7 @@ impl Pool {
             starts_at: Some(self.cycle_starts_at),
             expires_at: None,
             term: Term::Cycle(plan.rollover),
+            price: None,
         };
         self.make_grant(&new, now).expect("nobody else has such ids");
     }
@@ -213,10 +264,25 @@ impl Pool {
     }
 }
 
+fn prices(plan: &Plan) -> impl Iterator<Item = Money> {
+    let Prices { cycle, seat, overage } = plan.prices;
+    [cycle, seat, overage].into_iter().flatten()
+}
+
+/// Of the year that a plan is bought for, where there is none yet; histories have months.
+fn left_of_term(plan: &Plan, left: Option<u64>) -> Option<u64> {
+    match plan.term {
+        PlanTerm::Cycle => None,
+        PlanTerm::Year => Some(left.unwrap_or(11)),
+    }
+}
+
 /// A plan that gives nothing, for tests to build on.
 pub fn plan(id: &str) -> Plan {
     let (allowance, per_seat) = (Credits::ZERO, Credits::ZERO);
     let (rollover, mid_cycle) = (Rollover::NONE, MidCycle::Whole);
     let id = id.parse().expect("a valid id");
-    Plan { id, allowance, per_seat, paid: true, rollover, mid_cycle, overage: None, features: None }
+    let (prices, term) = (Prices::NONE, PlanTerm::Cycle);
+    let (paid, overage, features, name) = (true, None, None, None);
+    Plan { id, name, allowance, per_seat, paid, rollover, mid_cycle, overage, features, prices, term }
 }

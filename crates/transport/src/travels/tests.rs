@@ -238,9 +238,11 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         starts_at: None,
         expires_at: Some(Timestamp::from_millis(9_000)),
         term: ledger::Term::Lasting,
+        price: None,
     };
     let plan = ledger::Plan {
         id: id("p"),
+        name: Some("Pro".to_owned()),
         allowance: credits(1),
         per_seat: Credits::ZERO,
         paid: true,
@@ -248,6 +250,8 @@ fn answers_of_a_ledger() -> Vec<Answer> {
         mid_cycle: ledger::MidCycle::Whole,
         overage: Some(ledger::OverageRule::On),
         features: Some([id("chat"), id("image")].into()),
+        prices: ledger::Prices { cycle: Some("49EUR".parse().unwrap()), ..ledger::Prices::NONE },
+        term: ledger::PlanTerm::Year,
     };
     for change in [
         ledger::Change::PutWorkspace(settings),

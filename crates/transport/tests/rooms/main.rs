@@ -36,6 +36,7 @@ async fn workspace(node: &Node, amount: Credits) {
         starts_at: None,
         expires_at: None,
         term: ledger::Term::Lasting,
+        price: None,
     };
     administer(node, Change::MakeGrant(grant)).await;
 }

@@ -5,8 +5,8 @@ use crate::json::{
     Amount, Cycle, DurabilityText, EnforcementText, GivenAmount, GivenCount, GivenDelta, GivenDurability,
     GivenEnforcement, GivenForgetMode, GivenGrantId, GivenGrantKind, GivenInstant, GivenMemberKind,
     GivenMembership, GivenOverflow, GivenReallocationId, GivenRole, GivenTeam, GivenUser, GivenZone,
-    GrantKindText, GrantStateText, GrantText, Instant, MemberKindText, MembershipText, NodeText,
-    OverflowText, PutCycle, PutRollover, ReallocationText, RoleText, Rollover, TeamText, UserText,
+    GrantKindText, GrantStateText, GrantText, Instant, MemberKindText, MembershipText, Money, NodeText,
+    OverflowText, PutCycle, PutMoney, PutRollover, ReallocationText, RoleText, Rollover, TeamText, UserText,
     WorkspaceText, ZoneText,
 };
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,10 @@ pub struct PutGrant {
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub rollover: Option<PutRollover>,
+    /// What was asked for it in money: shown, never collected.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub price: Option<PutMoney>,
 }
 
 /// A grant and where its credits are. ETag.
@@ -96,6 +100,8 @@ pub struct Grant {
     pub expires_at: Option<Instant>,
     /// `null`: it lasts over the ends of cycles.
     pub rollover: Option<Rollover>,
+    /// What was asked for it in money; of overage, for each credit.
+    pub price: Option<Money>,
     pub available: Amount,
     /// Out on leases.
     pub leased: Amount,

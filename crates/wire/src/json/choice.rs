@@ -90,6 +90,8 @@ choices! {
     /// What a change of plan or a new seat within a cycle brings for the rest of it: as much as for a whole cycle, or by the
     /// days that are left.
     MidCycle { Whole = "whole", Prorated = "prorated" }
+    /// What a plan is bought for.
+    PlanTerm { Cycle = "cycle", Year = "year" }
     When { Now = "now", NextCycle = "next_cycle" }
     /// What becomes of the credits that were out on a lost node: charged, or credited back as a booked exposure.
     ForgetMode { Charge = "charge", Credit = "credit" }

@@ -34,8 +34,8 @@ pub use administration::{
 };
 pub use choice::{
     BadChoice, CardState, Durability, Enforcement, Every, ForgetMode, GrantKind, GrantState, GroupBy,
-    HoldEnd, Interval, Keep, MemberKind, Membership, MidCycle, OverageMode, Overflow, Pooling, RefundPlace,
-    Role, Shortfall, SourceKind, When, Window,
+    HoldEnd, Interval, Keep, MemberKind, Membership, MidCycle, OverageMode, Overflow, PlanTerm, Pooling,
+    RefundPlace, Role, Shortfall, SourceKind, When, Window,
 };
 pub use consume::{
     AskQuote, Batch, BatchAnswer, BatchItem, BatchResult, Charge, Charged, Consume, Paid, Quote, Remaining,
@@ -51,7 +51,7 @@ pub use limit::{Limit, LimitOf, Limits, PutLimit, ReachedLimit};
 pub use number::{BadAmount, BadCount};
 pub use object::{Malformed, read, write};
 pub use overage::{CycleOverage, Overage, OverageRule, PutOverage, UserOverage};
-pub use plan::{NextPlan, Plan, PlanCredits, PlanTerms, PutPlan, Seats};
+pub use plan::{Money, NextPlan, Plan, PlanCredits, PlanTerms, PutMoney, PutPlan, Seats};
 pub use pooling::{PendingOn, PoolingState, PutPooling};
 pub use prices::{
     Minimum, Price, PricesSet, PutMinimum, PutPrice, PutPrices, PutRateCard, PutTier, RateCard,
@@ -104,6 +104,7 @@ pub type GivenEvery = Given<Every>;
 pub type GivenKeep = Given<Keep>;
 pub type GivenPlan = Given<PlanId>;
 pub type GivenMidCycle = Given<MidCycle>;
+pub type GivenPlanTerm = Given<PlanTerm>;
 pub type GivenWhen = Given<When>;
 pub type GivenPooling = Given<Pooling>;
 pub type GivenOverageMode = Given<OverageMode>;
@@ -150,4 +151,5 @@ pub type KeepText = Text<Keep>;
 pub type PoolingText = Text<Pooling>;
 pub type OverageModeText = Text<OverageMode>;
 pub type PlanText = Text<PlanId>;
+pub type PlanTermText = Text<PlanTerm>;
 pub type MidCycleText = Text<MidCycle>;

@@ -1,7 +1,7 @@
 //! Overage: whether more may be used than is included, and what came of it. Not here: prices in money.
 
 use crate::json::object::not_null;
-use crate::json::{Amount, GivenAmount, GivenOverageMode, OverageModeText, UserText};
+use crate::json::{Amount, GivenAmount, GivenOverageMode, Money, OverageModeText, UserText};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -55,6 +55,10 @@ pub struct CycleOverage {
     /// Usage of the cycle that was told of later and that nothing paid for: for the bill too, and in none of the amounts above.
     /// Final when the next cycle is over.
     pub uncovered: Amount,
+    /// Of each credit, as the plan had it when the cycle's first overage was drawn.
+    pub price: Option<Money>,
+    /// Of what is billed and uncovered, rounded down to a millionth.
+    pub cost: Option<Money>,
 }
 
 /// What one user may. ETag.

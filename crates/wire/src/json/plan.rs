@@ -2,10 +2,11 @@
 
 use crate::json::object::not_null;
 use crate::json::{
-    Amount, FeatureText, GivenAmount, GivenFeature, GivenMidCycle, GivenPlan, GivenWhen, Instant,
-    MidCycleText, OverageRule, PlanText, PutOverage, PutRollover, Rollover,
+    Amount, FeatureText, GivenAmount, GivenFeature, GivenMidCycle, GivenPlan, GivenPlanTerm, GivenWhen,
+    Instant, MidCycleText, OverageRule, PlanTermText, PlanText, PutOverage, PutRollover, Rollover, Text,
 };
 use serde::{Deserialize, Serialize};
+use types::Credits;
 use utoipa::ToSchema;
 
 /// Subscribes a workspace to a plan, or changes to another one. It gives credits with each cycle: the grants `plan:N` and
@@ -14,6 +15,10 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub struct PutPlan {
     pub id: GivenPlan,
+    /// What people are shown; 1 to 200 bytes.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub name: Option<String>,
     /// For each cycle; left out: 0.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -43,6 +48,22 @@ pub struct PutPlan {
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub features: Option<Vec<GivenFeature>>,
+    /// For each cycle; left out: none. All prices of a plan are in one currency; they are shown and previewed, never collected.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub price: Option<PutMoney>,
+    /// For each cycle and each seat; left out: none.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub seat_price: Option<PutMoney>,
+    /// For each credit of overage; left out: none.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub overage_price: Option<PutMoney>,
+    /// What it is bought for; left out: `cycle`. A `year` has twelve cycles that are months; cancelling ends it with its last one.
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub term: Option<GivenPlanTerm>,
     /// Left out: `now`.
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -59,11 +80,16 @@ pub struct Plan {
     pub seats: Seats,
     pub allowance: PlanCredits,
     pub for_seats: PlanCredits,
+    /// What this cycle costs, by the same rule as its credits; `null`: there is no price.
+    pub cost: Option<Money>,
+    /// `null`: it has no term, or no cycles.
+    pub term_ends_at: Option<Instant>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlanTerms {
     pub id: PlanText,
+    pub name: Option<String>,
     pub allowance: Amount,
     pub per_seat: Amount,
     pub paid: bool,
@@ -73,13 +99,49 @@ pub struct PlanTerms {
     pub overage: Option<OverageRule>,
     /// `null`: anything may be spent on.
     pub features: Option<Vec<FeatureText>>,
+    /// For each cycle.
+    pub price: Option<Money>,
+    /// For each cycle and each seat.
+    pub seat_price: Option<Money>,
+    /// For each credit of overage.
+    pub overage_price: Option<Money>,
+    pub term: PlanTermText,
+}
+
+/// An amount of money: up to six decimals, and a currency of three capital letters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutMoney {
+    pub amount: GivenAmount,
+    pub currency: String,
+}
+
+/// An amount of money. Nobody collects it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Money {
+    pub amount: Amount,
+    pub currency: String,
+}
+
+impl From<types::Money> for PutMoney {
+    fn from(money: types::Money) -> Self {
+        let Money { amount, currency } = money.into();
+        Self { amount: amount.0.into(), currency }
+    }
+}
+
+impl From<types::Money> for Money {
+    fn from(money: types::Money) -> Self {
+        let amount = Credits::from_micros(money.micros()).expect("the bounds are the same");
+        Self { amount: Text(amount), currency: money.currency().as_str().to_owned() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NextPlan {
     /// `null`: the plan ends.
     pub plan: Option<PlanTerms>,
-    /// `null`: not known, or never.
+    /// When it does: what ends, with its term. `null`: not known, or never.
     pub starts_at: Option<Instant>,
 }
 
@@ -107,7 +169,7 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        let body = r#"{"id":"pro","allowance":"1000","per_seat":"50","paid":true,"rollover":{"keep":"percent","percent":50},"mid_cycle":"prorated","overage":{"mode":"capped","cap":"5"},"features":["chat"],"when":"next_cycle"}"#;
+        let body = r#"{"id":"pro","name":"Pro","allowance":"1000","per_seat":"50","paid":true,"rollover":{"keep":"percent","percent":50},"mid_cycle":"prorated","overage":{"mode":"capped","cap":"5"},"features":["chat"],"price":{"amount":"49","currency":"EUR"},"term":"year","when":"next_cycle"}"#;
         let asked: PutPlan = read(body.as_bytes()).unwrap();
         assert_eq!(String::from_utf8(write(&asked)).unwrap(), body);
         let short: PutPlan = read(br#"{"id":"free"}"#).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{
     AnyCharge, Backing, CycleRule, Due, Durability, Enforcement, Grant, HolderId, LimitHit, LimitsAnswer,
-    Membership, Next, OverageRule, Overflow, Plan, Pooling, Role, Service, Source,
+    Membership, Money, Next, OverageRule, Overflow, Plan, Pooling, Role, Service, Source,
 };
 use crate::envelope::Frozen;
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,7 @@ shapes! {
         pub paid: u64,
         pub billed: u64,
         pub uncovered: u64,
+        pub price: Option<Money>,
     }
 
     pub struct PriceAnswer {
@@ -137,6 +138,9 @@ shapes! {
         pub seats_paid: u64,
         pub allowance: Due,
         pub for_seats: Due,
+        pub cost: Option<Money>,
+        pub term: Option<u32>,
+        pub cycle_rule: Option<CycleRule>,
         pub revision: u64,
         pub at: i64,
     }
@@ -251,6 +255,7 @@ shapes! {
         OtherDisk { node: u16, known: u64 },
         CyclesChanged,
         BadRollover,
+        OtherCurrency,
         ReservedId,
         NoPlan,
         OverageIsNoGrant,
@@ -355,6 +360,6 @@ shapes! {
 
 impl Frozen for Applied {
     const TYPE_ID: u8 = 42;
-    const VERSION: u8 = 8;
+    const VERSION: u8 = 9;
     const BYTES_MAX: usize = 4 * 1024 * 1024;
 }

@@ -2,9 +2,11 @@
 //! the bytes in a line. A line is added with a new shape and, from the first release on, never changed.
 
 mod books;
+mod rejections;
 
 use super::*;
 use crate::envelope::{Frozen, decode, encode};
+use rejections::rejections;
 use std::fmt::Debug;
 
 pub(super) fn check<T: Frozen + PartialEq + Debug>(name: &str, value: T) {
@@ -53,11 +55,26 @@ fn rule(every: Every) -> CycleRule {
     CycleRule { every, anchor: (2026, 1, 31), zone: "Europe/Berlin".into() }
 }
 
+fn money() -> Money {
+    Money { micros: 300, currency: "EUR".into() }
+}
+
 fn plan(mid_cycle: MidCycle) -> Plan {
     let rollover = Rollover { keep: Keep::None, cycles: None };
     let overage = Some(OverageRule::UpTo(300));
-    let features = Some(vec!["chat".into()]);
-    Plan { id: "p".into(), allowance: 1, per_seat: 2, paid: true, rollover, mid_cycle, overage, features }
+    Plan {
+        id: "p".into(),
+        name: some("Pro"),
+        allowance: 1,
+        per_seat: 2,
+        paid: true,
+        rollover,
+        mid_cycle,
+        overage,
+        features: Some(vec!["chat".into()]),
+        prices: Prices { cycle: Some(money()), seat: None, overage: Some(money()) },
+        term: PlanTerm::Year,
+    }
 }
 
 fn plan_answer() -> PlanAnswer {
@@ -69,6 +86,9 @@ fn plan_answer() -> PlanAnswer {
         seats_paid: 3,
         allowance: Due { owed: 4, given: 5, most: 1 },
         for_seats: Due { owed: 6, given: 7, most: 2 },
+        cost: Some(money()),
+        term: Some(9),
+        cycle_rule: Some(rule(Every::Month)),
         revision: 8,
         at: 9,
     }
@@ -137,6 +157,7 @@ fn commands() -> Vec<(&'static str, Command)> {
             starts_at: None,
             expires_at: Some(-1),
             term,
+            price: Some(money()),
         })
     };
     let grant = |kind| grant_for(kind, Term::Lasting);
@@ -301,6 +322,7 @@ fn grant(no: u32, state: GrantState) -> Grant {
         starts_at: 3,
         expires_at: Some(4),
         term: Term::Cycle(Rollover { keep: Keep::All, cycles: Some(1) }),
+        price: None,
         rolled: Some(Rolled { cycle: 1, last: Some(2), left: 3, kept: 4 }),
         state,
         made: 5,
@@ -370,7 +392,16 @@ fn import_answers() -> Vec<ImportAnswer> {
 }
 
 pub fn overage_answer() -> OverageAnswer {
-    let cycle = CycleOverage { cycle: 3, charged: 1, refunded: 7, out: 2, paid: 3, billed: 4, uncovered: 5 };
+    let cycle = CycleOverage {
+        cycle: 3,
+        charged: 1,
+        refunded: 7,
+        out: 2,
+        paid: 3,
+        billed: 4,
+        uncovered: 5,
+        price: Some(money()),
+    };
     let (user, rule, cycles) = (some("a"), Some(OverageRule::UpTo(5)), vec![cycle]);
     let of_plan = Some(OverageRule::On);
     OverageAnswer { user, rule, of_plan, drawn: 6, cycles, revision: 7, at: 8 }
@@ -515,57 +546,6 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("team", Outcome::Team(Box::new(team_view()))),
         ("refund", Outcome::Refund(Box::new(refund_answer()))),
         ("imported", Outcome::Imported(import_answers())),
-    ]
-}
-
-fn rejections() -> Vec<(&'static str, Rejection)> {
-    vec![
-        ("unknown-workspace", Rejection::UnknownWorkspace),
-        ("unknown-user", Rejection::UnknownUser("a".into())),
-        ("unknown-grant", Rejection::UnknownGrant),
-        ("id-conflict", Rejection::IdConflict { what: "grant".into() }),
-        ("key-conflict", Rejection::KeyConflict),
-        ("key-window-full", Rejection::KeyWindowFull { max: 1 }),
-        ("stale", Rejection::Stale { now: 1 }),
-        ("insufficient-shared", Rejection::InsufficientShared { available: 1, elsewhere: 2 }),
-        ("insufficient-allocation", Rejection::InsufficientAllocation { user: "a".into(), available: 1 }),
-        ("no-allocation", Rejection::NoAllocation("a".into())),
-        ("grant-backs", Rejection::GrantBacksAllocations { earmarked: 1, missing: 2 }),
-        ("too-much", Rejection::TooMuch),
-        ("too-many", Rejection::TooMany { what: "users".into(), max: 1 }),
-        ("never-valid", Rejection::NeverValid),
-        ("same-user", Rejection::SameUser),
-        ("unregistered", Rejection::Unregistered),
-        ("fenced", Rejection::Fenced),
-        ("rolled-back", Rejection::RolledBack { known: 1 }),
-        ("other-disk", Rejection::OtherDisk { node: 1, known: 2 }),
-        ("cycles-changed", Rejection::CyclesChanged),
-        ("bad-rollover", Rejection::BadRollover),
-        ("reserved-id", Rejection::ReservedId),
-        ("no-plan", Rejection::NoPlan),
-        ("overage-is-no-grant", Rejection::OverageIsNoGrant),
-        ("no-card", Rejection::Prices(PriceRejection::NoCard("x".into()))),
-        ("card-in-the-past", Rejection::Prices(PriceRejection::InThePast)),
-        ("too-many-cards", Rejection::Prices(PriceRejection::TooManyCards)),
-        ("too-many-own", Rejection::Prices(PriceRejection::TooManyOwn)),
-        ("too-many-in-all", Rejection::Prices(PriceRejection::TooManyInAll)),
-        ("unknown-version", Rejection::Prices(PriceRejection::UnknownVersion)),
-        ("card-in-force", Rejection::Prices(PriceRejection::InForce)),
-        ("beyond-charge", Rejection::BeyondCharge { left: 300 }),
-        ("charge-too-old", Rejection::ChargeTooOld),
-        ("not-charged", Rejection::NotCharged),
-        ("no-own-prices", Rejection::Prices(PriceRejection::NoOwnPrices)),
-        ("unknown-team", Rejection::Team(TeamRejection::Unknown("t".into()))),
-        ("no-reserve", Rejection::Team(TeamRejection::NoReserve("t".into()))),
-        ("team-too-deep", Rejection::Team(TeamRejection::TooDeep)),
-        ("team-circle", Rejection::Team(TeamRejection::Circle("t".into()))),
-        ("no-owner", Rejection::Service(ServiceRejection::NoOwner)),
-        ("unknown-owner", Rejection::Service(ServiceRejection::UnknownOwner("a".into()))),
-        ("unknown-share", Rejection::Service(ServiceRejection::UnknownShare("a".into()))),
-        ("shares-itself", Rejection::Service(ServiceRejection::SharesItself("a".into()))),
-        ("service-in-use", Rejection::Service(ServiceRejection::InUse { services: 1 })),
-        ("no-service", Rejection::Service(ServiceRejection::NoService)),
-        ("team-in-use", Rejection::Team(TeamRejection::InUse { members: 1, teams: 2, reserves: 3 })),
     ]
 }
 

@@ -4,7 +4,7 @@
 
 use super::{
     Backing, CycleRule, Durability, Enforcement, GrantKind, HolderId, Import, KeyedBy, Limited, Limits,
-    LineId, Membership, Meter, Metered, Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer,
+    LineId, Membership, Meter, Metered, Money, Outcome, OverageRule, Overflow, Plan, Pooling, PriceAnswer,
     PriceList, ReallocationAnswer, Recent, RefundAnswer, Role, Scope, Service, Source, Term, ZoneClock,
 };
 use crate::envelope::Frozen;
@@ -128,15 +128,23 @@ shapes! {
         pub seats: u64,
         pub allowance: Due,
         pub for_seats: Due,
+        pub cost: Option<Cost>,
+        pub term: Option<u32>,
         pub revision: u64,
     }
 
+    #[expect(clippy::large_enum_variant, reason = "one for each workspace that has a plan")]
     pub enum Next { Plan(Plan), Ends }
 
     pub struct Due {
         pub owed: u64,
         pub given: u64,
         pub most: u64,
+    }
+
+    pub struct Cost {
+        pub owed: Money,
+        pub most: Money,
     }
 
     pub struct Grant {
@@ -149,6 +157,7 @@ shapes! {
         pub starts_at: i64,
         pub expires_at: Option<i64>,
         pub term: Term,
+        pub price: Option<Money>,
         pub rolled: Option<Rolled>,
         pub state: GrantState,
         pub made: u64,
@@ -320,7 +329,7 @@ impl Frozen for StateHead {
 
 impl Frozen for Workspace {
     const TYPE_ID: u8 = 44;
-    const VERSION: u8 = 10;
+    const VERSION: u8 = 11;
     /// A million users with a few meters each.
     const BYTES_MAX: usize = 2 * 1024 * 1024 * 1024 - 1;
 }

@@ -49,11 +49,11 @@ fn what_is_asked_of_a_leader() {
     };
     golden(
         &ask(Group::Shard(1), LeaderRequest::Batch(batch)),
-        "5008 01010002090701770101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c0101030502030108070600",
+        "5009 01010002090701770101017501fb2c010001036d2d31010101030401010103050601016600010501010174fb2c0101030502030108070600",
     );
     let command = Box::new(log::Command::Tick { workspace: "w".into() });
-    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5008 0001050177");
-    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5008 00020209");
+    golden(&ask(Group::Meta, LeaderRequest::Command(command)), "5009 0001050177");
+    golden(&ask(Group::Meta, LeaderRequest::Renew { holder: holder() }), "5009 00020209");
 }
 
 #[test]
@@ -61,32 +61,32 @@ fn what_is_read() {
     let read = |query, fresh| Ask { group: Group::Meta, request: LeaderRequest::Read { query, fresh } };
     let id = || "w".to_owned();
     let page = || Page { after: Some("x".into()), limit: 9 };
-    golden(&read(Query::Workspace { id: id() }, true), "5008 000300017701");
-    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5008 0003010177016700");
-    golden(&read(Query::Grants { id: id(), page: page() }, false), "5008 00030201770101780900");
-    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5008 0003030177017500");
+    golden(&read(Query::Workspace { id: id() }, true), "5009 000300017701");
+    golden(&read(Query::Grant { id: id(), grant: "g".into() }, false), "5009 0003010177016700");
+    golden(&read(Query::Grants { id: id(), page: page() }, false), "5009 00030201770101780900");
+    golden(&read(Query::Member { id: id(), user: "u".into() }, false), "5009 0003030177017500");
     let which = WhichMembers { kind: Some(log::MemberKind::Service), owner: Some("o".into()) };
     golden(
         &read(Query::Members { id: id(), which, page: page() }, false),
-        "5008 0003040177010101016f0101780900",
+        "5009 0003040177010101016f0101780900",
     );
-    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5008 0003050177017500");
-    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5008 0003060177017200");
-    golden(&read(Query::Plan { id: id() }, false), "5008 000308017700");
+    golden(&read(Query::Allocation { id: id(), user: "u".into() }, false), "5009 0003050177017500");
+    golden(&read(Query::Reallocation { id: id(), reallocation: "r".into() }, false), "5009 0003060177017200");
+    golden(&read(Query::Plan { id: id() }, false), "5009 000308017700");
     let change = log::PlanChange::Cancel;
-    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5008 00030b017701017500");
+    golden(&read(Query::Overage { id: id(), user: Some("u".into()) }, false), "5009 00030b017701017500");
     let teams = Query::Teams { id: id(), team: Some("t".into()), page: page() };
-    golden(&read(teams, false), "5008 00030c01770101740101780900");
+    golden(&read(teams, false), "5009 00030c01770101740101780900");
     golden(
         &read(Query::Limits { id: id(), of: log::Subject::User("u".into()) }, false),
-        "5008 00030d017700017500",
+        "5009 00030d017700017500",
     );
-    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5008 00030e0177017200");
+    golden(&read(Query::Refund { id: id(), refund: "r".into() }, false), "5009 00030e0177017200");
     let charge = log::AnyCharge::Hold(log::HoldId { node: 2, number: 9 });
-    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5008 00030f0177010209010500");
+    golden(&read(Query::Charge { id: id(), charge, grants: vec![5] }, false), "5009 00030f0177010209010500");
     let after = Some(log::Pooling::PerSeat);
-    golden(&read(Query::Pooling { id: id(), after }, false), "5008 00030a0177010100");
-    golden(&read(Query::PlanAfter { id: id(), change }, false), "5008 00030901770100");
+    golden(&read(Query::Pooling { id: id(), after }, false), "5009 00030a0177010100");
+    golden(&read(Query::PlanAfter { id: id(), change }, false), "5009 00030901770100");
     let query = UsageQuery {
         group_by: vec![
             GroupBy::User,
@@ -104,7 +104,7 @@ fn what_is_read() {
     };
     golden(
         &read(Query::Usage { id: id(), query }, false),
-        "5008 000307017706000102030405010101020001010101017501016f00010166000101670900",
+        "5009 000307017706000102030405010101020001010101017501016f00010166000101670900",
     );
 }
 
@@ -128,16 +128,16 @@ fn what_a_leader_answers() {
     };
     golden(
         &Led(Ok(LeaderAnswer::Batch(answer))),
-        "5108 000001010001010103080101000102010902010101fb2c010101660000",
+        "5109 000001010001010103080101000102010902010101fb2c010101660000",
     );
     let applied = log::Applied { result: Err(log::Rejection::KeyConflict), events: vec![] };
-    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5108 0001fb2c01010400");
-    golden(&Led(Ok(LeaderAnswer::Renewed)), "5108 0002");
-    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5108 01000103");
-    golden(&Led(Err(LeaderRefusal::Overloaded)), "5108 0101");
-    golden(&Led(Err(LeaderRefusal::Unknown)), "5108 0102");
-    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5108 01030173");
-    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5108 010410");
+    golden(&Led(Ok(LeaderAnswer::Applied { index: 300, applied })), "5109 0001fb2c01010400");
+    golden(&Led(Ok(LeaderAnswer::Renewed)), "5109 0002");
+    golden(&Led(Err(LeaderRefusal::NotLeader { leader: Some(3) })), "5109 01000103");
+    golden(&Led(Err(LeaderRefusal::Overloaded)), "5109 0101");
+    golden(&Led(Err(LeaderRefusal::Unknown)), "5109 0102");
+    golden(&Led(Err(LeaderRefusal::Stopped("s".into()))), "5109 01030173");
+    golden(&Led(Err(LeaderRefusal::Rejected(log::Rejection::Fenced))), "5109 010410");
 }
 
 #[test]
@@ -146,17 +146,17 @@ fn what_was_read() {
     let pending = || vec![log::Pending { node: 2, amount: 4 }];
     golden(
         &read(ReadAnswer::Workspace(Box::new(workspace()))),
-        "5108 00030100017701570101000201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
+        "5109 00030100017701570101000201040106035554430004051306070801020809120a0b0c0d0e0f1022140102",
     );
     golden(
         &read(ReadAnswer::Grants(vec![log::GrantAnswer { grant: grant(), pending: pending(), at: 6 }])),
-        "5108 000301010101016702320104060000000204050102030405060708090a0b0c0102040c0102",
+        "5109 00030101010101670232010406000000000204050102030405060708090a0b0c0102040c0102",
     );
     golden(
         &read(ReadAnswer::Members(vec![member()])),
-        "5108 0003010201017501000101740101016f01010101000702080003080405060102",
+        "5109 0003010201017501000101740101016f01010101000702080003080405060102",
     );
-    golden(&read(ReadAnswer::Teams(vec![team()])), "5108 0003010b010174010165010102030405060701020408120102");
+    golden(&read(ReadAnswer::Teams(vec![team()])), "5109 0003010b010174010165010102030405060701020408120102");
     let allocation = log::AllocationAnswer {
         user: "u".into(),
         amount: Some(1),
@@ -169,7 +169,7 @@ fn what_was_read() {
         revision: 5,
         at: 6,
     };
-    golden(&read(ReadAnswer::Allocation(allocation)), "5108 00030103017501010201010307010204050c0102");
+    golden(&read(ReadAnswer::Allocation(allocation)), "5109 00030103017501010201010307010204050c0102");
     let reallocation = log::ReallocationAnswer {
         id: "r".into(),
         from: "a".into(),
@@ -180,15 +180,15 @@ fn what_was_read() {
         pending: pending(),
         at: 6,
     };
-    golden(&read(ReadAnswer::Reallocation(reallocation)), "5108 000301040172016101620903020102040c0102");
+    golden(&read(ReadAnswer::Reallocation(reallocation)), "5109 000301040172016101620903020102040c0102");
     let row = UsageGroup { key: usage_key(), metered: metered() };
     golden(
         &read(ReadAnswer::Usage(UsageReport { rows: vec![row], unattributed: 7, at: 6, uncovered: 8 })),
-        "5108 0003010501010101017501016f00010166000101670501010174fb2c01010305070c080102",
+        "5109 0003010501010101017501016f00010166000101670501010174fb2c01010305070c080102",
     );
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5108 00030106040102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5108 00030106050102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5108 00030106060102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Reallocation)), "5109 00030106040102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Plan)), "5109 00030106050102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Team)), "5109 00030106060102");
     let plan = log::PlanAnswer {
         plan: None,
         next: Some(log::Next::Ends),
@@ -197,6 +197,9 @@ fn what_was_read() {
         seats_paid: 3,
         allowance: log::Due { owed: 4, given: 5, most: 1 },
         for_seats: log::Due { owed: 6, given: 7, most: 2 },
+        cost: None,
+        term: None,
+        cycle_rule: None,
         revision: 8,
         at: 9,
     };
@@ -213,12 +216,12 @@ fn what_was_read() {
         revision: 8,
         at: 9,
     };
-    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5108 00030108020102030405060701020408120102");
-    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5108 000301090b0102");
-    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5108 00030106070102");
+    golden(&read(ReadAnswer::Pooling(Box::new(pooling))), "5109 00030108020102030405060701020408120102");
+    golden(&read(ReadAnswer::Refused(Box::new(log::Rejection::TooMuch))), "5109 000301090b0102");
+    golden(&read(ReadAnswer::Unknown(UnknownThing::Refund)), "5109 00030106070102");
     let books = ChargeBooks { refunded: 300, grants: vec![(5, "g".into())], at: 3 };
-    golden(&read(ReadAnswer::Charge(books)), "5108 0003010efb2c0101050167060102");
-    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5108 0003010700010100020304050106070208120102");
+    golden(&read(ReadAnswer::Charge(books)), "5109 0003010efb2c0101050167060102");
+    golden(&read(ReadAnswer::Plan(Box::new(plan))), "5109 0003010700010100020304050106070200000008120102");
 }
 
 fn usage_key() -> UsageKey {
@@ -292,6 +295,7 @@ fn grant() -> log::Grant {
         starts_at: 3,
         expires_at: None,
         term: log::Term::Lasting,
+        price: None,
         rolled: None,
         state: log::GrantState::Voided,
         made: 4,

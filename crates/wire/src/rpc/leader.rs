@@ -72,9 +72,9 @@ shapes! {
 
 frozen! {
     // The largest command, and a little around it.
-    Ask 80 version 8 at most 2 * MIB + KIB;
+    Ask 80 version 9 at most 2 * MIB + KIB;
     // The largest answer the ledger gives to a command has 4 MiB; a page or a report may be larger.
-    Led 81 version 8 at most 7 * MIB;
+    Led 81 version 9 at most 7 * MIB;
     Recall 82 version 2 at most 7 * MIB;
     RecallAnswer 83 version 3 at most 7 * MIB;
 }

@@ -308,6 +308,7 @@ fn grant(id: &str, amount: Credits) -> Change {
         starts_at: None,
         expires_at: None,
         term: ledger::Term::Lasting,
+        price: None,
     })
 }
 

@@ -93,6 +93,8 @@ fn workspace() -> Workspace {
         seats: 3,
         allowance: Due { owed: 4, given: 5, most: 1 },
         for_seats: Due { owed: 6, given: 7, most: 2 },
+        cost: Some(Cost { owed: money(), most: money() }),
+        term: Some(9),
         revision: 8,
     };
     Workspace {
