@@ -246,6 +246,13 @@ async fn spend_all_on(cluster: &Cluster, what: &'static str) -> Tally {
     Tally::sum(&tallies)
 }
 
+/// A limit is answered at once and shows what is `leased` of before, more than it leaves perhaps, which is called back: until it is,
+/// it can be spent.
+async fn leases_of_before_are_back(admin: &mut Api, limit: &str) {
+    let are_back = async || (admin.read(limit).await["leased"] == "0").then_some(());
+    eventually("leases of before are back", PATIENCE, are_back).await;
+}
+
 /// `what`: feature and model as JSON has them.
 async fn spend_on(api: &mut Api, user: &str, what: &str, amount: &str) -> Spent {
     let body = format!(r#"{{"user":"{user}",{what},"amount":"{amount}"}}"#);
@@ -271,6 +278,7 @@ async fn what_may_be_used_of_a_feature_is_met_from_all_nodes_to_the_credit_and_o
     // A limit that is set at noon counts the morning's ten credits, and all leases of before.
     let set = admin.write("PUT", LIMIT, r#"{"amount":"30"}"#).await.expect(200).json();
     assert_eq!(set["of"], json!({"feature": "chat"}), "{set}");
+    leases_of_before_are_back(&mut admin, LIMIT).await;
     let told = spend_all_on(&cluster, r#""feature":"chat""#).await;
     assert_eq!(told.refused_otherwise(&["limit_reached"]), [].into(), "{told:#?}");
     assert_eq!((told.allowed, told.unknown), (whole(20), Credits::ZERO), "not one more, not one less");
@@ -287,6 +295,7 @@ async fn what_may_be_used_of_a_feature_is_met_from_all_nodes_to_the_credit_and_o
 
     // A model's limit stands beside it, whatever it is used for.
     admin.write("PUT", OPUS, r#"{"amount":"7","window":"week"}"#).await.expect(200);
+    leases_of_before_are_back(&mut admin, OPUS).await;
     let told = spend_all_on(&cluster, r#""feature":"image","model":"opus""#).await;
     assert_eq!(told.refused_otherwise(&["limit_reached"]), [].into(), "{told:#?}");
     assert_eq!((told.allowed, told.unknown), (whole(7), Credits::ZERO), "{told:#?}");
